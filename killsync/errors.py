@@ -1,0 +1,79 @@
+"""The exception tree: what a person is told, and with which code the program exits."""
+
+
+class KillsyncError(Exception):
+    """Base of every error a person may see: its text is one line that says what to do next."""
+
+    exit_code = 1
+
+
+class UsageError(KillsyncError):
+    """Wrong usage or configuration, or a database that must not be used as asked."""
+
+    exit_code = 2
+
+
+class DatabaseError(UsageError):
+    """A database file that cannot be used: missing, foreign, newer, corrupt or not writable."""
+
+
+class ApplicationError(UsageError):
+    """SSO does not accept the EVE application itself: the configuration is wrong, no token is."""
+
+
+class TryLater(KillsyncError):
+    """It cannot be done now and nothing is lost: ESI or SSO is down, or a limit is reached."""
+
+    exit_code = 75
+
+
+class Unavailable(TryLater):
+    """One request got no answer, or 502, 503 or 504, at every try."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ServiceDown(TryLater):
+    """Several requests in a row got no answer: the run ends, nobody is to blame."""
+
+
+class RateLimited(TryLater):
+    """A bucket is empty, or ESI asked for a rest; `until` is unix seconds."""
+
+    def __init__(self, message: str, until: float) -> None:
+        super().__init__(message)
+        self.until = until
+
+
+class Refused(KillsyncError):
+    """ESI or SSO answered one request with an error that belongs to that request alone."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ServerFault(Refused):
+    """A 500 or 520, or an answer cut short or not JSON: the same request may work later."""
+
+
+class Misshapen(Refused):
+    """An answer that is JSON of the wrong shape; the text names the field."""
+
+
+class AccessRejected(Refused):
+    """ESI does not accept the access token; a refreshed one may do."""
+
+
+class KillmailUnknown(Refused):
+    """ESI has no killmail of this id and hash (422): it can never be fetched."""
+
+
+class LoginNeeded(KillsyncError):
+    """The refresh token works no more, or lacks the scope: only a new login helps."""
+
+
+class BodyRejected(KillsyncError):
+    """A killmail body that cannot be stored faithfully; the text names the field or the byte."""

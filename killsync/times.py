@@ -1,0 +1,68 @@
+"""Times and durations: unix seconds inside, ISO 8601 text in the database, `15m` for people."""
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+
+MINUTE = 60.0
+HOUR = 3600.0
+DAY = 86400.0
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = 253402300799.0  # 9999-12-31T23:59:59Z: the last second that ISO text can hold
+
+
+def iso(seconds: float) -> str:
+    """Return unix seconds as `2026-11-24T03:00:00Z`, fractions cut off."""
+    whole = max(0, min(math.floor(seconds), int(_LATEST)))
+    return (_EPOCH + timedelta(seconds=whole)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_after(seconds: float) -> str:
+    """Return the first whole second that is not before `seconds`, for times to wait for."""
+    return iso(math.ceil(seconds))
+
+
+def unix(text: str) -> float:
+    """Return the unix seconds of ISO 8601 text; raise ValueError if it is none."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH).total_seconds()
+
+
+def unix_or_none(text: str | None) -> float | None:
+    """Return the unix seconds of a database time, None for NULL."""
+    return None if text is None else unix(text)
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of `100ms`, `90s`, `15m`, `9h` or `7d`; raise ValueError otherwise."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("a duration is a number and a unit, such as 90s, 15m, 9h or 7d")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: `45s`, `20m`, `3h`, `2d`."""
+    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE)):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
+def ago(then: float | None, now: float) -> str:
+    """Return how long ago `then` was, `never` for None."""
+    return "never" if then is None else f"{duration(now - then)} ago"
+
+
+def has_passed(then: float | None, now: float, longest: float) -> bool:
+    """Tell whether the time to wait for is over.
+
+    A time further ahead than `longest` seconds, the longest that may legally be waited, was
+    written by a clock that was wrong, and counts as passed.
+    """
+    return then is None or then <= now or then > now + longest
