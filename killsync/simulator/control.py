@@ -1,0 +1,211 @@
+"""The control API under `/_control/`: the truth, and every lever that a test may pull."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from killsync.simulator.bodies import Killmail
+from killsync.simulator.faults import Fault, FaultRules
+from killsync.simulator.limits import ErrorLimit
+from killsync.simulator.log import Log
+from killsync.simulator.options import Count, Options, Positive, Seconds, change
+from killsync.simulator.routes import CONTROL_PREFIX
+from killsync.simulator.sso import Sso
+from killsync.simulator.wire import Answer, Request, error, json_answer
+from killsync.simulator.world import Character, Order, World, WorldError
+
+
+class NewCharacter(msgspec.Struct, forbid_unknown_fields=True):
+    """A character to create; what is missing is invented."""
+
+    character_id: Positive | None = None
+    name: str | None = None
+    killmails: Count = 0
+    order: Order = "newest"
+    scopes: list[str] | None = None
+
+
+class NewKillmails(msgspec.Struct, forbid_unknown_fields=True):
+    """Killmails to let happen; id, hash and text suit a single one only."""
+
+    character_id: int
+    count: Positive = 1
+    late: bool = False
+    shared_with: int | None = None
+    body_text: str | None = None
+    killmail_id: Positive | None = None
+    killmail_hash: str | None = None
+
+
+class Removal(msgspec.Struct, forbid_unknown_fields=True):
+    """Killmails to take off a list."""
+
+    character_id: int
+    killmail_ids: list[int]
+
+
+class Thaw(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose snapshot to drop; everybody's if None."""
+
+    character_id: int | None = None
+
+
+class Whose(msgspec.Struct, forbid_unknown_fields=True):
+    """A character."""
+
+    character_id: int
+
+
+class NewToken(msgspec.Struct, forbid_unknown_fields=True):
+    """A refresh token to issue."""
+
+    character_id: int
+    scopes: list[str] | None = None
+    client_id: str | None = None
+
+
+class Force(msgspec.Struct, forbid_unknown_fields=True):
+    """How long the error limit stays exceeded."""
+
+    seconds: Seconds
+
+
+class Control:
+    """Answers the control API."""
+
+    def __init__(
+        self,
+        options: Options,
+        world: World,
+        sso: Sso,
+        faults: FaultRules,
+        errors: ErrorLimit,
+        log: Log,
+    ) -> None:
+        self.options = options
+        self.world = world
+        self.sso = sso
+        self.tokens = sso.tokens
+        self.faults = faults
+        self.errors = errors
+        self.log = log
+        self._calls: dict[tuple[str, str], Callable[[Request, float], Any]] = {
+            ("GET", "truth"): self._truth,
+            ("GET", "log"): self._read_log,
+            ("DELETE", "log"): lambda request, now: self.log.entries.clear(),
+            ("GET", "options"): lambda request, now: self.options,
+            ("POST", "options"): self._options,
+            ("POST", "characters"): self._characters,
+            ("POST", "killmails"): self._killmails,
+            ("POST", "remove"): self._remove,
+            ("POST", "thaw"): self._thaw,
+            ("POST", "faults"): self._fault,
+            ("DELETE", "faults"): lambda request, now: self.faults.clear(),
+            ("POST", "error_limit"): self._error_limit,
+            ("POST", "rotate_key"): lambda request, now: self.tokens.rotate_key(),
+            ("POST", "revoke"): self._revoke,
+            ("POST", "tokens"): self._tokens,
+            ("POST", "expire_access"): lambda request, now: self.tokens.expire_access(),
+        }
+
+    def answer(self, request: Request, now: float) -> Answer:
+        """Answer one control call."""
+        call = self._calls.get((request.method, request.path.removeprefix(CONTROL_PREFIX)))
+        if call is None:
+            return error(404, "no such control call")
+        try:
+            result = call(request, now)
+        except (msgspec.DecodeError, UnicodeDecodeError, WorldError) as problem:
+            return error(400, str(problem))
+        return json_answer({} if result is None else result)
+
+    def _truth(self, request: Request, now: float) -> dict[str, Any]:
+        truth: dict[str, Any] = {"characters": {}}
+        for character in self.world.characters.values():
+            truth["characters"][str(character.character_id)] = {
+                "name": character.name,
+                "refresh_token": self.tokens.refresh_token(character.character_id),
+                "list": [_reference(killmail) for killmail in character.newest_first()],
+            }
+        if request.query.get("bodies") != "0":
+            killmails = self.world.killmails.values()
+            truth["bodies"] = {str(k.killmail_id): self._true_body(k) for k in killmails}
+        return truth
+
+    def _true_body(self, killmail: Killmail) -> Any:
+        body, _ = self.world.make_body(killmail)
+        if killmail.text is None:
+            return msgspec.Raw(body)
+        try:
+            return msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return killmail.text
+
+    def _read_log(self, request: Request, now: float) -> Any:
+        return self.log.counts() if "count" in request.query else self.log.entries
+
+    def _options(self, request: Request, now: float) -> Options:
+        changes = msgspec.json.decode(request.body, type=dict[str, Any])
+        change(self.options, changes)
+        self.sso.clients.add(self.options.client_id)
+        if changes.keys() & {"page_size", "list_max_age"}:
+            self.world.thaw()
+        return self.options
+
+    def _characters(self, request: Request, now: float) -> dict[str, Any]:
+        new = msgspec.json.decode(request.body or b"{}", type=NewCharacter)
+        character = self.world.add_character(new.character_id, new.name, new.scopes, new.order)
+        self.world.add_history(character, new.killmails, now)
+        return {
+            "character_id": character.character_id,
+            "name": character.name,
+            "refresh_token": self.tokens.issue(character, self.options.client_id),
+        }
+
+    def _killmails(self, request: Request, now: float) -> list[tuple[int, str]]:
+        new = msgspec.json.decode(request.body, type=NewKillmails)
+        owner = self.world.character(new.character_id)
+        partner = None if new.shared_with is None else self.world.character(new.shared_with)
+        if new.count > 1 and new.killmail_id is not None:
+            raise WorldError("killmail_id suits a single killmail only")
+        return [self._killmail(new, owner, partner, now) for _ in range(new.count)]
+
+    def _killmail(
+        self, new: NewKillmails, owner: Character, partner: Character | None, now: float
+    ) -> tuple[int, str]:
+        killmail_id = new.killmail_id
+        if killmail_id is None:
+            killmail_id = self.world.late_id(owner) if new.late else self.world.next_id()
+        killmail = self.world.add_killmail(owner, killmail_id, now, partner)
+        killmail.text = new.body_text
+        killmail.killmail_hash = new.killmail_hash or killmail.killmail_hash
+        return _reference(killmail)
+
+    def _remove(self, request: Request, now: float) -> None:
+        removal = msgspec.json.decode(request.body, type=Removal)
+        character = self.world.character(removal.character_id)
+        self.world.remove(character, set(removal.killmail_ids))
+
+    def _thaw(self, request: Request, now: float) -> None:
+        self.world.thaw(msgspec.json.decode(request.body or b"{}", type=Thaw).character_id)
+
+    def _fault(self, request: Request, now: float) -> None:
+        self.faults.add(msgspec.json.decode(request.body, type=Fault))
+
+    def _error_limit(self, request: Request, now: float) -> None:
+        self.errors.force(msgspec.json.decode(request.body, type=Force).seconds, now)
+
+    def _revoke(self, request: Request, now: float) -> None:
+        self.tokens.revoke_character(msgspec.json.decode(request.body, type=Whose).character_id)
+
+    def _tokens(self, request: Request, now: float) -> dict[str, str]:
+        new = msgspec.json.decode(request.body, type=NewToken)
+        client_id = new.client_id or self.options.client_id
+        self.sso.clients.add(client_id)
+        character = self.world.character(new.character_id)
+        return {"refresh_token": self.tokens.issue(character, client_id, new.scopes)}
+
+
+def _reference(killmail: Killmail) -> tuple[int, str]:
+    return killmail.killmail_id, killmail.killmail_hash

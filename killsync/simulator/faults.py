@@ -1,0 +1,112 @@
+"""Rules that make chosen requests fail, and how each rule changes an answer."""
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import msgspec
+
+from killsync.simulator.routes import Target
+from killsync.simulator.wire import Answer
+
+Route = Literal[
+    "list", "body", "names", "status", "metadata", "authorize", "token", "jwks", "revoke", "any"
+]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+_HTML = b"<html><head><title>%d</title></head><body><h1>%d Bad Gateway</h1></body></html>"
+
+
+class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """One rule: which requests it meets, how many of them, and what it does to them."""
+
+    route: Route = "any"
+    character_id: int | None = None
+    page: int | None = None
+    killmail_id: int | None = None
+    after: int = 0
+    times: int | None = None
+
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
+    headers: dict[str, str] = {}
+    body: str | None = None
+    keep_limit_headers: bool = True
+    html: bool = False
+    redirect: str | None = None
+    huge: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    reset: bool = False
+    close: bool = False
+    hang: Seconds | None = None
+    delay: Seconds = 0
+    cut: bool = False
+    wrong_json: str | None = None
+    drip: Seconds | None = None
+    after_effect: bool = False
+
+    @property
+    def silences(self) -> bool:
+        """Say whether the client gets no answer at all."""
+        return self.reset or self.close or self.hang is not None
+
+    def meets(self, target: Target) -> bool:
+        """Say whether the rule is about this request."""
+        return (
+            self.route in ("any", target.route)
+            and self.character_id in (None, target.character_id)
+            and self.page in (None, target.page)
+            and self.killmail_id in (None, target.killmail_id)
+        )
+
+    def replacement(self) -> Answer | None:
+        """Return the answer that stands in for the normal one, if there is one."""
+        if self.redirect is not None:
+            return Answer(self.status or 302, b"", {"Location": self.redirect} | self.headers)
+        if self.huge is not None:
+            return Answer(200, b"", dict(self.headers))
+        if self.html:
+            status = self.status or 502
+            return Answer(status, _HTML % (status, status), dict(self.headers), "text/html")
+        if self.status is not None:
+            body = '{"error":"simulated"}' if self.body is None else self.body
+            return Answer(self.status, body.encode(), dict(self.headers))
+        return None
+
+
+class FaultRules:
+    """The rules in the order in which they were added; the first one that is due wins."""
+
+    def __init__(self) -> None:
+        self._rules: list[tuple[Fault, list[int]]] = []
+
+    def add(self, fault: Fault) -> None:
+        """Add a rule."""
+        self._rules.append((fault, [0]))
+
+    def clear(self) -> None:
+        """Drop all rules."""
+        self._rules.clear()
+
+    def match(self, target: Target) -> Fault | None:
+        """Find the rule for a request; each rule counts the requests that it meets."""
+        for fault, met in self._rules:
+            if not fault.meets(target):
+                continue
+            met[0] += 1
+            position = met[0] - fault.after
+            if position > 0 and (fault.times is None or position <= fault.times):
+                return fault
+        return None
+
+
+def apply(fault: Fault | None, effect: Callable[[], Answer]) -> Answer:
+    """Answer under a fault; `effect` does what was asked for and may never be called."""
+    if fault is None:
+        return effect()
+    replacement = fault.replacement()
+    if fault.silences or replacement is not None:
+        lost = effect() if fault.after_effect else Answer(0)
+        return lost if fault.silences or replacement is None else replacement
+    answer = effect()
+    if fault.wrong_json is not None:
+        headers = answer.headers | fault.headers
+        return Answer(200, fault.wrong_json.encode(), headers, answer.content_type)
+    return answer

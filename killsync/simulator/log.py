@@ -1,0 +1,58 @@
+"""What was asked and answered, without any secret."""
+
+from collections import Counter
+
+import msgspec
+
+
+class Entry(msgspec.Struct):
+    """One request; times are unix times, status is None if no answer was sent."""
+
+    n: int
+    start: float
+    method: str
+    path: str
+    route: str
+    character_id: int | None
+    page: int | None
+    killmail_id: int | None
+    user_agent: str | None
+    compatibility_date: str | None
+    if_none_match: str | None
+    authorized: bool
+    connection: int
+    in_flight: int
+    end: float | None = None
+    status: int | None = None
+    cost: int = 0
+    group: str | None = None
+    remaining: int | None = None
+    fault: bool = False
+
+
+class Log:
+    """The requests so far, and those still in flight by route."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._in_flight: Counter[str] = Counter()
+        self._number = 0
+
+    def enter(self, route: str) -> tuple[int, int]:
+        """Count a request as in flight; return its number and how many of its route are."""
+        self._number += 1
+        self._in_flight[route] += 1
+        return self._number, self._in_flight[route]
+
+    def add(self, entry: Entry) -> None:
+        """Keep an entry."""
+        self.entries.append(entry)
+
+    def leave(self, entry: Entry, now: float) -> None:
+        """Note that a request is over, answered or not."""
+        entry.end = now
+        self._in_flight[entry.route] -= 1
+
+    def counts(self) -> dict[str, int]:
+        """Count the entries by route."""
+        return dict(Counter(entry.route for entry in self.entries))

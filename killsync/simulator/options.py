@@ -1,0 +1,60 @@
+"""The settings of one simulated ESI and SSO; most can be changed while it runs."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+FIXED_AT_START = frozenset({"port", "seed", "characters", "killmails", "shared"})
+
+
+class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How the simulator behaves; times are in seconds, 0 tokens means an unlimited bucket."""
+
+    port: Count = 0
+    seed: int = 1
+    characters: Count = 3
+    killmails: Count = 200
+    shared: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
+
+    page_size: Positive = 1000
+    list_max_age: Seconds = 300
+    past_end: Literal["404", "empty"] = "404"
+    refresh_between_pages: bool = False
+
+    latency_list: Seconds = 0
+    latency_body: Seconds = 0
+    latency_sso: Seconds = 0
+
+    list_tokens: Count = 30
+    list_window: Positive = 900
+    body_tokens: Count = 3600
+    body_window: Positive = 900
+    status_tokens: Count = 600
+    status_window: Positive = 900
+    error_limit: Positive = 100
+    error_window: Positive = 60
+
+    rotate: bool = False
+    refresh_limit: Count = 5
+    access_lifetime: int = 1200
+    code_lifetime: Count = 300
+    client_id: str = "killsync-simulator"
+    client_secret: str | None = None
+    redirect_uri: str | None = None
+    issuer: str = "https://login.eveonline.com"
+    login_as: int | None = None
+    deny: bool = False
+
+
+def change(options: Options, changes: dict[str, Any]) -> None:
+    """Set some options in place, all or none; raises msgspec.ValidationError if one is wrong."""
+    fixed = FIXED_AT_START & changes.keys()
+    if fixed:
+        raise msgspec.ValidationError(f"fixed at start: {', '.join(sorted(fixed))}")
+    merged = msgspec.convert(msgspec.structs.asdict(options) | changes, Options)
+    for name in changes:
+        setattr(options, name, getattr(merged, name))

@@ -1,0 +1,53 @@
+"""Which route a path means, and what it names."""
+
+import msgspec
+
+from killsync.simulator.wire import Request
+
+SSO_PATHS = {
+    ("GET", "/.well-known/oauth-authorization-server"): "metadata",
+    ("GET", "/v2/oauth/authorize"): "authorize",
+    ("POST", "/v2/oauth/token"): "token",
+    ("GET", "/oauth/jwks"): "jwks",
+    ("POST", "/v2/oauth/revoke"): "revoke",
+}
+ESI_PATHS = {("POST", "/universe/names"): "names", ("GET", "/status"): "status"}
+CONTROL_PREFIX = "/_control/"
+
+
+class Target(msgspec.Struct):
+    """What a request asks for; `page` is None if it is missing from the request or no number."""
+
+    route: str
+    character_id: int | None = None
+    page: int | None = None
+    killmail_id: int | None = None
+    killmail_hash: str = ""
+
+    @property
+    def is_sso(self) -> bool:
+        """Say whether the route belongs to the SSO."""
+        return self.route in ("metadata", "authorize", "token", "jwks", "revoke")
+
+
+def target_of(request: Request) -> Target:
+    """Name the route of a request; "unknown" if there is none."""
+    path = request.path.rstrip("/") or "/"
+    fixed = (request.method, path)
+    if fixed in SSO_PATHS:
+        return Target(SSO_PATHS[fixed])
+    if fixed in ESI_PATHS:
+        return Target(ESI_PATHS[fixed])
+    match (request.method, *path.split("/")[1:]):
+        case ("GET", "killmails", killmail_id, killmail_hash):
+            number = to_number(killmail_id)
+            return Target("body", killmail_id=number, killmail_hash=killmail_hash)
+        case ("GET", "characters", character_id, "killmails", "recent"):
+            page = to_number(request.query.get("page", "1"))
+            return Target("list", character_id=to_number(character_id), page=page)
+    return Target("unknown")
+
+
+def to_number(text: str) -> int | None:
+    """Read a decimal number of at most 18 digits, or return None."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None

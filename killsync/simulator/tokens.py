@@ -1,0 +1,142 @@
+"""Refresh tokens, access tokens and the keys that sign them."""
+
+import secrets
+from typing import Any
+
+import msgspec
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+from killsync.simulator.options import Options
+from killsync.simulator.world import Character, World
+
+PUBLISHED_KEYS = 2
+
+
+class Grant(msgspec.Struct):
+    """What a refresh token allows: one client to act for one character."""
+
+    character_id: int
+    client_id: str
+    scopes: list[str]
+
+
+class AccessToken(msgspec.Struct):
+    """An access token as the server remembers it; `expires` is a unix time."""
+
+    grant: Grant
+    expires: float
+
+
+class Tokens:
+    """All tokens and keys of one simulated SSO; every character starts with a refresh token."""
+
+    def __init__(self, options: Options, world: World) -> None:
+        self.options = options
+        self.world = world
+        self._refresh: dict[str, Grant] = {}
+        self._access: dict[str, AccessToken] = {}
+        self._keys: list[RSAKey] = []
+        self.rotate_key()
+        for character in world.characters.values():
+            self.issue(character, options.client_id)
+
+    def issue(self, character: Character, client_id: str, scopes: list[str] | None = None) -> str:
+        """Make a new refresh token for a character."""
+        scopes = character.scopes if scopes is None else scopes
+        return self._remember(Grant(character.character_id, client_id, scopes))
+
+    def _remember(self, grant: Grant) -> str:
+        token = secrets.token_urlsafe(24)
+        self._refresh[token] = grant
+        return token
+
+    def grant(self, refresh_token: str) -> Grant | None:
+        """Return what a refresh token allows; None if it is not valid."""
+        return self._refresh.get(refresh_token)
+
+    def revoke(self, refresh_token: str) -> None:
+        """Make a refresh token invalid."""
+        self._refresh.pop(refresh_token, None)
+
+    def begin(self, grant: Grant, now: float) -> dict[str, Any]:
+        """Answer a login with the first tokens of a grant."""
+        return self._tokens(grant, self._remember(grant), now)
+
+    def key_set(self) -> dict[str, Any]:
+        """Write the published keys as a JWKS."""
+        return {"keys": [_public(key) for key in self._keys]}
+
+    def refresh_token(self, character_id: int) -> str | None:
+        """Return the newest valid refresh token of a character."""
+        for token, grant in reversed(self._refresh.items()):
+            if grant.character_id == character_id:
+                return token
+        return None
+
+    def access(self, token: str | None) -> AccessToken | None:
+        """Return what an access token stands for, expired or not; None if it is unknown."""
+        return self._access.get(token) if token else None
+
+    def revoke_character(self, character_id: int) -> None:
+        """Make all refresh tokens of a character invalid."""
+        for token, grant in list(self._refresh.items()):
+            if grant.character_id == character_id:
+                del self._refresh[token]
+
+    def expire_access(self) -> None:
+        """Make all access tokens so far invalid."""
+        for token in self._access.values():
+            token.expires = 0
+
+    def rotate_key(self) -> None:
+        """Sign with a new key from now on; the one before it stays published."""
+        key = RSAKey.generate_key(2048, {"kid": f"JWT-Signature-Key-{secrets.token_hex(4)}"})
+        self._keys = [key, *self._keys][:PUBLISHED_KEYS]
+
+    def renew(self, refresh_token: str, client_id: str, now: float) -> dict[str, Any] | None:
+        """Answer a refresh; None if the token is not valid for this client."""
+        grant = self._refresh.get(refresh_token)
+        if grant is None or grant.client_id != client_id:
+            return None
+        if self.options.rotate:
+            del self._refresh[refresh_token]
+            refresh_token = self._remember(grant)
+        return self._tokens(grant, refresh_token, now)
+
+    def _tokens(self, grant: Grant, refresh_token: str, now: float) -> dict[str, Any]:
+        access = self._sign(grant, now)
+        lifetime = self.options.access_lifetime
+        self._access[access] = AccessToken(grant, int(now) + lifetime)
+        return {
+            "access_token": access,
+            "expires_in": lifetime,
+            "token_type": "Bearer",
+            "refresh_token": refresh_token,
+        }
+
+    def _sign(self, grant: Grant, now: float) -> str:
+        character, key = self.world.character(grant.character_id), self._keys[0]
+        claims: dict[str, Any] = {
+            "jti": secrets.token_hex(16),
+            "kid": key.kid,
+            "sub": f"CHARACTER:EVE:{character.character_id}",
+            "azp": grant.client_id,
+            "tenant": "tranquility",
+            "tier": "live",
+            "region": "world",
+            "aud": [grant.client_id, "EVE Online"],
+            "name": character.name,
+            "owner": character.owner,
+            "exp": int(now) + self.options.access_lifetime,
+            "iat": int(now),
+            "iss": self.options.issuer,
+        }
+        if grant.scopes:
+            claims["scp"] = grant.scopes[0] if len(grant.scopes) == 1 else grant.scopes
+        return jwt.encode({"alg": "RS256", "kid": key.kid, "typ": "JWT"}, claims, key)
+
+
+def _public(key: RSAKey) -> dict[str, Any]:
+    public: dict[str, Any] = {**key.as_dict(private=False), "alg": "RS256", "use": "sig"}
+    return public
