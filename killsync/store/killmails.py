@@ -1,0 +1,294 @@
+"""The bodies of killmails: rows of `killmails`, `attackers` and `items`, and back again."""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from killsync.killmail import Attacker, Extra, Item, Killmail, Position, Victim, expected_hash
+from killsync.times import iso, unix
+
+_BATCH = 500
+_LOWEST_ID = -(2**63)
+
+_STORED = "SELECT killmail_id FROM killmails WHERE killmail_id IN (SELECT value FROM json_each(?))"
+_REMOVE = "DELETE FROM killmails WHERE killmail_id IN (SELECT value FROM json_each(?))"
+_LAST_SEQ = "SELECT value FROM facts WHERE name = 'stored_seq'"
+_ADVANCE_SEQ = "UPDATE facts SET value = value + ? WHERE name = 'stored_seq'"
+
+_INSERT_KILLMAIL = """
+INSERT INTO killmails (
+    killmail_id, killmail_hash, hash_ok, stored_seq, stored_at, killmail_time, solar_system_id,
+    moon_id, war_id, victim_damage_taken, victim_ship_type_id, victim_alliance_id,
+    victim_character_id, victim_corporation_id, victim_faction_id, victim_x, victim_y, victim_z,
+    attacker_count, item_count, extra
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_INSERT_ATTACKER = """
+INSERT INTO attackers (
+    killmail_id, ordinal, damage_done, final_blow, security_status, alliance_id, character_id,
+    corporation_id, faction_id, ship_type_id, weapon_type_id, extra
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_INSERT_ITEM = """
+INSERT INTO items (
+    killmail_id, ordinal, parent, item_type_id, flag, singleton, quantity_destroyed,
+    quantity_dropped, item_count, extra
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+_SELECT_KILLMAILS = """
+SELECT killmail_id, killmail_time, solar_system_id, moon_id, war_id, victim_alliance_id,
+    victim_character_id, victim_corporation_id, victim_faction_id, victim_damage_taken,
+    victim_ship_type_id, victim_x, victim_y, victim_z, item_count, extra
+FROM killmails WHERE killmail_id IN (SELECT value FROM json_each(?))
+"""
+_SELECT_ATTACKERS = """
+SELECT killmail_id, damage_done, final_blow, security_status, alliance_id, character_id,
+    corporation_id, faction_id, ship_type_id, weapon_type_id, extra
+FROM attackers WHERE killmail_id IN (SELECT value FROM json_each(?))
+ORDER BY killmail_id, ordinal
+"""
+_SELECT_ITEMS = """
+SELECT killmail_id, ordinal, parent, item_type_id, flag, singleton, quantity_destroyed,
+    quantity_dropped, item_count, extra
+FROM items WHERE killmail_id IN (SELECT value FROM json_each(?))
+ORDER BY killmail_id, ordinal
+"""
+
+_NEXT = """
+SELECT killmail_time, killmail_id FROM killmails
+WHERE (killmail_time, killmail_id) > (?, ?)
+ORDER BY killmail_time, killmail_id LIMIT ?
+"""
+# CROSS JOIN keeps SQLite walking the time index: the other way round it would sort the user's
+# whole list again for each batch
+_NEXT_OF_USER = """
+SELECT killmail_time, killmails.killmail_id FROM killmails
+CROSS JOIN user_killmails
+    ON user_killmails.user_id = ? AND user_killmails.killmail_id = killmails.killmail_id
+WHERE (killmail_time, killmails.killmail_id) > (?, ?)
+ORDER BY killmail_time, killmails.killmail_id LIMIT ?
+"""
+
+_Row = tuple[Any, ...]
+
+
+class Arrival(Struct, frozen=True, gc=False):
+    """A body that was fetched, with the hash that ESI's list gave for it."""
+
+    killmail: Killmail
+    killmail_hash: str
+
+
+def insert(conn: sqlite3.Connection, arrivals: Sequence[Arrival], now_iso: str) -> list[int]:
+    """Store what is not stored yet, in the given order, and return the ids stored now.
+
+    The caller holds the transaction. `stored_seq` rises by one with each.
+    """
+    new = _not_stored(conn, arrivals)
+    if not new:
+        return []
+    first_seq = conn.execute(_LAST_SEQ).fetchone()[0] + 1
+    conn.executemany(
+        _INSERT_KILLMAIL,
+        [_killmail_row(arrival, seq, now_iso) for seq, arrival in enumerate(new, first_seq)],
+    )
+    killmails = [arrival.killmail for arrival in new]
+    conn.executemany(_INSERT_ATTACKER, [row for k in killmails for row in _attacker_rows(k)])
+    conn.executemany(_INSERT_ITEM, [row for k in killmails for row in _item_rows(k)])
+    conn.execute(_ADVANCE_SEQ, (len(new),))
+    return [killmail.killmail_id for killmail in killmails]
+
+
+def read(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> list[Killmail]:
+    """Return the stored ones of these killmails, in the given order."""
+    found: dict[int, Killmail] = {}
+    for start in range(0, len(killmail_ids), _BATCH):
+        with _snapshot(conn):
+            found |= _read_batch(conn, killmail_ids[start : start + _BATCH])
+    return [found[killmail_id] for killmail_id in killmail_ids if killmail_id in found]
+
+
+def export(
+    conn: sqlite3.Connection, *, user_id: int | None, since: str | None, batch: int = _BATCH
+) -> Iterator[Killmail]:
+    """Yield killmails oldest first, of one user's list if given, from `since` (ISO text) on.
+
+    No read lasts longer than one batch, so that a slow reader of the export never keeps the WAL
+    from being checkpointed.
+    """
+    after = (since or "", _LOWEST_ID)
+    while True:
+        with _snapshot(conn):
+            keys = _next_keys(conn, user_id, after, batch)
+            found = _read_batch(conn, [killmail_id for _, killmail_id in keys])
+        if not keys:
+            return
+        after = keys[-1]
+        yield from (found[killmail_id] for _, killmail_id in keys)
+
+
+def remove(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
+    """Delete bodies with their attackers and items; the caller holds the transaction."""
+    conn.execute(_REMOVE, (_json(killmail_ids),))
+
+
+@contextmanager
+def _snapshot(conn: sqlite3.Connection) -> Iterator[None]:
+    """Let several queries see one state, so that no killmail is read half removed."""
+    if conn.in_transaction:
+        yield
+        return
+    conn.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if conn.in_transaction:  # some errors of SQLite end it by themselves
+            conn.execute("ROLLBACK")
+
+
+def _next_keys(
+    conn: sqlite3.Connection, user_id: int | None, after: tuple[str, int], count: int
+) -> list[tuple[str, int]]:
+    if user_id is None:
+        return conn.execute(_NEXT, (*after, count)).fetchall()
+    return conn.execute(_NEXT_OF_USER, (user_id, *after, count)).fetchall()
+
+
+def _not_stored(conn: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[Arrival]:
+    by_id: dict[int, Arrival] = {}
+    for arrival in arrivals:
+        by_id.setdefault(arrival.killmail.killmail_id, arrival)
+    for (killmail_id,) in conn.execute(_STORED, (_json(list(by_id)),)):
+        del by_id[killmail_id]
+    return list(by_id.values())
+
+
+def _killmail_row(arrival: Arrival, stored_seq: int, now_iso: str) -> _Row:
+    killmail, victim = arrival.killmail, arrival.killmail.victim
+    hash_ok = arrival.killmail_hash == expected_hash(killmail)
+    time = iso(unix(killmail.killmail_time))
+    *victim_columns, items, position, _ = _columns(victim)
+    return (
+        *(killmail.killmail_id, arrival.killmail_hash, hash_ok, stored_seq, now_iso, time),
+        *(killmail.solar_system_id, _null(killmail.moon_id), _null(killmail.war_id)),
+        *victim_columns,
+        *((None, None, None) if position is None else _columns(position)[:3]),
+        len(killmail.attackers),
+        None if items is None else len(items),
+        _text(_killmail_extra(killmail, time)),
+    )
+
+
+def _attacker_rows(killmail: Killmail) -> list[_Row]:
+    rows = []
+    for ordinal, attacker in enumerate(killmail.attackers):
+        *columns, extra = _columns(attacker)
+        rows.append((killmail.killmail_id, ordinal, *columns, _text(extra)))
+    return rows
+
+
+def _item_rows(killmail: Killmail) -> list[_Row]:
+    """Return the rows depth first: an item, then what lies in it, then the next one."""
+    rows: list[_Row] = []
+
+    def add(items: list[Item], parent: int | None) -> None:
+        for item in items:
+            ordinal = len(rows)
+            *columns, inside, extra = _columns(item)
+            count = None if inside is None else len(inside)
+            rows.append((killmail.killmail_id, ordinal, parent, *columns, count, _text(extra)))
+            if inside:
+                add(inside, ordinal)
+
+    add(killmail.victim.items or [], None)
+    return rows
+
+
+def _columns(part: Struct) -> list[Any]:
+    """Return the values of a struct's fields in their order, None for what is absent."""
+    return [None if value is UNSET else value for value in msgspec.structs.astuple(part)]
+
+
+def _null(value: int | UnsetType) -> int | None:
+    return None if value is UNSET else value
+
+
+def _json(value: Sequence[int] | Mapping[str, Any]) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _text(extra: Mapping[str, Any] | None) -> str | None:
+    return _json(dict(extra)) if extra else None
+
+
+def _killmail_extra(killmail: Killmail, time: str) -> dict[str, Any]:
+    """Return what has no column, the victim's and its position's nested as in ESI's JSON."""
+    extra, victim = dict(killmail.extra or {}), dict(killmail.victim.extra or {})
+    position = killmail.victim.position
+    if position is not UNSET and position.extra:
+        victim["position"] = position.extra.data
+    if victim:
+        extra["victim"] = victim
+    if time != killmail.killmail_time:
+        extra["killmail_time"] = killmail.killmail_time
+    return extra
+
+
+def _read_batch(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> dict[int, Killmail]:
+    wanted = (_json(killmail_ids),)
+    attackers = _read_attackers(conn.execute(_SELECT_ATTACKERS, wanted))
+    items = _read_items(conn.execute(_SELECT_ITEMS, wanted))
+    return {
+        row[0]: _killmail(row, attackers[row[0]], items[row[0]])
+        for row in conn.execute(_SELECT_KILLMAILS, wanted)
+    }
+
+
+def _read_attackers(rows: sqlite3.Cursor) -> dict[int, list[Attacker]]:
+    attackers: dict[int, list[Attacker]] = defaultdict(list)
+    for killmail_id, damage, final_blow, security, *ids, extra in rows:
+        present = [UNSET if value is None else value for value in ids]
+        attacker = Attacker(damage, final_blow == 1, security, *present, extra=_extra(extra))
+        attackers[killmail_id].append(attacker)
+    return attackers
+
+
+def _read_items(rows: sqlite3.Cursor) -> dict[int, list[Item]]:
+    """Return the victims' own items; those inside them hang on them."""
+    outermost: dict[int, list[Item]] = defaultdict(list)
+    inside: dict[tuple[int, int], list[Item]] = {}
+    for killmail_id, ordinal, parent, type_id, flag, singleton, *quantities, count, extra in rows:
+        present = [UNSET if value is None else value for value in quantities]
+        if count is not None:
+            present.append(inside.setdefault((killmail_id, ordinal), []))
+        siblings = outermost[killmail_id] if parent is None else inside[killmail_id, parent]
+        siblings.append(Item(type_id, flag, singleton, *present, extra=_extra(extra)))
+    return outermost
+
+
+def _killmail(row: _Row, attackers: list[Attacker], items: list[Item]) -> Killmail:
+    killmail_id, time, system, *ids, damage, ship, x, y, z, count, extra_text = row
+    extra = msgspec.json.decode(extra_text) if extra_text else {}
+    victim_extra = extra.pop("victim", {})
+    position: Position | UnsetType = UNSET
+    if x is not None:
+        position = Position(x, y, z, extra=_kept(victim_extra.pop("position", None)))
+    moon, war, *victim_ids = [UNSET if value is None else value for value in ids]
+    victim_fields = [damage, ship, *victim_ids, UNSET if count is None else items, position]
+    victim = Victim(*victim_fields, extra=_kept(victim_extra))
+    time = extra.pop("killmail_time", time)
+    return Killmail(killmail_id, time, system, victim, attackers, moon, war, extra=_kept(extra))
+
+
+def _extra(text: str | None) -> Extra | UnsetType:
+    return UNSET if text is None else Extra(msgspec.json.decode(text))
+
+
+def _kept(fields: dict[str, Any] | None) -> Extra | UnsetType:
+    return Extra(fields) if fields else UNSET
