@@ -1,0 +1,113 @@
+"""Tokens in use: renewing a character's access, adding characters, removing them."""
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from killsync.errors import KillsyncError, LoginNeeded, Refused, TryLater
+from killsync.esi import SCOPE
+from killsync.model import Access
+from killsync.sso import Character, Grant, Sso
+from killsync.store import users
+from killsync.store.connection import Store
+from killsync.store.tokens import Token, Tokens
+
+FRESH_FOR = 60.0
+
+
+class TokenBusy(TryLater):
+    """Another process refreshes this character's token right now."""
+
+
+def stored_access(tokens: Tokens, user_id: int, now: float) -> Access | None:
+    """Return the stored access token if it lasts for another minute, else None.
+
+    Raises LoginNeeded if the character has no token at all.
+    """
+    token = tokens.get(user_id)
+    if token is None:
+        raise LoginNeeded("there is no token for this character")
+    if token.access_token is None or token.access_expires_at is None:
+        return None
+    # SSO's access tokens last 20 minutes: one that claims a day was stored by a wrong clock
+    if not now + FRESH_FOR <= token.access_expires_at <= now + 86400.0:
+        return None
+    return Access(token.access_token, token.access_expires_at)
+
+
+def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = time.time) -> Access:
+    """Refresh a character's access token, and store what SSO answers before it is used.
+
+    Raises LoginNeeded, TokenBusy, and whatever `Sso.refresh` and `Sso.verify` raise.
+    """
+    sso.prepare()
+    if not tokens.claim(user_id, clock()):
+        raise TokenBusy("another process is refreshing this character's token")
+    try:
+        grant = _refresh(tokens, sso, user_id)
+        tokens.put(user_id, _token(grant))
+    finally:
+        tokens.release(user_id)
+    character = sso.verify(grant.access_token, SCOPE)
+    if character.character_id != user_id:
+        tokens.forget_access(user_id, grant.access_token)
+        raise LoginNeeded(f"the token belongs to another character, {character.name!r}")
+    return Access(grant.access_token, grant.expires_at)
+
+
+def _refresh(tokens: Tokens, sso: Sso, user_id: int) -> Grant:
+    before = _refresh_token(tokens, user_id)
+    try:
+        return sso.refresh(before)
+    except LoginNeeded:
+        after = _refresh_token(tokens, user_id)
+        if after == before:
+            raise
+        return sso.refresh(after)
+
+
+def _refresh_token(tokens: Tokens, user_id: int) -> str:
+    token = tokens.get(user_id)
+    if token is None:
+        raise LoginNeeded("there is no token for this character")
+    return token.refresh_token
+
+
+class Added(msgspec.Struct, frozen=True):
+    """What became of one refresh token: the character, and whether it is a new one."""
+
+    character: Character
+    new: bool
+
+
+def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str, now: float) -> Added:
+    """Register the character of a refresh token.
+
+    Raises LoginNeeded, ApplicationError, Refused or TryLater; then nothing is stored.
+    """
+    if not refresh_token.isascii() or not refresh_token.isprintable() or " " in refresh_token:
+        raise Refused("this is no refresh token")
+    sso.prepare()
+    grant = sso.refresh(refresh_token)
+    character = sso.verify(grant.access_token, SCOPE)
+    tokens.put(character.character_id, _token(grant), character.owner)
+    with store.transaction() as conn:
+        new = users.add(conn, character.character_id, character.name, now)
+    return Added(character, new)
+
+
+def revoke(tokens: Tokens, sso: Sso, user_id: int) -> str | None:
+    """Revoke a character's refresh token at SSO; return why it could not be done, or None."""
+    token = tokens.get(user_id)
+    if token is None:
+        return "there was no token"
+    try:
+        sso.revoke(token.refresh_token)
+    except KillsyncError as error:
+        return str(error)
+    return None
+
+
+def _token(grant: Grant) -> Token:
+    return Token(grant.refresh_token, grant.access_token, grant.expires_at)

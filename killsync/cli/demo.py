@@ -1,0 +1,171 @@
+"""`killsync demo`: the whole cycle on the bundled simulator, with no account and no network."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from killsync.cli import invocation
+from killsync.cli.invocation import leave, say
+from killsync.errors import KillsyncError, UsageError
+
+_CACHE_SECONDS = 2.0
+_SIMULATOR = [
+    "--characters=3",
+    "--killmails=120",
+    "--page-size=50",
+    f"--cache={_CACHE_SECONDS:.0f}s",
+    "--latency=25ms",
+    "--json",
+]
+
+
+def demo(context: typer.Context) -> None:
+    """Show a first sync, new killmails, a manual sync and the status, all on this machine."""
+    call = invocation.of(context)
+    with invocation.edge(call):
+        database = _database(call.db)
+        with _simulator() as ready:
+            code = _Demo(ready, database).play()
+        leave(code)
+
+
+def _database(named: str | None) -> Path:
+    if named is None:
+        return Path(tempfile.mkdtemp(prefix="killsync-demo-")) / "killsync.db"
+    database = Path(named).expanduser()
+    if database.exists():
+        raise UsageError(f"{database}: exists already; the demo makes a database of its own")
+    return database
+
+
+@contextmanager
+def _simulator() -> Iterator[dict[str, Any]]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "killsync", "simulator", *_SIMULATOR],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=_bare_environment(),
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise KillsyncError("the simulator did not start; try `killsync simulator`")
+            yield json.loads(line)
+        finally:
+            process.terminate()
+
+
+class _Demo:
+    def __init__(self, ready: dict[str, Any], database: Path) -> None:
+        self._url = ready["base_url"]
+        self._logins = ready["logins"]
+        self._database = database
+        self._environment = _bare_environment() | {
+            "KILLSYNC_DB": str(database),
+            "KILLSYNC_ESI_URL": self._url,
+            "KILLSYNC_SSO_URL": self._url,
+            "KILLSYNC_CLIENT_ID": ready["client_id"],
+        }
+
+    def play(self) -> int:
+        """Play all scenes; return the exit code of the first command that failed."""
+        for scene in (self._register, self._first_sync, self._news, self._overtake):
+            code = scene()
+            if code:
+                return code
+        self._scene("Where everything stands:")
+        code = self._run("status")
+        self._farewell()
+        return code
+
+    def _register(self) -> int:
+        self._scene("Three characters give killsync their refresh tokens:")
+        tokens = "".join(login["refresh_token"] + "\n" for login in self._logins)
+        return self._run("users", "add", given=tokens)
+
+    def _first_sync(self) -> int:
+        self._scene(
+            "Cron runs `killsync scan`. Nobody was ever synced, so each list is read whole:"
+        )
+        return self._run("scan")
+
+    def _news(self) -> int:
+        self._scene("Later: each has two new killmails. Now one page each is enough:")
+        for login in self._logins:
+            self._tell_simulator("killmails", character_id=login["character_id"], count=2)
+        time.sleep(_CACHE_SECONDS)
+        return self._run("scan", "--force")
+
+    def _overtake(self) -> int:
+        hurried = self._logins[0]
+        self._scene(
+            f"A fourth character brings a long history; while the scan works on it, "
+            f"{hurried['name']} is in a hurry:"
+        )
+        newcomer = self._tell_simulator("characters", killmails=550)
+        self._tell_simulator("killmails", character_id=hurried["character_id"], count=3)
+        code = self._run("users", "add", given=newcomer["refresh_token"] + "\n")
+        time.sleep(_CACHE_SECONDS)
+        say("$ killsync scan &")
+        with subprocess.Popen(_command("scan"), env=self._environment) as scan:
+            time.sleep(0.9)
+            code = code or self._run("sync", hurried["name"])
+            say(f">>> {hurried['name']} is done; the scan goes on with the history:")
+            return code or scan.wait()
+
+    def _run(self, *arguments: str, given: str = "") -> int:
+        say(f"$ killsync {shlex.join(arguments)}")
+        done = subprocess.run(
+            _command(*arguments), input=given, text=True, env=self._environment, check=False
+        )
+        return done.returncode
+
+    def _scene(self, title: str) -> None:
+        say(f"\n=== {title}")
+
+    def _tell_simulator(self, what: str, **values: Any) -> Any:
+        request = urllib.request.Request(
+            f"{self._url}/_control/{what}", json.dumps(values).encode(), method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def _farewell(self) -> None:
+        program = shlex.quote(_program())
+        database = shlex.quote(str(self._database))
+        say(
+            f"The database is {self._database}. Three commands to try on it:\n"
+            f"  {program} --db {database} status --json\n"
+            f"  {program} --db {database} users\n"
+            f"  {program} --db {database} export --since 7d"
+        )
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "killsync", *arguments]
+
+
+def _program() -> str:
+    """Return how this program was called, so that what is printed works as printed."""
+    if shutil.which("killsync") == shutil.which(sys.argv[0]) is not None:
+        return "killsync"
+    return str(Path(sys.argv[0]).absolute())
+
+
+def _bare_environment() -> dict[str, str]:
+    """Return the environment without the user's own killsync."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("KILLSYNC_")}
+    return kept | {"KILLSYNC_CONFIG": os.devnull}

@@ -1,0 +1,77 @@
+"""`killsync export`: stored killmails as ESI's own JSON, one per line."""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from killsync.cli import invocation, opening, who
+from killsync.errors import UsageError
+from killsync.times import iso, parse_duration, unix
+
+
+def export(
+    context: typer.Context,
+    user: Annotated[
+        str | None, typer.Option(metavar="USER", help="Only what this user's list has shown.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only killmails since: 7d, or 2026-11-24T03:00:00Z."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")
+    ] = None,
+) -> None:
+    """Write stored killmails as JSON lines, oldest first, equal to what ESI sent."""
+    call = invocation.of(context)
+    with invocation.edge(call):
+        settings = call.settings()
+        moment = None if since is None else iso(_since(since, time.time()))
+        with opening.for_reading(settings) as store:
+            from killsync import killmail
+            from killsync.store import killmails
+
+            only = None if user is None else who.named(store, [user])[0].user_id
+            with _sink(output) as sink:
+                for stored in killmails.export(store.conn, user_id=only, since=moment):
+                    sink.write(killmail.encode(stored) + b"\n")
+
+
+def _since(text: str, now: float) -> float:
+    try:
+        return now - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        return unix(text)
+    except ValueError:
+        raise UsageError(
+            f"--since is {text!r}: give a duration such as 7d, or a time such as 2026-11-24"
+        ) from None
+
+
+@contextmanager
+def _sink(output: Path | None) -> Iterator[BinaryIO]:
+    """Yield where to write; a file appears only when it is whole."""
+    if output is None or str(output) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)  # noqa: PTH101
+        os.replace(name, output)  # noqa: PTH105
+    except BaseException:
+        os.unlink(name)  # noqa: PTH108
+        raise

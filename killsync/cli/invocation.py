@@ -1,0 +1,81 @@
+"""What the global options say, and the one edge where errors become a line and an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import typer
+
+from killsync import config
+from killsync.cli.text import safe
+from killsync.config import Settings
+from killsync.errors import DatabaseError, KillsyncError
+
+
+class Invocation(msgspec.Struct):
+    """The global options of this call."""
+
+    db: str | None = None
+    config: Path | None = None
+    verbose: bool = False
+    quiet: bool = False
+    log_format: str = "text"
+
+    def settings(self, **flags: object) -> Settings:
+        """Return the settings in force; `flags` are the command's own."""
+        return config.load(self.config, {"db": self.db, **flags}, os.environ)
+
+
+def of(context: typer.Context) -> Invocation:
+    """Return the global options that a command was called with."""
+    invocation = context.find_object(Invocation)
+    assert invocation is not None
+    return invocation
+
+
+@contextmanager
+def edge(invocation: Invocation) -> Iterator[None]:
+    """Turn every error into one line and its exit code; the traceback only with --verbose."""
+    try:
+        yield
+    except BrokenPipeError:
+        # whoever read the output has gone; keep the interpreter from complaining at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave(141)
+    except KeyboardInterrupt:
+        leave(130)
+    except KillsyncError as error:
+        _tell(invocation, error, str(error))
+        leave(error.exit_code)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _tell(invocation, error, f"{where}{error.strerror or error}")
+        leave(DatabaseError.exit_code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the program with an exit code."""
+    raise typer.Exit(code)
+
+
+def warn(text: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def say(text: str) -> None:
+    """Write a line of the result to standard output."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _tell(invocation: Invocation, error: BaseException, text: str) -> None:
+    if invocation.verbose:
+        traceback.print_exception(error)
+    warn(f"killsync: {safe(text, 500)}")

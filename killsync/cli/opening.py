@@ -1,0 +1,42 @@
+"""Opening the database as a command needs it, and holding the lock."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from killsync import config, lock
+from killsync.config import Settings
+from killsync.store import connection, origin
+from killsync.store.connection import Store, readable_errors
+
+
+@contextmanager
+def for_reading(settings: Settings) -> Iterator[Store]:
+    """Yield the database for a command that changes nothing and may run at any time."""
+    path = settings.database
+    with closing(connection.connect(path, read_only=True)) as store, readable_errors(path):
+        yield store
+
+
+@contextmanager
+def for_writing(settings: Settings) -> Iterator[Store]:
+    """Yield the database, made if there is none; its schema may be old: see `locked`."""
+    path = settings.database
+    with closing(connection.connect(path)) as store, readable_errors(path):
+        yield store
+
+
+@contextmanager
+def locked(store: Store, patience: float) -> Iterator[None]:
+    """Hold the lock, with the schema up to date. Raises lock.Busy."""
+    path = lock.lock_file(store.path)
+    connection.make_private_file(path)
+    with readable_errors(path), lock.hold(store.path, patience=patience):
+        connection.upgrade(store)
+        yield
+
+
+def check_origin(store: Store, settings: Settings) -> None:
+    """Raise UsageError unless ESI and SSO may be called for this database as configured."""
+    origin.check(store.conn, settings.sso_url, settings.esi_url)
+    config.require_contact(settings)
+    config.require_client_id(settings)

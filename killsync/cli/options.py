@@ -1,0 +1,45 @@
+"""Options that several commands take, and words that may stand anywhere on the line."""
+
+from typing import Annotated
+
+import typer
+
+from killsync.errors import UsageError
+from killsync.times import parse_duration
+
+_WITH_VALUE = {"--db", "--config", "--log-format"}
+_ALONE = {"-v", "--verbose", "-q", "--quiet"}
+
+
+def seconds(option: str, text: str) -> float:
+    """Return the seconds of an option's duration; raise UsageError if it is none."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option} is {text!r}: {error}") from error
+
+
+Users = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="USER...", help="A character id, or a name in any case."),
+]
+AlsoUsers = Annotated[
+    list[str] | None, typer.Option("--user", metavar="USER", help="The same, as an option.")
+]
+
+
+def hoisted(arguments: list[str]) -> list[str]:
+    """Return the arguments with the global options first: they may stand after the command too."""
+    front: list[str] = []
+    rest: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if argument == "--":
+            return [*front, *rest, argument, *left]
+        if argument in _ALONE or (argument.split("=")[0] in _WITH_VALUE and "=" in argument):
+            front.append(argument)
+        elif argument in _WITH_VALUE:
+            front += [argument, *([value] if (value := next(left, None)) is not None else [])]
+        else:
+            rest.append(argument)
+    return front + rest

@@ -1,0 +1,153 @@
+"""`killsync scan`: the cron job."""
+
+import hashlib
+import time
+from typing import Annotated
+
+import typer
+
+from killsync import lock, schedule
+from killsync.cli import invocation, opening
+from killsync.cli.invocation import Invocation, leave, say, warn
+from killsync.cli.lines import LineReport
+from killsync.cli.options import seconds
+from killsync.cli.stop import Stop
+from killsync.cli.text import count
+from killsync.config import Settings
+from killsync.errors import TryLater
+from killsync.reports import holder
+from killsync.store import runs, selection
+from killsync.store.connection import Store
+from killsync.store.selection import Work
+from killsync.sync.events import Queued, UserDue
+from killsync.times import ago, duration
+
+_LOCK_PATIENCE = 1.0
+
+
+def scan(
+    context: typer.Context,
+    workers: Annotated[int | None, typer.Option(help="Users at a time.")] = None,
+    max_runtime: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="End in good order after this.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Ignore the minimum age, never ESI's cache times.")
+    ] = False,
+    splay: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION",
+            help="First wait a time of this installation's own, up to this long.",
+        ),
+    ] = "0s",
+) -> None:
+    """Sync every user who is due: the command for cron."""
+    call = invocation.of(context)
+    with invocation.edge(call), Stop() as stop:
+        settings = call.settings(workers=workers, max_runtime=max_runtime)
+        stop.flag.wait(_own_share(settings, seconds("--splay", splay)))
+        if stop.exit_code is not None:
+            leave(stop.exit_code)
+        with opening.for_writing(settings) as store:
+            try:
+                with opening.locked(store, _LOCK_PATIENCE):
+                    code = _Scan(call, settings, store, stop).run(force=force)
+            except lock.Busy:
+                _tell_holder(call, store)
+                code = 0
+        leave(stop.exit_code or code)
+
+
+class _Scan:
+    def __init__(self, call: Invocation, settings: Settings, store: Store, stop: Stop) -> None:
+        self._call = call
+        self._settings = settings
+        self._store = store
+        self._stop = stop
+        self._report = LineReport(quiet=call.quiet, as_json=call.log_format == "json")
+
+    def run(self, *, force: bool) -> int:
+        """Queue who is due and work the job table off; return the exit code."""
+        opening.check_origin(self._store, self._settings)
+        began = time.monotonic()
+        now = time.time()
+        work = selection.find(self._store.conn, now, self._settings.min_age, force=force)
+        for user in work.due:
+            self._report(UserDue(user.user_id, user.name, ago(user.last_sync_at, now)))
+        if not work:
+            runs.record_idle(self._store.conn, "scan", now)
+            self._say("nothing is due")
+            return 0
+        self._queue(work, now, began)
+        try:
+            return self._work()
+        except TryLater as error:
+            self._tell_later(error, now)
+            return error.exit_code
+
+    def _queue(self, work: Work, now: float, began: float) -> None:
+        with self._store.transaction() as conn:
+            queued = selection.queue(conn, work.due, now)
+        self._report(Queued(len(work.due), queued, time.monotonic() - began))
+
+    def _work(self) -> int:
+        from killsync.sync import run
+
+        outcome = run.work(
+            self._store,
+            self._settings,
+            "scan",
+            self._report,
+            self._stop,
+            max_runtime=self._settings.max_runtime,
+        )
+        tally = outcome.tally
+        self._say(
+            f"{count(tally.users, 'user')}, {count(tally.pages, 'page')}, "
+            f"{count(tally.stored, 'killmail')} stored, {count(tally.errors, 'error')}, "
+            f"{count(outcome.requests, 'request')} in {outcome.seconds:.1f} s"
+        )
+        if outcome.out_of_time and outcome.queued:
+            needed = schedule.workers_needed(self._settings.workers, tally.users, outcome.queued)
+            warn(
+                f"killsync: the time was over with {count(outcome.queued, 'user')} left; "
+                f"--workers {needed} would have done"
+            )
+        return 1 if tally.failures else 0
+
+    def _tell_later(self, error: TryLater, now: float) -> None:
+        """An outage is no news, and cron need not mail about it, until it has lasted."""
+        since = runs.last_success(self._store.conn)
+        lasted = 0.0 if since is None else now - since
+        if not self._call.quiet:
+            warn(f"killsync: {error}")
+        elif lasted >= self._settings.alert_after:
+            warn(f"killsync: nothing has succeeded for {duration(lasted)}: {error}")
+
+    def _say(self, line: str) -> None:
+        if not self._call.quiet:
+            say(line)
+
+
+def _own_share(settings: Settings, splay: float) -> float:
+    """Return this installation's share of the splay: the same each time, different elsewhere."""
+    digest = hashlib.sha256(f"{settings.database.absolute()}:{_machine()}".encode()).digest()
+    return splay * int.from_bytes(digest[:4], "big") / 2**32
+
+
+def _machine() -> str:
+    import socket
+
+    return socket.gethostname()
+
+
+def _tell_holder(call: Invocation, store: Store) -> None:
+    if call.quiet:
+        return
+    held = holder(store.conn, store.path) if store.version() else None
+    if held is None or held["pid"] is None:
+        say("another run is in progress")
+        return
+    who = f"{held['command']}, pid {held['pid']} on {held['host']}, since {held['since']}"
+    say(f"another run is in progress: {who}")

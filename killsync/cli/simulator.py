@@ -1,0 +1,107 @@
+"""`killsync simulator`: the bundled ESI and SSO, to try every other command by hand."""
+
+import json
+import shlex
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from killsync.cli import invocation
+from killsync.cli.invocation import say
+from killsync.cli.options import seconds
+from killsync.errors import UsageError
+
+if TYPE_CHECKING:
+    from killsync.simulator import Options, Ready
+
+
+def simulator(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 0,
+    characters: Annotated[int, typer.Option(help="Characters at the start.")] = 3,
+    killmails: Annotated[int, typer.Option(help="Killmails of each at the start.")] = 200,
+    page_size: Annotated[int, typer.Option(help="Killmails on a page.")] = 1000,
+    cache: Annotated[
+        str,
+        typer.Option(metavar="DURATION", help="How long a list is frozen."),
+    ] = "300s",
+    window: Annotated[
+        str,
+        typer.Option(metavar="DURATION", help="The rate limits' window."),
+    ] = "15m",
+    latency: Annotated[str, typer.Option(metavar="DURATION", help="Of every answer.")] = "0s",
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Replace the refresh token at each refresh.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Makes the same world again.")] = 1,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any option of killsync.simulator."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print address and tokens as JSON.")
+    ] = False,
+) -> None:
+    """Run a simulated ESI and SSO on this machine, until Ctrl-C."""
+    with invocation.edge(invocation.of(context)):
+        window_s = seconds("--window", window)
+        latency_s = seconds("--latency", latency)
+        given: dict[str, Any] = {
+            "port": port,
+            "characters": characters,
+            "killmails": killmails,
+            "page_size": page_size,
+            "list_max_age": seconds("--cache", cache),
+            "list_window": window_s,
+            "body_window": window_s,
+            "status_window": window_s,
+            "latency_list": latency_s,
+            "latency_body": latency_s,
+            "latency_sso": latency_s,
+            "rotate": rotate,
+            "seed": seed,
+        }
+        given |= dict(_pair(text) for text in settings or [])
+        from killsync.simulator import serve
+
+        serve(_options(given), _print_json if as_json else _print_environment)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--set is {text!r}: give NAME=VALUE")
+    return name, value
+
+
+def _options(given: dict[str, Any]) -> "Options":
+    import msgspec
+
+    from killsync.simulator import Options
+
+    try:
+        return msgspec.convert(given, Options, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"the simulator cannot be set up so: {error}") from error
+
+
+def _print_json(ready: "Ready") -> None:
+    import msgspec
+
+    say(json.dumps(msgspec.to_builtins(ready)))
+
+
+def _print_environment(ready: "Ready") -> None:
+    database = Path(tempfile.gettempdir()) / "killsync-simulator" / "killsync.db"
+    tokens = "\\n".join(login.refresh_token for login in ready.logins)
+    say(
+        f"# ESI and SSO are simulated at {ready.base_url} until Ctrl-C. In another terminal:\n"
+        f"export KILLSYNC_ESI_URL={ready.base_url}\n"
+        f"export KILLSYNC_SSO_URL={ready.base_url}\n"
+        f"export KILLSYNC_CLIENT_ID={shlex.quote(ready.client_id)}\n"
+        f"export KILLSYNC_DB={shlex.quote(str(database))}\n"
+        f"printf '{tokens}\\n' | killsync users add\n"
+        "killsync scan"
+    )

@@ -1,0 +1,65 @@
+"""`killsync status`: what there is, what is going on, what is wrong."""
+
+import json
+import time
+from typing import Annotated
+
+import typer
+
+from killsync import reports
+from killsync.cli import invocation, opening, who
+from killsync.cli.invocation import say
+from killsync.config import Settings
+from killsync.store import runs
+from killsync.store.connection import Store
+
+_SHOWN_RUNS = 5
+_WATCH_EVERY = 1.0
+
+
+def status(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    user: Annotated[
+        list[str] | None, typer.Option("--user", metavar="USER", help="Only this user.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again every second until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Show users, queue, lock, last runs and rate limits, without a single request."""
+    call = invocation.of(context)
+    with invocation.edge(call):
+        settings = call.settings()
+        with opening.for_reading(settings) as store:
+            if as_json:
+                say(json.dumps(_report(store, settings, user), indent=2))
+            elif watch:
+                _watch(store, settings, user)
+            else:
+                from killsync.cli import tables
+
+                tables.show(_table(store, settings, user))
+
+
+def _report(store: Store, settings: Settings, user: list[str] | None) -> dict[str, object]:
+    only = who.named(store, user) if user else None
+    return reports.status(store, settings, time.time(), only=only)
+
+
+def _table(store: Store, settings: Settings, user: list[str] | None) -> object:
+    from killsync.cli import tables
+
+    newest = [] if user else runs.latest(store.conn, _SHOWN_RUNS)
+    return tables.status(_report(store, settings, user), newest, time.time())
+
+
+def _watch(store: Store, settings: Settings, user: list[str] | None) -> None:
+    from rich.live import Live
+
+    from killsync.cli import tables
+
+    with Live(console=tables.console(), screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(_table(store, settings, user), refresh=True)  # type: ignore[arg-type]
+            time.sleep(_WATCH_EVERY)

@@ -1,0 +1,204 @@
+"""`killsync sync`: one user now, at priority 5, by this process or by the run in progress."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from killsync import lock, schedule
+from killsync.cli import invocation, opening, who
+from killsync.cli.invocation import Invocation, leave, say, warn
+from killsync.cli.lines import LineReport
+from killsync.cli.options import AlsoUsers, Users, seconds
+from killsync.cli.stop import Stop
+from killsync.cli.text import count, safe
+from killsync.config import Settings
+from killsync.errors import KillsyncError, TryLater, UsageError
+from killsync.model import Job, Priority, User
+from killsync.reports import holder
+from killsync.store import connection, jobs, pending, users
+from killsync.store.connection import Store
+from killsync.times import iso_after
+
+_POLL = 0.2
+
+
+def sync(
+    context: typer.Context,
+    names: Users = None,
+    user: AlsoUsers = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read the whole list, whatever is stored.")
+    ] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Queue only; the next run does it.")
+    ] = False,
+    timeout: Annotated[
+        str,
+        typer.Option(metavar="DURATION", help="Give up waiting after this."),
+    ] = "10m",
+) -> None:
+    """Sync users now, before all background work."""
+    call = invocation.of(context)
+    with invocation.edge(call), Stop() as stop:
+        settings = call.settings()
+        words = [*(names or []), *(user or [])]
+        if not words:
+            raise UsageError("name a user, by character id or name: killsync sync USER")
+        deadline = time.time() + seconds("--timeout", timeout)
+        with opening.for_writing(settings) as store:
+            wanted = _syncable(who.named(store, words))
+            opening.check_origin(store, settings)
+            request = _Request(call, settings, store, stop, wanted, deadline)
+            request.queue(full=full)
+            code = 0 if no_wait else request.wait()
+        leave(stop.exit_code or code)
+
+
+def _syncable(wanted: list[User]) -> list[User]:
+    for user in wanted:
+        name = safe(user.name)
+        if user.state == "disabled":
+            raise UsageError(f"{name} is disabled; `killsync users enable {user.user_id}` first")
+        if user.state == "needs_login":
+            raise KillsyncError(f"{name} needs a new login: {user.error}")
+    return wanted
+
+
+class _Request:
+    """What a person asked for, until it is done."""
+
+    def __init__(
+        self,
+        call: Invocation,
+        settings: Settings,
+        store: Store,
+        stop: Stop,
+        wanted: list[User],
+        deadline: float,
+    ) -> None:
+        self._call = call
+        self._settings = settings
+        self._store = store
+        self._stop = stop
+        self._ids = [user.user_id for user in wanted]
+        self._deadline = deadline
+        self._jobs: dict[int, int] = {}
+        self._before = {user.user_id: user for user in wanted}
+        self._told = ""
+        self._failures = 0
+
+    def queue(self, *, full: bool) -> None:
+        """Queue the users at priority 5, or raise the jobs that they have."""
+        if self._store.version() < connection.VERSION:
+            with opening.locked(self._store, max(0.0, self._deadline - time.time())):
+                pass
+        with self._store.transaction() as conn:
+            now = time.time()
+            jobs.queue(conn, self._ids, Priority.MANUAL, now, full=full, at_once=True)
+            for user_id in self._ids:
+                pending.make_manual(conn, user_id)
+                job = jobs.open_job(conn, user_id)
+                self._jobs[user_id] = 0 if job is None else job.id
+        for user_id in self._ids:
+            self._tell(f"{safe(self._before[user_id].name)}: queued at priority 5")
+
+    def wait(self) -> int:
+        """Wait for the run in progress, or be the run; return the exit code."""
+        while self._is_open() and not self._stop.flag.is_set():
+            if time.time() >= self._deadline:
+                warn("killsync: waited too long; the job stays queued for the next run")
+                return TryLater.exit_code
+            try:
+                with opening.locked(self._store, 0.0):
+                    if self._is_open():
+                        self._work()
+                    break
+            except lock.Busy:
+                self._tell_progress()
+                self._stop.flag.wait(_POLL)
+        return max((self._outcome(user_id) for user_id in self._ids), default=0)
+
+    def _work(self) -> None:
+        from killsync.sync import run
+
+        outcome = run.work(
+            self._store,
+            self._settings,
+            "sync",
+            LineReport(quiet=self._call.quiet, as_json=self._call.log_format == "json"),
+            self._stop,
+            max_runtime=max(0.0, self._deadline - time.time()),
+            only_users=self._ids,
+        )
+        self._failures = outcome.tally.failures
+
+    def _job(self, user_id: int) -> Job | None:
+        return jobs.get(self._store.conn, self._jobs[user_id])
+
+    def _is_open(self) -> bool:
+        """Tell whether a job of ours may still be worked on, or a body be fetched."""
+        now = time.time()
+        for user_id in self._ids:
+            job = self._job(user_id)
+            waits = job is not None and job.not_before is not None and job.not_before > now
+            if job is not None and job.state in ("queued", "running") and not waits:
+                return True
+        return pending.waiting_for(self._store.conn, self._ids) > 0
+
+    def _outcome(self, user_id: int) -> int:
+        """Say what became of a user; return the exit code."""
+        user, job = users.get(self._store.conn, user_id), self._job(user_id)
+        before = self._before[user_id]
+        if user is None:
+            warn(f"killsync: {safe(before.name)} has been removed")
+            return 1
+        name = safe(user.name)
+        if job is not None and job.state == "failed":
+            if not self._told_by_run():
+                warn(f"killsync: {name}: {safe(job.error)}")
+            return 1
+        if job is not None and job.state in ("queued", "running"):
+            return self._not_done(user, job)
+        new = user.killmails - before.killmails
+        waiting = f", {user.pending:,} pending" if user.pending else ""
+        self._say(f"{name}: {count(new, 'killmail')} stored, {user.killmails:,} in all{waiting}")
+        return 1 if self._failures else 0
+
+    def _not_done(self, user: User, job: Job) -> int:
+        name, now = safe(user.name), time.time()
+        if job.full and schedule.list_cached(user, now):
+            until = iso_after(user.cached_until or now)
+            self._say(
+                f"{name}: ESI's list is cached until {until}; the full pass is queued for then"
+            )
+            return 0
+        reason = safe(job.error or "it could not be done yet")
+        when = "" if job.not_before is None else f" after {iso_after(job.not_before)}"
+        warn(f"killsync: {name}: {reason}; the job stays queued, the next run{when} goes on")
+        return TryLater.exit_code
+
+    def _told_by_run(self) -> bool:
+        return self._failures > 0
+
+    def _tell_progress(self) -> None:
+        held = holder(self._store.conn, self._store.path)
+        by = "another run" if held is None else f"{held['command']} (pid {held['pid']})"
+        parts = []
+        for user_id in self._ids:
+            job, user = self._job(user_id), users.get(self._store.conn, user_id)
+            if job is not None and user is not None:
+                listed = f"{count(job.pages, 'page')}, {job.new_killmails:,} new"
+                parts.append(f"{safe(user.name)} {job.state}, {listed}, {user.pending:,} pending")
+        line = "; ".join(parts)
+        if line != self._told:
+            self._told = line
+            self._tell(f"waiting for {by}: {line}")
+
+    def _tell(self, line: str) -> None:
+        if not self._call.quiet:
+            warn(line)
+
+    def _say(self, line: str) -> None:
+        if not self._call.quiet:
+            say(line)

@@ -1,0 +1,21 @@
+"""Text from outside, made harmless for a terminal or a log."""
+
+import unicodedata
+
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def safe(text: object, limit: int = 200) -> str:
+    """Return text on one line, control and invisible characters escaped, at most `limit` long."""
+    whole = str(text)
+    shown = "".join(_escape(c) if unicodedata.category(c) in _HIDDEN else c for c in whole[:limit])
+    return shown if len(whole) <= limit else shown + "…"
+
+
+def count(number: int, thing: str) -> str:
+    """Return `1 page`, `3 pages`, `1,200 pages`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

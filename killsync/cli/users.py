@@ -1,0 +1,196 @@
+"""`killsync users`: list, add, disable, enable and remove characters."""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, TextIO
+
+import typer
+
+from killsync import reports
+from killsync.cli import invocation, opening, tables, who
+from killsync.cli.invocation import Invocation, leave, say, warn
+from killsync.cli.options import AlsoUsers, Users
+from killsync.cli.text import count, safe
+from killsync.config import Settings
+from killsync.errors import ApplicationError, DatabaseError, KillsyncError, TryLater, UsageError
+from killsync.model import User
+from killsync.store import connection, jobs, killmails, origin, pending, users
+from killsync.store.connection import Store
+
+app = typer.Typer(help="List, add, disable, enable and remove characters.", rich_markup_mode=None)
+_LOCK_PATIENCE = 60.0
+
+
+@app.callback(invoke_without_command=True)
+def list_users(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the characters."""
+    if context.invoked_subcommand is not None:
+        return
+    call = invocation.of(context)
+    with invocation.edge(call):
+        settings = call.settings()
+        with opening.for_reading(settings) as store:
+            listed = reports.status(store, settings, time.time())["users"]
+        if as_json:
+            say(json.dumps(listed, indent=2))
+        else:
+            tables.show_users(listed)
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    token_file: Annotated[
+        typer.FileText | None, typer.Option(help="Read from this file, not standard input.")
+    ] = None,
+) -> None:
+    """Register the characters of refresh tokens: one token a line, from standard input."""
+    call = invocation.of(context)
+    with invocation.edge(call):
+        settings = call.settings()
+        given: TextIO = token_file or sys.stdin
+        if given.isatty():
+            warn("Paste refresh tokens, one a line, then press Ctrl-D:")
+        lines = [line.strip() for line in given if line.strip()]
+        if not lines:
+            raise UsageError("no refresh token was given: one a line, on standard input")
+        with _for_users(settings) as store:
+            opening.check_origin(store, settings)
+            leave(_add_all(call, settings, store, lines))
+
+
+def _add_all(call: Invocation, settings: Settings, store: Store, lines: list[str]) -> int:
+    from killsync import accounts
+    from killsync.sync.run import connected
+
+    code = 0
+    with connected(store.path, settings, threading.Event()) as (_, tokens, sso):
+        for number, line in enumerate(lines, 1):
+            try:
+                added = accounts.add(store, tokens, sso, line, time.time())
+            except (ApplicationError, DatabaseError):
+                raise
+            except KillsyncError as error:
+                say(f"line {number}: failed: {safe(error)}")
+                code = max(code, error.exit_code if isinstance(error, TryLater) else 1)
+                continue
+            with store.transaction() as conn:
+                origin.remember(conn, settings.sso_url, settings.esi_url)
+            if not call.quiet:
+                what = "added" if added.new else "renewed"
+                character = added.character
+                say(f"line {number}: {what} {safe(character.name)} ({character.character_id})")
+    return code
+
+
+@app.command()
+def disable(context: typer.Context, names: Users = None, user: AlsoUsers = None) -> None:
+    """Stop syncing users; what they have is kept."""
+    _set_state(context, names, user, "disabled")
+
+
+@app.command()
+def enable(context: typer.Context, names: Users = None, user: AlsoUsers = None) -> None:
+    """Sync users again."""
+    _set_state(context, names, user, "active")
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    names: Users = None,
+    user: AlsoUsers = None,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Also delete killmails that no other user lists.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Revoke and delete users' tokens and list positions; their killmails stay."""
+    call = invocation.of(context)
+    with invocation.edge(call):
+        settings = call.settings()
+        with _for_users(settings) as store:
+            for one in who.named(store, _words(names, user)):
+                _remove(settings, store, one, purge=purge, yes=yes)
+
+
+def _remove(settings: Settings, store: Store, user: User, *, purge: bool, yes: bool) -> None:
+    name = safe(user.name)
+    alone = pending.only_of(store.conn, user.user_id) if purge else []
+    if purge:
+        say(f"{name}: {count(len(alone), 'stored killmail')} listed by no other user")
+    if purge and alone and not yes and not typer.confirm("Delete them for ever?"):
+        raise UsageError("nothing was removed")
+    problem = _revoke(settings, store, user)
+    with store.transaction() as conn:
+        pending.forget_user(conn, user.user_id)
+        users.remove(conn, user.user_id)
+        killmails.remove(conn, alone)
+    say(
+        f"removed {name} ({user.user_id})"
+        + (f"; {len(alone):,} killmails deleted" if purge else "")
+    )
+    if problem:
+        warn(f"killsync: {name}: the token could not be revoked: {safe(problem)}")
+
+
+def _revoke(settings: Settings, store: Store, user: User) -> str | None:
+    """Revoke and delete a user's token; return why it could not be revoked, or None."""
+    from killsync import accounts
+    from killsync.sync.run import connected
+
+    with connected(store.path, settings, threading.Event()) as (_, tokens, sso):
+        try:
+            opening.check_origin(store, settings)
+        except UsageError as error:
+            problem: str | None = str(error)
+        else:
+            problem = accounts.revoke(tokens, sso, user.user_id)
+        tokens.remove(user.user_id)
+    return problem
+
+
+def _set_state(
+    context: typer.Context, names: list[str] | None, user: list[str] | None, state: str
+) -> None:
+    call = invocation.of(context)
+    with invocation.edge(call):
+        settings = call.settings()
+        with _for_users(settings) as store:
+            for one in who.named(store, _words(names, user)):
+                if one.state != state:
+                    _change_state(store, one, state)
+                say(f"{safe(one.name)} ({one.user_id}) is {state}")
+
+
+def _change_state(store: Store, user: User, state: str) -> None:
+    if state == "active" and user.state == "needs_login":
+        raise UsageError(f"{safe(user.name)} needs a new login: {user.error}")
+    with store.transaction() as conn:
+        users.set_state(conn, user.user_id, state)
+        if state != "active":
+            jobs.drop_open(conn, user.user_id)
+
+
+@contextmanager
+def _for_users(settings: Settings) -> Iterator[Store]:
+    """Yield the database with its schema up to date, which needs the lock only if it is not."""
+    with opening.for_writing(settings) as store:
+        if store.version() < connection.VERSION:
+            with opening.locked(store, _LOCK_PATIENCE):
+                pass
+        yield store
+
+
+def _words(names: list[str] | None, user: list[str] | None) -> list[str]:
+    words = [*(names or []), *(user or [])]
+    if not words:
+        raise UsageError("name a user, by character id or name")
+    return words

@@ -1,0 +1,175 @@
+"""Settings from flags, environment and a TOML file, in that order, typed and checked.
+
+The table of keys, variables and defaults is in README.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from killsync.errors import UsageError
+from killsync.times import parse_duration
+
+ENVIRONMENT_PREFIX = "KILLSYNC_"
+
+
+class Duration(float):
+    """A length of time in seconds, written `90s`, `15m`, `9h` or `7d`."""
+
+
+class Url(str):
+    """An https URL, or an http URL of a loopback address, without a trailing slash."""
+
+    __slots__ = ()
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Every setting, with its default; durations are in seconds."""
+
+    db: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    contact: str = ""
+    esi_url: Url = Url("https://esi.evetech.net")
+    sso_url: Url = Url("https://login.eveonline.com")
+    min_age: Duration = Duration(900)
+    max_pages: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    page_delay: Duration = Duration(0.1)
+    full_every: Duration = Duration(7 * 86400)
+    alert_after: Duration = Duration(3 * 3600)
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    connections: Annotated[int, Meta(ge=1, le=64)] = 8
+    max_runtime: Duration = Duration(540)
+    reserve: Annotated[float, Meta(ge=0, le=0.9)] = 0.2
+
+    @property
+    def database(self) -> Path:
+        """The database file: `db`, or `killsync.db` in the user's data directory."""
+        return Path(self.db).expanduser() if self.db else _user_directory("data") / "killsync.db"
+
+
+def load(config: Path | None, flags: Mapping[str, object], env: Mapping[str, str]) -> Settings:
+    """Return the settings in force.
+
+    `flags` holds the keys given on the command line; None means not given. Raises UsageError
+    that names the key, the value and where it stands.
+    """
+    file = _config_file(config, env)
+    merged: dict[str, Any] = {}
+    for origin, values, strict in (
+        (str(file), _read_toml(file, must_exist=file != _default_file()), True),
+        ("the environment", _from_environment(env), False),
+        ("the command line", {k: v for k, v in flags.items() if v is not None}, False),
+    ):
+        checked = _check(values, origin, strict=strict)
+        merged |= {key: getattr(checked, key) for key in values}
+    return Settings(**merged)
+
+
+def require_contact(settings: Settings) -> None:
+    """Raise UsageError if the real ESI would be called without a way to reach the operator."""
+    if not settings.contact and not is_loopback(settings.esi_url):
+        raise UsageError(
+            "contact is not set: ESI asks for a way to reach you; "
+            "set KILLSYNC_CONTACT=you@example.com or contact in the configuration file"
+        )
+
+
+def require_client_id(settings: Settings) -> None:
+    """Raise UsageError if no EVE application is configured, without which no token works."""
+    if not settings.client_id:
+        raise UsageError(
+            "client_id is not set: create an application at https://developers.eveonline.com "
+            "and set KILLSYNC_CLIENT_ID or client_id in the configuration file"
+        )
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether the URL names this machine's loopback interface."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check(values: Mapping[str, object], origin: str, *, strict: bool) -> Settings:
+    try:
+        return msgspec.convert(values, Settings, strict=strict, dec_hook=_decode_special)
+    except msgspec.ValidationError as error:
+        raise UsageError(_explain(str(error), values, origin)) from error
+
+
+def _decode_special(kind: type, value: object) -> object:
+    parse: Callable[[str], object] = parse_duration if kind is Duration else _checked_url
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"expected text, got {type(value).__name__}")
+    return kind(parse(value))
+
+
+def _checked_url(text: str) -> str:
+    parts = urlsplit(text)
+    if not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("expected a URL such as https://esi.evetech.net")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(text)):
+        raise ValueError("expected https:// (http:// only for a loopback address)")
+    return text.rstrip("/")
+
+
+def _explain(message: str, values: Mapping[str, object], origin: str) -> str:
+    unknown = re.search(r"unknown field `(.*?)`", message)
+    if unknown:
+        return f"{origin}: unknown key {unknown[1]!r}"
+    reason, _, path = message.partition(" - at `$.")
+    key = path.rstrip("`")
+    shown = "(hidden)" if key == "client_secret" else repr(values.get(key))
+    reason = reason[:1].lower() + reason[1:]
+    return f"{origin}: {key} is {shown}: {reason.replace('`', '')}"
+
+
+def _read_toml(file: Path, *, must_exist: bool) -> dict[str, object]:
+    try:
+        with file.open("rb") as stream:
+            return tomllib.load(stream)
+    except FileNotFoundError as error:
+        if must_exist:
+            raise UsageError(f"{file}: no such configuration file") from error
+        return {}
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: not valid TOML: {error}") from error
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, object]:
+    keys = {ENVIRONMENT_PREFIX + key.upper(): key for key in Settings.__struct_fields__}
+    return {keys[name]: value for name, value in env.items() if name in keys and value}
+
+
+def _config_file(config: Path | None, env: Mapping[str, str]) -> Path:
+    named = config or env.get("KILLSYNC_CONFIG")
+    return Path(named).expanduser() if named else _default_file()
+
+
+def _default_file() -> Path:
+    return _user_directory("config") / "config.toml"
+
+
+def _user_directory(kind: str) -> Path:
+    # platformdirs honours XDG_*_HOME, and cron sets HOME
+    import platformdirs
+
+    directory = {
+        "data": platformdirs.user_data_path,
+        "config": platformdirs.user_config_path,
+    }[kind]
+    return directory("killsync", appauthor=False)

@@ -1,0 +1,233 @@
+"""ESI's routes, typed in and out: booked before they are sent, settled by the answer.
+
+Source of every fact: ESI's documentation and OpenAPI document, compatibility date 2026-07-21.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Annotated, NoReturn
+
+import msgspec
+from msgspec import Meta
+
+from killsync import killmail
+from killsync.errors import (
+    AccessRejected,
+    BodyRejected,
+    KillmailUnknown,
+    LoginNeeded,
+    Misshapen,
+    RateLimited,
+    Refused,
+    ServerFault,
+    Unavailable,
+)
+from killsync.http import Answer, Http
+from killsync.killmail import Killmail
+from killsync.model import KillmailRef, Page
+from killsync.ratelimit import Bucket, Limits
+from killsync.schedule import LONGEST_CACHE
+
+COMPATIBILITY_DATE = "2026-07-21"
+SCOPE = "esi-killmails.read_killmails.v1"
+_LIST_CACHE = 300.0
+_ERROR_LIMIT_REST = 60.0
+_LONGEST_REST = 86400.0
+
+
+class _ListedKillmail(msgspec.Struct):
+    killmail_id: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    # it becomes part of a path
+    killmail_hash: Annotated[str, Meta(pattern="^[0-9a-fA-F]{40}$")]
+
+
+_list_decoder = msgspec.json.Decoder(list[_ListedKillmail])
+
+
+def list_bucket(character_id: int) -> Bucket:
+    """Return the bucket of a character's list, full: 30 tokens in 15 minutes."""
+    return Bucket("char-killmail", str(character_id), 30, 900.0)
+
+
+def body_bucket() -> Bucket:
+    """Return the bucket of killmail bodies, full: 3,600 tokens in 15 minutes per address."""
+    return Bucket("killmail", "", 3600, 900.0)
+
+
+class Esi:
+    """The client. All times are unix seconds of `clock`."""
+
+    def __init__(
+        self, http: Http, url: str, limits: Limits, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._http = http
+        self._url = url
+        self._limits = limits
+        self._clock = clock
+        self.requests = 0
+
+    def killmails(
+        self, character_id: int, page: int, access_token: str, etag: str | None, priority: int
+    ) -> Page:
+        """Return one page of a character's list; with an `etag` it may be `unchanged`.
+
+        Raises RateLimited, Unavailable, ServerFault, Misshapen, AccessRejected, LoginNeeded
+        (the scope lacks) or Refused.
+        """
+        headers = {"Authorization": f"Bearer {access_token}"}
+        if etag is not None:
+            headers["If-None-Match"] = etag
+        path = f"/characters/{character_id}/killmails/recent?page={page}"
+        bucket = list_bucket(character_id)
+
+        def attempt() -> Page:
+            answer = self._get(path, bucket, priority, headers)
+            if answer.status == 404 and page > 1:
+                return self._page(answer, [], past_end=True)
+            if answer.status == 304:
+                return self._page(answer, [], unchanged=True)
+            _raise_for_status(answer)
+            refs = _decode_list(answer.body)
+            return self._page(answer, refs, past_end=page > 1 and not refs)
+
+        return self._http.patiently(attempt)
+
+    def killmail(self, ref_id: int, ref_hash: str, priority: int) -> Killmail:
+        """Return a killmail's body, which needs no token.
+
+        Raises as `killmails`, KillmailUnknown (422), or BodyRejected if it cannot be stored.
+        """
+        path = f"/killmails/{ref_id}/{ref_hash}"
+
+        def attempt() -> Killmail:
+            answer = self._get(path, body_bucket(), priority, {})
+            if answer.status == 422:
+                raise KillmailUnknown(f"ESI says 422: {_reason(answer)}", 422)
+            _raise_for_status(answer)
+            try:
+                return killmail.decode(answer.body, ref_id)
+            except BodyRejected as rejection:
+                _raise_if_not_json(answer.body, rejection)
+
+        return self._http.patiently(attempt)
+
+    def _get(self, path: str, bucket: Bucket, priority: int, headers: Mapping[str, str]) -> Answer:
+        self._limits.book(bucket, priority, self._clock())
+        self.requests += 1
+        answer: Answer | None = None
+        try:
+            answer = self._http.send(
+                "GET",
+                self._url + path,
+                {
+                    "Accept": "application/json",
+                    "X-Compatibility-Date": COMPATIBILITY_DATE,
+                    **headers,
+                },
+            )
+        finally:
+            status, seen = (answer.status, answer.headers) if answer else (None, {})
+            self._limits.settle(bucket, self._clock(), status, seen)
+        self._obey_rest(answer, bucket)
+        return answer
+
+    def _obey_rest(self, answer: Answer, bucket: Bucket) -> None:
+        now = self._clock()
+        if answer.status == 420:
+            seconds = _seconds(answer.headers.get("X-ESI-Error-Limit-Reset"), _ERROR_LIMIT_REST)
+            self._limits.rest_all(now + seconds)
+            raise RateLimited("ESI's error limit is used up (420)", now + seconds)
+        # a 500 that says so is a throttle in disguise
+        if answer.status == 429 or (answer.status == 500 and b"Undefined 429" in answer.body):
+            seconds = _seconds(answer.headers.get("Retry-After"), bucket.window)
+            self._limits.rest(bucket, now + seconds)
+            raise RateLimited(f"ESI asks for a rest ({answer.status})", now + seconds)
+
+    def _page(
+        self,
+        answer: Answer,
+        refs: list[KillmailRef],
+        *,
+        unchanged: bool = False,
+        past_end: bool = False,
+    ) -> Page:
+        pages = answer.headers.get("X-Pages", "")
+        return Page(
+            refs=refs,
+            pages=int(pages) if pages.isdecimal() and len(pages) < 10 else None,
+            etag=answer.headers.get("ETag"),
+            modified=answer.headers.get("Last-Modified"),
+            cached_until=self._clock() + _cache_time(answer.headers),
+            unchanged=unchanged,
+            past_end=past_end,
+        )
+
+
+def _cache_time(headers: Mapping[str, str]) -> float:
+    """Return for how many seconds nothing can change, by Expires or max-age, the longer."""
+    found = []
+    for directive in headers.get("Cache-Control", "").split(","):
+        name, _, value = directive.strip().partition("=")
+        if name.lower() == "max-age" and value.isdecimal():
+            found.append(float(value))
+    expires, date = _http_date(headers.get("Expires")), _http_date(headers.get("Date"))
+    if expires is not None and date is not None:
+        found.append(expires - date)
+    return min(max(found, default=_LIST_CACHE), LONGEST_CACHE)
+
+
+def _http_date(text: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except ValueError:
+        return None
+
+
+def _seconds(text: str | None, default: float) -> float:
+    return min(float(text), _LONGEST_REST) if text and text.isdecimal() else default
+
+
+def _decode_list(body: bytes) -> list[KillmailRef]:
+    try:
+        return [KillmailRef(e.killmail_id, e.killmail_hash) for e in _list_decoder.decode(body)]
+    except msgspec.ValidationError as error:
+        raise Misshapen(f"ESI's list has the wrong shape: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ServerFault("ESI's list is not JSON") from error
+
+
+def _raise_if_not_json(body: bytes, rejection: BodyRejected) -> NoReturn:
+    try:
+        json.loads(body)
+    except RecursionError:
+        raise rejection from None
+    except ValueError as error:
+        raise ServerFault("ESI's answer is not JSON") from error
+    raise rejection
+
+
+def _reason(answer: Answer) -> str:
+    """Return what ESI says went wrong, cut short; nothing of an HTML page."""
+    try:
+        text = str(json.loads(answer.body)["error"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "no reason given"
+    return text.encode("ascii", "backslashreplace").decode()[:200]
+
+
+def _raise_for_status(answer: Answer) -> None:
+    status = answer.status
+    if status == 200:
+        return
+    text = f"ESI says {status}: {_reason(answer)}"
+    if status in (502, 503, 504):
+        raise Unavailable(text, _seconds(answer.headers.get("Retry-After"), 0.0))
+    if status >= 500:
+        raise ServerFault(text, status)
+    if status == 401 or (status == 403 and "expiry" in text):
+        raise AccessRejected(text, status)
+    if status == 403 and "scope" in text:
+        raise LoginNeeded(f"{text}; log in again with {SCOPE}")
+    raise Refused(text, status)

@@ -1,0 +1,164 @@
+"""The only place that sends: sessions, time-outs, retries, and the lower library's errors.
+
+Certificates are checked, proxies of the environment honoured, redirects never followed.
+"""
+
+import io
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+import tenacity
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+
+from killsync.errors import ServerFault, Unavailable
+
+if TYPE_CHECKING:
+    from authlib.integrations.requests_client import OAuth2Session
+
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 20.0
+DEADLINE = 60.0
+LARGEST_ANSWER = 64 * 1024 * 1024
+ATTEMPTS = 3
+_LONGEST_WAIT = 8.0
+_CHUNK = 65536
+
+T = TypeVar("T")
+S = TypeVar("S", bound=requests.Session)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back: status, headers (by any case), the whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Http:
+    """Sends requests; each thread keeps its own connections alive.
+
+    Once `stopping` is set, nothing is tried again.
+    """
+
+    def __init__(self, user_agent: str, stopping: threading.Event | None = None) -> None:
+        self.stopping = stopping or threading.Event()
+        self._user_agent = user_agent
+        self._local = threading.local()
+
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Answer:
+        """Send one request, once. Raises Unavailable or ServerFault if no whole answer comes."""
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = self._prepared(requests.Session(), url)
+        with own_errors(url):
+            response = session.request(
+                method, url, headers=headers, data=body, allow_redirects=False
+            )
+            return Answer(response.status_code, response.headers, response.content)
+
+    def oauth_session(self, url: str, client_id: str, client_secret: str) -> "OAuth2Session":
+        """Return a session of Authlib's for the SSO at `url`, bounded as all others are."""
+        from authlib.integrations.requests_client import OAuth2Session
+
+        session = OAuth2Session(
+            client_id,
+            client_secret or None,
+            token_endpoint_auth_method="client_secret_basic" if client_secret else "none",
+            revocation_endpoint_auth_method="client_secret_basic" if client_secret else "none",
+        )
+        return self._prepared(session, url)
+
+    def patiently(self, attempt: Callable[[], T]) -> T:
+        """Call `attempt` until it is answered, at most three times with growing pauses."""
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(ATTEMPTS)
+            | tenacity.stop_when_event_set(self.stopping),
+            wait=_wait,
+            sleep=tenacity.sleep_using_event(self.stopping),
+            retry=tenacity.retry_if_exception_type((Unavailable, ServerFault)),
+            reraise=True,
+        )
+        return retrying(attempt)
+
+    def _prepared(self, session: S, url: str) -> S:
+        session.headers["User-Agent"] = self._user_agent
+        # read once: requests would read the environment and ~/.netrc for every request,
+        # and an entry there would replace the Authorization header
+        session.trust_env = False
+        session.proxies.update(get_environ_proxies(url))
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        session.verify = bundle or True
+        session.max_redirects = 0
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _BoundedAdapter(pool_connections=2, pool_maxsize=1))
+        return session
+
+
+class _BoundedAdapter(HTTPAdapter):
+    """Sends with time-outs, and reads an answer only up to a size and a time."""
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> Any:
+        options |= {"stream": True, "timeout": (CONNECT_TIMEOUT, READ_TIMEOUT)}
+        response = super().send(request, **options)
+        try:
+            response.raw = io.BytesIO(_read(response.raw))
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+
+@contextmanager
+def own_errors(url: str) -> Iterator[None]:
+    """Turn every error of requests and urllib3 into one of killsync's own."""
+    host = urlsplit(url).netloc
+    try:
+        yield
+    except requests.exceptions.TooManyRedirects as error:
+        raise ServerFault(f"{host}: redirected elsewhere, which is never followed") from error
+    except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.IncompleteRead) as error:
+        raise ServerFault(f"{host}: the answer was cut short") from error
+    except (requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError) as error:
+        raise ServerFault(f"{host}: the answer cannot be decompressed") from error
+    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
+        raise Unavailable(f"{host}: no answer in time") from error
+    except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
+        raise Unavailable(f"{host}: its certificate cannot be verified") from error
+    except urllib3.exceptions.ProtocolError as error:
+        raise Unavailable(f"{host}: the connection broke") from error
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise Unavailable(f"{host}: cannot be reached") from error
+
+
+def _read(raw: Any) -> bytes:
+    # read1 returns what is there: a slow drip cannot hold the deadline up
+    deadline = time.monotonic() + DEADLINE
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := raw.read1(_CHUNK, decode_content=True):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > LARGEST_ANSWER:
+            raise ServerFault(f"the answer is larger than {LARGEST_ANSWER >> 20} MiB")
+        if time.monotonic() > deadline:
+            raise Unavailable("the answer took too long")
+    return b"".join(chunks)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, Unavailable) else None
+    backoff = tenacity.wait_random_exponential(multiplier=0.5, max=_LONGEST_WAIT)(state)
+    return backoff if asked is None else min(max(asked, backoff), _LONGEST_WAIT)

@@ -1,0 +1,60 @@
+"""One run at a time: a write transaction held on a SQLite file beside the database.
+
+The operating system frees it when the process dies, however it dies.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from killsync.errors import TryLater
+
+
+class Busy(TryLater):
+    """Another run holds the lock."""
+
+
+def lock_file(database: Path) -> Path:
+    """Return the lock file of a database."""
+    return database.with_name(database.name + ".lock")
+
+
+@contextmanager
+def hold(database: Path, *, patience: float = 1.0) -> Iterator[None]:
+    """Hold the lock; raise Busy if it is not free within `patience` seconds.
+
+    The file must exist. A short look by `is_held` never makes a run give way.
+    """
+    conn = sqlite3.connect(lock_file(database), timeout=0, isolation_level=None)
+    try:
+        deadline = time.monotonic() + patience
+        while not _begin(conn):
+            if time.monotonic() >= deadline:
+                raise Busy("another run is in progress")
+            time.sleep(0.05)
+        yield
+    finally:
+        conn.close()
+
+
+def is_held(database: Path) -> bool:
+    """Tell whether a run holds the lock now."""
+    if not lock_file(database).exists():
+        return False
+    conn = sqlite3.connect(lock_file(database), timeout=0, isolation_level=None)
+    try:
+        return not _begin(conn)
+    finally:
+        conn.close()
+
+
+def _begin(conn: sqlite3.Connection) -> bool:
+    try:
+        conn.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            return False
+        raise
+    return True

@@ -1,0 +1,105 @@
+"""The values that the floors pass to one another: users, jobs, references, cursors."""
+
+from enum import IntEnum
+
+import msgspec
+
+
+class Priority(IntEnum):
+    """How urgent a job or a pending body is; higher goes first."""
+
+    GAP = 2
+    BACKGROUND = 3
+    MANUAL = 5
+
+
+class KillmailRef(msgspec.Struct, frozen=True, gc=False):
+    """A line of ESI's list: where a killmail's body can be fetched."""
+
+    killmail_id: int
+    killmail_hash: str
+
+
+class Cursor(msgspec.Struct, frozen=True, gc=False):
+    """How far a user's list is recorded: the stored id, and at most one gap below it.
+
+    The gap goes from `page`, the first page not yet done (None: no gap), to `until_id`
+    (None: to the end of the list).
+    """
+
+    last_killmail_id: int | None = None
+    page: int | None = None
+    until_id: int | None = None
+
+
+class User(msgspec.Struct, frozen=True):
+    """A row of `users`; times are unix seconds."""
+
+    user_id: int
+    name: str
+    state: str
+    cursor: Cursor
+    last_sync_at: float | None
+    last_full_at: float | None
+    full_from: float | None
+    gap_cached_until: float | None
+    etag: str | None
+    cached_until: float | None
+    pages: int | None
+    listed: int
+    killmails: int
+    failures: int
+    not_before: float | None
+    error: str | None
+
+    @property
+    def pending(self) -> int:
+        """Killmails listed for the user whose bodies are not stored yet."""
+        return self.listed - self.killmails
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A row of `jobs`: list this user's killmails."""
+
+    id: int
+    user_id: int
+    priority: int
+    state: str
+    full: bool
+    attempts: int = 0
+    not_before: float | None = None
+    pages: int = 0
+    new_killmails: int = 0
+    error: str | None = None
+
+
+class Pending(msgspec.Struct, frozen=True, gc=False):
+    """A row of `pending_killmails`: listed, body not stored yet."""
+
+    killmail_id: int
+    killmail_hash: str
+    priority: int
+    attempts: int
+
+
+class Access(msgspec.Struct, frozen=True):
+    """An access token of a character and when it expires, in unix seconds."""
+
+    token: str
+    expires_at: float
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page of a list as ESI answered it.
+
+    `pages` is X-Pages (None if absent). `unchanged` is a 304, `past_end` an answer that says
+    there is no such page. `modified` is Last-Modified, the same for all pages of a snapshot.
+    """
+
+    refs: list[KillmailRef]
+    pages: int | None
+    etag: str | None
+    modified: str | None
+    cached_until: float
+    unchanged: bool = False
+    past_end: bool = False

@@ -1,0 +1,104 @@
+"""Where a list stops, what is next, where a gap resumes: pure functions over cursors and pages.
+
+ESI returns a character's killmails newest first in practice and promises it nowhere; entries
+move to later pages when new ones arrive, and to earlier ones only when one is removed.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
+
+from killsync.model import Cursor, KillmailRef, Page
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """What one pass over a list must remember between its pages.
+
+    `snapshot` is (Last-Modified, X-Pages) of the page read before; `rechecked` the deepest page
+    from which the pass went one back; `ordered` whether every page so far was newest first.
+    """
+
+    snapshot: tuple[str | None, int | None] | None = None
+    rechecked: int = 0
+    ordered: bool = True
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What follows from a page: the cursor to record with it, and the page to read next.
+
+    `next_page` is None when the pass has met its end; `met` is the id it stopped at, if any.
+    """
+
+    cursor: Cursor
+    progress: Pass
+    next_page: int | None
+    met: int | None = None
+
+
+def newest_first(refs: Sequence[KillmailRef]) -> bool:
+    """Tell whether the ids descend."""
+    return all(a.killmail_id > b.killmail_id for a, b in pairwise(refs))
+
+
+def after_head(
+    cursor: Cursor, page: Page, progress: Pass, *, full: bool, cached: bool = False
+) -> Step:
+    """Decide after page 1: move the stored id up, and open, widen or close the gap below it.
+
+    With `full` the stored id is no reason to stop: the gap goes to the end of the list.
+    `cached` is as in `resume_at`.
+    """
+    ids = [ref.killmail_id for ref in page.refs]
+    ordered = newest_first(page.refs)
+    old = cursor.last_killmail_id
+    met = old if old in ids and ordered and not full else None
+    newest = max(ids, default=old)
+    if (page.pages or 1) <= 1:
+        after = Cursor(newest)
+    elif met is not None:
+        after = msgspec.structs.replace(cursor, last_killmail_id=newest)
+    else:
+        until = None if full else old
+        if cursor.page is not None:
+            until = _deeper(until, cursor.until_id)
+        after = Cursor(newest, 2, until)
+    moved = msgspec.structs.replace(progress, snapshot=_snapshot(page), ordered=ordered)
+    return Step(after, moved, resume_at(after, pages=page.pages, cached=cached), met)
+
+
+def after_page(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
+    """Decide after page `number` (2 or higher) of the gap: go on, go one back, or close it."""
+    ordered = progress.ordered and newest_first(page.refs)
+    snapshot = _snapshot(page)
+    changed = progress.snapshot is not None and progress.snapshot != snapshot
+    if (changed or page.past_end) and number > progress.rechecked:
+        moved = Pass(snapshot, number, ordered)
+        back = msgspec.structs.replace(cursor, page=max(2, number - 1))
+        return Step(back, moved, number - 1)
+    moved = Pass(snapshot, progress.rechecked, ordered)
+    until = cursor.until_id
+    met = until if ordered and any(ref.killmail_id == until for ref in page.refs) else None
+    if met is not None or page.past_end or page.pages is None or number >= page.pages:
+        return Step(Cursor(cursor.last_killmail_id), moved, None, met)
+    return Step(msgspec.structs.replace(cursor, page=number + 1), moved, number + 1)
+
+
+def resume_at(cursor: Cursor, *, pages: int | None, cached: bool) -> int | None:
+    """Return the page at which a gap left by an earlier run goes on, None if there is no gap.
+
+    The last page done is read again, since what was on it may have moved below it, unless its
+    cache time still runs. `pages` is X-Pages of page 1 as known now.
+    """
+    if cursor.page is None:
+        return None
+    page = cursor.page if cached else cursor.page - 1
+    return max(2, page if pages is None else min(page, pages))
+
+
+def _deeper(a: int | None, b: int | None) -> int | None:
+    return None if a is None or b is None else min(a, b)
+
+
+def _snapshot(page: Page) -> tuple[str | None, int | None]:
+    return page.modified, page.pages

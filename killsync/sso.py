@@ -1,0 +1,277 @@
+"""EVE SSO: metadata, keys, refreshed and verified tokens, revocation.
+
+Source of every fact: EVE's SSO documentation (OAuth 2.0, RS256 access tokens of 20 minutes).
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from killsync.errors import (
+    ApplicationError,
+    LoginNeeded,
+    RateLimited,
+    Refused,
+    ServerFault,
+    Unavailable,
+)
+from killsync.http import Http, own_errors
+
+if TYPE_CHECKING:
+    import requests
+
+_KEEP_DOCUMENTS = 86400.0
+_LEEWAY = 60
+_METADATA_PATH = "/.well-known/oauth-authorization-server"
+_WRONG_APPLICATION = {"invalid_client", "unauthorized_client", "unsupported_grant_type"}
+_LOGIN_HELPS = {"invalid_grant", "invalid_token"}
+_REST = 60.0
+
+
+class Documents(Protocol):
+    """Where metadata and keys are kept from run to run."""
+
+    def document(self, url: str) -> tuple[bytes, float] | None:
+        """Return a document and when it was fetched."""
+
+    def keep_document(self, url: str, body: bytes, now: float) -> None:
+        """Keep a document."""
+
+
+class _Metadata(msgspec.Struct):
+    issuer: str
+    token_endpoint: str
+    jwks_uri: str
+    revocation_endpoint: str | None = None
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """What SSO answered a refresh, not verified yet; the refresh token may be a new one."""
+
+    access_token: str
+    refresh_token: str
+    expires_at: float
+
+    def __repr__(self) -> str:
+        return "Grant(...)"
+
+
+class Character(msgspec.Struct, frozen=True):
+    """Whom a verified access token belongs to, and what it allows."""
+
+    character_id: int
+    name: str
+    owner: str
+    scopes: frozenset[str]
+
+
+class Sso:
+    """The client of one SSO and one EVE application, used by several threads."""
+
+    def __init__(
+        self,
+        http: Http,
+        url: str,
+        client_id: str,
+        client_secret: str,
+        documents: Documents,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._http = http
+        self._url = url
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._documents = documents
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._metadata: _Metadata | None = None
+        self._keys: Any = None
+        self.requests = 0
+
+    def prepare(self) -> None:
+        """Have the metadata and keys at hand, so that nothing stands between grant and check."""
+        with self._lock:
+            if self._metadata is None:
+                self._metadata = self._read_metadata()
+            if self._keys is None:
+                self._keys = self._read_keys(self._metadata.jwks_uri, fresh=False)
+
+    def refresh(self, refresh_token: str) -> Grant:
+        """Exchange a refresh token. The answer may hold a new one: store it before anything else.
+
+        Raises LoginNeeded, ApplicationError, Unavailable, ServerFault, RateLimited or Refused.
+        """
+        endpoint = self._known_metadata().token_endpoint
+        token = self._http.patiently(
+            lambda: self._call(lambda s: s.refresh_token(endpoint, refresh_token=refresh_token))
+        )
+        access, renewed = token.get("access_token"), token.get("refresh_token")
+        lifetime = token.get("expires_in")
+        if not isinstance(access, str) or not isinstance(renewed, str):
+            raise ServerFault("SSO's answer holds no tokens")
+        seconds = float(lifetime) if isinstance(lifetime, int | float) else 0.0
+        return Grant(access, renewed, self._clock() + seconds)
+
+    def revoke(self, refresh_token: str) -> None:
+        """Tell SSO to forget a refresh token. Raises as `refresh`."""
+        self.prepare()
+        endpoint = self._known_metadata().revocation_endpoint
+        if endpoint is None:
+            raise Refused("SSO offers no revocation")
+        self._call(
+            lambda s: s.revoke_token(
+                endpoint, token=refresh_token, token_type_hint="refresh_token"
+            ),
+            parse=False,
+        )
+
+    def verify(self, access_token: str, scope: str) -> Character:
+        """Return whom an access token belongs to, checked in full.
+
+        Raises Refused if signature, issuer, audience, expiry or subject is wrong, and
+        LoginNeeded if the scope lacks.
+        """
+        from joserfc.errors import JoseError
+
+        try:
+            claims = self._claims(access_token)
+            character = self._checked(claims)
+        except (JoseError, ValueError, KeyError, TypeError) as error:
+            raise Refused(f"SSO's access token is not valid: {type(error).__name__}") from error
+        if scope not in character.scopes:
+            raise LoginNeeded(f"the token of {character.name!r} lacks the scope {scope}")
+        return character
+
+    def _claims(self, access_token: str) -> dict[str, Any]:
+        from joserfc import jwt
+        from joserfc.errors import JoseError
+
+        try:
+            return jwt.decode(access_token, self._keys, algorithms=["RS256"]).claims
+        except (JoseError, ValueError):
+            # the key may be new: ask once more
+            with self._lock:
+                self._keys = self._read_keys(self._known_metadata().jwks_uri, fresh=True)
+            return jwt.decode(access_token, self._keys, algorithms=["RS256"]).claims
+
+    def _checked(self, claims: dict[str, Any]) -> Character:
+        from joserfc.jwt import JWTClaimsRegistry
+
+        issuer = self._known_metadata().issuer.rstrip("/")
+        bare = issuer.removeprefix("https://")
+        JWTClaimsRegistry(
+            now=int(self._clock()),
+            leeway=_LEEWAY,
+            iss={"essential": True, "values": [issuer, issuer + "/", bare, bare + "/"]},
+            exp={"essential": True},
+            sub={"essential": True},
+            aud={"essential": True, "value": self._client_id},
+        ).validate(claims)
+        kind, game, character_id = str(claims["sub"]).split(":")
+        if (kind, game) != ("CHARACTER", "EVE") or not character_id.isdecimal():
+            raise ValueError("not a character")
+        scopes = claims.get("scp", [])
+        return Character(
+            int(character_id),
+            str(claims["name"]),
+            str(claims.get("owner", "")),
+            frozenset([scopes] if isinstance(scopes, str) else scopes),
+        )
+
+    def _known_metadata(self) -> _Metadata:
+        if self._metadata is None:
+            self.prepare()
+        assert self._metadata is not None
+        return self._metadata
+
+    def _read_metadata(self) -> _Metadata:
+        body = self._document(self._url + _METADATA_PATH, fresh=False)
+        try:
+            return msgspec.json.decode(body, type=_Metadata)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ServerFault(f"SSO's metadata has the wrong shape: {error}") from error
+
+    def _read_keys(self, url: str, *, fresh: bool) -> Any:
+        from joserfc.errors import JoseError
+        from joserfc.jwk import KeySet
+
+        body = self._document(url, fresh=fresh)
+        try:
+            return KeySet.import_key_set(msgspec.json.decode(body))
+        except (JoseError, msgspec.DecodeError, ValueError, KeyError, TypeError) as error:
+            raise ServerFault("SSO's keys have the wrong shape") from error
+
+    def _document(self, url: str, *, fresh: bool) -> bytes:
+        kept = self._documents.document(url)
+        now = self._clock()
+        if kept is not None and not fresh and now - _KEEP_DOCUMENTS < kept[1] <= now:
+            return kept[0]
+        body = self._http.patiently(lambda: self._fetch(url))
+        self._documents.keep_document(url, body, now)
+        return body
+
+    def _fetch(self, url: str) -> bytes:
+        self.requests += 1
+        answer = self._http.send("GET", url, {"Accept": "application/json"})
+        if answer.status >= 500:
+            raise Unavailable(f"SSO says {answer.status}")
+        if answer.status != 200:
+            raise Refused(f"SSO says {answer.status} for its metadata", answer.status)
+        try:
+            msgspec.json.decode(answer.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ServerFault("SSO's metadata is not JSON") from error
+        return answer.body
+
+    def _call(self, send: Callable[[Any], Any], *, parse: bool = True) -> dict[str, Any]:
+        from authlib.integrations.base_client import OAuthError
+
+        session = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = self._http.oauth_session(
+                self._url, self._client_id, self._client_secret
+            )
+        self.requests += 1
+        try:
+            with own_errors(self._url):
+                answer = send(session)
+                if not parse:
+                    answer.raise_for_status()
+                    return {}
+                return dict(answer)
+        except OAuthError as error:
+            raise _explained(error) from None
+        except Unavailable as error:
+            raise _by_status(error) from None
+        except ValueError:
+            raise ServerFault("SSO's answer is not JSON") from None
+
+
+def _explained(error: Any) -> Exception:
+    # SSO's own words may repeat the token: only the code of the error is shown
+    code = str(error.error)
+    if code in _LOGIN_HELPS:
+        return LoginNeeded(f"SSO does not accept the refresh token any more ({code})")
+    if code in _WRONG_APPLICATION or "Grant type" in str(error.description):
+        known = code if code in _WRONG_APPLICATION else "unsupported_grant_type"
+        return ApplicationError(
+            f"SSO does not accept the EVE application ({known}): check client_id and client_secret"
+        )
+    return Refused("SSO refused the refresh")
+
+
+def _by_status(error: Unavailable) -> Exception:
+    response: requests.Response | None = getattr(error.__cause__, "response", None)
+    if response is None:
+        return error
+    if response.status_code == 429:
+        asked = response.headers.get("Retry-After", "")
+        rest = float(asked) if asked.isdecimal() else _REST
+        return RateLimited("SSO asks for a rest (429)", time.time() + rest)
+    if response.status_code < 500:
+        return Refused(f"SSO says {response.status_code}", response.status_code)
+    return Unavailable(f"SSO says {response.status_code}")

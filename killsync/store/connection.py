@@ -1,0 +1,184 @@
+"""Opening the killmail database: whose file it is, which version, who may write.
+
+Nothing heavy is imported before it is needed: a scan with nothing due and `status` start fast.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from killsync.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database, Migrations
+
+VERSION = 1
+_APPLICATION_ID = 0x4B534E43
+_OLDEST_SQLITE = (3, 37, 0)
+_BUSY_TIMEOUT = 60.0
+
+
+class Store:
+    """An open killmail database; `conn` is in autocommit mode outside `transaction()`."""
+
+    def __init__(self, path: Path, conn: sqlite3.Connection) -> None:
+        self.path = path
+        self.conn = conn
+
+    @cached_property
+    def db(self) -> "Database":
+        """The same connection as sqlite-utils sees it."""
+        from sqlite_utils import Database
+
+        return Database(self.conn)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Hold a write transaction: all of it is committed, or nothing."""
+        with write_transaction(self.db):
+            yield self.conn
+
+    def version(self) -> int:
+        """Return how many migrations the database has had."""
+        return int(self.conn.execute("PRAGMA user_version").fetchone()[0])
+
+    def changed_elsewhere(self) -> int:
+        """Return a number that differs when another process has committed something."""
+        return int(self.conn.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the database."""
+        self.conn.close()
+
+
+@contextmanager
+def write_transaction(db: "Database") -> Iterator[None]:
+    """Hold a write transaction on any sqlite-utils database.
+
+    It takes the write lock at once: a transaction that began by reading cannot wait for
+    another writer, SQLite makes it fail.
+    """
+    db.conn.execute("BEGIN IMMEDIATE")
+    try:
+        with db.atomic():
+            yield
+    except BaseException:
+        db.rollback()
+        raise
+    db.commit()
+
+
+def connect(path: Path, *, read_only: bool = False, timeout: float = _BUSY_TIMEOUT) -> Store:
+    """Open a killmail database of any version that this program knows.
+
+    Raises DatabaseError if the file is missing (read only), foreign, newer or cannot be used.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise DatabaseError(f"SQLite {sqlite3.sqlite_version} is too old: killsync needs 3.37")
+    if read_only and not path.exists():
+        raise DatabaseError(f"{path}: no database yet; `killsync users add` makes one")
+    with readable_errors(path):
+        if not read_only:
+            make_private_file(path)
+        store = Store(path, _connect(path, read_only=read_only, timeout=timeout))
+        try:
+            _check_ours(store)
+            if read_only:
+                _check_current(store)
+        except BaseException:
+            store.close()
+            raise
+    return store
+
+
+def upgrade(store: Store, migrations: "Migrations | None" = None) -> None:
+    """Bring the schema up to date; a database with something in it is backed up before.
+
+    The caller holds the lock. The backup is `<db>.before-<n>`, n the new version.
+    """
+    if migrations is None:
+        if store.version() == VERSION:
+            return
+        from killsync.store import schema
+
+        migrations = schema.migrations
+    version, wanted = store.version(), store.version() + len(migrations.pending(store.db))
+    with readable_errors(store.path):
+        if version:
+            _back_up(store, store.path.with_name(f"{store.path.name}.before-{wanted}"))
+        else:
+            store.conn.execute("PRAGMA journal_mode = WAL")
+            store.conn.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        migrations.apply(store.db)
+
+
+def make_private_file(path: Path) -> None:
+    """Create the file if there is none, so that only its owner may read it."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError as error:
+        raise DatabaseError(f"{path}: cannot be opened: {error.strerror}") from error
+
+
+@contextmanager
+def readable_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into DatabaseError that names the file and what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise DatabaseError(f"{path}: {_advice(error)}") from error
+
+
+def _advice(error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return {
+        sqlite3.SQLITE_NOTADB: "is not an SQLite database; name another with --db",
+        sqlite3.SQLITE_CORRUPT: "is damaged; restore it from a backup, nothing was changed",
+        sqlite3.SQLITE_READONLY: "cannot be written; check the permissions of it and its directory",
+        sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the permissions of it and its directory",
+        sqlite3.SQLITE_FULL: "the disk is full; what was committed is safe, free some space",
+        sqlite3.SQLITE_BUSY: "another program keeps it locked; try again later",
+    }.get(code, f"SQLite says: {error}")
+
+
+def _connect(path: Path, *, read_only: bool, timeout: float) -> sqlite3.Connection:
+    uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rw")
+    conn = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
+    conn.execute("PRAGMA foreign_keys = ON")
+    # a cursor must not come back after a power cut older than what an export has shown
+    conn.execute("PRAGMA synchronous = FULL")
+    return conn
+
+
+def _check_ours(store: Store) -> None:
+    conn = store.conn
+    application = conn.execute("PRAGMA application_id").fetchone()[0]
+    empty = conn.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if application != _APPLICATION_ID and not empty:
+        raise DatabaseError(f"{store.path}: is the database of another program")
+    if store.version() > VERSION:
+        raise DatabaseError(
+            f"{store.path}: was made by a newer killsync (schema {store.version()}, "
+            f"this one knows {VERSION}); upgrade killsync"
+        )
+
+
+def _check_current(store: Store) -> None:
+    if store.version() < VERSION:
+        raise DatabaseError(f"{store.path}: its schema is older; `killsync scan` upgrades it")
+
+
+def _back_up(store: Store, target: Path) -> None:
+    size = store.path.stat().st_size
+    space = os.statvfs(store.path.parent)
+    if space.f_bavail * space.f_frsize < 2 * size:
+        return
+    make_private_file(target)
+    with sqlite3.connect(target) as copy:
+        store.conn.backup(copy)
+    copy.close()

@@ -1,0 +1,203 @@
+"""Pending killmails: what lists have shown and whose bodies are not stored yet."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from killsync.model import KillmailRef, Pending, Priority
+from killsync.times import DAY, iso, iso_after, unix_or_none
+
+_READY = "not_before IS NULL AND set_aside_at IS NULL"
+_COLUMNS = "killmail_id, killmail_hash, priority, attempts"
+
+
+def record(
+    conn: sqlite3.Connection, user_id: int, refs: Sequence[KillmailRef], priority: int
+) -> int:
+    """Record a page: what it shows belongs to the user, and is pending unless it is stored.
+
+    Returns how many of the killmails are new for the user.
+    """
+    listed = [
+        ref
+        for ref in {ref.killmail_id: ref for ref in refs}.values()
+        if conn.execute(
+            "INSERT OR IGNORE INTO user_killmails VALUES (?, ?)", [user_id, ref.killmail_id]
+        ).rowcount
+    ]
+    stored = [ref for ref in listed if _is_stored(conn, ref.killmail_id)]
+    known = {ref.killmail_id for ref in stored}
+    conn.executemany(
+        """INSERT INTO pending_killmails (killmail_id, killmail_hash, priority) VALUES (?, ?, ?)
+        ON CONFLICT (killmail_id) DO UPDATE SET priority = max(priority, excluded.priority)
+        WHERE priority < excluded.priority""",
+        [
+            [ref.killmail_id, ref.killmail_hash, priority]
+            for ref in listed
+            if ref.killmail_id not in known
+        ],
+    )
+    if listed:
+        conn.execute(
+            "UPDATE users SET listed = listed + ?, killmails = killmails + ? WHERE user_id = ?",
+            [len(listed), len(stored), user_id],
+        )
+    return len(listed)
+
+
+def wake(conn: sqlite3.Connection, now: float) -> int:
+    """Make ready what was put off and whose time has come (or lies illegally far ahead)."""
+    changed = 0
+    for condition, moment in (
+        ("not_before <= ?", iso(now)),
+        ("not_before > ?", iso_after(now + DAY)),
+    ):
+        changed += conn.execute(
+            "UPDATE pending_killmails SET not_before = NULL"
+            f" WHERE set_aside_at IS NULL AND {condition}",
+            [moment],
+        ).rowcount
+    return changed
+
+
+def any_put_off_ready(conn: sqlite3.Connection, now: float) -> bool:
+    """Tell whether the time of some body that was put off has come."""
+    return bool(
+        conn.execute(
+            """SELECT EXISTS (SELECT 1 FROM pending_killmails WHERE set_aside_at IS NULL
+                AND not_before <= :now)
+            OR EXISTS (SELECT 1 FROM pending_killmails WHERE set_aside_at IS NULL
+                AND not_before > :illegal)""",
+            {"now": iso(now), "illegal": iso_after(now + DAY)},
+        ).fetchone()[0]
+    )
+
+
+def any_ready(conn: sqlite3.Connection, now: float) -> bool:
+    """Tell whether some body may be fetched now."""
+    ready = conn.execute(f"SELECT EXISTS (SELECT 1 FROM pending_killmails WHERE {_READY})")
+    return bool(ready.fetchone()[0]) or any_put_off_ready(conn, now)
+
+
+def next_not_before(conn: sqlite3.Connection) -> float | None:
+    """Return when the next body that was put off may be fetched, None if none was."""
+    row = conn.execute(
+        "SELECT min(not_before) FROM pending_killmails WHERE set_aside_at IS NULL"
+        " AND not_before IS NOT NULL"
+    ).fetchone()
+    return unix_or_none(row[0])
+
+
+def ready(
+    conn: sqlite3.Connection, limit: int, *, only_users: Sequence[int] | None = None
+) -> list[Pending]:
+    """Return up to `limit` bodies to fetch, highest priority first, then newest first.
+
+    With `only_users`, only manual ones that those users' lists have shown.
+    """
+    mine = ""
+    if only_users is not None:
+        users = ",".join(str(int(user)) for user in only_users)
+        mine = (
+            f" AND priority >= {int(Priority.MANUAL)} AND EXISTS (SELECT 1 FROM user_killmails"
+            f" WHERE user_id IN ({users})"
+            " AND user_killmails.killmail_id = pending_killmails.killmail_id)"
+        )
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM pending_killmails WHERE {_READY}{mine}"
+        " ORDER BY priority DESC, killmail_id DESC LIMIT ?",
+        [limit],
+    )
+    return [Pending(*row) for row in rows]
+
+
+def make_manual(conn: sqlite3.Connection, user_id: int) -> int:
+    """Make everything pending of a user manual, and what was put off ready at once."""
+    return conn.execute(
+        f"""UPDATE pending_killmails SET priority = {int(Priority.MANUAL)}, not_before = NULL
+        WHERE set_aside_at IS NULL
+            AND (priority < {int(Priority.MANUAL)} OR not_before IS NOT NULL)
+            AND EXISTS (SELECT 1 FROM user_killmails WHERE user_id = ?
+                AND user_killmails.killmail_id = pending_killmails.killmail_id)""",
+        [user_id],
+    ).rowcount
+
+
+def done(conn: sqlite3.Connection, killmail_ids: Sequence[int], stored: Sequence[int]) -> None:
+    """Forget bodies that are stored now; `stored` are those whom this transaction stored."""
+    conn.executemany(
+        "DELETE FROM pending_killmails WHERE killmail_id = ?", [[i] for i in killmail_ids]
+    )
+    conn.executemany(
+        """UPDATE users SET killmails = killmails + 1 WHERE user_id IN (
+            SELECT user_id FROM user_killmails WHERE killmail_id = ?)""",
+        [[i] for i in stored],
+    )
+
+
+def put_off(conn: sqlite3.Connection, killmail_id: int, error: str, not_before: float) -> None:
+    """Count a failed attempt and try again at `not_before`."""
+    conn.execute(
+        "UPDATE pending_killmails SET attempts = attempts + 1, error = ?, not_before = ?"
+        " WHERE killmail_id = ?",
+        [error, iso_after(not_before), killmail_id],
+    )
+
+
+def set_aside(conn: sqlite3.Connection, killmail_id: int, error: str, now: float) -> None:
+    """Fetch a body never again by itself: it cannot be had, or cannot be stored."""
+    conn.execute(
+        "UPDATE pending_killmails SET attempts = attempts + 1, error = ?, set_aside_at = ?,"
+        " not_before = NULL WHERE killmail_id = ?",
+        [error, iso(now), killmail_id],
+    )
+
+
+def counts(conn: sqlite3.Connection) -> tuple[int, int]:
+    """Return how many killmails are pending, and how many of them are set aside."""
+    total, aside = conn.execute(
+        "SELECT count(*), count(set_aside_at) FROM pending_killmails"
+    ).fetchone()
+    return int(total), int(aside)
+
+
+def waiting_for(conn: sqlite3.Connection, user_ids: Iterable[int]) -> int:
+    """Return how many bodies of these users may be fetched now."""
+    users = ",".join(str(int(user)) for user in user_ids)
+    return int(
+        conn.execute(
+            f"""SELECT count(*) FROM pending_killmails
+            WHERE {_READY} AND EXISTS (SELECT 1 FROM user_killmails WHERE user_id IN ({users})
+                AND user_killmails.killmail_id = pending_killmails.killmail_id)"""
+        ).fetchone()[0]
+    )
+
+
+def only_of(conn: sqlite3.Connection, user_id: int) -> list[int]:
+    """Return the stored killmails that this user lists and no other."""
+    return [i for i in _alone(conn, user_id) if _is_stored(conn, i)]
+
+
+def forget_user(conn: sqlite3.Connection, user_id: int) -> None:
+    """Drop the list rows of a user, and what is pending for nobody else."""
+    conn.executemany(
+        "DELETE FROM pending_killmails WHERE killmail_id = ?",
+        [[i] for i in _alone(conn, user_id)],
+    )
+    conn.execute("DELETE FROM user_killmails WHERE user_id = ?", [user_id])
+
+
+def _alone(conn: sqlite3.Connection, user_id: int) -> list[int]:
+    rows = conn.execute(
+        """SELECT killmail_id FROM user_killmails AS mine WHERE user_id = ?
+        AND NOT EXISTS (SELECT 1 FROM user_killmails AS other
+            WHERE other.killmail_id = mine.killmail_id AND other.user_id <> mine.user_id)""",
+        [user_id],
+    )
+    return [killmail_id for (killmail_id,) in rows]
+
+
+def _is_stored(conn: sqlite3.Connection, killmail_id: int) -> bool:
+    return (
+        conn.execute("SELECT 1 FROM killmails WHERE killmail_id = ?", [killmail_id]).fetchone()
+        is not None
+    )

@@ -1,0 +1,105 @@
+"""Runs: what each did, who holds the lock, when something last succeeded."""
+
+import os
+import socket
+import sqlite3
+
+import msgspec
+
+from killsync.times import DAY, iso, unix_or_none
+
+_KEEP = 400 * DAY
+_PRUNED_AT_ONCE = 500
+
+
+class Run(msgspec.Struct):
+    """What a run has done so far; it is written when the run ends."""
+
+    command: str
+    users: int = 0
+    pages: int = 0
+    requests: int = 0
+    new_killmails: int = 0
+    errors: int = 0
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Who holds the lock, since when (ISO text)."""
+
+    pid: int
+    host: str
+    command: str
+    since: str
+
+
+def begin(conn: sqlite3.Connection, command: str, now: float) -> int:
+    """Record a run that has just taken the lock; return its id."""
+    cursor = conn.execute(
+        "INSERT INTO runs (command, pid, host, started_at) VALUES (?, ?, ?, ?)",
+        [command, os.getpid(), socket.gethostname(), iso(now)],
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def end(conn: sqlite3.Connection, run_id: int, run: Run, exit_code: int, now: float) -> None:
+    """Record what a run did, and forget runs older than 400 days, a small batch at a time."""
+    conn.execute(
+        """UPDATE runs SET finished_at = ?, users = ?, pages = ?, requests = ?,
+            new_killmails = ?, errors = ?, exit_code = ? WHERE id = ?""",
+        [
+            iso(now),
+            run.users,
+            run.pages,
+            run.requests,
+            run.new_killmails,
+            run.errors,
+            exit_code,
+            run_id,
+        ],
+    )
+    # ids rise with time: the oldest run decides whether there is anything to delete
+    conn.execute(
+        """DELETE FROM runs WHERE id IN (SELECT id FROM runs ORDER BY id LIMIT ?)
+            AND started_at < ?""",
+        [_PRUNED_AT_ONCE, iso(now - _KEEP)],
+    )
+
+
+def record_idle(conn: sqlite3.Connection, command: str, now: float) -> None:
+    """Record a run that found nothing to do, in one statement."""
+    conn.execute(
+        "INSERT INTO runs (command, pid, host, started_at, finished_at, exit_code)"
+        " VALUES (?, ?, ?, ?, ?, 0)",
+        [command, os.getpid(), socket.gethostname(), iso(now), iso(now)],
+    )
+
+
+def last_crashed(conn: sqlite3.Connection) -> bool:
+    """Tell whether the newest run never ended; the caller holds the lock."""
+    row = conn.execute("SELECT finished_at FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+    return row is not None and row[0] is None
+
+
+def holder(conn: sqlite3.Connection) -> Holder | None:
+    """Return the newest run if it has not ended: the holder, as long as the lock is held."""
+    row = conn.execute(
+        "SELECT pid, host, command, started_at, finished_at FROM runs ORDER BY id DESC LIMIT 1"
+    ).fetchone()
+    return None if row is None or row[4] is not None else Holder(*row[:4])
+
+
+def last_success(conn: sqlite3.Connection) -> float | None:
+    """Return when a run last ended with 0 or 1, or else when the first began."""
+    row = conn.execute(
+        """SELECT coalesce(
+            (SELECT max(finished_at) FROM runs WHERE exit_code IN (0, 1)),
+            (SELECT started_at FROM runs ORDER BY id LIMIT 1))"""
+    ).fetchone()
+    return unix_or_none(row[0])
+
+
+def latest(conn: sqlite3.Connection, limit: int) -> list[dict[str, object]]:
+    """Return the newest rows of `runs`, newest first."""
+    cursor = conn.execute("SELECT * FROM runs ORDER BY id DESC LIMIT ?", [limit])
+    columns = [column[0] for column in cursor.description]
+    return [dict(zip(columns, row, strict=True)) for row in cursor]

@@ -1,0 +1,186 @@
+"""Tokens, in a file of their own beside the database: the only place with secrets.
+
+Each thread that refreshes has its own connection, so that a rotated refresh token is on disk
+as soon as SSO has answered.
+"""
+
+import os
+import socket
+import sqlite3
+import threading
+from pathlib import Path
+
+import msgspec
+from sqlite_utils import Database, Migrations
+
+from killsync.errors import DatabaseError
+from killsync.store.connection import make_private_file, readable_errors, write_transaction
+
+_VERSION = 1
+_LONGEST_CLAIM = 120.0
+
+migrations = Migrations("killsync-tokens")
+
+
+@migrations()
+def m001_initial(db: Database) -> None:
+    """Create the token tables of killsync 0.1."""
+    db.executescript(
+        """
+        CREATE TABLE tokens (
+            user_id INTEGER PRIMARY KEY,
+            refresh_token TEXT NOT NULL,
+            access_token TEXT,
+            access_expires_at REAL,
+            owner TEXT,
+            claimed_by TEXT,
+            claimed_until REAL
+        ) STRICT;
+        CREATE TABLE sso_documents (
+            url TEXT PRIMARY KEY,
+            body BLOB NOT NULL,
+            fetched_at REAL NOT NULL
+        ) STRICT;
+        PRAGMA user_version = 1;
+        """
+    )
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A character's tokens; `__repr__` keeps them out of logs and tracebacks."""
+
+    refresh_token: str
+    access_token: str | None = None
+    access_expires_at: float | None = None
+
+    def __repr__(self) -> str:
+        return "Token(...)"
+
+
+class Tokens:
+    """The token file of a database."""
+
+    def __init__(self, database: Path) -> None:
+        self.path = database.with_name(database.name + ".tokens")
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+
+    def get(self, user_id: int) -> Token | None:
+        """Return a character's tokens, None if there are none."""
+        row = self._db.execute(
+            "SELECT refresh_token, access_token, access_expires_at FROM tokens WHERE user_id = ?",
+            [user_id],
+        ).fetchone()
+        return None if row is None else Token(*row)
+
+    def put(self, user_id: int, token: Token, owner: str | None = None) -> None:
+        """Store tokens durably, in place of earlier ones."""
+        self._write(
+            """INSERT INTO tokens (user_id, refresh_token, access_token, access_expires_at, owner)
+            VALUES (?1, ?2, ?3, ?4, ?5)
+            ON CONFLICT (user_id) DO UPDATE SET refresh_token = ?2, access_token = ?3,
+                access_expires_at = ?4, owner = coalesce(?5, owner), claimed_by = NULL,
+                claimed_until = NULL""",
+            [user_id, token.refresh_token, token.access_token, token.access_expires_at, owner],
+        )
+
+    def forget_access(self, user_id: int, access_token: str) -> None:
+        """Drop an access token that ESI does not accept."""
+        self._write(
+            "UPDATE tokens SET access_token = NULL, access_expires_at = NULL"
+            " WHERE user_id = ? AND access_token = ?",
+            [user_id, access_token],
+        )
+
+    def remove(self, user_id: int) -> None:
+        """Delete a character's tokens."""
+        self._write("DELETE FROM tokens WHERE user_id = ?", [user_id])
+
+    def claim(self, user_id: int, now: float) -> bool:
+        """Claim the only refresh of a character at a time; False if another process has it.
+
+        A claim ends with `put` or `release`, after two minutes, or with its process.
+        """
+        with write_transaction(self._db):
+            row = self._db.execute(
+                "SELECT claimed_by, claimed_until FROM tokens WHERE user_id = ?", [user_id]
+            ).fetchone()
+            if row is not None and row[0] and _is_held(row[0], row[1], now):
+                return False
+            self._db.execute(
+                "UPDATE tokens SET claimed_by = ?, claimed_until = ? WHERE user_id = ?",
+                [_myself(), now + _LONGEST_CLAIM, user_id],
+            )
+        return True
+
+    def release(self, user_id: int) -> None:
+        """Give up a claim without a new token."""
+        self._write(
+            "UPDATE tokens SET claimed_by = NULL, claimed_until = NULL"
+            " WHERE user_id = ? AND claimed_by = ?",
+            [user_id, _myself()],
+        )
+
+    def document(self, url: str) -> tuple[bytes, float] | None:
+        """Return a stored SSO document and when it was fetched."""
+        row = self._db.execute(
+            "SELECT body, fetched_at FROM sso_documents WHERE url = ?", [url]
+        ).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def keep_document(self, url: str, body: bytes, now: float) -> None:
+        """Store an SSO document."""
+        self._write("INSERT OR REPLACE INTO sso_documents VALUES (?, ?, ?)", [url, body, now])
+
+    def close(self) -> None:
+        """Close every thread's connection; the threads have ended."""
+        for conn in self._all:
+            conn.close()
+
+    def _write(self, sql: str, parameters: list[object]) -> None:
+        with readable_errors(self.path), write_transaction(self._db):
+            self._db.execute(sql, parameters)
+
+    @property
+    def _db(self) -> Database:
+        db: Database | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = self._open()
+        return db
+
+    def _open(self) -> Database:
+        with readable_errors(self.path):
+            make_private_file(self.path)
+            conn = sqlite3.connect(
+                self.path, timeout=60.0, isolation_level=None, check_same_thread=False
+            )
+            self._all.append(conn)
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
+                conn.execute(f"PRAGMA {pragma}")
+            db = Database(conn)
+            version = int(conn.execute("PRAGMA user_version").fetchone()[0])
+            if version > _VERSION:
+                raise DatabaseError(f"{self.path}: was made by a newer killsync; upgrade it")
+            if version < _VERSION:
+                with write_transaction(db):
+                    migrations.apply(db)
+        return db
+
+
+def _myself() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _is_held(claimed_by: str, until: float, now: float) -> bool:
+    if not now <= until <= now + _LONGEST_CLAIM or claimed_by == _myself():
+        return False
+    host, _, pid = claimed_by.rpartition(":")
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

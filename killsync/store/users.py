@@ -1,0 +1,173 @@
+"""Users: who they are, how far their lists are recorded, who is due."""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from killsync.model import Cursor, User
+from killsync.times import iso, iso_after, unix_or_none
+
+_COLUMNS = """user_id, name, state, last_killmail_id, backfill_page, backfill_until_id,
+    last_killmail_sync_at, last_full_at, backfill_full_from, backfill_cached_until, list_etag,
+    list_cached_until, list_pages, listed, killmails, failures, not_before, error"""
+
+# each branch has its index; a sync time in the future is a wrong clock's
+_DUE_IDS = """
+    SELECT user_id FROM users WHERE state = 'active' AND backfill_page IS NOT NULL
+    UNION SELECT user_id FROM users WHERE state = 'active' AND last_killmail_sync_at IS NULL
+    UNION SELECT user_id FROM users WHERE state = 'active' AND last_killmail_sync_at <= :aged
+    UNION SELECT user_id FROM users WHERE state = 'active' AND last_killmail_sync_at > :now"""
+
+
+def get(conn: sqlite3.Connection, user_id: int) -> User | None:
+    """Return a user, None if unknown."""
+    row = conn.execute(f"SELECT {_COLUMNS} FROM users WHERE user_id = ?", [user_id]).fetchone()
+    return None if row is None else _user(row)
+
+
+def everyone(conn: sqlite3.Connection) -> Iterator[User]:
+    """Yield all users by name."""
+    for row in conn.execute(f"SELECT {_COLUMNS} FROM users ORDER BY name COLLATE NOCASE, user_id"):
+        yield _user(row)
+
+
+def named(conn: sqlite3.Connection, name: str) -> list[User]:
+    """Return the users of that name, whatever its case."""
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM users WHERE name = ? COLLATE NOCASE ORDER BY user_id", [name]
+    )
+    return [_user(row) for row in rows]
+
+
+def names(conn: sqlite3.Connection) -> list[str]:
+    """Return every user's name."""
+    return [name for (name,) in conn.execute("SELECT name FROM users ORDER BY name")]
+
+
+def maybe_due(conn: sqlite3.Connection, now: float, min_age: float) -> Iterator[User]:
+    """Yield the active users with an open gap, never synced, or synced `min_age` ago or more.
+
+    `schedule.is_due` decides; this only keeps it from reading every user.
+    """
+    for row in conn.execute(
+        f"SELECT {_COLUMNS} FROM users WHERE user_id IN ({_DUE_IDS})"
+        " ORDER BY last_killmail_sync_at, user_id",
+        {"aged": iso(now - min_age), "now": iso(now)},
+    ):
+        yield _user(row)
+
+
+def add(conn: sqlite3.Connection, user_id: int, name: str, now: float) -> bool:
+    """Add a character or renew a known one, who may be synced at once; return if it is new."""
+    known = conn.execute("SELECT 1 FROM users WHERE user_id = ?", [user_id]).fetchone()
+    conn.execute(
+        """INSERT INTO users (user_id, name, added_at) VALUES (:id, :name, :now)
+        ON CONFLICT (user_id) DO UPDATE SET name = :name, state = 'active', failures = 0,
+            not_before = NULL, error = NULL""",
+        {"id": user_id, "name": name, "now": iso(now)},
+    )
+    return known is None
+
+
+def set_state(conn: sqlite3.Connection, user_id: int, state: str, error: str | None = None) -> None:
+    """Set a user `active`, `needs_login` or `disabled`."""
+    conn.execute(
+        "UPDATE users SET state = ?, error = ?, not_before = NULL, failures = 0 WHERE user_id = ?",
+        [state, error, user_id],
+    )
+
+
+def set_failed(conn: sqlite3.Connection, user_id: int, error: str, not_before: float) -> None:
+    """Count a failure of the user's own and leave him alone until `not_before`."""
+    conn.execute(
+        "UPDATE users SET failures = failures + 1, error = ?, not_before = ? WHERE user_id = ?",
+        [error, iso_after(not_before), user_id],
+    )
+
+
+def rest(conn: sqlite3.Connection, user_id: int, not_before: float) -> None:
+    """Leave a user alone until `not_before`, without blame."""
+    conn.execute(
+        "UPDATE users SET not_before = ? WHERE user_id = ?", [iso_after(not_before), user_id]
+    )
+
+
+def set_head(
+    conn: sqlite3.Connection,
+    user_id: int,
+    now: float,
+    *,
+    etag: str | None,
+    cached_until: float,
+    pages: int | None,
+) -> None:
+    """Record that the head pass has ended, and what ESI said of page 1."""
+    conn.execute(
+        """UPDATE users SET last_killmail_sync_at = :now, list_etag = :etag,
+            list_cached_until = :cached, list_pages = coalesce(:pages, list_pages),
+            failures = 0, not_before = NULL, error = NULL
+        WHERE user_id = :id""",
+        {
+            "now": iso(now),
+            "etag": etag,
+            "cached": iso_after(cached_until),
+            "pages": pages,
+            "id": user_id,
+        },
+    )
+
+
+def set_cursor(
+    conn: sqlite3.Connection,
+    user_id: int,
+    cursor: Cursor,
+    *,
+    full_from: float | None,
+    last_full_at: float | None,
+    gap_cached_until: float | None,
+) -> None:
+    """Record how far the list is done, in the transaction that records what is on the page."""
+    conn.execute(
+        """UPDATE users SET last_killmail_id = ?, backfill_page = ?, backfill_until_id = ?,
+            backfill_full_from = ?, last_full_at = ?, backfill_cached_until = ?
+        WHERE user_id = ?""",
+        [
+            cursor.last_killmail_id,
+            cursor.page,
+            cursor.until_id,
+            None if full_from is None else iso(full_from),
+            None if last_full_at is None else iso(last_full_at),
+            None if gap_cached_until is None else iso_after(gap_cached_until),
+            user_id,
+        ],
+    )
+
+
+def remove(conn: sqlite3.Connection, user_id: int) -> None:
+    """Delete a user with the cursor, the jobs and the list rows; killmails stay."""
+    conn.execute("DELETE FROM users WHERE user_id = ?", [user_id])
+
+
+def _user(row: tuple[Any, ...]) -> User:
+    (
+        user_id, name, state, last_id, page, until_id, synced, last_full, full_from, gap_cached,
+        etag, cached, pages, listed, killmails, failures, not_before, error,
+    ) = row  # fmt: skip
+    return User(
+        user_id=user_id,
+        name=name,
+        state=state,
+        cursor=Cursor(last_id, page, until_id),
+        last_sync_at=unix_or_none(synced),
+        last_full_at=unix_or_none(last_full),
+        full_from=unix_or_none(full_from),
+        gap_cached_until=unix_or_none(gap_cached),
+        etag=etag,
+        cached_until=unix_or_none(cached),
+        pages=pages,
+        listed=listed,
+        killmails=killmails,
+        failures=failures,
+        not_before=unix_or_none(not_before),
+        error=error,
+    )

@@ -1,0 +1,112 @@
+"""Killmail bodies: which to fetch next, what became of each, stored in batches."""
+
+import sqlite3
+from collections import deque
+from functools import partial
+
+from killsync import schedule
+from killsync.errors import BodyRejected, KillmailUnknown, KillsyncError, RateLimited
+from killsync.killmail import Killmail, expected_hash
+from killsync.model import Pending
+from killsync.store import killmails, pending
+from killsync.store.killmails import Arrival
+from killsync.sync.context import Services, Tally
+from killsync.sync.events import BodiesStored, BodyPutOff, BodySetAside, HashMismatch
+from killsync.sync.journal import Journal
+from killsync.times import iso, iso_after
+
+BATCH = 100
+_LONGEST_WAIT = 1.0
+
+
+class Bodies:
+    """The bodies of one run: candidates, those in flight, and those that wait to be stored."""
+
+    def __init__(self, services: Services, journal: Journal, tally: Tally) -> None:
+        self._store = services.store
+        self._report = services.report
+        self._only_users = services.only_users
+        self._journal = journal
+        self._tally = tally
+        self._candidates: deque[Pending] = deque()
+        self._exhausted = False
+        self._taken: dict[int, Pending] = {}
+        self._arrivals: list[Arrival] = []
+        self._since = 0.0
+
+    def look_again(self) -> None:
+        """Forget what was read of the pending bodies: something more urgent may be there."""
+        self._candidates.clear()
+        self._exhausted = False
+
+    def peek(self) -> Pending | None:
+        """Return the most urgent body that nobody fetches yet, without taking it."""
+        if not self._candidates and not self._exhausted:
+            # those taken are still pending, so that many more must be read
+            found = pending.ready(
+                self._store.conn, BATCH + len(self._taken), only_users=self._only_users
+            )
+            self._candidates.extend(p for p in found if p.killmail_id not in self._taken)
+            self._exhausted = not self._candidates
+        return self._candidates[0] if self._candidates else None
+
+    def take(self) -> Pending:
+        """Take the body that `peek` shows."""
+        body = self._candidates.popleft()
+        self._taken[body.killmail_id] = body
+        return body
+
+    def arrived(self, killmail_id: int, body: Killmail, now: float) -> None:
+        """Keep a body until its batch is stored."""
+        if not self._arrivals:
+            self._since = now
+        self._arrivals.append(Arrival(body, self._taken[killmail_id].killmail_hash))
+
+    def failed(self, killmail_id: int, error: BaseException, now: float) -> None:
+        """Put a body off, set it aside, or give it back if only a limit stood in its way."""
+        body = self._taken[killmail_id]
+        if isinstance(error, RateLimited):
+            del self._taken[killmail_id]
+            self.look_again()
+            return
+        self._tally.errors += 1
+        self._tally.failures += body.attempts == 0
+        text = str(error) if isinstance(error, KillsyncError) else f"unexpected {error!r}"
+        settled = partial(self._taken.pop, killmail_id, None)
+        if isinstance(error, KillmailUnknown | BodyRejected):
+            aside = partial(pending.set_aside, killmail_id=killmail_id, error=text, now=now)
+            self._journal.add(aside, now, settled)
+            self._report(BodySetAside(killmail_id, text))
+            return
+        again = now + schedule.body_backoff(body.attempts + 1)
+        put_off = partial(pending.put_off, killmail_id=killmail_id, error=text, not_before=again)
+        self._journal.add(put_off, now, settled)
+        self._report(BodyPutOff(killmail_id, text, iso_after(again), first=body.attempts == 0))
+
+    def give_back(self, killmail_id: int) -> None:
+        """Leave a body pending as it was: the run ends before it could be fetched."""
+        del self._taken[killmail_id]
+
+    def is_batch_due(self, now: float) -> bool:
+        """Tell whether what has arrived is to be stored now."""
+        waited = not self._since <= now < self._since + _LONGEST_WAIT
+        return bool(self._arrivals) and (waited or len(self._arrivals) >= BATCH)
+
+    def store(self, now: float) -> None:
+        """Store what has arrived, in one transaction."""
+        arrivals, self._arrivals = self._arrivals, []
+        if not arrivals:
+            return
+        ids = [arrival.killmail.killmail_id for arrival in arrivals]
+
+        def write(conn: sqlite3.Connection) -> None:
+            pending.done(conn, ids, killmails.insert(conn, arrivals, iso(now)))
+
+        self._journal.commit(write)
+        for killmail_id in ids:
+            del self._taken[killmail_id]
+        self._tally.stored += len(ids)
+        self._report(BodiesStored(len(ids), self._tally.stored))
+        for arrival in arrivals:
+            if expected_hash(arrival.killmail) != arrival.killmail_hash:
+                self._report(HashMismatch(arrival.killmail.killmail_id))

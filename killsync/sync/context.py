@@ -1,0 +1,68 @@
+"""What a run works with, what it counts, and when a service counts as down."""
+
+import threading
+from collections.abc import Sequence
+
+import msgspec
+
+from killsync.config import Settings
+from killsync.errors import DatabaseError, KillsyncError, ServiceDown, Unavailable
+from killsync.esi import Esi
+from killsync.ratelimit import Limits
+from killsync.sso import Sso
+from killsync.store.connection import Store
+from killsync.store.tokens import Tokens
+from killsync.sync.events import Report
+
+DOWN_AFTER = 3
+
+
+class Services(msgspec.Struct, frozen=True):
+    """What a run works with. `only_users` restricts it to their jobs and manual bodies."""
+
+    store: Store
+    tokens: Tokens
+    esi: Esi
+    sso: Sso
+    limits: Limits
+    settings: Settings
+    stopping: threading.Event
+    report: Report
+    only_users: Sequence[int] | None = None
+
+
+class Tally(msgspec.Struct):
+    """What a run has done; `failures` counts only what failed for the first time."""
+
+    users: int = 0
+    pages: int = 0
+    listed: int = 0
+    stored: int = 0
+    errors: int = 0
+    failures: int = 0
+    put_off: int = 0
+
+
+class Health:
+    """Whether ESI and SSO answer: three requests in a row without an answer mean down."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self._stopping = stopping
+        self._unanswered = {"esi": 0, "sso": 0}
+        self.fatal: KillsyncError | None = None
+
+    def end_run(self, error: KillsyncError) -> None:
+        """End the run for a reason that is no user's fault; nothing more is sent."""
+        self.fatal = self.fatal or error
+        self._stopping.set()
+
+    def count(self, service: str, error: BaseException | None) -> None:
+        """Take note of how a request ended. Raises DatabaseError again."""
+        if isinstance(error, DatabaseError):
+            raise error
+        if not isinstance(error, Unavailable):
+            self._unanswered[service] = 0
+            return
+        self._unanswered[service] += 1
+        if self._unanswered[service] >= DOWN_AFTER:
+            self.end_run(ServiceDown(f"{error}; nothing is lost, the next run goes on"))

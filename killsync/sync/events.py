@@ -1,0 +1,128 @@
+"""What a run tells while it goes on; the commands turn it into lines of text or JSON."""
+
+from collections.abc import Callable
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="event", tag=lambda name: name):
+    """Base of all events."""
+
+
+class Trouble(Event, frozen=True, kw_only=True):
+    """Base of what a person should know, even of a quiet run if it is the `first` time."""
+
+    first: bool = True
+
+
+class UserDue(Event, frozen=True):
+    """A user was found due; `last` is how long ago the last sync was, or `never`."""
+
+    user_id: int
+    name: str
+    last: str
+
+
+class Queued(Event, frozen=True):
+    """The due users are in the job table."""
+
+    due: int
+    queued: int
+    seconds: float
+
+
+class ListStarted(Event, frozen=True):
+    """A user's list is about to be read: `full`, or `incremental` down to the stored id."""
+
+    user_id: int
+    name: str
+    mode: str
+    stored_id: int | None
+    resume_page: int | None
+
+
+class ListCached(Event, frozen=True):
+    """ESI's list cannot have changed yet."""
+
+    user_id: int
+    name: str
+    until: str
+
+
+class PageListed(Event, frozen=True):
+    """One page is recorded; `met` is the stored id if it was on it."""
+
+    user_id: int
+    name: str
+    page: int
+    pages: int | None
+    killmails: int
+    new: int
+    met: int | None
+
+
+class Listed(Event, frozen=True):
+    """A user's job is done; `gap_page` is where later runs go on, if anywhere."""
+
+    user_id: int
+    name: str
+    pages: int
+    new: int
+    unchanged: bool
+    gap_page: int | None
+    gap_at: str | None
+
+
+class ListPutOff(Event, frozen=True):
+    """A user's list could not be had now; nobody is to blame."""
+
+    user_id: int
+    name: str
+    reason: str
+    until: str
+
+
+class UserFailed(Trouble, frozen=True):
+    """A user's list could not be had for a reason of its own."""
+
+    user_id: int
+    name: str
+    error: str
+    until: str | None
+
+
+class BodiesStored(Event, frozen=True):
+    """A batch of killmails is stored; `stored` counts the whole run."""
+
+    batch: int
+    stored: int
+
+
+class BodyPutOff(Trouble, frozen=True):
+    """A killmail could not be fetched and is tried again later."""
+
+    killmail_id: int
+    error: str
+    until: str
+
+
+class BodySetAside(Trouble, frozen=True):
+    """A killmail can never be fetched or stored."""
+
+    killmail_id: int
+    error: str
+
+
+class HashMismatch(Trouble, frozen=True):
+    """A killmail is stored, but its hash is not what its content gives."""
+
+    killmail_id: int
+
+
+class Waiting(Event, frozen=True):
+    """Nothing may be sent for a while."""
+
+    seconds: float
+
+
+Report = Callable[[Event], None]

@@ -1,0 +1,279 @@
+"""The list side of a run: taking jobs, their next requests, and what becomes of each job."""
+
+from functools import partial
+
+from killsync import accounts, schedule
+from killsync.accounts import TokenBusy
+from killsync.errors import (
+    AccessRejected,
+    ApplicationError,
+    KillsyncError,
+    LoginNeeded,
+    RateLimited,
+    Unavailable,
+)
+from killsync.esi import list_bucket
+from killsync.model import Access, Job, Page, Priority, User
+from killsync.ratelimit import sso_bucket
+from killsync.store import jobs, users
+from killsync.store import limits as stored_limits
+from killsync.sync.context import Health, Services, Tally
+from killsync.sync.events import ListPutOff, UserFailed
+from killsync.sync.journal import Journal
+from killsync.sync.listing import ListPass
+from killsync.sync.slots import Result, Slots
+from killsync.times import iso_after
+
+LONGEST_PAUSE = 60.0
+_TOKEN_BUSY_WAIT = 2.0
+
+
+class Lists:
+    """The jobs that the worker has taken, each with its pass over a list."""
+
+    def __init__(
+        self, services: Services, journal: Journal, slots: Slots, health: Health, tally: Tally
+    ) -> None:
+        self._s = services
+        self._journal = journal
+        self._slots = slots
+        self._health = health
+        self._tally = tally
+        self._passes: dict[int, ListPass] = {}
+        # ended, but not in the database yet
+        self._ended: set[int] = set()
+        self._may_take = True
+
+    def look_again(self) -> None:
+        """Notice what other processes have changed: jobs queued, raised or removed."""
+        self._may_take = True
+        for taken in list(self._passes.values()):
+            self._follow(taken)
+
+    def start(self, now: float) -> None:
+        """Take jobs and send what may be sent, most urgent first."""
+        if self._may_take:
+            self._take_jobs(now)
+        for taken in self._ranked()[: self._s.settings.workers]:
+            if not taken.in_flight and taken.ready_at <= now:
+                self._start(taken, now)
+
+    def ready_times(self) -> list[float]:
+        """Return when the passes that wait may send their next request."""
+        return [p.ready_at for p in self._passes.values() if not p.in_flight]
+
+    def next_job_at(self, now: float) -> float | None:
+        """Return when a job that was put off may run."""
+        conn = self._s.store.conn
+        if self._s.only_users is None:
+            return jobs.next_not_before(conn, now)
+        mine = [jobs.open_job(conn, user_id) for user_id in self._s.only_users]
+        times = [job.not_before for job in mine if job and job.not_before]
+        return min((t for t in times if t > now), default=None)
+
+    def take(self, taken: ListPass, result: Result, now: float) -> bool:
+        """Take the answer to a pass's request; return whether it brought new killmails."""
+        taken.in_flight = False
+        if taken.job.id not in self._passes:
+            return False
+        if result.error is not None:
+            self._failed(taken, result.error, now)
+            return False
+        before = taken.new
+        if isinstance(result.value, Access):
+            taken.access = result.value
+        elif isinstance(result.value, Page):
+            self._tally.pages += 1
+            taken.take_page(result.value, self._journal, self._s.report, now)
+            self._tally.listed += taken.new - before
+        if taken.finished:
+            self._finish(taken, now)
+        return taken.new > before
+
+    def give_back(self, now: float) -> None:
+        """Put every unfinished job back into the queue."""
+        for taken in self._passes.values():
+            self._journal.add(partial(jobs.give_back, job_id=taken.job.id), now)
+        self._passes.clear()
+
+    def _ranked(self) -> list[ListPass]:
+        return sorted(self._passes.values(), key=lambda p: (-p.job.priority, p.job.id))
+
+    def _follow(self, taken: ListPass) -> None:
+        conn = self._s.store.conn
+        job = jobs.get(conn, taken.job.id)
+        user = users.get(conn, taken.job.user_id)
+        if job is None or user is None or user.state == "disabled":
+            del self._passes[taken.job.id]
+        else:
+            taken.follow(job)
+
+    def _take_jobs(self, now: float) -> None:
+        """Take jobs until `workers` of the same urgency or more are worked on."""
+        workers = self._s.settings.workers
+        while True:
+            ranked = self._ranked()
+            job = jobs.next_job(
+                self._s.store.conn,
+                now,
+                taken=self._ended | self._passes.keys(),
+                above=ranked[workers - 1].job.priority if len(ranked) >= workers else 0,
+                only_users=self._s.only_users,
+            )
+            if job is None:
+                self._may_take = False
+                return
+            self._take_job(job, now)
+
+    def _take_job(self, job: Job, now: float) -> None:
+        conn = self._s.store.conn
+        user = users.get(conn, job.user_id)
+        if user is None or user.state != "active":
+            self._ended.add(job.id)
+            self._journal.add(partial(jobs.drop_open, user_id=job.user_id), now)
+            return
+        bucket = list_bucket(job.user_id)
+        self._s.limits.add(stored_limits.load(conn, bucket.group, bucket.key))
+        taken = self._passes[job.id] = ListPass(job, user, self._s.settings, now)
+        self._tally.users += 1
+        taken.announce(self._s.report)
+        if job.priority >= Priority.MANUAL:
+            self._journal.commit(partial(jobs.start, job_ids=[job.id], now=now))
+        if taken.finished:
+            self._finish(taken, now)
+
+    def _start(self, taken: ListPass, now: float) -> None:
+        user_id, priority = taken.job.user_id, taken.job.priority
+        until = self._s.limits.ready_at(list_bucket(user_id), priority, now)
+        if until > now:
+            self._rest(taken, until, now)
+        elif self._has_access(taken, now):
+            self._start_page(taken)
+        elif taken.job.id in self._passes:
+            self._start_refresh(taken, now)
+
+    def _has_access(self, taken: ListPass, now: float) -> bool:
+        if taken.access is None or taken.access.expires_at < now + accounts.FRESH_FOR:
+            try:
+                taken.access = accounts.stored_access(self._s.tokens, taken.job.user_id, now)
+            except LoginNeeded as error:
+                self._failed(taken, error, now)
+        return taken.access is not None
+
+    def _start_page(self, taken: ListPass) -> None:
+        access, page = taken.access, taken.next_page
+        if access is None or page is None or not self._slots.free("list"):
+            return
+        taken.in_flight = True
+        call = partial(
+            self._s.esi.killmails,
+            taken.job.user_id,
+            page,
+            access.token,
+            taken.etag,
+            taken.job.priority,
+        )
+        self._slots.start("list", taken, call)
+
+    def _start_refresh(self, taken: ListPass, now: float) -> None:
+        until = self._s.limits.ready_at(sso_bucket(), taken.job.priority, now)
+        if until > now:
+            self._put_off(taken, until, "SSO asks for a rest", blame=False)
+        elif self._slots.free("refresh"):
+            taken.in_flight = True
+            call = partial(accounts.renew, self._s.tokens, self._s.sso, taken.job.user_id)
+            self._slots.start("refresh", taken, call)
+
+    def _leave(self, taken: ListPass) -> None:
+        self._passes.pop(taken.job.id, None)
+        self._may_take = True
+
+    def _finish(self, taken: ListPass, now: float) -> None:
+        """End a job: its list is read as far as this run may."""
+        job = taken.job
+        self._leave(taken)
+        self._ended.add(job.id)
+        ended = partial(self._ended.discard, job.id)
+        if taken.wants_full:
+            later = partial(jobs.give_back, job_id=job.id, not_before=taken.user.cached_until)
+            self._journal.add(later, now, ended)
+        else:
+            self._journal.add(partial(jobs.finish, job=job, now=now), now, ended)
+        taken.done(self._s.report, self._rest_user(taken.user, now))
+        if job.priority >= Priority.MANUAL:
+            self._journal.commit()
+
+    def _rest_user(self, user: User, now: float) -> float | None:
+        """Leave a user with an open gap alone until some pages of it may be asked for."""
+        if user.cursor.page is None:
+            return None
+        bucket = list_bucket(user.user_id)
+        again = self._s.limits.ready_at(bucket, Priority.BACKGROUND, now, requests=3)
+        if again > now:
+            rest = partial(users.rest, user_id=user.user_id, not_before=again)
+            self._journal.add(rest, now)
+        return again
+
+    def _rest(self, taken: ListPass, until: float, now: float) -> None:
+        """Let a job whose bucket is empty end, or wait in the queue, so that others go on."""
+        if taken.head_done and until > now + LONGEST_PAUSE:
+            self._finish(taken, now)
+        else:
+            self._put_off(taken, until, "ESI's rate limit", blame=False)
+
+    def _put_off(self, taken: ListPass, until: float, reason: str, *, blame: bool) -> None:
+        self._leave(taken)
+        self._journal.commit(
+            partial(
+                jobs.give_back,
+                job_id=taken.job.id,
+                not_before=until,
+                error=reason if blame else None,
+                blame=blame,
+            )
+        )
+        self._tally.put_off += blame
+        user = taken.user
+        self._s.report(ListPutOff(user.user_id, user.name, reason, iso_after(until)))
+
+    def _failed(self, taken: ListPass, error: BaseException, now: float) -> None:
+        match error:
+            case RateLimited():
+                self._rest(taken, error.until, now)
+            case TokenBusy():
+                self._put_off(taken, now + _TOKEN_BUSY_WAIT, str(error), blame=False)
+            case Unavailable() if self._s.stopping.is_set():
+                pass
+            case Unavailable():
+                again = now + schedule.list_put_off(taken.job.attempts + 1)
+                self._put_off(taken, again, str(error), blame=True)
+            case ApplicationError():
+                self._health.end_run(error)
+            case AccessRejected() if not taken.renewed:
+                taken.renewed = True
+                self._forget_access(taken)
+            case _:
+                self._blame(taken, error, now)
+
+    def _forget_access(self, taken: ListPass) -> None:
+        if taken.access is not None:
+            self._s.tokens.forget_access(taken.job.user_id, taken.access.token)
+        taken.access = None
+
+    def _blame(self, taken: ListPass, error: BaseException, now: float) -> None:
+        """Blame the user: his own token or list is what does not work."""
+        user, job = taken.user, taken.job
+        text = str(error) if isinstance(error, KillsyncError) else f"unexpected {error!r}"
+        until: float | None = None
+        if isinstance(error, LoginNeeded):
+            text += "; give a new refresh token to `killsync users add`"
+            blame = partial(users.set_state, user_id=user.user_id, state="needs_login", error=text)
+        else:
+            until = now + schedule.user_backoff(self._s.settings.min_age, user.failures + 1)
+            blame = partial(users.set_failed, user_id=user.user_id, error=text, not_before=until)
+        self._leave(taken)
+        self._tally.errors += 1
+        self._tally.failures += user.failures == 0
+        self._journal.commit(blame, partial(jobs.finish, job=job, now=now, error=text))
+        when = None if until is None else iso_after(until)
+        self._s.report(UserFailed(user.user_id, user.name, text, when, first=user.failures == 0))

@@ -1,0 +1,136 @@
+"""One run under the lock, from picking up what a crash left to the row in `runs`."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from killsync import __version__
+from killsync.config import Settings
+from killsync.errors import KillsyncError, UsageError
+from killsync.esi import Esi, body_bucket, list_bucket
+from killsync.http import Http
+from killsync.ratelimit import LIKELY_COST, Limits
+from killsync.sso import Sso
+from killsync.store import jobs, pending, runs
+from killsync.store import limits as stored_limits
+from killsync.store.connection import Store
+from killsync.store.tokens import Tokens
+from killsync.sync.bodies import BATCH
+from killsync.sync.context import Services, Tally
+from killsync.sync.events import Report
+from killsync.sync.journal import MOST_WRITES
+from killsync.sync.stopping import Stopping
+from killsync.sync.worker import Worker
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a run ended; `queued` counts the jobs that may be worked on right away."""
+
+    tally: Tally
+    requests: int
+    seconds: float
+    out_of_time: bool
+    queued: int
+
+
+def user_agent(contact: str) -> str:
+    """Return how killsync introduces itself, with a way to reach its operator."""
+    if not contact:
+        return f"killsync/{__version__}"
+    if not contact.isascii() or not contact.isprintable():
+        raise UsageError(f"contact is {contact!r}: it must be plain ASCII, such as you@example.com")
+    return f"killsync/{__version__} ({contact})"
+
+
+@contextmanager
+def connected(
+    path: Path, settings: Settings, stopping: threading.Event
+) -> Iterator[tuple[Http, Tokens, Sso]]:
+    """Yield what speaks to SSO; the connections are closed at the end."""
+    http = Http(user_agent(settings.contact), stopping)
+    with closing(Tokens(path)) as tokens:
+        yield (
+            http,
+            tokens,
+            Sso(http, settings.sso_url, settings.client_id, settings.client_secret, tokens),
+        )
+
+
+def pick_up(store: Store, limits: Limits, settings: Settings, now: float) -> None:
+    """Take over what earlier runs left: spent limits, and what a crashed one had begun.
+
+    What a crashed run may have spent without writing it down counts as spent.
+    """
+    conn = store.conn
+    limits.add(stored_limits.load_shared(conn))
+    if not runs.last_crashed(conn):
+        return
+    in_line = jobs.first_in_line(conn, MOST_WRITES + settings.workers)
+    unwritten = [(body_bucket(), BATCH + settings.connections)]
+    unwritten += [(list_bucket(user_id), 1) for user_id in in_line]
+    with store.transaction():
+        for bucket, requests in unwritten:
+            known = stored_limits.load(conn, bucket.group, bucket.key) or [bucket]
+            known[0].spend(now, requests * LIKELY_COST)
+            stored_limits.save(conn, known)
+            limits.replace(known[0])
+        jobs.give_back_all(conn)
+
+
+def work(
+    store: Store,
+    settings: Settings,
+    command: str,
+    report: Report,
+    stopping: Stopping,
+    *,
+    max_runtime: float,
+    only_users: Sequence[int] | None = None,
+) -> Outcome:
+    """Work the job table off; the caller holds the lock.
+
+    Raises ServiceDown or ApplicationError, after everything unfinished is given back.
+    """
+    began, now = time.monotonic(), time.time()
+    limits = Limits(settings.reserve)
+    pick_up(store, limits, settings, now)
+    with store.transaction() as conn:
+        run_id = runs.begin(conn, command, now)
+        pending.wake(conn, now)
+        jobs.prune(conn, now)
+    with connected(store.path, settings, stopping.flag) as (http, tokens, sso):
+        esi = Esi(http, settings.esi_url, limits)
+        services = Services(
+            store, tokens, esi, sso, limits, settings, stopping.flag, report, only_users
+        )
+        worker = Worker(services, deadline=now + max_runtime)
+        stopping.wake = worker.wake
+        code = 1
+        try:
+            worker.work()
+            code = 1 if worker.tally.failures else 0
+        except KillsyncError as error:
+            code = error.exit_code
+            raise
+        finally:
+            _end(store, run_id, command, worker.tally, esi.requests + sso.requests, code)
+    queued = 0 if only_users is not None else jobs.counts(store.conn)["queued"]
+    seconds = time.monotonic() - began
+    return Outcome(worker.tally, esi.requests + sso.requests, seconds, worker.out_of_time, queued)
+
+
+def _end(store: Store, run_id: int, command: str, tally: Tally, requests: int, code: int) -> None:
+    run = runs.Run(
+        command=command,
+        users=tally.users,
+        pages=tally.pages,
+        requests=requests,
+        new_killmails=tally.stored,
+        errors=tally.errors,
+    )
+    with store.transaction() as conn:
+        runs.end(conn, run_id, run, code, time.time())

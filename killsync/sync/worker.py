@@ -1,0 +1,171 @@
+"""The worker: asks before each step what is most urgent now, and sends it if it may be sent.
+
+All decisions and all writes are made by one thread; the requests run in slots beside it, so
+that many are in flight and a stop signal or a manual sync is seen within a step.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from killsync.errors import Unavailable
+from killsync.esi import body_bucket
+from killsync.model import Pending
+from killsync.store import pending
+from killsync.sync.bodies import Bodies
+from killsync.sync.context import Health, Services, Tally
+from killsync.sync.events import Waiting
+from killsync.sync.journal import Journal
+from killsync.sync.listing import ListPass
+from killsync.sync.lists import LONGEST_PAUSE, Lists
+from killsync.sync.slots import Result, Slots
+
+REFRESHES = 2
+_LOOK_AROUND = 0.25
+
+
+class Worker:
+    """Works jobs and bodies off until nothing can be sent within the next minute.
+
+    `deadline` is in unix seconds. `work` raises ServiceDown or ApplicationError after
+    everything unfinished is given back.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        deadline: float | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._s = services
+        self._deadline = deadline
+        self._clock = clock
+        settings = services.settings
+        self._slots = Slots(
+            {"list": settings.workers, "refresh": REFRESHES, "body": settings.connections}
+        )
+        self.tally = Tally()
+        self._health = Health(services.stopping)
+        self._journal = Journal(services.store, services.limits)
+        self._lists = Lists(services, self._journal, self._slots, self._health, self.tally)
+        self._bodies = Bodies(services, self._journal, self.tally)
+        self._seen: int | None = None
+        self._looked_at = 0.0
+        self._told_waiting = False
+        self.out_of_time = False
+
+    def wake(self) -> None:
+        """Make the worker look at the stop flag at once; safe in a signal handler."""
+        self._slots.wake()
+
+    def work(self) -> None:
+        """Work until there is nothing to do, the time is over, or a stop is asked for."""
+        try:
+            while self._turn():
+                pass
+        finally:
+            self._slots.close()
+        now = self._clock()
+        self._bodies.store(now)
+        self._lists.give_back(now)
+        self._journal.commit()
+        if self._health.fatal is not None:
+            raise self._health.fatal
+
+    def _turn(self) -> bool:
+        now = self._clock()
+        stopping = self._is_stopping(now)
+        if not stopping:
+            self._look_around(now)
+            self._lists.start(now)
+            self._start_bodies(now)
+        self._commit_what_is_due(now)
+        wait = _LOOK_AROUND
+        if not self._slots.busy:
+            pause = None if stopping else self._pause(now)
+            if pause is None:
+                return False
+            self._tell_waiting(pause)
+            wait = min(wait, pause)
+        soonest = min((t - now for t in self._lists.ready_times() if t > now), default=wait)
+        for result in self._slots.wait(min(wait, soonest)):
+            self._take(result)
+        return True
+
+    def _is_stopping(self, now: float) -> bool:
+        self.out_of_time = self._deadline is not None and now >= self._deadline
+        return self.out_of_time or self._s.stopping.is_set()
+
+    def _look_around(self, now: float) -> None:
+        """Notice what other processes have changed, and what was put off until now."""
+        if self._looked_at <= now < self._looked_at + _LOOK_AROUND:
+            return
+        self._looked_at = now
+        conn = self._s.store.conn
+        woken = pending.any_put_off_ready(conn, now)
+        if woken:
+            self._journal.commit(partial(pending.wake, now=now))
+        job_at = self._lists.next_job_at(self._looked_at - 2 * _LOOK_AROUND)
+        seen = self._s.store.changed_elsewhere()
+        if woken or seen != self._seen or (job_at is not None and job_at <= now):
+            self._seen = seen
+            self._bodies.look_again()
+            self._lists.look_again()
+
+    def _start_bodies(self, now: float) -> None:
+        while self._slots.free("body"):
+            body = self._bodies.peek()
+            if body is None or self._body_at(body, now) > now:
+                return
+            self._bodies.take()
+            call = partial(
+                self._s.esi.killmail, body.killmail_id, body.killmail_hash, body.priority
+            )
+            self._slots.start("body", body.killmail_id, call)
+
+    def _body_at(self, body: Pending, now: float) -> float:
+        return self._s.limits.ready_at(body_bucket(), body.priority, now)
+
+    def _commit_what_is_due(self, now: float) -> None:
+        idle = not self._slots.busy
+        if idle or self._bodies.is_batch_due(now):
+            self._bodies.store(now)
+        if idle or self._journal.is_due(now):
+            self._journal.commit()
+
+    def _pause(self, now: float) -> float | None:
+        """Return how long to wait for the next thing to send, None if it is not worth it."""
+        times = self._lists.ready_times()
+        body = self._bodies.peek()
+        if body is not None:
+            times.append(self._body_at(body, now))
+        later = [self._lists.next_job_at(now)]
+        if self._s.only_users is None:
+            later.append(pending.next_not_before(self._s.store.conn))
+        times += [t for t in later if t is not None]
+        pause = min(times, default=now + 2 * LONGEST_PAUSE) - now
+        return max(0.0, pause) if pause <= LONGEST_PAUSE else None
+
+    def _tell_waiting(self, pause: float) -> None:
+        if pause > 1 and not self._told_waiting:
+            self._s.report(Waiting(pause))
+        self._told_waiting = pause > 1
+
+    def _take(self, result: Result) -> None:
+        now = self._clock()
+        self._health.count("sso" if result.kind == "refresh" else "esi", result.error)
+        if isinstance(result.key, ListPass):
+            if self._lists.take(result.key, result, now):
+                self._bodies.look_again()
+        elif isinstance(result.key, int):
+            self._take_body(result.key, result, now)
+
+    def _take_body(self, killmail_id: int, result: Result, now: float) -> None:
+        error = result.error
+        if error is None:
+            self._bodies.arrived(killmail_id, result.value, now)
+        elif isinstance(error, Unavailable) and self._s.stopping.is_set():
+            self._bodies.give_back(killmail_id)
+        else:
+            self._bodies.failed(killmail_id, error, now)
