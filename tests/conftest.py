@@ -1,0 +1,40 @@
+"""No test may touch a real home; simulators are processes that end with their test."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from world import Killsync, Simulator, simulator
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "KILLSYNC_DB", "KILLSYNC_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def simulate() -> Iterator[Callable[..., Simulator]]:
+    """Start simulators with options of their own."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> Simulator:
+            return stack.enter_context(simulator(**options))
+
+        yield start
+
+
+@pytest.fixture
+def killsync(tmp_path: Path, simulate: Callable[..., Simulator]) -> Callable[..., Killsync]:
+    """Make a killsync with a fresh database and a simulator with these options."""
+
+    def make(*, users: bool = True, **options: Any) -> Killsync:
+        program = Killsync(tmp_path, simulate(**({"characters": 0} | options)))
+        if users and program.simulator.logins:
+            program.add_users()
+        return program
+
+    return make

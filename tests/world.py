@@ -1,0 +1,205 @@
+"""What the tests of behaviour work with: a simulator process, and killsync as its user runs it."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+TIMEOUT = 120
+
+
+class Simulator:
+    """A simulator in a process of its own, and its control API."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self.process = process
+        ready = json.loads(process.stdout.readline())
+        self.url: str = ready["base_url"]
+        self.client_id: str = ready["client_id"]
+        self.logins: list[dict[str, Any]] = ready["logins"]
+
+    def control(self, path: str, method: str = "GET", **values: Any) -> Any:
+        body = json.dumps(values).encode() if method == "POST" else None
+        request = urllib.request.Request(f"{self.url}/_control/{path}", body, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def add_character(self, **values: Any) -> dict[str, Any]:
+        """Add a character; return character_id, name and refresh_token."""
+        login: dict[str, Any] = self.control("characters", "POST", **values)
+        self.logins.append(login)
+        return login
+
+    def add_killmails(self, character_id: int, count: int, **values: Any) -> list[list[Any]]:
+        """Add killmails on top of a list (or late); return [id, hash] of each."""
+        values |= {"character_id": character_id, "count": count}
+        listed: list[list[Any]] = self.control("killmails", "POST", **values)
+        return listed
+
+    def fault(self, route: str, **values: Any) -> None:
+        self.control("faults", "POST", route=route, **values)
+
+    def clear_faults(self) -> None:
+        self.control("faults", "DELETE")
+
+    def options(self, **values: Any) -> None:
+        self.control("options", "POST", **values)
+
+    def thaw(self) -> None:
+        """Let every list show its present state at the next request, as after its cache time."""
+        self.control("thaw", "POST")
+
+    def log(self, route: str | None = None) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = self.control("log")
+        return [e for e in entries if route is None or e["route"] == route]
+
+    def clear_log(self) -> None:
+        self.control("log", "DELETE")
+
+    def truth(self) -> dict[str, Any]:
+        truth: dict[str, Any] = self.control("truth")
+        return truth
+
+    def listed(self, character_id: int) -> list[int]:
+        """Return the ids on a character's list as of now, newest first."""
+        characters = self.control("truth?bodies=0")["characters"]
+        return [killmail_id for killmail_id, _ in characters[str(character_id)]["list"]]
+
+
+@contextmanager
+def simulator(**options: Any) -> Iterator[Simulator]:
+    """Run a simulator with options of killsync.simulator.Options."""
+    words = [f"--set={name}={json.dumps(value).strip(chr(34))}" for name, value in options.items()]
+    with subprocess.Popen(
+        [sys.executable, "-m", "killsync", "simulator", "--json", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield Simulator(process)
+        finally:
+            process.terminate()
+
+
+class Killsync:
+    """The command line against one database and one simulator."""
+
+    def __init__(self, directory: Path, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self.directory = directory
+        self.database = directory / "killsync.db"
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(directory),
+            "KILLSYNC_DB": str(self.database),
+            "KILLSYNC_ESI_URL": simulator.url,
+            "KILLSYNC_SSO_URL": simulator.url,
+            "KILLSYNC_CLIENT_ID": simulator.client_id,
+            "KILLSYNC_PAGE_DELAY": "0s",
+        }
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a command; the caller waits for it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "killsync", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment | environment,
+        )
+
+    def run(
+        self, *arguments: str, given: str = "", exit_code: int | None = 0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; check its exit code unless that is None."""
+        done = subprocess.run(
+            [sys.executable, "-m", "killsync", *arguments],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            env=self.environment | environment,
+            check=False,
+        )
+        said = f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert exit_code is None or done.returncode == exit_code, said
+        assert "Traceback" not in done.stderr, said
+        return done
+
+    def add_users(self) -> None:
+        """Register every character that the simulator has given a token for."""
+        tokens = "".join(f"{login['refresh_token']}\n" for login in self.simulator.logins)
+        self.run("users", "add", given=tokens)
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
+        return status
+
+    def user(self, user_id: int) -> dict[str, Any]:
+        """Return one user of `status --json`."""
+        return next(user for user in self.status()["users"] if user["user_id"] == user_id)
+
+    def export(self, *arguments: str) -> list[Any]:
+        return [json.loads(line) for line in self.run("export", *arguments).stdout.splitlines()]
+
+    def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a query on the killmail database."""
+        with closing(sqlite3.connect(self.database, timeout=60)) as conn:
+            return conn.execute(sql, parameters).fetchall()
+
+    def execute(self, sql: str, *parameters: Any) -> None:
+        """Change the killmail database behind killsync's back."""
+        with closing(sqlite3.connect(self.database, timeout=60)) as conn, conn:
+            conn.execute(sql, parameters)
+
+    def recorded(self, user_id: int) -> list[int]:
+        """Return the ids recorded for a user, newest first."""
+        rows = self.rows(
+            "SELECT killmail_id FROM user_killmails WHERE user_id = ? ORDER BY 1 DESC", user_id
+        )
+        return [killmail_id for (killmail_id,) in rows]
+
+    def make_due(self) -> None:
+        """Let time pass for killsync: every last sync and cache time lies an hour back."""
+        self.execute(
+            """UPDATE users SET
+                last_killmail_sync_at = strftime('%Y-%m-%dT%H:%M:%SZ',
+                    last_killmail_sync_at, '-1 hour'),
+                list_cached_until = strftime('%Y-%m-%dT%H:%M:%SZ', list_cached_until, '-1 hour'),
+                backfill_cached_until = strftime('%Y-%m-%dT%H:%M:%SZ',
+                    backfill_cached_until, '-1 hour')"""
+        )
+
+    def assert_equals_truth(self) -> None:
+        """Compare the whole database with what the simulator lists and serves."""
+        truth = self.simulator.truth()
+        for user_id, character in truth["characters"].items():
+            if self.rows("SELECT 1 FROM users WHERE user_id = ?", int(user_id)):
+                listed = sorted((i for i, _ in character["list"]), reverse=True)
+                assert self.recorded(int(user_id)) == listed
+        stored = {body["killmail_id"]: body for body in self.export()}
+        ids = {row[0] for row in self.rows("SELECT killmail_id FROM user_killmails")}
+        assert stored.keys() == ids
+        for killmail_id, body in stored.items():
+            assert body == truth["bodies"][str(killmail_id)]
+        assert self.rows("SELECT * FROM pending_killmails") == []
+        for user_id, listed_count, killmails in self.rows(
+            "SELECT user_id, listed, killmails FROM users"
+        ):
+            assert listed_count == killmails == len(self.recorded(user_id))
+
+
+def wait_for_exit(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> int:
+    """Send a signal and return the exit code."""
+    process.send_signal(number)
+    process.communicate(timeout=TIMEOUT)
+    return process.returncode
