@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +19,12 @@ from killsync.cli import invocation
 from killsync.cli.invocation import leave, say
 from killsync.errors import KillsyncError, UsageError
 
-_CACHE_SECONDS = 2.0
+_CACHE_SECONDS = 2
 _SIMULATOR = [
     "--characters=3",
     "--killmails=120",
     "--page-size=50",
-    f"--cache={_CACHE_SECONDS:.0f}s",
+    f"--cache={_CACHE_SECONDS}s",
     "--latency=25ms",
     "--json",
 ]
@@ -106,7 +105,7 @@ class _Demo:
         self._scene("Later: each has two new killmails. Now one page each is enough:")
         for login in self._logins:
             self._tell_simulator("killmails", character_id=login["character_id"], count=2)
-        time.sleep(_CACHE_SECONDS)
+        time.sleep(_CACHE_SECONDS + 1)
         return self._run("scan", "--force")
 
     def _overtake(self) -> int:
@@ -118,9 +117,11 @@ class _Demo:
         newcomer = self._tell_simulator("characters", killmails=550)
         self._tell_simulator("killmails", character_id=hurried["character_id"], count=3)
         code = self._run("users", "add", given=newcomer["refresh_token"] + "\n")
-        time.sleep(_CACHE_SECONDS)
+        time.sleep(_CACHE_SECONDS + 1)
         say("$ killsync scan &")
-        with subprocess.Popen(_command("scan"), env=self._environment) as scan:
+        # two programs write to one terminal here: no bar
+        quiet_terminal = self._environment | {"TERM": "dumb"}
+        with subprocess.Popen(_command("scan"), env=quiet_terminal) as scan:
             time.sleep(0.9)
             code = code or self._run("sync", hurried["name"])
             say(f">>> {hurried['name']} is done; the scan goes on with the history:")
@@ -137,6 +138,8 @@ class _Demo:
         say(f"\n=== {title}")
 
     def _tell_simulator(self, what: str, **values: Any) -> Any:
+        import urllib.request
+
         request = urllib.request.Request(
             f"{self._url}/_control/{what}", json.dumps(values).encode(), method="POST"
         )

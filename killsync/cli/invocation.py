@@ -49,6 +49,8 @@ def edge(invocation: Invocation) -> Iterator[None]:
         leave(141)
     except KeyboardInterrupt:
         leave(130)
+    except (typer.Exit, typer.Abort):
+        raise
     except KillsyncError as error:
         _tell(invocation, error, str(error))
         leave(error.exit_code)
@@ -56,6 +58,9 @@ def edge(invocation: Invocation) -> Iterator[None]:
         where = f"{error.filename}: " if error.filename else ""
         _tell(invocation, error, f"{where}{error.strerror or error}")
         leave(DatabaseError.exit_code)
+    except Exception as error:
+        _tell(invocation, error, f"unexpected {error!r}; nothing committed is lost; see --verbose")
+        leave(1)
 
 
 def leave(code: int) -> NoReturn:

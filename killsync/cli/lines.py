@@ -32,6 +32,11 @@ def _(event: events.Queued) -> str:
 
 
 @sentence.register
+def _(event: events.Working) -> str:
+    return f"{count(event.pending, 'killmail')} pending from earlier runs"
+
+
+@sentence.register
 def _(event: events.ListStarted) -> str:
     name = safe(event.name)
     gap = "" if event.resume_page is None else f", then on with the gap at page {event.resume_page}"

@@ -2,15 +2,15 @@
 
 import hashlib
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from killsync import lock, schedule
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import Invocation, leave, say, warn
-from killsync.cli.lines import LineReport
 from killsync.cli.options import seconds
+from killsync.cli.progress import reporting
 from killsync.cli.stop import Stop
 from killsync.cli.text import count
 from killsync.config import Settings
@@ -19,8 +19,11 @@ from killsync.reports import holder
 from killsync.store import runs, selection
 from killsync.store.connection import Store
 from killsync.store.selection import Work
-from killsync.sync.events import Queued, UserDue
+from killsync.sync.events import Queued, Report, UserDue
 from killsync.times import ago, duration
+
+if TYPE_CHECKING:
+    from killsync.sync.run import Outcome
 
 _LOCK_PATIENCE = 1.0
 
@@ -65,43 +68,45 @@ class _Scan:
         self._settings = settings
         self._store = store
         self._stop = stop
-        self._report = LineReport(quiet=call.quiet, as_json=call.log_format == "json")
 
     def run(self, *, force: bool) -> int:
         """Queue who is due and work the job table off; return the exit code."""
         opening.check_origin(self._store, self._settings)
-        began = time.monotonic()
-        now = time.time()
+        began, now = time.monotonic(), time.time()
         work = selection.find(self._store.conn, now, self._settings.min_age, force=force)
-        for user in work.due:
-            self._report(UserDue(user.user_id, user.name, ago(user.last_sync_at, now)))
         if not work:
             runs.record_idle(self._store.conn, "scan", now)
             self._say("nothing is due")
             return 0
-        self._queue(work, now, began)
         try:
-            return self._work()
+            with reporting(self._call) as report:
+                self._queue(work, report, now, began)
+                outcome = self._work(report)
         except TryLater as error:
             self._tell_later(error, now)
             return error.exit_code
+        return self._conclude(outcome)
 
-    def _queue(self, work: Work, now: float, began: float) -> None:
+    def _queue(self, work: Work, report: Report, now: float, began: float) -> None:
+        for user in work.due:
+            report(UserDue(user.user_id, user.name, ago(user.last_sync_at, now)))
         with self._store.transaction() as conn:
             queued = selection.queue(conn, work.due, now)
-        self._report(Queued(len(work.due), queued, time.monotonic() - began))
+        report(Queued(len(work.due), queued, time.monotonic() - began))
 
-    def _work(self) -> int:
+    def _work(self, report: Report) -> "Outcome":
         from killsync.sync import run
 
-        outcome = run.work(
+        return run.work(
             self._store,
             self._settings,
             "scan",
-            self._report,
+            report,
             self._stop,
             max_runtime=self._settings.max_runtime,
         )
+
+    def _conclude(self, outcome: "Outcome") -> int:
         tally = outcome.tally
         self._say(
             f"{count(tally.users, 'user')}, {count(tally.pages, 'page')}, "
@@ -117,7 +122,7 @@ class _Scan:
         return 1 if tally.failures else 0
 
     def _tell_later(self, error: TryLater, now: float) -> None:
-        """An outage is no news, and cron need not mail about it, until it has lasted."""
+        """Say that it could not be done; to cron only when that has lasted."""
         since = runs.last_success(self._store.conn)
         lasted = 0.0 if since is None else now - since
         if not self._call.quiet:

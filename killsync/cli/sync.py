@@ -8,8 +8,8 @@ import typer
 from killsync import lock, schedule
 from killsync.cli import invocation, opening, who
 from killsync.cli.invocation import Invocation, leave, say, warn
-from killsync.cli.lines import LineReport
 from killsync.cli.options import AlsoUsers, Users, seconds
+from killsync.cli.progress import reporting
 from killsync.cli.stop import Stop
 from killsync.cli.text import count, safe
 from killsync.config import Settings
@@ -51,7 +51,7 @@ def sync(
             opening.check_origin(store, settings)
             request = _Request(call, settings, store, stop, wanted, deadline)
             request.queue(full=full)
-            code = 0 if no_wait else request.wait()
+            code = request.tell_queued() if no_wait else request.wait()
         leave(stop.exit_code or code)
 
 
@@ -100,8 +100,12 @@ class _Request:
                 pending.make_manual(conn, user_id)
                 job = jobs.open_job(conn, user_id)
                 self._jobs[user_id] = 0 if job is None else job.id
+
+    def tell_queued(self) -> int:
+        """Say that the users are queued; return the exit code."""
         for user_id in self._ids:
-            self._tell(f"{safe(self._before[user_id].name)}: queued at priority 5")
+            self._say(f"{safe(self._before[user_id].name)}: queued at priority 5")
+        return 0
 
     def wait(self) -> int:
         """Wait for the run in progress, or be the run; return the exit code."""
@@ -122,15 +126,16 @@ class _Request:
     def _work(self) -> None:
         from killsync.sync import run
 
-        outcome = run.work(
-            self._store,
-            self._settings,
-            "sync",
-            LineReport(quiet=self._call.quiet, as_json=self._call.log_format == "json"),
-            self._stop,
-            max_runtime=max(0.0, self._deadline - time.time()),
-            only_users=self._ids,
-        )
+        with reporting(self._call) as report:
+            outcome = run.work(
+                self._store,
+                self._settings,
+                "sync",
+                report,
+                self._stop,
+                max_runtime=max(0.0, self._deadline - time.time()),
+                only_users=self._ids,
+            )
         self._failures = outcome.tally.failures
 
     def _job(self, user_id: int) -> Job | None:

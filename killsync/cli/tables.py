@@ -53,10 +53,10 @@ def status(report: dict[str, Any], runs: list[dict[str, Any]], now: float) -> "G
     parts: list[Any] = [_users(report["users"], now), *_troubles(report["users"])]
     parts += [_queue(report), _lock(report["lock"], now)]
     if runs:
-        parts += [_cell(""), _runs(runs, now)]
+        parts.append(_runs(runs, now))
     spent = [b for b in report["rate_limits"] if b["retry_at"] or b["remaining"] < b["limit"]]
     if spent:
-        parts += [_cell(""), _rate_limits(spent)]
+        parts.append(_rate_limits(spent))
     return Group(*parts)
 
 

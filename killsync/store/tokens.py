@@ -101,7 +101,15 @@ class Tokens:
 
         A claim ends with `put` or `release`, after two minutes, or with its process.
         """
-        with write_transaction(self._db):
+        # a claim is for processes that live: it need not survive a power cut
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            return self._claim(user_id, now)
+        finally:
+            self._db.execute("PRAGMA synchronous = FULL")
+
+    def _claim(self, user_id: int, now: float) -> bool:
+        with readable_errors(self.path), write_transaction(self._db):
             row = self._db.execute(
                 "SELECT claimed_by, claimed_until FROM tokens WHERE user_id = ?", [user_id]
             ).fetchone()

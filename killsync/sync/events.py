@@ -31,6 +31,12 @@ class Queued(Event, frozen=True):
     seconds: float
 
 
+class Working(Event, frozen=True):
+    """The run has begun; so many bodies wait from earlier ones."""
+
+    pending: int
+
+
 class ListStarted(Event, frozen=True):
     """A user's list is about to be read: `full`, or `incremental` down to the stored id."""
 

@@ -44,9 +44,11 @@ class Lists:
         self._ended: set[int] = set()
         self._may_take = True
 
-    def look_again(self) -> None:
-        """Notice what other processes have changed: jobs queued, raised or removed."""
+    def look_again(self, *, changed: bool) -> None:
+        """Look for jobs again, and if other processes changed something, at those taken."""
         self._may_take = True
+        if not changed:
+            return
         for taken in list(self._passes.values()):
             self._follow(taken)
 

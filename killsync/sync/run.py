@@ -21,7 +21,7 @@ from killsync.store.connection import Store
 from killsync.store.tokens import Tokens
 from killsync.sync.bodies import BATCH
 from killsync.sync.context import Services, Tally
-from killsync.sync.events import Report
+from killsync.sync.events import Report, Working
 from killsync.sync.journal import MOST_WRITES
 from killsync.sync.stopping import Stopping
 from killsync.sync.worker import Worker
@@ -102,12 +102,14 @@ def work(
         run_id = runs.begin(conn, command, now)
         pending.wake(conn, now)
         jobs.prune(conn, now)
+    if waiting := pending.counts(store.conn)[0]:
+        report(Working(waiting))
     with connected(store.path, settings, stopping.flag) as (http, tokens, sso):
         esi = Esi(http, settings.esi_url, limits)
         services = Services(
             store, tokens, esi, sso, limits, settings, stopping.flag, report, only_users
         )
-        worker = Worker(services, deadline=now + max_runtime)
+        worker = Worker(services, max_runtime=max_runtime)
         stopping.wake = worker.wake
         code = 1
         try:

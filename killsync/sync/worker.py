@@ -27,7 +27,7 @@ _LOOK_AROUND = 0.25
 class Worker:
     """Works jobs and bodies off until nothing can be sent within the next minute.
 
-    `deadline` is in unix seconds. `work` raises ServiceDown or ApplicationError after
+    `max_runtime` is in seconds. `work` raises ServiceDown or ApplicationError after
     everything unfinished is given back.
     """
 
@@ -35,11 +35,12 @@ class Worker:
         self,
         services: Services,
         *,
-        deadline: float | None = None,
+        max_runtime: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._s = services
-        self._deadline = deadline
+        # the time of day may be set while a run goes on
+        self._deadline = time.monotonic() + max_runtime
         self._clock = clock
         settings = services.settings
         self._slots = Slots(
@@ -75,7 +76,7 @@ class Worker:
 
     def _turn(self) -> bool:
         now = self._clock()
-        stopping = self._is_stopping(now)
+        stopping = self._is_stopping()
         if not stopping:
             self._look_around(now)
             self._lists.start(now)
@@ -93,8 +94,8 @@ class Worker:
             self._take(result)
         return True
 
-    def _is_stopping(self, now: float) -> bool:
-        self.out_of_time = self._deadline is not None and now >= self._deadline
+    def _is_stopping(self) -> bool:
+        self.out_of_time = time.monotonic() >= self._deadline
         return self.out_of_time or self._s.stopping.is_set()
 
     def _look_around(self, now: float) -> None:
@@ -106,12 +107,11 @@ class Worker:
         woken = pending.any_put_off_ready(conn, now)
         if woken:
             self._journal.commit(partial(pending.wake, now=now))
-        job_at = self._lists.next_job_at(self._looked_at - 2 * _LOOK_AROUND)
         seen = self._s.store.changed_elsewhere()
-        if woken or seen != self._seen or (job_at is not None and job_at <= now):
+        self._lists.look_again(changed=seen != self._seen)
+        if woken or seen != self._seen:
             self._seen = seen
             self._bodies.look_again()
-            self._lists.look_again()
 
     def _start_bodies(self, now: float) -> None:
         while self._slots.free("body"):

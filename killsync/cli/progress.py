@@ -1,0 +1,62 @@
+"""How a run is shown while it goes on: lines, and at a terminal a bar of killmails below them."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from killsync.cli.invocation import Invocation
+from killsync.cli.lines import LineReport, sentence
+from killsync.sync import events
+from killsync.sync.events import Event, Report, Trouble
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+@contextmanager
+def reporting(call: Invocation) -> Iterator[Report]:
+    """Yield what shows the events of a run as this call wants them."""
+    as_json = call.log_format == "json"
+    plain = not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"
+    if as_json or call.quiet or plain:
+        yield LineReport(quiet=call.quiet, as_json=as_json)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    columns = (TextColumn("killmails"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _TerminalReport(progress)
+
+
+class _TerminalReport:
+    def __init__(self, progress: "Progress") -> None:
+        self._progress = progress
+        self._task = progress.add_task("killmails", total=0, visible=False)
+        self._expected = 0
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if isinstance(event, events.BodiesStored):
+            self._progress.advance(self._task, event.batch)
+            return
+        self._expect(event)
+        from rich.text import Text
+
+        style = "red" if isinstance(event, Trouble) else ""
+        self._progress.console.print(Text(sentence(event), style=style))
+
+    def _expect(self, event: Event) -> None:
+        match event:
+            case events.Working():
+                self._expected += event.pending
+            case events.PageListed():
+                self._expected += event.new
+            case events.BodyPutOff() | events.BodySetAside():
+                self._expected -= 1
+            case _:
+                return
+        self._progress.update(self._task, total=self._expected, visible=self._expected > 0)
