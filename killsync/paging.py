@@ -11,16 +11,20 @@ import msgspec
 
 from killsync.model import Cursor, KillmailRef, Page
 
+_MOST_RECHECKS = 2
+
 
 class Pass(msgspec.Struct, frozen=True):
     """What one pass over a list must remember between its pages.
 
     `snapshot` is (Last-Modified, X-Pages) of the page read before; `rechecked` the deepest page
-    from which the pass went one back; `ordered` whether every page so far was newest first.
+    from which the pass went one back, and `rechecks` how often; `ordered` whether every page so
+    far was newest first.
     """
 
     snapshot: tuple[str | None, int | None] | None = None
     rechecked: int = 0
+    rechecks: int = 0
     ordered: bool = True
 
 
@@ -50,11 +54,11 @@ def after_head(
     `cached` is as in `resume_at`.
     """
     ids = [ref.killmail_id for ref in page.refs]
-    ordered = newest_first(page.refs)
+    ordered = progress.ordered and newest_first(page.refs)
     old = cursor.last_killmail_id
     met = old if old in ids and ordered and not full else None
     newest = max(ids, default=old)
-    if (page.pages or 1) <= 1:
+    if is_last(1, page):
         after = Cursor(newest)
     elif met is not None:
         after = msgspec.structs.replace(cursor, last_killmail_id=newest)
@@ -72,16 +76,22 @@ def after_page(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
     ordered = progress.ordered and newest_first(page.refs)
     snapshot = _snapshot(page)
     changed = progress.snapshot is not None and progress.snapshot != snapshot
-    if (changed or page.past_end) and number > progress.rechecked:
-        moved = Pass(snapshot, number, ordered)
+    if (changed or page.past_end) and _may_recheck(number, progress):
+        rechecks = progress.rechecks + 1 if number == progress.rechecked else 1
+        moved = Pass(snapshot, number, rechecks, ordered)
         back = msgspec.structs.replace(cursor, page=max(2, number - 1))
         return Step(back, moved, number - 1)
-    moved = Pass(snapshot, progress.rechecked, ordered)
+    moved = msgspec.structs.replace(progress, snapshot=snapshot, ordered=ordered)
     until = cursor.until_id
     met = until if ordered and any(ref.killmail_id == until for ref in page.refs) else None
-    if met is not None or page.past_end or page.pages is None or number >= page.pages:
+    if met is not None or is_last(number, page):
         return Step(Cursor(cursor.last_killmail_id), moved, None, met)
     return Step(msgspec.structs.replace(cursor, page=number + 1), moved, number + 1)
+
+
+def is_last(number: int, page: Page) -> bool:
+    """Tell whether the list ends with this page; without X-Pages only an empty one is the end."""
+    return page.past_end or (not page.refs if page.pages is None else number >= page.pages)
 
 
 def resume_at(cursor: Cursor, *, pages: int | None, cached: bool) -> int | None:
@@ -94,6 +104,12 @@ def resume_at(cursor: Cursor, *, pages: int | None, cached: bool) -> int | None:
         return None
     page = cursor.page if cached else cursor.page - 1
     return max(2, page if pages is None else min(page, pages))
+
+
+def _may_recheck(number: int, progress: Pass) -> bool:
+    """A list that changes at every request must not keep the pass for ever."""
+    again = number == progress.rechecked and progress.rechecks < _MOST_RECHECKS
+    return number > progress.rechecked or again
 
 
 def _deeper(a: int | None, b: int | None) -> int | None:

@@ -17,6 +17,7 @@ LIKELY_COST = 2
 MANUAL = 5
 ERROR_LIMIT = "error-limit"
 _SLOTS = 60
+_SETTLES_IN = 1.0
 _LIMIT = re.compile(r"(\d+)/(\d+)([smhd])")
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_REST = DAY
@@ -52,17 +53,20 @@ class Bucket(msgspec.Struct):
         self._forget(now)
         return self.limit - sum(tokens for _, tokens in self.spent)
 
-    def ready_at(self, now: float, tokens: int, reserve: float) -> float:
-        """Return when `tokens` may be spent, leaving the share `reserve` of the limit."""
+    def ready_at(self, now: float, tokens: int, reserve: float, booked: int = 0) -> float:
+        """Return when `tokens` may be spent, leaving the share `reserve` of the limit.
+
+        `booked` tokens are in flight: until they are settled nobody knows when they come back.
+        """
         start = now if has_passed(self.retry_at, now, _LONGEST_REST) else self.retry_at or now
         keep = min(reserve * self.limit, self.limit - tokens)
-        missing = tokens + keep - self.remaining(now)
+        missing = tokens + booked + keep - self.remaining(now)
         for then, amount in self.spent:
             if missing <= 0:
                 break
             missing -= amount
             start = max(start, then + self.window)
-        return start
+        return start if missing <= 0 else max(start, now + _SETTLES_IN)
 
     def spend(self, now: float, tokens: int) -> None:
         """Record tokens as spent at `now`, or take some back if negative, newest first."""
@@ -188,7 +192,7 @@ class Limits:
     def _ready_at(self, bucket: Bucket, priority: int, now: float, requests: int) -> float:
         reserve = 0.0 if priority >= MANUAL else self._reserve
         booked = self._in_flight.get((bucket.group, bucket.key), 0)
-        at = bucket.ready_at(now, LIKELY_COST * requests + booked, reserve)
+        at = bucket.ready_at(now, LIKELY_COST * requests, reserve, booked)
         rest = self._buckets.get((ERROR_LIMIT, ""))
         return at if rest is None else max(at, rest.ready_at(now, 0, 0.0))
 

@@ -33,13 +33,16 @@ def queue(
     ]
     before = _highest_id(conn)
     conn.executemany(
-        """INSERT INTO jobs (user_id, priority, "full", queued_at)
-        VALUES (:user, :priority, :full, :now)
-        ON CONFLICT (user_id) WHERE state IN ('queued', 'running') DO UPDATE SET
-            priority = max(priority, excluded.priority),
-            "full" = max("full", excluded."full"),
+        """UPDATE jobs SET priority = max(priority, :priority), "full" = max("full", :full),
             not_before = iif(:at_once, NULL, not_before)
-        WHERE priority < excluded.priority OR "full" < excluded."full" OR :at_once""",
+        WHERE user_id = :user AND state IN ('queued', 'running')
+            AND (priority < :priority OR "full" < :full OR :at_once)""",
+        rows,
+    )
+    conn.executemany(
+        """INSERT INTO jobs (user_id, priority, "full", queued_at)
+        SELECT :user, :priority, :full, :now WHERE NOT EXISTS (
+            SELECT 1 FROM jobs WHERE user_id = :user AND state IN ('queued', 'running'))""",
         rows,
     )
     return int(conn.execute("SELECT count(*) FROM jobs WHERE id > ?", [before]).fetchone()[0])
@@ -187,10 +190,13 @@ def first_in_line(conn: sqlite3.Connection, limit: int) -> list[int]:
 
 
 def prune(conn: sqlite3.Connection, now: float) -> None:
-    """Delete failures older than 30 days, a small batch at a time."""
+    """Delete failures older than 30 days, a small batch at a time; each user's newest stays."""
     conn.execute(
         """DELETE FROM jobs WHERE id IN (
-            SELECT id FROM jobs WHERE state = 'failed' AND finished_at < ? LIMIT ?)""",
+            SELECT id FROM jobs AS old WHERE state = 'failed' AND finished_at < ? AND EXISTS (
+                SELECT 1 FROM jobs AS newer WHERE newer.user_id = old.user_id
+                AND newer.state IN ('done', 'failed') AND newer.id > old.id)
+            LIMIT ?)""",
         [iso(now - _KEEP_FAILURES), _PRUNED_AT_ONCE],
     )
 

@@ -18,7 +18,9 @@ from killsync.times import iso, iso_after
 class ListPass:
     """What is known of a job that the worker has taken."""
 
-    def __init__(self, job: Job, user: User, settings: Settings, now: float) -> None:
+    def __init__(
+        self, job: Job, user: User, settings: Settings, now: float, pages_before: int = 0
+    ) -> None:
         self.job = job
         self.user = user
         self.access: Access | None = None
@@ -29,7 +31,7 @@ class ListPass:
         background = job.priority < Priority.MANUAL
         due = background and schedule.full_is_due(user, now, settings.full_every)
         self.full = not self.cached and (job.full or due)
-        self.pages = 0
+        self.pages = pages_before
         self.new = 0
         self.unchanged = False
         self.head_done = self.cached
@@ -47,7 +49,7 @@ class ListPass:
     @property
     def etag(self) -> str | None:
         """The ETag to send for the next page: of page 1 only, and in no full pass."""
-        first = self.next_page == 1 and self.pages == 0
+        first = self.next_page == 1 and not self.head_done
         return self.user.etag if first and not self.full else None
 
     @property
@@ -140,7 +142,7 @@ class ListPass:
     def _after(self, number: int, page: Page, step: Step, now: float) -> User:
         user, cursor = self.user, step.cursor
         full_from, last_full_at = user.full_from, user.last_full_at
-        if cursor.page is None and (page.pages or 1) <= 1 and number == 1:
+        if cursor.page is None and number == 1 and paging.is_last(number, page):
             full_from, last_full_at = None, now
         elif cursor.page is None:
             full_from, last_full_at = None, full_from or last_full_at
