@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from killsync.errors import KillsyncError, LoginNeeded, Refused, TryLater
+from killsync.errors import KillsyncError, LoginNeeded, Refused, TokenBusy
 from killsync.esi import SCOPE
 from killsync.model import Access
 from killsync.sso import Character, Grant, Sso
@@ -14,10 +14,6 @@ from killsync.store.connection import Store
 from killsync.store.tokens import Token, Tokens
 
 FRESH_FOR = 60.0
-
-
-class TokenBusy(TryLater):
-    """Another process refreshes this character's token right now."""
 
 
 def stored_access(tokens: Tokens, user_id: int, now: float) -> Access | None:
@@ -53,7 +49,8 @@ def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = t
     if character.character_id != user_id:
         tokens.forget_access(user_id, grant.access_token)
         raise LoginNeeded(f"the token belongs to another character, {character.name!r}")
-    return Access(grant.access_token, grant.expires_at)
+    # a token that lasts less than a minute is still the best there is: ESI will tell
+    return Access(grant.access_token, max(grant.expires_at, clock() + 2 * FRESH_FOR))
 
 
 def _refresh(tokens: Tokens, sso: Sso, user_id: int) -> Grant:

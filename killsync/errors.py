@@ -47,6 +47,10 @@ class RateLimited(TryLater):
         self.until = until
 
 
+class TokenBusy(TryLater):
+    """Another process refreshes this character's token right now."""
+
+
 class Refused(KillsyncError):
     """ESI or SSO answered one request with an error that belongs to that request alone."""
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http.client import IncompleteRead
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -34,6 +35,35 @@ _CHUNK = 65536
 
 T = TypeVar("T")
 S = TypeVar("S", bound=requests.Session)
+
+
+_requests, _urllib3 = requests.exceptions, urllib3.exceptions
+
+# the first that fits counts
+_MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[ServerFault | Unavailable], str], ...] = (
+    (
+        (_requests.TooManyRedirects,),
+        ServerFault,
+        "redirected elsewhere, which is never followed",
+    ),
+    (
+        (_requests.ChunkedEncodingError, _urllib3.IncompleteRead),
+        ServerFault,
+        "the answer was cut short",
+    ),
+    (
+        (_requests.ContentDecodingError, _urllib3.DecodeError),
+        ServerFault,
+        "the answer cannot be decompressed",
+    ),
+    ((_requests.Timeout, _urllib3.TimeoutError), Unavailable, "no answer in time"),
+    (
+        (_requests.SSLError, _urllib3.SSLError),
+        Unavailable,
+        "its certificate cannot be verified",
+    ),
+    ((_urllib3.ProtocolError,), Unavailable, "the connection broke"),
+)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -90,7 +120,19 @@ class Http:
             retry=tenacity.retry_if_exception_type((Unavailable, ServerFault)),
             reraise=True,
         )
-        return retrying(attempt)
+        last: Unavailable | ServerFault | None = None
+
+        def once_more() -> T:
+            nonlocal last
+            if last is not None and self.stopping.is_set():
+                raise last
+            try:
+                return attempt()
+            except (Unavailable, ServerFault) as error:
+                last = error
+                raise
+
+        return retrying(once_more)
 
     def _prepared(self, session: S, url: str) -> S:
         session.headers["User-Agent"] = self._user_agent
@@ -123,23 +165,19 @@ class _BoundedAdapter(HTTPAdapter):
 @contextmanager
 def own_errors(url: str) -> Iterator[None]:
     """Turn every error of requests and urllib3 into one of killsync's own."""
-    host = urlsplit(url).netloc
     try:
         yield
-    except requests.exceptions.TooManyRedirects as error:
-        raise ServerFault(f"{host}: redirected elsewhere, which is never followed") from error
-    except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.IncompleteRead) as error:
-        raise ServerFault(f"{host}: the answer was cut short") from error
-    except (requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError) as error:
-        raise ServerFault(f"{host}: the answer cannot be decompressed") from error
-    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
-        raise Unavailable(f"{host}: no answer in time") from error
-    except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
-        raise Unavailable(f"{host}: its certificate cannot be verified") from error
-    except urllib3.exceptions.ProtocolError as error:
-        raise Unavailable(f"{host}: the connection broke") from error
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise Unavailable(f"{host}: cannot be reached") from error
+        raise _own(error, urlsplit(url).netloc) from error
+
+
+def _own(error: Exception, host: str) -> ServerFault | Unavailable:
+    if isinstance(error.__cause__, IncompleteRead):
+        return ServerFault(f"{host}: the answer was cut short")
+    for kinds, own, text in _MEANINGS:
+        if isinstance(error, kinds):
+            return own(f"{host}: {text}")
+    return Unavailable(f"{host}: cannot be reached")
 
 
 def _read(raw: Any) -> bytes:

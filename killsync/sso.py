@@ -112,7 +112,7 @@ class Sso:
         access, renewed = token.get("access_token"), token.get("refresh_token")
         lifetime = token.get("expires_in")
         if not isinstance(access, str) or not isinstance(renewed, str):
-            raise ServerFault("SSO's answer holds no tokens")
+            raise Unavailable("SSO's answer holds no tokens")
         seconds = float(lifetime) if isinstance(lifetime, int | float) else 0.0
         return Grant(access, renewed, self._clock() + seconds)
 
@@ -230,25 +230,38 @@ class Sso:
     def _call(self, send: Callable[[Any], Any], *, parse: bool = True) -> dict[str, Any]:
         from authlib.integrations.base_client import OAuthError
 
+        self.requests += 1
+        try:
+            with own_errors(self._url):
+                answer = send(self._session())
+                if parse:
+                    return dict(answer)
+                self._check_status(answer)
+                return {}
+        except OAuthError as error:
+            raise _explained(error) from None
+        except ValueError:
+            raise Unavailable("SSO's answer is not JSON") from None
+
+    def _session(self) -> Any:
         session = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = self._http.oauth_session(
                 self._url, self._client_id, self._client_secret
             )
-        self.requests += 1
-        try:
-            with own_errors(self._url):
-                answer = send(session)
-                if not parse:
-                    answer.raise_for_status()
-                    return {}
-                return dict(answer)
-        except OAuthError as error:
-            raise _explained(error) from None
-        except Unavailable as error:
-            raise _by_status(error) from None
-        except ValueError:
-            raise ServerFault("SSO's answer is not JSON") from None
+            # before Authlib looks at the body, which loses the status
+            session.register_compliance_hook("refresh_token_response", self._check_status)
+        return session
+
+    def _check_status(self, response: "requests.Response") -> "requests.Response":
+        status = response.status_code
+        if status == 429:
+            asked = response.headers.get("Retry-After", "")
+            rest = float(asked) if asked.isdecimal() else _REST
+            raise RateLimited("SSO asks for a rest (429)", self._clock() + rest)
+        if status >= 500:
+            raise Unavailable(f"SSO says {status}")
+        return response
 
 
 def _explained(error: Any) -> Exception:
@@ -261,17 +274,4 @@ def _explained(error: Any) -> Exception:
         return ApplicationError(
             f"SSO does not accept the EVE application ({known}): check client_id and client_secret"
         )
-    return Refused("SSO refused the refresh")
-
-
-def _by_status(error: Unavailable) -> Exception:
-    response: requests.Response | None = getattr(error.__cause__, "response", None)
-    if response is None:
-        return error
-    if response.status_code == 429:
-        asked = response.headers.get("Retry-After", "")
-        rest = float(asked) if asked.isdecimal() else _REST
-        return RateLimited("SSO asks for a rest (429)", time.time() + rest)
-    if response.status_code < 500:
-        return Refused(f"SSO says {response.status_code}", response.status_code)
-    return Unavailable(f"SSO says {response.status_code}")
+    return Unavailable("SSO refused the refresh without a reason that is known")

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import typer
 from killsync.cli import invocation
 from killsync.cli.invocation import leave, say
 from killsync.errors import KillsyncError, UsageError
+from killsync.store import connection, pending
 
 _CACHE_SECONDS = 2
 _SIMULATOR = [
@@ -118,14 +119,24 @@ class _Demo:
         self._tell_simulator("killmails", character_id=hurried["character_id"], count=3)
         code = self._run("users", "add", given=newcomer["refresh_token"] + "\n")
         time.sleep(_CACHE_SECONDS + 1)
+        self._tell_simulator("options", list_max_age=300)
         say("$ killsync scan &")
         # two programs write to one terminal here: no bar
         quiet_terminal = self._environment | {"TERM": "dumb"}
         with subprocess.Popen(_command("scan"), env=quiet_terminal) as scan:
-            time.sleep(0.9)
+            self._wait_for_backlog()
             code = code or self._run("sync", hurried["name"])
             say(f">>> {hurried['name']} is done; the scan goes on with the history:")
             return code or scan.wait()
+
+    def _wait_for_backlog(self) -> None:
+        """Wait until the scan has listed more than it has fetched."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with closing(connection.connect(self._database, read_only=True)) as store:
+                if pending.counts(store.conn)[0] > 100:
+                    return
+            time.sleep(0.05)
 
     def _run(self, *arguments: str, given: str = "") -> int:
         say(f"$ killsync {shlex.join(arguments)}")

@@ -63,15 +63,28 @@ def _sink(output: Path | None) -> Iterator[BinaryIO]:
     if output is None or str(output) == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
-        return
-    descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+    elif output.exists() and not output.is_file():
+        with output.open("wb") as pipe_or_device:
+            yield pipe_or_device
+    else:
+        with _whole_file(output.resolve()) as file:
+            yield file
+
+
+@contextmanager
+def _whole_file(output: Path) -> Iterator[BinaryIO]:
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
+    draft = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
         mask = os.umask(0)
         os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # noqa: PTH101
-        os.replace(name, output)  # noqa: PTH105
+        draft.chmod(0o666 & ~mask)
+        draft.replace(output)
     except BaseException:
-        os.unlink(name)  # noqa: PTH108
+        draft.unlink()
         raise

@@ -1,7 +1,9 @@
 """What the global options say, and the one edge where errors become a line and an exit code."""
 
+import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from killsync import config
 from killsync.cli.text import safe
 from killsync.config import Settings
 from killsync.errors import DatabaseError, KillsyncError
+from killsync.times import iso
 
 
 class Invocation(msgspec.Struct):
@@ -29,6 +32,15 @@ class Invocation(msgspec.Struct):
     def settings(self, **flags: object) -> Settings:
         """Return the settings in force; `flags` are the command's own."""
         return config.load(self.config, {"db": self.db, **flags}, os.environ)
+
+    def warn(self, text: str) -> None:
+        """Write a line about what is wrong to standard error, in the log's format."""
+        if self.log_format == "json":
+            line = json.dumps({"time": iso(time.time()), "event": "Warning", "text": text})
+        else:
+            line = f"killsync: {text}"
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
 
 
 def of(context: typer.Context) -> Invocation:
@@ -59,19 +71,13 @@ def edge(invocation: Invocation) -> Iterator[None]:
         _tell(invocation, error, f"{where}{error.strerror or error}")
         leave(DatabaseError.exit_code)
     except Exception as error:
-        _tell(invocation, error, f"unexpected {error!r}; nothing committed is lost; see --verbose")
+        _tell(invocation, error, f"unexpected {type(error).__name__}; say --verbose to see where")
         leave(1)
 
 
 def leave(code: int) -> NoReturn:
     """End the program with an exit code."""
     raise typer.Exit(code)
-
-
-def warn(text: str) -> None:
-    """Write a line to standard error."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
 
 
 def say(text: str) -> None:
@@ -83,4 +89,4 @@ def say(text: str) -> None:
 def _tell(invocation: Invocation, error: BaseException, text: str) -> None:
     if invocation.verbose:
         traceback.print_exception(error)
-    warn(f"killsync: {safe(text, 500)}")
+    invocation.warn(safe(text, 500))

@@ -32,6 +32,11 @@ def _(event: events.Queued) -> str:
 
 
 @sentence.register
+def _(event: events.Held) -> str:
+    return f"waiting for {safe(event.by)}: {event.progress}"
+
+
+@sentence.register
 def _(event: events.Working) -> str:
     return f"{count(event.pending, 'killmail')} pending from earlier runs"
 

@@ -18,10 +18,10 @@ def for_reading(settings: Settings) -> Iterator[Store]:
 
 
 @contextmanager
-def for_writing(settings: Settings) -> Iterator[Store]:
-    """Yield the database, made if there is none; its schema may be old: see `locked`."""
+def for_writing(settings: Settings, *, create: bool = False) -> Iterator[Store]:
+    """Yield the database, made if `create`; its schema may be old: see `locked`."""
     path = settings.database
-    with closing(connection.connect(path)) as store, readable_errors(path):
+    with closing(connection.connect(path, create=create)) as store, readable_errors(path):
         yield store
 
 
@@ -37,6 +37,6 @@ def locked(store: Store, patience: float) -> Iterator[None]:
 
 def check_origin(store: Store, settings: Settings) -> None:
     """Raise UsageError unless ESI and SSO may be called for this database as configured."""
-    origin.check(store.conn, settings.sso_url, settings.esi_url)
     config.require_contact(settings)
     config.require_client_id(settings)
+    origin.check(store.conn, settings.sso_url, settings.esi_url)

@@ -15,13 +15,17 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
+def line_report(call: Invocation) -> LineReport:
+    """Return what writes events as lines, as this call wants them."""
+    return LineReport(quiet=call.quiet, as_json=call.log_format == "json")
+
+
 @contextmanager
 def reporting(call: Invocation) -> Iterator[Report]:
     """Yield what shows the events of a run as this call wants them."""
-    as_json = call.log_format == "json"
     plain = not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"
-    if as_json or call.quiet or plain:
-        yield LineReport(quiet=call.quiet, as_json=as_json)
+    if call.log_format == "json" or call.quiet or plain:
+        yield line_report(call)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from killsync import lock, schedule
+from killsync import config, lock, schedule
 from killsync.cli import invocation, opening
-from killsync.cli.invocation import Invocation, leave, say, warn
+from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.options import seconds
 from killsync.cli.progress import reporting
 from killsync.cli.stop import Stop
@@ -49,10 +49,13 @@ def scan(
     call = invocation.of(context)
     with invocation.edge(call), Stop() as stop:
         settings = call.settings(workers=workers, max_runtime=max_runtime)
-        stop.flag.wait(_own_share(settings, seconds("--splay", splay)))
+        splay_s = seconds("--splay", splay)
+        config.require_contact(settings)
+        config.require_client_id(settings)
+        stop.flag.wait(_own_share(settings, splay_s))
         if stop.exit_code is not None:
             leave(stop.exit_code)
-        with opening.for_writing(settings) as store:
+        with opening.for_writing(settings, create=True) as store:
             try:
                 with opening.locked(store, _LOCK_PATIENCE):
                     code = _Scan(call, settings, store, stop).run(force=force)
@@ -115,8 +118,8 @@ class _Scan:
         )
         if outcome.out_of_time and outcome.queued:
             needed = schedule.workers_needed(self._settings.workers, tally.users, outcome.queued)
-            warn(
-                f"killsync: the time was over with {count(outcome.queued, 'user')} left; "
+            self._call.warn(
+                f"the time was over with {count(outcome.queued, 'user')} left; "
                 f"--workers {needed} would have done"
             )
         return 1 if tally.failures else 0
@@ -126,9 +129,9 @@ class _Scan:
         since = runs.last_success(self._store.conn)
         lasted = 0.0 if since is None else now - since
         if not self._call.quiet:
-            warn(f"killsync: {error}")
+            self._call.warn(str(error))
         elif lasted >= self._settings.alert_after:
-            warn(f"killsync: nothing has succeeded for {duration(lasted)}: {error}")
+            self._call.warn(f"nothing has succeeded for {duration(lasted)}: {error}")
 
     def _say(self, line: str) -> None:
         if not self._call.quiet:

@@ -94,7 +94,7 @@ def _print_json(ready: "Ready") -> None:
 
 
 def _print_environment(ready: "Ready") -> None:
-    database = Path(tempfile.gettempdir()) / "killsync-simulator" / "killsync.db"
+    database = Path(tempfile.mkdtemp(prefix="killsync-simulator-")) / "killsync.db"
     tokens = "\\n".join(login.refresh_token for login in ready.logins)
     say(
         f"# ESI and SSO are simulated at {ready.base_url} until Ctrl-C. In another terminal:\n"

@@ -8,11 +8,7 @@ from killsync.sync.stopping import Stopping
 
 
 class Stop(Stopping):
-    """Stops on the first signal; `signal` says which it was."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.signal: int | None = None
+    """Stops on the first signal."""
 
     def __enter__(self) -> "Stop":
         self._before = {s: signal.signal(s, self._on) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -21,11 +17,6 @@ class Stop(Stopping):
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-    @property
-    def exit_code(self) -> int | None:
-        """The exit code that the signal asks for, None if there was none."""
-        return None if self.signal is None else 128 + self.signal
 
     def _on(self, number: int, _: FrameType | None) -> None:
         if self.signal == signal.SIGINT == number:

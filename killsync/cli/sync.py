@@ -1,15 +1,15 @@
 """`killsync sync`: one user now, at priority 5, by this process or by the run in progress."""
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from killsync import lock, schedule
 from killsync.cli import invocation, opening, who
-from killsync.cli.invocation import Invocation, leave, say, warn
+from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.options import AlsoUsers, Users, seconds
-from killsync.cli.progress import reporting
+from killsync.cli.progress import line_report, reporting
 from killsync.cli.stop import Stop
 from killsync.cli.text import count, safe
 from killsync.config import Settings
@@ -18,7 +18,11 @@ from killsync.model import Job, Priority, User
 from killsync.reports import holder
 from killsync.store import connection, jobs, pending, users
 from killsync.store.connection import Store
+from killsync.sync.events import Held
 from killsync.times import iso_after
+
+if TYPE_CHECKING:
+    from killsync.sync.run import Outcome
 
 _POLL = 0.2
 
@@ -86,6 +90,7 @@ class _Request:
         self._jobs: dict[int, int] = {}
         self._before = {user.user_id: user for user in wanted}
         self._told = ""
+        self._report = line_report(call)
         self._failures = 0
 
     def queue(self, *, full: bool) -> None:
@@ -111,19 +116,19 @@ class _Request:
         """Wait for the run in progress, or be the run; return the exit code."""
         while self._is_open() and not self._stop.flag.is_set():
             if time.time() >= self._deadline:
-                warn("killsync: waited too long; the job stays queued for the next run")
+                self._call.warn("waited too long; the job stays queued for the next run")
                 return TryLater.exit_code
             try:
                 with opening.locked(self._store, 0.0):
-                    if self._is_open():
-                        self._work()
+                    if self._is_open() and self._work().out_of_time:
+                        continue
                     break
             except lock.Busy:
                 self._tell_progress()
                 self._stop.flag.wait(_POLL)
         return max((self._outcome(user_id) for user_id in self._ids), default=0)
 
-    def _work(self) -> None:
+    def _work(self) -> "Outcome":
         from killsync.sync import run
 
         with reporting(self._call) as report:
@@ -137,6 +142,7 @@ class _Request:
                 only_users=self._ids,
             )
         self._failures = outcome.tally.failures
+        return outcome
 
     def _job(self, user_id: int) -> Job | None:
         return jobs.get(self._store.conn, self._jobs[user_id])
@@ -156,12 +162,12 @@ class _Request:
         user, job = users.get(self._store.conn, user_id), self._job(user_id)
         before = self._before[user_id]
         if user is None:
-            warn(f"killsync: {safe(before.name)} has been removed")
+            self._call.warn(f"{safe(before.name)} has been removed")
             return 1
         name = safe(user.name)
         if job is not None and job.state == "failed":
             if not self._told_by_run():
-                warn(f"killsync: {name}: {safe(job.error)}")
+                self._call.warn(f"{name}: {safe(job.error)}")
             return 1
         if job is not None and job.state in ("queued", "running"):
             return self._not_done(user, job)
@@ -180,7 +186,7 @@ class _Request:
             return 0
         reason = safe(job.error or "it could not be done yet")
         when = "" if job.not_before is None else f" after {iso_after(job.not_before)}"
-        warn(f"killsync: {name}: {reason}; the job stays queued, the next run{when} goes on")
+        self._call.warn(f"{name}: {reason}; the job stays queued, the next run{when} goes on")
         return TryLater.exit_code
 
     def _told_by_run(self) -> bool:
@@ -188,7 +194,8 @@ class _Request:
 
     def _tell_progress(self) -> None:
         held = holder(self._store.conn, self._store.path)
-        by = "another run" if held is None else f"{held['command']} (pid {held['pid']})"
+        known = held is not None and held["pid"] is not None
+        by = f"{held['command']} (pid {held['pid']})" if held and known else "another run"
         parts = []
         for user_id in self._ids:
             job, user = self._job(user_id), users.get(self._store.conn, user_id)
@@ -198,11 +205,7 @@ class _Request:
         line = "; ".join(parts)
         if line != self._told:
             self._told = line
-            self._tell(f"waiting for {by}: {line}")
-
-    def _tell(self, line: str) -> None:
-        if not self._call.quiet:
-            warn(line)
+            self._report(Held(by, line))
 
     def _say(self, line: str) -> None:
         if not self._call.quiet:

@@ -38,7 +38,7 @@ def show_users(users: list[dict[str, Any]]) -> None:
     for user in users:
         state, style = _STATES[user["state"]]
         table.add_row(
-            _cell(safe(user["name"], 40)),
+            _name(safe(user["name"], 40)),
             str(user["user_id"]),
             _cell(state, style),
             f"{user['killmails']:,}",
@@ -72,7 +72,7 @@ def _users(users: list[dict[str, Any]], now: float) -> "Table":
     )
     for user in users:
         table.add_row(
-            _cell(safe(user["name"], 24)),
+            _name(safe(user["name"], 40)),
             ago(unix_or_none(user["last_killmail_sync_at"]), now),
             _next_due(user["next_due_at"], now),
             f"{user['killmails']:,}",
@@ -164,7 +164,7 @@ def _rate_limits(buckets: list[dict[str, Any]]) -> "Table":
     )
     for bucket in buckets[:_MOST_BUCKETS]:
         table.add_row(
-            safe(f"{bucket['group']} {bucket['key']}"),
+            _name(safe(f"{bucket['group']} {bucket['key']}")),
             f"{bucket['remaining']:,} of {bucket['limit']:,}",
             duration(bucket["window_s"]),
             bucket["retry_at"] or "",
@@ -177,9 +177,16 @@ def _table(*columns: tuple[str, str]) -> "Table":
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for name, justify in columns:
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for number, (name, justify) in enumerate(columns):
+        # where there is too little room only the first column, a name, gives way
+        table.add_column(name, justify=justify, no_wrap=number > 0)  # type: ignore[arg-type]
     return table
+
+
+def _name(text: str) -> "Text":
+    from rich.text import Text
+
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _cell(text: str, style: str = "") -> "Text":

@@ -10,9 +10,9 @@ from typing import Annotated, TextIO
 
 import typer
 
-from killsync import reports
+from killsync import config, reports
 from killsync.cli import invocation, opening, tables, who
-from killsync.cli.invocation import Invocation, leave, say, warn
+from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.options import AlsoUsers, Users
 from killsync.cli.text import count, safe
 from killsync.config import Settings
@@ -55,13 +55,17 @@ def add(
     call = invocation.of(context)
     with invocation.edge(call):
         settings = call.settings()
+        config.require_contact(settings)
+        config.require_client_id(settings)
         given: TextIO = token_file or sys.stdin
+        # a line that is not text fails alone
+        given.reconfigure(errors="surrogateescape")  # type: ignore[attr-defined]
         if given.isatty():
-            warn("Paste refresh tokens, one a line, then press Ctrl-D:")
+            typer.echo("Paste refresh tokens, one a line, then press Ctrl-D:", err=True)
         lines = [line.strip() for line in given if line.strip()]
         if not lines:
             raise UsageError("no refresh token was given: one a line, on standard input")
-        with _for_users(settings) as store:
+        with _for_users(settings, create=True) as store:
             opening.check_origin(store, settings)
             leave(_add_all(call, settings, store, lines))
 
@@ -118,10 +122,12 @@ def remove(
         settings = call.settings()
         with _for_users(settings) as store:
             for one in who.named(store, _words(names, user)):
-                _remove(settings, store, one, purge=purge, yes=yes)
+                _remove(call, settings, store, one, purge=purge, yes=yes)
 
 
-def _remove(settings: Settings, store: Store, user: User, *, purge: bool, yes: bool) -> None:
+def _remove(
+    call: Invocation, settings: Settings, store: Store, user: User, *, purge: bool, yes: bool
+) -> None:
     name = safe(user.name)
     alone = pending.only_of(store.conn, user.user_id) if purge else []
     if purge:
@@ -138,7 +144,7 @@ def _remove(settings: Settings, store: Store, user: User, *, purge: bool, yes: b
         + (f"; {len(alone):,} killmails deleted" if purge else "")
     )
     if problem:
-        warn(f"killsync: {name}: the token could not be revoked: {safe(problem)}")
+        call.warn(f"{name}: the token could not be revoked: {safe(problem)}")
 
 
 def _revoke(settings: Settings, store: Store, user: User) -> str | None:
@@ -180,9 +186,9 @@ def _change_state(store: Store, user: User, state: str) -> None:
 
 
 @contextmanager
-def _for_users(settings: Settings) -> Iterator[Store]:
+def _for_users(settings: Settings, *, create: bool = False) -> Iterator[Store]:
     """Yield the database with its schema up to date, which needs the lock only if it is not."""
-    with opening.for_writing(settings) as store:
+    with opening.for_writing(settings, create=create) as store:
         if store.version() < connection.VERSION:
             with opening.locked(store, _LOCK_PATIENCE):
                 pass

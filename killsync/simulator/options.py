@@ -14,7 +14,7 @@ FIXED_AT_START = frozenset({"port", "seed", "characters", "killmails", "shared"}
 class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How the simulator behaves; times are in seconds, 0 tokens means an unlimited bucket."""
 
-    port: Count = 0
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     seed: int = 1
     characters: Count = 3
     killmails: Count = 200

@@ -72,17 +72,19 @@ def write_transaction(db: "Database") -> Iterator[None]:
     db.commit()
 
 
-def connect(path: Path, *, read_only: bool = False, timeout: float = _BUSY_TIMEOUT) -> Store:
-    """Open a killmail database of any version that this program knows.
+def connect(
+    path: Path, *, read_only: bool = False, create: bool = False, timeout: float = _BUSY_TIMEOUT
+) -> Store:
+    """Open a killmail database of any version that this program knows, or `create` one.
 
-    Raises DatabaseError if the file is missing (read only), foreign, newer or cannot be used.
+    Raises DatabaseError if the file is missing, foreign, newer or cannot be used.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise DatabaseError(f"SQLite {sqlite3.sqlite_version} is too old: killsync needs 3.37")
-    if read_only and not path.exists():
+    if not create and not path.exists():
         raise DatabaseError(f"{path}: no database yet; `killsync users add` makes one")
     with readable_errors(path):
-        if not read_only:
+        if create:
             make_private_file(path)
         store = Store(path, _connect(path, read_only=read_only, timeout=timeout))
         try:

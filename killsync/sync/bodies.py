@@ -5,7 +5,7 @@ from collections import deque
 from functools import partial
 
 from killsync import schedule
-from killsync.errors import BodyRejected, KillmailUnknown, KillsyncError, RateLimited
+from killsync.errors import BodyRejected, KillmailUnknown, KillsyncError, RateLimited, Unavailable
 from killsync.killmail import Killmail, expected_hash
 from killsync.model import Pending
 from killsync.store import killmails, pending
@@ -32,6 +32,7 @@ class Bodies:
         self._exhausted = False
         self._taken: dict[int, Pending] = {}
         self._arrivals: list[Arrival] = []
+        self._doubts: dict[int, Unavailable] = {}
         self._since = 0.0
 
     def look_again(self) -> None:
@@ -71,7 +72,9 @@ class Bodies:
             return
         self._tally.errors += 1
         self._tally.failures += body.attempts == 0
-        text = str(error) if isinstance(error, KillsyncError) else f"unexpected {error!r}"
+        text = (
+            str(error) if isinstance(error, KillsyncError) else f"unexpected {type(error).__name__}"
+        )
         settled = partial(self._taken.pop, killmail_id, None)
         if isinstance(error, KillmailUnknown | BodyRejected):
             aside = partial(pending.set_aside, killmail_id=killmail_id, error=text, now=now)
@@ -83,9 +86,18 @@ class Bodies:
         self._journal.add(put_off, now, settled)
         self._report(BodyPutOff(killmail_id, text, iso_after(again), first=body.attempts == 0))
 
-    def give_back(self, killmail_id: int) -> None:
-        """Leave a body pending as it was: the run ends before it could be fetched."""
-        del self._taken[killmail_id]
+    def doubt(self, killmail_id: int, error: Unavailable) -> None:
+        """Hold back a body that got no answer, until it is known whether anything gets one."""
+        self._doubts[killmail_id] = error
+
+    def settle_doubts(self, now: float, *, down: bool) -> None:
+        """Put off what was held back; if the service is down, leave it pending as it was."""
+        doubts, self._doubts = self._doubts, {}
+        for killmail_id, error in doubts.items():
+            if down:
+                del self._taken[killmail_id]
+            else:
+                self.failed(killmail_id, error, now)
 
     def is_batch_due(self, now: float) -> bool:
         """Tell whether what has arrived is to be stored now."""

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 import msgspec
 
 from killsync.config import Settings
-from killsync.errors import DatabaseError, KillsyncError, ServiceDown, Unavailable
+from killsync.errors import (
+    DatabaseError,
+    KillsyncError,
+    RateLimited,
+    ServiceDown,
+    TokenBusy,
+    Unavailable,
+)
 from killsync.esi import Esi
 from killsync.ratelimit import Limits
 from killsync.sso import Sso
@@ -49,6 +56,8 @@ class Health:
     def __init__(self, stopping: threading.Event) -> None:
         self._stopping = stopping
         self._unanswered = {"esi": 0, "sso": 0}
+        self._answered: set[str] = set()
+        self._last: dict[str, Unavailable] = {}
         self.fatal: KillsyncError | None = None
 
     def end_run(self, error: KillsyncError) -> None:
@@ -60,9 +69,23 @@ class Health:
         """Take note of how a request ended. Raises DatabaseError again."""
         if isinstance(error, DatabaseError):
             raise error
+        if isinstance(error, RateLimited | TokenBusy):
+            return
         if not isinstance(error, Unavailable):
             self._unanswered[service] = 0
+            self._answered.add(service)
             return
         self._unanswered[service] += 1
+        self._last[service] = error
         if self._unanswered[service] >= DOWN_AFTER:
-            self.end_run(ServiceDown(f"{error}; nothing is lost, the next run goes on"))
+            self.end_run(_down(error))
+
+    def conclude(self) -> None:
+        """Judge at the end of a run too short for three: a service that never answered is down."""
+        for service, error in self._last.items():
+            if service not in self._answered and not self._stopping.is_set():
+                self.end_run(_down(error))
+
+
+def _down(error: Unavailable) -> ServiceDown:
+    return ServiceDown(f"{error}; nothing is lost, the next run goes on")

@@ -31,6 +31,13 @@ class Queued(Event, frozen=True):
     seconds: float
 
 
+class Held(Event, frozen=True):
+    """Another run holds the lock; `progress` is what it has done of what was asked for."""
+
+    by: str
+    progress: str
+
+
 class Working(Event, frozen=True):
     """The run has begun; so many bodies wait from earlier ones."""
 

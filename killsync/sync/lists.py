@@ -3,13 +3,13 @@
 from functools import partial
 
 from killsync import accounts, schedule
-from killsync.accounts import TokenBusy
 from killsync.errors import (
     AccessRejected,
     ApplicationError,
     KillsyncError,
     LoginNeeded,
     RateLimited,
+    TokenBusy,
     Unavailable,
 )
 from killsync.esi import list_bucket
@@ -43,6 +43,10 @@ class Lists:
         # ended, but not in the database yet
         self._ended: set[int] = set()
         self._may_take = True
+        self._next_job_at: float | None = None
+        # what a job and a run have done before it was put off and taken again
+        self._pages: dict[int, int] = {}
+        self._users: set[int] = set()
 
     def look_again(self, *, changed: bool) -> None:
         """Look for jobs again, and if other processes changed something, at those taken."""
@@ -54,7 +58,7 @@ class Lists:
 
     def start(self, now: float) -> None:
         """Take jobs and send what may be sent, most urgent first."""
-        if self._may_take:
+        if self._may_take or (self._next_job_at is not None and self._next_job_at <= now):
             self._take_jobs(now)
         for taken in self._ranked()[: self._s.settings.workers]:
             if not taken.in_flight and taken.ready_at <= now:
@@ -64,8 +68,12 @@ class Lists:
         """Return when the passes that wait may send their next request."""
         return [p.ready_at for p in self._passes.values() if not p.in_flight]
 
-    def next_job_at(self, now: float) -> float | None:
-        """Return when a job that was put off may run."""
+    @property
+    def next_job_at(self) -> float | None:
+        """When a job that was put off may run, as far as is known."""
+        return self._next_job_at
+
+    def _when_next_job(self, now: float) -> float | None:
         conn = self._s.store.conn
         if self._s.only_users is None:
             return jobs.next_not_before(conn, now)
@@ -79,7 +87,7 @@ class Lists:
         if taken.job.id not in self._passes:
             return False
         if result.error is not None:
-            self._failed(taken, result.error, now)
+            self._failed(taken, result.error, now, result.kind)
             return False
         before = taken.new
         if isinstance(result.value, Access):
@@ -124,6 +132,7 @@ class Lists:
             )
             if job is None:
                 self._may_take = False
+                self._next_job_at = self._when_next_job(now)
                 return
             self._take_job(job, now)
 
@@ -136,8 +145,10 @@ class Lists:
             return
         bucket = list_bucket(job.user_id)
         self._s.limits.add(stored_limits.load(conn, bucket.group, bucket.key))
-        taken = self._passes[job.id] = ListPass(job, user, self._s.settings, now)
-        self._tally.users += 1
+        before = self._pages.get(job.id, 0)
+        taken = self._passes[job.id] = ListPass(job, user, self._s.settings, now, before)
+        self._users.add(job.user_id)
+        self._tally.users = len(self._users)
         taken.announce(self._s.report)
         if job.priority >= Priority.MANUAL:
             self._journal.commit(partial(jobs.start, job_ids=[job.id], now=now))
@@ -188,6 +199,7 @@ class Lists:
 
     def _leave(self, taken: ListPass) -> None:
         self._passes.pop(taken.job.id, None)
+        self._pages[taken.job.id] = taken.pages
         self._may_take = True
 
     def _finish(self, taken: ListPass, now: float) -> None:
@@ -238,8 +250,13 @@ class Lists:
         user = taken.user
         self._s.report(ListPutOff(user.user_id, user.name, reason, iso_after(until)))
 
-    def _failed(self, taken: ListPass, error: BaseException, now: float) -> None:
+    def _failed(
+        self, taken: ListPass, error: BaseException, now: float, kind: str = "list"
+    ) -> None:
         match error:
+            case RateLimited() if kind == "refresh":
+                self._s.limits.rest(sso_bucket(), error.until)
+                self._put_off(taken, error.until, str(error), blame=False)
             case RateLimited():
                 self._rest(taken, error.until, now)
             case TokenBusy():
@@ -265,7 +282,9 @@ class Lists:
     def _blame(self, taken: ListPass, error: BaseException, now: float) -> None:
         """Blame the user: his own token or list is what does not work."""
         user, job = taken.user, taken.job
-        text = str(error) if isinstance(error, KillsyncError) else f"unexpected {error!r}"
+        text = (
+            str(error) if isinstance(error, KillsyncError) else f"unexpected {type(error).__name__}"
+        )
         until: float | None = None
         if isinstance(error, LoginNeeded):
             text += "; give a new refresh token to `killsync users add`"

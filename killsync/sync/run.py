@@ -114,7 +114,7 @@ def work(
         code = 1
         try:
             worker.work()
-            code = 1 if worker.tally.failures else 0
+            code = stopping.exit_code or (1 if worker.tally.failures else 0)
         except KillsyncError as error:
             code = error.exit_code
             raise

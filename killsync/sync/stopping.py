@@ -9,8 +9,17 @@ def _nobody() -> None:
 
 
 class Stopping:
-    """Once `flag` is set nothing new is sent; `wake` interrupts whoever sleeps."""
+    """Once `flag` is set nothing new is sent; `wake` interrupts whoever sleeps.
+
+    `signal` is the number of the signal that asked for it, if one did.
+    """
 
     def __init__(self) -> None:
         self.flag = threading.Event()
         self.wake: Callable[[], None] = _nobody
+        self.signal: int | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code that the signal asks for, None if there was none."""
+        return None if self.signal is None else 128 + self.signal

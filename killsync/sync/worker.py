@@ -22,6 +22,7 @@ from killsync.sync.slots import Result, Slots
 
 REFRESHES = 2
 _LOOK_AROUND = 0.25
+_SHORTEST_WAIT = 0.01
 
 
 class Worker:
@@ -68,6 +69,8 @@ class Worker:
         finally:
             self._slots.close()
         now = self._clock()
+        self._health.conclude()
+        self._bodies.settle_doubts(now, down=self._s.stopping.is_set())
         self._bodies.store(now)
         self._lists.give_back(now)
         self._journal.commit()
@@ -88,7 +91,7 @@ class Worker:
             if pause is None:
                 return False
             self._tell_waiting(pause)
-            wait = min(wait, pause)
+            wait = min(wait, max(pause, _SHORTEST_WAIT))
         soonest = min((t - now for t in self._lists.ready_times() if t > now), default=wait)
         for result in self._slots.wait(min(wait, soonest)):
             self._take(result)
@@ -140,7 +143,7 @@ class Worker:
         body = self._bodies.peek()
         if body is not None:
             times.append(self._body_at(body, now))
-        later = [self._lists.next_job_at(now)]
+        later = [self._lists.next_job_at]
         if self._s.only_users is None:
             later.append(pending.next_not_before(self._s.store.conn))
         times += [t for t in later if t is not None]
@@ -163,9 +166,11 @@ class Worker:
 
     def _take_body(self, killmail_id: int, result: Result, now: float) -> None:
         error = result.error
+        if isinstance(error, Unavailable):
+            self._bodies.doubt(killmail_id, error)
+            return
+        self._bodies.settle_doubts(now, down=False)
         if error is None:
             self._bodies.arrived(killmail_id, result.value, now)
-        elif isinstance(error, Unavailable) and self._s.stopping.is_set():
-            self._bodies.give_back(killmail_id)
         else:
             self._bodies.failed(killmail_id, error, now)
