@@ -1,0 +1,320 @@
+"""Killmail bodies: each fetched once, in which order, and what becomes of those that fail."""
+
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from world import TIMEOUT, Killsync
+
+Make = Callable[..., Killsync]
+
+
+def with_character(make: Make, killmails: int, **options: Any) -> tuple[Killsync, int]:
+    program = make(characters=1, killmails=killmails, list_tokens=0, **options)
+    program.simulator.clear_log()
+    return program, program.simulator.logins[0]["character_id"]
+
+
+def fetched(program: Killsync) -> list[int]:
+    """Return the killmails whose bodies were asked for, in order."""
+    return [entry["killmail_id"] for entry in program.simulator.log("body")]
+
+
+def stored(program: Killsync) -> set[int]:
+    return {killmail_id for (killmail_id,) in program.rows("SELECT killmail_id FROM killmails")}
+
+
+def pending(program: Killsync) -> list[tuple[Any, ...]]:
+    """Return id, attempts, error, and whether it is put off, whether set aside, of each."""
+    return program.rows(
+        """SELECT killmail_id, attempts, error,
+            not_before IS NOT NULL AND not_before > strftime('%Y-%m-%dT%H:%M:%SZ', 'now'),
+            set_aside_at IS NOT NULL
+        FROM pending_killmails ORDER BY 1"""
+    )
+
+
+def let_the_wait_pass(program: Killsync) -> None:
+    """Let the time come for every body that was put off, and every bucket that rests."""
+    program.execute(
+        "UPDATE pending_killmails SET not_before = '2026-01-01T00:00:00Z'"
+        " WHERE not_before IS NOT NULL"
+    )
+    program.execute("UPDATE rate_limits SET retry_at = NULL")
+
+
+def list_without_bodies(program: Killsync, *arguments: str) -> None:
+    """Scan while the bucket of bodies rests, so that all of them stay pending."""
+    program.simulator.fault("body", status=429, headers={"Retry-After": "300"})
+    program.run("scan", *arguments)
+    program.simulator.clear_faults()
+    program.simulator.clear_log()
+    let_the_wait_pass(program)
+
+
+def test_a_killmail_of_two_characters_is_fetched_once(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=15, shared=1)
+    program.run("scan")
+    assert set(Counter(fetched(program)).values()) == {1}
+    assert len(stored(program)) < sum(len(program.recorded(u)) for (u,) in users(program))
+    program.assert_equals_truth()
+
+
+def users(program: Killsync) -> list[tuple[Any, ...]]:
+    return program.rows("SELECT user_id FROM users")
+
+
+def test_a_killmail_that_another_character_has_brought_is_not_fetched_again(
+    killsync: Make,
+) -> None:
+    program = killsync(characters=2, killmails=0)
+    first, second = (login["character_id"] for login in program.simulator.logins)
+    program.simulator.add_killmails(first, 3, shared_with=second)
+    program.run("sync", str(first))
+    program.simulator.clear_log()
+    program.run("sync", str(second))
+    assert fetched(program) == []
+    program.assert_equals_truth()
+
+
+def test_a_second_sync_fetches_the_new_killmails_only(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 10)
+    program.run("scan")
+    new = [killmail_id for killmail_id, _ in program.simulator.add_killmails(user_id, 2)]
+    program.make_due()
+    program.simulator.thaw()
+    program.simulator.clear_log()
+    program.run("scan")
+    assert sorted(fetched(program)) == new
+
+
+def test_bodies_are_asked_for_without_a_token(killsync: Make) -> None:
+    program, _ = with_character(killsync, 3)
+    program.run("scan")
+    assert [entry["authorized"] for entry in program.simulator.log("body")] == [False] * 3
+    assert [entry["authorized"] for entry in program.simulator.log("list")] == [True]
+
+
+def test_the_newest_killmail_is_fetched_first(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 12)
+    program.run("scan", KILLSYNC_CONNECTIONS="1")
+    assert fetched(program) == program.simulator.listed(user_id)
+
+
+def test_the_bodies_of_a_manual_sync_go_before_all_others(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=9, page_size=3, shared=0, list_tokens=0)
+    manual, background = (login["character_id"] for login in program.simulator.logins)
+    list_without_bodies(program)
+    program.run("sync", str(manual), "--no-wait")
+    program.run("scan", KILLSYNC_CONNECTIONS="1")
+    assert fetched(program) == [
+        *program.simulator.listed(manual),
+        *program.simulator.listed(background),
+    ]
+
+
+def test_new_bodies_of_all_users_go_before_the_bodies_of_any_gap(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=6, page_size=3, shared=0, list_tokens=0)
+    lists = [program.simulator.listed(login["character_id"]) for login in program.simulator.logins]
+    list_without_bodies(program)
+    program.run("scan", KILLSYNC_CONNECTIONS="1")
+    new = sorted((i for listed in lists for i in listed[:3]), reverse=True)
+    gap = sorted((i for listed in lists for i in listed[3:]), reverse=True)
+    assert fetched(program) == [*new, *gap]
+
+
+def test_a_sync_fetches_the_pending_bodies_of_its_own_user_only(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=4, shared=0, list_tokens=0)
+    mine, other = (login["character_id"] for login in program.simulator.logins)
+    list_without_bodies(program)
+    program.run("sync", str(mine))
+    assert sorted(fetched(program)) == sorted(program.simulator.listed(mine))
+    assert program.user(other)["pending"] == 4
+
+
+def test_bodies_are_fetched_while_the_next_page_has_to_wait(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 10, page_size=5)
+    program.run("scan", KILLSYNC_PAGE_DELAY="1s")
+    log = [e for e in program.simulator.log() if e["route"] in ("list", "body")]
+    page_2 = next(n for n, entry in enumerate(log) if entry["page"] == 2)
+    between = [entry["killmail_id"] for entry in log[1:page_2]]
+    assert sorted(between, reverse=True) == program.simulator.listed(user_id)[:5]
+
+
+@pytest.mark.parametrize("connections", [1, 4])
+def test_so_many_bodies_are_fetched_at_a_time_as_there_are_connections(
+    killsync: Make, connections: int
+) -> None:
+    program, _ = with_character(killsync, 12, latency_body=0.2)
+    program.run("scan", KILLSYNC_CONNECTIONS=str(connections))
+    assert max(entry["in_flight"] for entry in program.simulator.log("body")) == connections
+    program.assert_equals_truth()
+
+
+def test_a_killmail_that_esi_does_not_know_is_set_aside(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 5)
+    listed = program.simulator.listed(user_id)
+    program.simulator.fault(
+        "body",
+        killmail_id=listed[0],
+        status=422,
+        body='{"error":"Invalid killmail_id and/or killmail_hash"}',
+    )
+    program.run("scan", exit_code=1)
+    assert stored(program) == set(listed[1:])
+    ((killmail_id, _, error, put_off, aside),) = pending(program)
+    assert (killmail_id, put_off, aside) == (listed[0], 0, 1)
+    assert "Invalid killmail_id and/or killmail_hash" in error
+
+
+def test_a_killmail_set_aside_is_not_asked_for_again(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 2)
+    program.simulator.fault("body", killmail_id=program.simulator.listed(user_id)[0], status=422)
+    program.run("scan", exit_code=1)
+    program.make_due()
+    program.simulator.clear_log()
+    program.run("scan")
+    assert fetched(program) == []
+    assert program.user(user_id)["pending"] == 1
+    assert program.status()["pending_killmails"] == 1
+
+
+TRANSIENT: dict[str, dict[str, Any]] = {
+    "500": {"status": 500},
+    "520": {"status": 520},
+    "502 in HTML": {"status": 502, "html": True},
+    "200 in HTML": {"status": 200, "html": True},
+    "cut short": {"cut": True},
+    "no JSON": {"wrong_json": '{"killmail_id":'},
+    "closed": {"close": True},
+}
+
+
+@pytest.mark.parametrize("fault", TRANSIENT.values(), ids=TRANSIENT)
+def test_a_body_that_cannot_be_had_now_is_put_off_and_fetched_later(
+    killsync: Make, fault: dict[str, Any]
+) -> None:
+    program, user_id = with_character(killsync, 5)
+    listed = program.simulator.listed(user_id)
+    program.simulator.fault("body", killmail_id=listed[0], **fault)
+    program.run("scan", exit_code=1)
+    assert stored(program) == set(listed[1:])
+    ((killmail_id, attempts, error, put_off, aside),) = pending(program)
+    assert (killmail_id, attempts, put_off, aside) == (listed[0], 1, 1, 0)
+    assert error
+    program.simulator.clear_faults()
+    let_the_wait_pass(program)
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+def test_a_body_that_was_put_off_is_left_alone_until_its_time(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 2)
+    program.simulator.fault("body", killmail_id=program.simulator.listed(user_id)[0], status=500)
+    program.run("scan", exit_code=1)
+    program.simulator.clear_log()
+    program.run("scan")
+    assert program.simulator.log() == []
+
+
+@pytest.mark.parametrize("fault", TRANSIENT.values(), ids=TRANSIENT)
+def test_a_body_that_fails_once_is_tried_again_at_once(
+    killsync: Make, fault: dict[str, Any]
+) -> None:
+    program, _ = with_character(killsync, 2)
+    program.simulator.fault("body", times=1, **fault)
+    program.run("scan")
+    assert len(fetched(program)) == 3
+    program.assert_equals_truth()
+
+
+def test_a_body_that_does_not_fit_its_hash_is_stored_and_reported(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 2)
+    text = json.dumps(program.simulator.truth()["bodies"].popitem()[1])
+    killmail_id = program.simulator.listed(user_id)[0] + 5
+    body = json.loads(text) | {"killmail_id": killmail_id}
+    program.simulator.add_killmails(
+        user_id, 1, killmail_id=killmail_id, killmail_hash="a" * 40, body_text=json.dumps(body)
+    )
+    done = program.run("scan")
+    assert f"killmail {killmail_id} is stored, but its hash does not fit" in done.stderr
+    assert program.rows("SELECT killmail_id FROM killmails WHERE hash_ok = 0") == [(killmail_id,)]
+    assert len(program.rows("SELECT 1 FROM killmails WHERE hash_ok = 1")) == 2
+    program.assert_equals_truth()
+
+
+def valid_body(killmail_id: int) -> dict[str, Any]:
+    return {
+        "killmail_id": killmail_id,
+        "killmail_time": "2026-05-04T12:00:00Z",
+        "solar_system_id": 30000142,
+        "victim": {"damage_taken": 1, "ship_type_id": 587},
+        "attackers": [{"damage_done": 1, "final_blow": True, "security_status": 0.5}],
+    }
+
+
+HOSTILE = {
+    "a field is missing": ('"ship_type_id": 587', '"another": 587', "ship_type_id"),
+    "text for a number": ("30000142", '"Jita"', "solar_system_id"),
+    "beyond 64 bits": ('"damage_taken": 1', f'"damage_taken": {2**63}', "damage_taken"),
+    "infinite": ("0.5", "1e400", "security_status"),
+    "a lone surrogate": ('"damage_done"', '"note": "\\ud800", "damage_done"', "byte"),
+    "no time": ("2026-05-04T12:00:00Z", "yesterday", "killmail_time"),
+    "null for a list": (
+        '[{"damage_done": 1, "final_blow": true, "security_status": 0.5}]',
+        "null",
+        "attackers",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "named"), HOSTILE.values(), ids=HOSTILE)
+def test_a_body_that_cannot_be_kept_is_set_aside_with_the_place_named(
+    killsync: Make, old: str, new: str, named: str
+) -> None:
+    program, user_id = with_character(killsync, 3)
+    listed = program.simulator.listed(user_id)
+    text = json.dumps(valid_body(listed[0] + 5))
+    assert old in text
+    program.simulator.add_killmails(
+        user_id, 1, killmail_id=listed[0] + 5, body_text=text.replace(old, new)
+    )
+    program.run("scan", exit_code=1)
+    assert stored(program) == set(listed)
+    ((killmail_id, _, error, _, aside),) = pending(program)
+    assert (killmail_id, aside) == (listed[0] + 5, 1)
+    assert named in error
+
+
+def test_a_body_of_another_killmail_is_set_aside(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 1)
+    asked = program.simulator.listed(user_id)[0] + 5
+    program.simulator.add_killmails(
+        user_id, 1, killmail_id=asked, body_text=json.dumps(valid_body(asked + 1))
+    )
+    program.run("scan", exit_code=1)
+    ((killmail_id, _, error, _, aside),) = pending(program)
+    assert (killmail_id, aside) == (asked, 1)
+    assert "killmail_id" in error
+
+
+def test_after_a_kill_no_stored_body_is_fetched_again(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 60, latency_body=0.1)
+    with program.start("scan", KILLSYNC_CONNECTIONS="2") as process:
+        deadline = time.monotonic() + TIMEOUT
+        while not program.rows("SELECT 1 FROM killmails"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    kept = stored(program)
+    assert 0 < len(kept) < 60
+    program.simulator.options(latency_body=0)
+    program.simulator.clear_log()
+    program.run("scan")
+    again = fetched(program)
+    assert sorted(again) == sorted(set(program.simulator.listed(user_id)) - kept)
+    program.assert_equals_truth()

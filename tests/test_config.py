@@ -1,0 +1,314 @@
+"""Settings: where each comes from, what is refused, and what an error says."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from killsync import config
+from killsync.config import Settings, load, require_client_id, require_contact
+from killsync.errors import UsageError
+
+README = Path(__file__).parent.parent / "README.md"
+DAY, HOUR, MINUTE = 86400, 3600, 60
+
+# key, variable, default
+TABLE = [
+    ("db", "KILLSYNC_DB", ""),
+    ("client_id", "KILLSYNC_CLIENT_ID", ""),
+    ("client_secret", "KILLSYNC_CLIENT_SECRET", ""),
+    ("contact", "KILLSYNC_CONTACT", ""),
+    ("esi_url", "KILLSYNC_ESI_URL", "https://esi.evetech.net"),
+    ("sso_url", "KILLSYNC_SSO_URL", "https://login.eveonline.com"),
+    ("min_age", "KILLSYNC_MIN_AGE", 15 * MINUTE),
+    ("max_pages", "KILLSYNC_MAX_PAGES", 50),
+    ("page_delay", "KILLSYNC_PAGE_DELAY", 0.1),
+    ("full_every", "KILLSYNC_FULL_EVERY", 7 * DAY),
+    ("alert_after", "KILLSYNC_ALERT_AFTER", 3 * HOUR),
+    ("workers", "KILLSYNC_WORKERS", 1),
+    ("connections", "KILLSYNC_CONNECTIONS", 8),
+    ("max_runtime", "KILLSYNC_MAX_RUNTIME", 9 * MINUTE),
+    ("reserve", "KILLSYNC_RESERVE", 0.2),
+]
+# key, as TOML, as text, as read
+OTHERS = [
+    ("db", '"/srv/k.db"', "/srv/k.db", "/srv/k.db"),
+    ("client_id", '"abc"', "abc", "abc"),
+    ("client_secret", '"xyz"', "xyz", "xyz"),
+    ("contact", '"ops@example.com"', "ops@example.com", "ops@example.com"),
+    ("esi_url", '"http://127.0.0.1:8080/"', "http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+    ("sso_url", '"https://sso.example.com"', "https://sso.example.com", "https://sso.example.com"),
+    ("min_age", '"9m"', "9m", 540),
+    ("max_pages", "7", "7", 7),
+    ("page_delay", '"250ms"', "250ms", 0.25),
+    ("full_every", '"1d"', "1d", DAY),
+    ("alert_after", '"90s"', "90s", 90),
+    ("workers", "3", "3", 3),
+    ("connections", "16", "16", 16),
+    ("max_runtime", '"2h"', "2h", 2 * HOUR),
+    ("reserve", "0.5", "0.5", 0.5),
+]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "killsync.toml"
+
+
+def written(file: Path, text: str) -> Settings:
+    file.write_text(text)
+    return load(file, {}, {})
+
+
+def refusal(file: Path, text: str) -> str:
+    with pytest.raises(UsageError) as error:
+        written(file, text)
+    assert error.value.exit_code == 2
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def refusal_of_environment(name: str, value: str) -> str:
+    with pytest.raises(UsageError) as error:
+        load(None, {}, {name: value})
+    return str(error.value)
+
+
+# every key, from everywhere
+
+
+def test_the_keys_are_those_of_the_interface() -> None:
+    assert Settings.__struct_fields__ == tuple(key for key, _, _ in TABLE)
+
+
+@pytest.mark.parametrize(("key", "variable", "default"), TABLE)
+def test_a_key_that_is_set_nowhere_has_its_default(key: str, variable: str, default: Any) -> None:
+    assert getattr(load(None, {}, {}), key) == default
+
+
+@pytest.mark.parametrize(("key", "toml", "text", "value"), OTHERS)
+def test_a_key_is_read_from_the_file(
+    file: Path, key: str, toml: str, text: str, value: Any
+) -> None:
+    assert getattr(written(file, f"{key} = {toml}"), key) == value
+
+
+@pytest.mark.parametrize(("key", "toml", "text", "value"), OTHERS)
+def test_a_key_is_read_from_its_variable(key: str, toml: str, text: str, value: Any) -> None:
+    assert getattr(load(None, {}, {f"KILLSYNC_{key.upper()}": text}), key) == value
+
+
+def test_readme_names_every_key_with_its_variable() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `(KILLSYNC_\w+)` \| (.*) \|$", README.read_text(), re.M)
+    assert {(key, variable) for key, variable, _ in rows} == {
+        (key, variable) for key, variable, _ in TABLE
+    }
+
+
+def test_the_database_is_in_the_users_data_directory_unless_named(tmp_path: Path) -> None:
+    assert load(None, {}, {}).database == tmp_path / ".local/share/killsync/killsync.db"
+
+
+def test_a_home_directory_may_be_written_as_a_tilde(tmp_path: Path) -> None:
+    assert load(None, {"db": "~/k.db"}, {}).database == tmp_path / "k.db"
+
+
+# precedence
+
+
+def test_a_flag_goes_before_the_environment_that_before_the_file(file: Path) -> None:
+    file.write_text("workers = 2\nconnections = 2\nmax_pages = 2")
+    environment = {"KILLSYNC_WORKERS": "3", "KILLSYNC_CONNECTIONS": "3"}
+    settings = load(file, {"workers": 4, "connections": None, "max_pages": None}, environment)
+    assert (settings.workers, settings.connections, settings.max_pages) == (4, 3, 2)
+
+
+def test_a_flag_that_says_the_default_still_goes_before_the_rest(file: Path) -> None:
+    file.write_text("workers = 2")
+    assert load(file, {"workers": 1}, {"KILLSYNC_WORKERS": "3"}).workers == 1
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    assert load(None, {}, {"KILLSYNC_WORKERS": ""}).workers == 1
+
+
+def test_other_variables_are_none_of_its_business() -> None:
+    assert load(None, {}, {"WORKERS": "9", "PATH": "/bin"}) == Settings()
+
+
+# which file
+
+
+def test_the_file_is_in_the_users_configuration_directory(tmp_path: Path) -> None:
+    directory = tmp_path / ".config/killsync"
+    directory.mkdir(parents=True)
+    (directory / "config.toml").write_text("workers = 5")
+    assert load(None, {}, {}).workers == 5
+
+
+def test_a_variable_names_another_file(file: Path) -> None:
+    file.write_text("workers = 6")
+    assert load(None, {}, {"KILLSYNC_CONFIG": str(file)}).workers == 6
+
+
+def test_the_flag_for_the_file_goes_before_the_variable(file: Path, tmp_path: Path) -> None:
+    file.write_text("workers = 6")
+    assert load(file, {}, {"KILLSYNC_CONFIG": str(tmp_path / "none.toml")}).workers == 6
+
+
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_a_file_that_is_named_must_exist(file: Path, by_flag: bool) -> None:
+    with pytest.raises(UsageError, match=re.escape(str(file))):
+        load(file if by_flag else None, {}, {} if by_flag else {"KILLSYNC_CONFIG": str(file)})
+
+
+def test_a_file_that_is_no_toml_is_named(file: Path) -> None:
+    assert str(file) in refusal(file, "workers 2")
+
+
+def test_a_file_that_is_no_text_is_named(file: Path) -> None:
+    file.write_bytes(b"contact = '\xff'")
+    with pytest.raises(UsageError, match=re.escape(str(file))):
+        load(file, {}, {})
+
+
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=re.escape(str(tmp_path))):
+        load(tmp_path, {}, {})
+
+
+# what is refused
+
+
+def test_an_unknown_key_is_named_with_its_value_and_the_file(file: Path) -> None:
+    said = refusal(file, 'worker = "four"')
+    assert "worker" in said
+    assert "four" in said
+    assert str(file) in said
+
+
+WRONG = [
+    ("workers", "0"),
+    ("workers", "65"),
+    ("workers", "true"),
+    ("workers", "1.5"),
+    ("workers", '"2"'),
+    ("workers", "[2]"),
+    ("connections", "0"),
+    ("connections", "-3"),
+    ("max_pages", "0"),
+    ("max_pages", "99999"),
+    ("reserve", "-0.1"),
+    ("reserve", "1.0"),
+    ("reserve", "nan"),
+    ("reserve", "inf"),
+    ("reserve", '"0.2"'),
+    ("min_age", "900"),
+    ("min_age", '"15"'),
+    ("min_age", '"-15m"'),
+    ("min_age", '"15 parsecs"'),
+    ("min_age", '""'),
+    ("page_delay", "0.1"),
+    ("db", "7"),
+    ("contact", "false"),
+    ("esi_url", '"esi.evetech.net"'),
+    ("esi_url", '"ftp://esi.evetech.net"'),
+    ("esi_url", '"https://"'),
+    ("esi_url", '"https://[::1"'),
+    ("esi_url", '"https://esi.evetech.net/?datasource=x"'),
+    ("sso_url", "5"),
+]
+
+
+@pytest.mark.parametrize(("key", "toml"), WRONG)
+def test_a_wrong_value_is_named_with_its_key_and_the_file(file: Path, key: str, toml: str) -> None:
+    said = refusal(file, f"{key} = {toml}")
+    assert key in said
+    assert toml.strip('"').lower() in said.lower()
+    assert str(file) in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("workers", "many"),
+        ("workers", "0"),
+        ("reserve", "2"),
+        ("min_age", "soon"),
+        ("esi_url", "x"),
+    ],
+)
+def test_a_wrong_variable_is_named_with_its_value(key: str, value: str) -> None:
+    said = refusal_of_environment(f"KILLSYNC_{key.upper()}", value)
+    assert key in said.lower()
+    assert repr(value) in said
+    assert "environment" in said
+
+
+def test_a_wrong_flag_is_named_with_its_value() -> None:
+    with pytest.raises(UsageError, match=r"command line.*workers.*99"):
+        load(None, {"workers": 99}, {})
+
+
+@pytest.mark.parametrize(
+    "text", ["client_secret = 4242", "client_secret = [4242]", "client_secrte = 4242"]
+)
+def test_a_secret_is_never_shown(file: Path, text: str) -> None:
+    assert "4242" not in refusal(file, text)
+
+
+def test_a_secret_in_a_file_that_is_no_toml_is_not_shown(file: Path) -> None:
+    assert "4242" not in refusal(file, 'client_secret = "4242\nworkers = 1')
+
+
+# URLs
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:80", "http://127.9.9.9"],
+)
+def test_http_is_accepted_for_loopback_addresses(url: str) -> None:
+    assert load(None, {"esi_url": url}, {}).esi_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://esi.evetech.net",
+        "http://192.168.1.2",
+        "http://0.0.0.0",
+        "http://localhost.example.com",
+        "http://127.0.0.1.example.com",
+        "http://127.0.0.1@example.com",
+        "http://[fe80::1]",
+    ],
+)
+@pytest.mark.parametrize("key", ["esi_url", "sso_url"])
+def test_http_is_refused_for_every_other_address(key: str, url: str) -> None:
+    with pytest.raises(UsageError, match=key):
+        load(None, {key: url}, {})
+
+
+# what a sync needs
+
+
+def test_the_real_esi_is_not_called_without_a_contact() -> None:
+    with pytest.raises(UsageError, match="KILLSYNC_CONTACT"):
+        require_contact(Settings())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [Settings(contact="ops@example.com"), Settings(esi_url=config.Url("http://127.0.0.1:8080"))],
+    ids=["contact", "simulator"],
+)
+def test_a_contact_or_a_simulator_is_enough(settings: Settings) -> None:
+    require_contact(settings)
+
+
+def test_nothing_is_asked_of_sso_without_a_client_id() -> None:
+    with pytest.raises(UsageError, match="KILLSYNC_CLIENT_ID"):
+        require_client_id(Settings())
+    require_client_id(Settings(client_id="abc"))

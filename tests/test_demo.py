@@ -1,0 +1,303 @@
+"""`killsync demo` and `killsync simulator` as somebody who has just installed it tries them."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from world import TIMEOUT, wait_for_exit
+
+SCRIPTS = str(Path(sys.executable).parent)
+# what an owner of real characters has in the environment; none of it can be reached or used
+OWN = {
+    "KILLSYNC_ESI_URL": "http://127.0.0.1:9",
+    "KILLSYNC_SSO_URL": "http://127.0.0.1:9",
+    "KILLSYNC_CLIENT_ID": "my-own-application",
+    "KILLSYNC_MIN_AGE": "nonsense",
+    "KILLSYNC_MAX_PAGES": "1",
+}
+
+
+def environment(home: Path, **own: str) -> dict[str, str]:
+    path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
+    return {"PATH": path, "HOME": str(home), "TMPDIR": str(home)} | own
+
+
+def program() -> str:
+    found = shutil.which("killsync", path=SCRIPTS)
+    assert found is not None
+    return found
+
+
+def processes_with(mark: str) -> list[int]:
+    """Return the processes that have this text in their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+def wait_until_none_has(mark: str) -> None:
+    deadline = time.monotonic() + 10
+    while found := processes_with(mark):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+
+class Played:
+    """A demo that has ended."""
+
+    def __init__(self, home: Path, database: Path | None) -> None:
+        self.home = home
+        self.named = database
+        self.mark = str(home)
+        self.own_database = home / "own.db"
+        done = subprocess.run(
+            [program(), *([] if database is None else ["--db", str(database)]), "demo"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(home, KILLSYNC_DB=str(self.own_database), **OWN),
+            check=False,
+            timeout=TIMEOUT,
+        )
+        self.said, self.exit_code = done.stdout, done.returncode
+
+    def scenes(self) -> list[str]:
+        return re.split(r"^=== ", self.said, flags=re.MULTILINE)[1:]
+
+    def printed_commands(self) -> list[str]:
+        return re.findall(r"^  (\S.*)$", self.said[self.said.index("The database is ") :], re.M)
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
+    """Play a demo as it is, and one with a database of the user's choice."""
+    plain, spaced = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("spaced")
+    database = spaced / "it's my own directory" / "kills of today.db"
+    return {"default": Played(plain, None), "named": Played(spaced, database)}
+
+
+@pytest.fixture(params=["default", "named"])
+def demo(demos: dict[str, Played], request: pytest.FixtureRequest) -> Played:
+    how: str = request.param
+    return demos[how]
+
+
+def test_the_demo_ends_well(demo: Played) -> None:
+    assert demo.exit_code == 0, demo.said
+    assert "Traceback" not in demo.said
+    assert "killsync: " not in demo.said
+
+
+def test_the_demo_shows_each_stage_in_order(demo: Played) -> None:
+    added, first, later, hurried, status = demo.scenes()
+    assert added.count(": added ") == 3
+    assert first.count("last: never") == first.count("full sync") == 3
+    assert first.count(" new killmails on ") == 3
+    assert later.count("incremental sync") == later.count("no need to read on") == 3
+    assert later.count(": page ") == 3
+    assert "6 killmails stored" in later
+    overtaking = (
+        r"full sync.*waiting for scan .*incremental sync.*: 3 killmails stored.*\n2 users, "
+    )
+    assert re.search(overtaking, hurried, re.DOTALL), hurried
+    assert re.search(r"Gaterau: 5\d0 new killmails on 1\d pages", hurried)
+    for word in ("Character", "Queue:", "Lock: free", "Last runs", "Rate limit"):
+        assert word in status
+
+
+def test_the_demo_says_where_its_database_is(demo: Played) -> None:
+    match = re.search(r"^The database is (.*killsync\.db|.*kills of today\.db)\b", demo.said, re.M)
+    assert match is not None
+    database = Path(match[1])
+    assert database == (demo.named or database)
+    assert database.is_relative_to(demo.home)
+    assert database.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_commands_that_the_demo_prints_work_as_printed(demo: Played) -> None:
+    commands = demo.printed_commands()
+    assert len(commands) == 3
+    for command in commands:
+        done = subprocess.run(
+            ["sh", "-c", command],
+            cwd=demo.home,
+            env=environment(demo.home),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), command
+        assert done.stdout.strip(), command
+
+
+def test_the_demo_leaves_the_users_own_database_alone(demo: Played) -> None:
+    assert not demo.own_database.exists()
+    assert "127.0.0.1:9\n" not in demo.said
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
+def test_the_demo_leaves_no_process_behind(demo: Played) -> None:
+    wait_until_none_has(demo.mark)
+
+
+def test_the_demo_refuses_a_database_that_exists(tmp_path: Path) -> None:
+    database = tmp_path / "mine.db"
+    database.write_text("precious")
+    done = subprocess.run(
+        [program(), "demo", "--db", str(database)],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert str(database) in done.stderr
+    assert database.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [database]
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
+def test_ctrl_c_ends_the_demo_and_everything_it_started(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [program(), "demo"],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as demo:
+        assert demo.stdout is not None
+        said = ""
+        while "full sync" not in said:
+            line = demo.stdout.readline()
+            assert line, said
+            said += line
+        os.killpg(demo.pid, signal.SIGINT)
+        said += demo.stdout.read()
+        assert demo.wait(TIMEOUT) == 130, said
+    assert "Traceback" not in said
+    wait_until_none_has(str(tmp_path))
+
+
+@contextmanager
+def simulator(home: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Yield a simulator, and a file with the lines that it has printed."""
+    with subprocess.Popen(
+        [program(), "simulator", *options],
+        env=environment(home, **OWN),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines: list[str] = []
+            while not lines or not lines[-1].startswith("killsync scan"):
+                lines.append(process.stdout.readline())
+                assert lines[-1], process.stderr and process.stderr.read()
+            printed = home / "printed"
+            printed.write_text("".join(lines))
+            yield process, printed
+        finally:
+            process.kill()
+
+
+def shell(home: Path, script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", script],
+        cwd=home,
+        env=environment(home, **{k: v for k, v in OWN.items() if v.startswith("http")}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+
+
+def test_the_lines_that_the_simulator_prints_work_as_printed(tmp_path: Path) -> None:
+    with simulator(tmp_path, "--characters=2", "--killmails=3"):
+        done = shell(tmp_path, ". ./printed && killsync status --json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": added ") == 2
+    assert '"state": "active"' in done.stdout
+    assert '"pending_killmails": 0' in done.stdout
+    assert re.search(r"2 users, 2 pages, [67] killmails stored, 0 errors", done.stdout)
+
+
+def test_the_lines_of_a_second_simulator_work_as_well(tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        with simulator(tmp_path, "--characters=1", "--killmails=3", f"--seed={seed}"):
+            done = shell(tmp_path, ". ./printed")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "3 killmails stored, 0 errors" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_simulator_ends_quietly_when_told_to(tmp_path: Path, number: signal.Signals) -> None:
+    with simulator(tmp_path) as (process, _):
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=TIMEOUT)
+        assert process.returncode in (0, 128 + number)
+        assert errors == ""
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--set=nonsense=1",
+        "--set=rotate",
+        "--set=characters=many",
+        "--set=characters=-1",
+        "--set=past_end=perhaps",
+        "--set=shared=2",
+        "--cache=long",
+        "--page-size=0",
+        "--port=70000",
+    ],
+)
+def test_a_wrong_option_of_the_simulator_exits_2(tmp_path: Path, option: str) -> None:
+    done = subprocess.run(
+        [program(), "simulator", option],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_exits_2_and_is_named(tmp_path: Path) -> None:
+    with simulator(tmp_path) as (process, printed):
+        match = re.search(r"http://127\.0\.0\.1:(\d+)", printed.read_text())
+        assert match is not None
+        done = subprocess.run(
+            [program(), "simulator", "--port", match[1]],
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT,
+        )
+        assert wait_for_exit(process, signal.SIGINT) in (0, 130)
+    assert done.returncode == 2
+    assert match[1] in done.stderr

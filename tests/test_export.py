@@ -1,0 +1,287 @@
+"""`killsync export` gives back ESI's JSON, of those killmails that were asked for, and no more."""
+
+import json
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from world import TIMEOUT, Killsync, wait_for_exit
+
+Make = Callable[..., Killsync]
+
+# every optional field absent, null or empty somewhere, items within items, fields of tomorrow
+ODD = {
+    "killmail_time": "2026-10-02T03:04:05Z",
+    "solar_system_id": 30000142,
+    "moon_id": 40009087,
+    "new_field": {"nested": [1, 2.5, None, "é"]},
+    "victim": {
+        "damage_taken": 12345,
+        "ship_type_id": 33328,
+        "position": {"x": 1, "y": -2.5, "z": 1e13},
+        "items": [
+            {"item_type_id": 34, "flag": 5, "singleton": 0, "quantity_dropped": 7, "later": "on"},
+            {
+                "item_type_id": 3465,
+                "flag": 5,
+                "singleton": 0,
+                "items": [{"item_type_id": 35, "flag": 0, "singleton": 0}],
+            },
+            {"item_type_id": 3466, "flag": 5, "singleton": 1, "items": []},
+        ],
+    },
+    "attackers": [
+        {"damage_done": 0, "final_blow": False, "security_status": -10},
+        {"damage_done": 9, "final_blow": True, "security_status": 0.5, "rank": None},
+    ],
+}
+
+
+def scanned(killsync: Make, **options: Any) -> Killsync:
+    program = killsync(**({"characters": 1} | options))
+    program.run("scan")
+    return program
+
+
+def truth(program: Killsync) -> dict[int, Any]:
+    return {int(key): body for key, body in program.simulator.truth()["bodies"].items()}
+
+
+def ids(killmails: list[Any]) -> list[int]:
+    return [killmail["killmail_id"] for killmail in killmails]
+
+
+def unix(killmail: dict[str, Any]) -> float:
+    when: str = killmail["killmail_time"]
+    return datetime.strptime(when, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+
+
+def halves(program: Killsync) -> tuple[float, set[int]]:
+    """Return a moment between two killmails, and the ids of those that came after it."""
+    killmails = sorted(truth(program).values(), key=unix)
+    middle = len(killmails) // 2
+    between = (unix(killmails[middle - 1]) + unix(killmails[middle])) / 2
+    return between, set(ids(killmails[middle:]))
+
+
+def test_every_killmail_equals_esis_json_field_for_field(killsync: Make) -> None:
+    program = scanned(killsync, characters=2, killmails=40, shared=0.5)
+    exported = program.export()
+    assert {killmail["killmail_id"]: killmail for killmail in exported} == truth(program)
+    assert len(exported) == len(truth(program))
+
+
+def test_absent_null_empty_and_unknown_fields_come_back(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=0)
+    body = ODD | {"killmail_id": 125_000_001}
+    program.simulator.add_killmails(
+        program.simulator.logins[0]["character_id"],
+        1,
+        killmail_id=125_000_001,
+        body_text=json.dumps(body),
+    )
+    program.run("scan")
+    assert program.export() == [body]
+
+
+def test_the_oldest_killmail_comes_first(killsync: Make) -> None:
+    times = [unix(killmail) for killmail in scanned(killsync, killmails=30).export()]
+    assert times == sorted(times)
+
+
+def test_of_one_user_what_the_list_has_shown(killsync: Make) -> None:
+    program = scanned(killsync, characters=2, killmails=10, shared=0.5)
+    login = program.simulator.logins[1]
+    listed = set(program.simulator.listed(login["character_id"]))
+    assert set(ids(program.export("--user", login["name"].lower()))) == listed
+    assert set(ids(program.export("--user", str(login["character_id"])))) == listed
+
+
+def test_an_unknown_user_exits_2_and_the_nearest_is_named(killsync: Make, tmp_path: Path) -> None:
+    program = scanned(killsync, killmails=1)
+    output, name = tmp_path / "out.jsonl", program.simulator.logins[0]["name"]
+    done = program.run("export", "--user", name[:-1], "-o", str(output), exit_code=2)
+    assert done.stdout == ""
+    assert name in done.stderr
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S+00:00"])
+def test_since_a_time(killsync: Make, form: str) -> None:
+    program = scanned(killsync, killmails=12)
+    between, later = halves(program)
+    moment = datetime.fromtimestamp(between, UTC).strftime(form)
+    assert set(ids(program.export("--since", moment))) == later
+
+
+def test_since_a_date(killsync: Make) -> None:
+    program = scanned(killsync, killmails=12)
+    midnight = datetime.fromtimestamp(halves(program)[0], UTC).strftime("%Y-%m-%d")
+    later = {k["killmail_id"] for k in truth(program).values() if k["killmail_time"] >= midnight}
+    assert 0 < len(later) < 12
+    assert set(ids(program.export("--since", midnight))) == later
+
+
+@pytest.mark.parametrize(("unit", "size"), [("s", 1), ("m", 60), ("h", 3600)])
+def test_since_a_duration(killsync: Make, unit: str, size: int) -> None:
+    program = scanned(killsync, killmails=12)
+    between, later = halves(program)
+    ago = f"{round((time.time() - between) / size)}{unit}"
+    assert set(ids(program.export("--since", ago))) == later
+
+
+def test_since_the_very_second_includes_it(killsync: Make) -> None:
+    program = scanned(killsync, killmails=3)
+    newest = program.export()[-1]
+    assert program.export("--since", newest["killmail_time"]) == [newest]
+
+
+@pytest.mark.parametrize("since", ["soon", "7", "7w", "-7d", "2026-13-01", ""])
+def test_a_wrong_since_exits_2_and_says_why(killsync: Make, tmp_path: Path, since: str) -> None:
+    program = scanned(killsync, killmails=1)
+    output = tmp_path / "out.jsonl"
+    done = program.run("export", f"--since={since}", "-o", str(output), exit_code=2)
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "--since" in done.stderr
+    assert repr(since) in done.stderr
+    assert not output.exists()
+
+
+def test_a_file_holds_what_standard_output_would(killsync: Make, tmp_path: Path) -> None:
+    program = scanned(killsync, killmails=5)
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    done = program.run("export", "-o", str(folder / "out.jsonl"))
+    assert done.stdout == ""
+    assert (folder / "out.jsonl").read_text() == program.run("export").stdout
+    assert list(folder.iterdir()) == [folder / "out.jsonl"]
+
+
+def test_an_existing_file_is_replaced_as_a_whole(killsync: Make, tmp_path: Path) -> None:
+    program = scanned(killsync, killmails=5)
+    output = tmp_path / "out.jsonl"
+    output.write_text("what was there before")
+    with output.open() as reader:
+        program.run("export", "-o", str(output))
+        assert reader.read() == "what was there before"
+    assert output.read_text() == program.run("export").stdout
+
+
+def test_a_failed_export_leaves_the_existing_file_as_it_was(killsync: Make, tmp_path: Path) -> None:
+    program = scanned(killsync, killmails=60)
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    output = folder / "out.jsonl"
+    output.write_text("what was there before")
+    assert len(program.run("export").stdout) > 40_000
+    done = subprocess.run(
+        [sys.executable, "-m", "killsync", "export", "-o", str(output)],
+        capture_output=True,
+        text=True,
+        env=program.environment,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)),
+        check=False,
+        timeout=TIMEOUT,
+    )
+    assert done.returncode != 0
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert output.read_text() == "what was there before"
+    assert list(folder.iterdir()) == [output]
+
+
+def test_a_file_in_no_directory_exits_2(killsync: Make, tmp_path: Path) -> None:
+    program = scanned(killsync, killmails=1)
+    done = program.run("export", "-o", str(tmp_path / "no" / "out.jsonl"), exit_code=2)
+    assert len(done.stderr.splitlines()) == 1
+    assert str(tmp_path / "no") in done.stderr
+
+
+def test_a_fifo_is_written_to_and_not_replaced(killsync: Make, tmp_path: Path) -> None:
+    # as /dev/stdout and /dev/null are, which root could replace too
+    program = scanned(killsync, killmails=2)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        program.run("export", "-o", str(fifo))
+        assert stat.S_ISFIFO(fifo.stat().st_mode)
+        assert os.read(reader, 65536).decode() == program.run("export").stdout
+    finally:
+        os.close(reader)
+
+
+def test_a_reader_that_leaves_early_causes_no_traceback(killsync: Make) -> None:
+    program = scanned(killsync, killmails=200)
+    assert len(program.run("export").stdout) > 2 * 65536  # more than a pipe holds
+    with program.start("export") as export:
+        assert export.stdout is not None
+        assert export.stderr is not None
+        json.loads(export.stdout.readline())
+        export.stdout.close()
+        assert export.stderr.read() == ""
+        export.wait(TIMEOUT)
+
+
+def test_killmails_are_read_as_fast_as_the_reader_takes_them(killsync: Make) -> None:
+    program = scanned(killsync, killmails=1500)
+    with program.start("export") as export:
+        assert export.stdout is not None
+        first = json.loads(export.stdout.readline())
+        program.execute("DELETE FROM killmails")
+        rest = [json.loads(line) for line in export.stdout]
+        assert export.wait(TIMEOUT) == 0
+    assert first["killmail_id"] not in ids(rest)
+    assert 0 < len(rest) < 1000
+
+
+def test_while_a_scan_is_on_whole_killmails_are_exported(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=60, latency_body=0.4)
+    with program.start("scan") as scan:
+        while not program.database.exists() or not program.rows("SELECT 1 FROM killmails"):
+            assert scan.poll() is None
+            time.sleep(0.05)
+        exported = program.export()
+        assert scan.poll() is None
+        assert wait_for_exit(scan, signal.SIGTERM) == 143
+    assert 0 < len(exported) < 60
+    bodies = truth(program)
+    assert [bodies[killmail["killmail_id"]] for killmail in exported] == exported
+
+
+@pytest.mark.parametrize("choice", [(), ("--since", "7d"), ("--user", "90000001")])
+def test_of_an_empty_database_nothing_is_exported(killsync: Make, choice: tuple[str, ...]) -> None:
+    program = killsync(characters=1, killmails=0)
+    assert program.run("export", *choice).stdout == ""
+
+
+def test_an_empty_export_makes_an_empty_file(killsync: Make, tmp_path: Path) -> None:
+    program = killsync(characters=1, killmails=0)
+    program.run("export", "-o", str(tmp_path / "out.jsonl"))
+    assert (tmp_path / "out.jsonl").read_bytes() == b""
+
+
+def test_without_a_database_export_exits_2_and_makes_no_file(
+    killsync: Make, tmp_path: Path
+) -> None:
+    program = killsync()
+    done = program.run("export", "-o", str(tmp_path / "out.jsonl"), exit_code=2)
+    assert str(program.database) in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_sends_no_request(killsync: Make) -> None:
+    program = scanned(killsync, killmails=1)
+    program.simulator.clear_log()
+    program.run("export")
+    assert program.simulator.log() == []

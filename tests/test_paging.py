@@ -1,0 +1,281 @@
+"""Where a list stops, where a gap goes on: the decisions about one page, by example."""
+
+import pytest
+
+from killsync.model import Cursor, KillmailRef, Page
+from killsync.paging import Pass, Step, after_head, after_page, newest_first, resume_at
+
+MONDAY = "Mon, 23 Nov 2026 03:00:00 GMT"
+TUESDAY = "Tue, 24 Nov 2026 03:00:00 GMT"
+ON_MONDAY = Pass(snapshot=(MONDAY, 3))
+
+
+def page(
+    *ids: int, pages: int | None = 3, modified: str | None = MONDAY, past_end: bool = False
+) -> Page:
+    refs = [KillmailRef(killmail_id, f"{killmail_id:040x}") for killmail_id in ids]
+    return Page(refs, pages, None, modified, 0.0, past_end=past_end)
+
+
+def head(cursor: Cursor, first: Page, *, full: bool = False, cached: bool = False) -> Step:
+    return after_head(cursor, first, Pass(), full=full, cached=cached)
+
+
+# page 1
+
+
+def test_a_first_sync_opens_a_gap_to_the_end_of_the_list() -> None:
+    step = head(Cursor(), page(9, 8))
+    assert step.cursor == Cursor(9, page=2, until_id=None)
+    assert step.next_page == 2
+
+
+def test_a_list_of_one_page_is_done_with_page_1() -> None:
+    step = head(Cursor(), page(9, 8, pages=1))
+    assert step.cursor == Cursor(9)
+    assert step.next_page is None
+
+
+def test_an_empty_list_leaves_no_stored_id_and_no_gap() -> None:
+    step = head(Cursor(), page(pages=1))
+    assert step.cursor == Cursor()
+    assert step.next_page is None
+
+
+def test_an_empty_list_keeps_the_stored_id() -> None:
+    assert head(Cursor(7), page(pages=1)).cursor == Cursor(7)
+
+
+def test_a_second_sync_stops_at_the_stored_id_on_page_1() -> None:
+    step = head(Cursor(8), page(9, 8))
+    assert step.cursor == Cursor(9)
+    assert step.next_page is None
+    assert step.met == 8
+
+
+def test_a_stored_id_that_is_not_on_page_1_becomes_the_end_of_a_gap() -> None:
+    step = head(Cursor(5), page(9, 8))
+    assert step.cursor == Cursor(9, page=2, until_id=5)
+    assert step.next_page == 2
+    assert step.met is None
+
+
+def test_an_id_lower_than_the_stored_one_is_no_reason_to_stop() -> None:
+    step = head(Cursor(8), page(9, 7))
+    assert step.cursor == Cursor(9, page=2, until_id=8)
+
+
+def test_the_stored_id_becomes_the_highest_on_the_page_whatever_the_order() -> None:
+    assert head(Cursor(3), page(7, 9, 8)).cursor.last_killmail_id == 9
+
+
+def test_a_page_1_out_of_order_is_no_place_to_stop() -> None:
+    step = head(Cursor(8), page(8, 9))
+    assert step.met is None
+    assert step.cursor == Cursor(9, page=2, until_id=8)
+    assert not step.progress.ordered
+
+
+def test_a_full_pass_goes_past_the_stored_id_to_the_end() -> None:
+    step = head(Cursor(9), page(9, 8), full=True)
+    assert step.cursor == Cursor(9, page=2, until_id=None)
+    assert step.met is None
+
+
+# page 1 while a gap is open
+
+
+def test_a_head_pass_that_meets_the_stored_id_goes_on_with_the_gap() -> None:
+    step = head(Cursor(8, page=3, until_id=2), page(9, 8))
+    assert step.cursor == Cursor(9, page=3, until_id=2)
+    assert step.next_page == 2, "the last page done is read again"
+    assert step.met == 8
+
+
+def test_a_gap_whose_last_page_is_cached_goes_on_at_the_page_after_it() -> None:
+    step = head(Cursor(9, page=3, until_id=2), page(9, 8), cached=True)
+    assert step.next_page == 3
+
+
+@pytest.mark.parametrize(
+    ("open_until", "joined_until"),
+    [(2, 2), (None, None)],
+    ids=["the deeper id", "the end of the list"],
+)
+def test_two_gaps_become_one_with_the_shallower_page_and_the_deeper_end(
+    open_until: int | None, joined_until: int | None
+) -> None:
+    step = head(Cursor(6, page=3, until_id=open_until), page(9, 8))
+    assert step.cursor == Cursor(9, page=2, until_id=joined_until)
+    assert step.next_page == 2
+
+
+def test_a_full_pass_takes_an_open_gap_with_it() -> None:
+    step = head(Cursor(8, page=3, until_id=2), page(9, 8), full=True)
+    assert step.cursor == Cursor(9, page=2, until_id=None)
+
+
+def test_a_list_that_has_shrunk_to_one_page_closes_an_open_gap() -> None:
+    step = head(Cursor(6, page=3, until_id=2), page(9, 8, pages=1))
+    assert step.cursor == Cursor(9)
+    assert step.next_page is None
+
+
+# the pages of a gap
+
+
+def test_a_page_without_the_end_of_the_gap_leads_to_the_next_page() -> None:
+    step = after_page(Cursor(9, page=2, until_id=2), 2, page(7, 6), ON_MONDAY)
+    assert step.cursor == Cursor(9, page=3, until_id=2)
+    assert step.next_page == 3
+
+
+def test_the_page_that_holds_the_end_of_the_gap_closes_it() -> None:
+    step = after_page(Cursor(9, page=2, until_id=6), 2, page(7, 6), ON_MONDAY)
+    assert step.cursor == Cursor(9)
+    assert step.next_page is None
+    assert step.met == 6
+
+
+def test_the_last_page_by_x_pages_closes_the_gap() -> None:
+    step = after_page(Cursor(9, page=3, until_id=1), 3, page(5, 4), ON_MONDAY)
+    assert step.cursor == Cursor(9)
+    assert step.next_page is None
+    assert step.met is None
+
+
+def test_an_id_lower_than_the_end_of_the_gap_is_no_reason_to_stop() -> None:
+    step = after_page(Cursor(9, page=2, until_id=6), 2, page(7, 5), ON_MONDAY)
+    assert step.next_page == 3
+
+
+def test_a_page_out_of_order_does_not_close_the_gap() -> None:
+    step = after_page(Cursor(9, page=2, until_id=6), 2, page(6, 7), ON_MONDAY)
+    assert step.next_page == 3
+    assert not step.progress.ordered
+
+
+def test_after_a_page_out_of_order_the_pass_reads_to_the_end() -> None:
+    seen = Pass(snapshot=(MONDAY, 3), ordered=False)
+    step = after_page(Cursor(9, page=2, until_id=6), 2, page(7, 6), seen)
+    assert step.next_page == 3
+
+
+def test_a_page_1_read_again_does_not_make_a_disordered_pass_ordered() -> None:
+    gap = Cursor(10, page=2, until_id=6)
+    first = after_page(gap, 2, page(7, 8, modified=TUESDAY), ON_MONDAY)
+    assert first.next_page == 1
+    again = after_head(first.cursor, page(10, 9, modified=TUESDAY), first.progress, full=False)
+    second = after_page(again.cursor, 2, page(8, 6, modified=TUESDAY), again.progress)
+    assert second.next_page == 3
+
+
+def test_without_x_pages_only_a_page_past_the_end_is_the_end() -> None:
+    first = head(Cursor(), page(9, 8, pages=None))
+    assert first.next_page == 2
+    second = after_page(first.cursor, 2, page(7, 6, pages=None), first.progress)
+    assert second.next_page == 3
+
+
+def test_without_x_pages_the_end_is_asked_for_once() -> None:
+    before = Pass(snapshot=(MONDAY, None))
+    end = page(past_end=True, pages=None, modified=None)
+    step = after_page(Cursor(9, page=3), 3, end, before)
+    assert step.next_page is None
+    assert step.cursor == Cursor(9)
+
+
+# a list that changes between two pages
+
+
+@pytest.mark.parametrize(
+    "changed", [page(7, 6, modified=TUESDAY), page(7, 6, pages=4)], ids=["modified", "x-pages"]
+)
+def test_a_list_that_changed_is_read_from_one_page_back(changed: Page) -> None:
+    step = after_page(Cursor(9, page=3), 3, changed, ON_MONDAY)
+    assert step.next_page == 2
+    assert step.cursor == Cursor(9, page=2)
+
+
+def test_a_changed_list_that_holds_the_end_is_still_read_one_page_back_first() -> None:
+    step = after_page(Cursor(9, page=3, until_id=6), 3, page(7, 6, modified=TUESDAY), ON_MONDAY)
+    assert step.next_page == 2
+    assert step.met is None
+
+
+def test_a_change_seen_on_page_2_leads_back_to_page_1() -> None:
+    step = after_page(Cursor(9, page=2), 2, page(7, 6, modified=TUESDAY), ON_MONDAY)
+    assert step.next_page == 1
+    assert step.cursor == Cursor(9, page=2), "the gap itself begins no earlier than page 2"
+
+
+def test_a_list_that_changes_at_every_page_does_not_keep_the_pass_for_ever() -> None:
+    step, reads = head(Cursor(), page(1000, pages=9, modified="0")), 1
+    while (number := step.next_page) is not None and reads < 100:
+        changed = page(1000 - number, pages=9, modified=str(reads))
+        if number == 1:
+            step = after_head(step.cursor, changed, step.progress, full=False)
+        else:
+            step = after_page(step.cursor, number, changed, step.progress)
+        reads += 1
+    assert reads <= 5 * 9
+
+
+def test_a_list_that_changes_again_while_one_page_back_is_read_hides_nothing() -> None:
+    gap = Cursor(2, page=2)
+    back = after_page(gap, 2, page(2, pages=3, modified="3 2 1"), Pass(("2 1", 2)))
+    first = after_head(back.cursor, page(4, pages=4, modified="4 3 2 1"), back.progress, full=False)
+    # killmail 4 is removed, and 3, not recorded yet, moves to page 1
+    second = after_page(first.cursor, 2, page(2, pages=3, modified="3 2 1 again"), first.progress)
+    assert second.cursor.page == 2
+    assert second.next_page in (1, None)
+
+
+def test_a_page_past_the_end_is_not_believed_before_the_one_above_it_was_read_again() -> None:
+    step = after_page(Cursor(9, page=3), 3, page(past_end=True), ON_MONDAY)
+    assert step.next_page == 2
+    last = after_page(step.cursor, 2, page(7, 6, pages=2), step.progress)
+    assert last.next_page is None
+    assert last.cursor == Cursor(9)
+
+
+def test_two_pages_past_the_end_close_the_gap() -> None:
+    first = after_page(Cursor(9, page=4), 4, page(past_end=True, pages=None), ON_MONDAY)
+    second = after_page(first.cursor, 3, page(past_end=True, pages=None), first.progress)
+    assert second.cursor == Cursor(9)
+    assert second.next_page is None
+
+
+# a gap that an earlier run left
+
+
+def test_without_a_gap_nothing_is_resumed() -> None:
+    assert resume_at(Cursor(9), pages=5, cached=False) is None
+
+
+def test_a_gap_resumes_at_the_last_page_done() -> None:
+    assert resume_at(Cursor(9, page=4), pages=5, cached=False) == 3
+
+
+def test_a_gap_resumes_at_the_next_page_while_the_last_one_is_cached() -> None:
+    assert resume_at(Cursor(9, page=4), pages=5, cached=True) == 4
+
+
+def test_a_gap_that_begins_at_page_2_resumes_there() -> None:
+    assert resume_at(Cursor(9, page=2), pages=5, cached=False) == 2
+
+
+def test_a_gap_below_a_list_that_has_shrunk_resumes_at_its_last_page() -> None:
+    assert resume_at(Cursor(9, page=7), pages=3, cached=False) == 3
+
+
+def test_a_gap_resumes_when_the_number_of_pages_is_unknown() -> None:
+    assert resume_at(Cursor(9, page=7), pages=None, cached=False) == 6
+
+
+@pytest.mark.parametrize(
+    ("ids", "descending"),
+    [((), True), ((1,), True), ((3, 2, 1), True), ((3, 1, 2), False), ((2, 2), False)],
+)
+def test_newest_first_means_that_ids_descend(ids: tuple[int, ...], descending: bool) -> None:
+    assert newest_first(page(*ids).refs) is descending

@@ -1,0 +1,449 @@
+"""`killsync scan` as cron runs it: who is due, one run at a time, what it says and when not."""
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from world import TIMEOUT, Killsync, wait_for_exit
+
+Make = Callable[..., Killsync]
+
+
+def with_users(make: Make, users: int, *, killmails: int = 2, **options: Any) -> Killsync:
+    program = make(characters=users, killmails=killmails, list_tokens=0, **options)
+    program.simulator.clear_log()
+    return program
+
+
+def with_expired_access(make: Make, users: int) -> Killsync:
+    """Register users whose stored access token is not fresh any more."""
+    program = with_users(make, users, access_lifetime=30)
+    program.simulator.options(access_lifetime=1200)
+    return program
+
+
+def ids(program: Killsync) -> list[int]:
+    return [login["character_id"] for login in program.simulator.logins]
+
+
+def asked(program: Killsync) -> list[int]:
+    """Return whose lists were asked for, in order."""
+    return [entry["character_id"] for entry in program.simulator.log("list")]
+
+
+def last_synced(program: Killsync, user_id: int, minutes: int) -> None:
+    """Let a user's last sync lie so many minutes back, and the cache time be over."""
+    program.execute(
+        """UPDATE users SET list_cached_until = '2026-01-01T00:00:00Z',
+            last_killmail_sync_at = strftime('%Y-%m-%dT%H:%M:%SZ', 'now', ?)
+        WHERE user_id = ?""",
+        f"-{minutes} minutes",
+        user_id,
+    )
+
+
+def scan_later(program: Killsync, *arguments: str, exit_code: int = 0) -> tuple[str, str]:
+    """Scan an hour later, and for users who failed when they may be tried again."""
+    program.make_due()
+    program.execute("UPDATE users SET not_before = NULL")
+    program.execute("UPDATE jobs SET not_before = NULL")
+    done = program.run("scan", *arguments, exit_code=exit_code)
+    return done.stdout, done.stderr
+
+
+def wait_for_requests(program: Killsync, route: str, count: int = 1) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while len(program.simulator.log(route)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def start_slow_scan(program: Killsync) -> subprocess.Popen[str]:
+    """Start a scan and return while ESI keeps it waiting for its first list."""
+    program.simulator.fault("list", hang=60, times=1)
+    process = program.start("scan")
+    wait_for_requests(program, "list")
+    return process
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(14, 0), (16, 1)])
+def test_a_user_is_due_15_minutes_after_the_last_sync(
+    killsync: Make, minutes: int, expected: int
+) -> None:
+    program = with_users(killsync, 1)
+    program.run("scan")
+    last_synced(program, ids(program)[0], minutes)
+    program.simulator.clear_log()
+    program.run("scan")
+    assert len(program.simulator.log("list")) == expected
+
+
+def test_force_ignores_the_15_minutes(killsync: Make) -> None:
+    program = with_users(killsync, 1)
+    program.run("scan")
+    last_synced(program, ids(program)[0], 1)
+    program.simulator.clear_log()
+    program.run("scan", "--force")
+    assert asked(program) == ids(program)
+
+
+def test_a_scan_lists_who_is_due_and_since_when(killsync: Make) -> None:
+    program = with_users(killsync, 2)
+    first, second = program.simulator.logins
+    program.run("sync", str(first["character_id"]))
+    last_synced(program, first["character_id"], 20)
+    lines = program.run("scan").stderr
+    assert re.search(rf"{first['name']}.*last: 20m ago", lines)
+    assert re.search(rf"{second['name']}.*last: never", lines)
+    assert re.search(r"2 users due, 2 queued at priority 3 in \d+\.\d\d s", lines)
+
+
+def test_every_line_of_a_log_file_begins_with_the_time(killsync: Make) -> None:
+    program = with_users(killsync, 1)
+    lines = program.run("scan").stderr.splitlines()
+    assert lines
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line) for line in lines)
+
+
+def test_a_user_who_is_queued_already_is_not_queued_again(killsync: Make) -> None:
+    program = with_users(killsync, 2)
+    program.run("sync", str(ids(program)[0]), "--no-wait")
+    lines = program.run("scan").stderr
+    assert "2 users due, 1 queued" in lines
+    assert sorted(asked(program)) == sorted(ids(program))
+
+
+def test_a_manual_job_goes_before_the_users_who_are_due(killsync: Make) -> None:
+    program = with_users(killsync, 3)
+    urgent = ids(program)[2]
+    program.run("sync", str(urgent), "--no-wait")
+    program.run("scan")
+    assert asked(program)[0] == urgent
+    assert len(asked(program)) == 3
+
+
+def test_at_equal_priority_the_oldest_job_goes_first(killsync: Make) -> None:
+    program = with_users(killsync, 3)
+    second, third, first = ids(program)
+    for user_id in (first, second, third):
+        program.run("sync", str(user_id), "--no-wait")
+    program.run("scan")
+    assert asked(program) == [first, second, third]
+
+
+def test_a_disabled_user_is_never_due(killsync: Make) -> None:
+    program = with_users(killsync, 2)
+    resting, active = ids(program)
+    program.run("users", "disable", str(resting))
+    program.run("scan")
+    assert asked(program) == [active]
+
+
+def test_a_second_scan_says_who_is_at_work_since_when_and_leaves(killsync: Make) -> None:
+    program = with_users(killsync, 1)
+    with start_slow_scan(program) as process:
+        done = program.run("scan")
+        lock = program.status()["lock"]
+        assert len(program.simulator.log("list")) == 1
+        wait_for_exit(process, signal.SIGKILL)
+    assert lock["pid"] == process.pid
+    assert f"scan, pid {process.pid} on {lock['host']}, since {lock['since']}" in done.stdout
+
+
+def test_a_second_scan_is_silent_when_quiet(killsync: Make) -> None:
+    program = with_users(killsync, 1)
+    with start_slow_scan(program) as process:
+        done = program.run("scan", "--quiet")
+        wait_for_exit(process, signal.SIGKILL)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_killed_scan_leaves_no_lock_and_its_job_to_the_next(killsync: Make) -> None:
+    program = with_users(killsync, 1)
+    with start_slow_scan(program) as process:
+        assert wait_for_exit(process, signal.SIGKILL) == -signal.SIGKILL
+    assert program.status()["lock"] is None
+    program.run("scan")
+    program.assert_equals_truth()
+    assert program.status()["jobs"]["running"] == 0
+
+
+def test_a_scan_that_is_told_to_stop_gives_its_jobs_back(killsync: Make) -> None:
+    program = with_users(killsync, 2)
+    program.simulator.fault("list", delay=1, times=1)
+    with program.start("scan") as process:
+        wait_for_requests(program, "list")
+        assert wait_for_exit(process, signal.SIGTERM) == 143
+    assert len(program.simulator.log("list")) == 1
+    assert program.status()["jobs"] == {"queued": 1, "running": 0, "failed": 0}
+    assert program.status()["last_run"]["exit_code"] == 143
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+def test_max_runtime_ends_a_scan_and_says_how_many_workers_would_have_done(
+    killsync: Make,
+) -> None:
+    program = with_users(killsync, 3, latency_list=1)
+    done = program.run("scan", "--max-runtime", "500ms")
+    assert len(program.simulator.log("list")) == 1
+    assert "2 users left; --workers 3 would have done" in done.stderr
+    assert program.status()["jobs"] == {"queued": 2, "running": 0, "failed": 0}
+    program.simulator.options(latency_list=0)
+    program.run("scan")
+    program.assert_equals_truth()
+    assert len(program.simulator.log("list")) == 3
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_so_many_users_are_synced_at_a_time_as_there_are_workers(
+    killsync: Make, workers: int
+) -> None:
+    program = with_users(killsync, 4, latency_list=0.3)
+    program.run("scan", "--workers", str(workers))
+    assert max(entry["in_flight"] for entry in program.simulator.log("list")) == workers
+    program.assert_equals_truth()
+
+
+def test_a_quiet_scan_with_nothing_wrong_prints_nothing(killsync: Make) -> None:
+    program = with_users(killsync, 2)
+    done = program.run("scan", "--quiet")
+    assert (done.stdout, done.stderr) == ("", "")
+    program.assert_equals_truth()
+    assert scan_later(program, "--quiet") == ("", "")
+
+
+FAILURES = {
+    "role lacks": {"status": 403, "body": '{"error":"Character does not have required role(s)"}'},
+    "server error": {"status": 500},
+    "no JSON": {"wrong_json": "[{"},
+    "wrong shape": {"wrong_json": '[{"killmail_id":1}]'},
+    "cut short": {"cut": True},
+}
+
+
+@pytest.mark.parametrize("fault", FAILURES.values(), ids=FAILURES)
+def test_one_users_failure_does_not_stop_the_others(killsync: Make, fault: dict[str, Any]) -> None:
+    program = with_users(killsync, 3)
+    ill = program.simulator.logins[0]
+    program.simulator.fault("list", character_id=ill["character_id"], **fault)
+    done = program.run("scan", exit_code=1)
+    assert ill["name"] in done.stderr
+    assert program.user(ill["character_id"])["failures"] == 1
+    assert program.user(ill["character_id"])["error"]
+    for healthy in ids(program)[1:]:
+        assert program.recorded(healthy) == program.simulator.listed(healthy)
+        assert program.user(healthy)["failures"] == 0
+
+
+def test_a_user_who_failed_is_left_alone_for_min_age_and_then_tried_again(
+    killsync: Make,
+) -> None:
+    program = with_users(killsync, 1)
+    program.simulator.fault("list", status=403, times=1)
+    program.run("scan", exit_code=1)
+    program.simulator.clear_log()
+    program.run("scan")
+    assert program.simulator.log() == []
+    scan_later(program)
+    program.assert_equals_truth()
+    user = program.user(ids(program)[0])
+    assert (user["failures"], user["error"]) == (0, None)
+
+
+def test_a_failure_that_lasts_is_reported_once(killsync: Make) -> None:
+    program = with_users(killsync, 1)
+    program.simulator.fault("list", status=403)
+    first = program.run("scan", "--quiet", exit_code=1)
+    assert len(first.stderr.splitlines()) == 1
+    assert program.simulator.logins[0]["name"] in first.stderr
+    assert scan_later(program, "--quiet") == ("", "")
+    assert program.user(ids(program)[0])["failures"] == 2
+
+
+def test_a_failure_after_a_success_is_new_again(killsync: Make) -> None:
+    program = with_users(killsync, 1)
+    program.simulator.fault("list", status=403, times=1)
+    program.run("scan", exit_code=1)
+    scan_later(program)
+    program.simulator.fault("list", status=403, times=1)
+    _, errors = scan_later(program, "--quiet", exit_code=1)
+    assert program.simulator.logins[0]["name"] in errors
+
+
+def test_a_user_who_needs_a_new_login_is_reported_once(killsync: Make) -> None:
+    program = with_expired_access(killsync, 2)
+    revoked, other = program.simulator.logins
+    program.simulator.control("revoke", "POST", character_id=revoked["character_id"])
+    first = program.run("scan", "--quiet", exit_code=1)
+    assert len(first.stderr.splitlines()) == 1
+    assert revoked["name"] in first.stderr
+    assert program.user(revoked["character_id"])["state"] == "needs_login"
+    assert program.recorded(other["character_id"]) != []
+    assert scan_later(program, "--quiet") == ("", "")
+
+
+def test_a_killmail_set_aside_is_reported_once(killsync: Make) -> None:
+    program = with_users(killsync, 1)
+    killmail_id = program.simulator.listed(ids(program)[0])[0]
+    program.simulator.fault("body", killmail_id=killmail_id, status=422)
+    first = program.run("scan", "--quiet", exit_code=1)
+    assert len(first.stderr.splitlines()) == 1
+    assert str(killmail_id) in first.stderr
+    assert scan_later(program, "--quiet") == ("", "")
+
+
+OUTAGES: dict[str, dict[str, Any]] = {
+    "503": {"status": 503},
+    "502 in HTML": {"status": 502, "html": True},
+    "reset": {"reset": True},
+}
+
+
+@pytest.mark.parametrize("fault", OUTAGES.values(), ids=OUTAGES)
+def test_an_outage_ends_the_scan_and_blames_no_user(killsync: Make, fault: dict[str, Any]) -> None:
+    program = with_users(killsync, 3)
+    program.simulator.fault("any", **fault)
+    program.run("scan", exit_code=75)
+    status = program.status()
+    assert status["jobs"] == {"queued": 3, "running": 0, "failed": 0}
+    assert [(user["failures"], user["state"]) for user in status["users"]] == [(0, "active")] * 3
+    assert status["last_run"]["exit_code"] == 75
+    program.simulator.clear_faults()
+    scan_later(program)
+    program.assert_equals_truth()
+
+
+def test_an_outage_ends_the_scan_of_a_single_user_too(killsync: Make) -> None:
+    program = with_users(killsync, 1)
+    program.simulator.fault("any", status=503)
+    program.run("scan", exit_code=75)
+    assert program.user(ids(program)[0])["failures"] == 0
+
+
+def test_an_outage_of_sso_ends_the_scan_and_blames_no_user(killsync: Make) -> None:
+    program = with_expired_access(killsync, 3)
+    program.simulator.fault("token", status=503)
+    program.run("scan", exit_code=75)
+    users = program.status()["users"]
+    assert [(user["failures"], user["state"]) for user in users] == [(0, "active")] * 3
+
+
+def test_a_quiet_scan_keeps_silent_about_an_outage(killsync: Make) -> None:
+    program = with_users(killsync, 3)
+    program.simulator.fault("list", status=503)
+    done = program.run("scan", "--quiet", exit_code=75)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_quiet_scan_keeps_silent_about_an_outage_among_bodies(killsync: Make) -> None:
+    program = with_users(killsync, 1, killmails=12)
+    program.simulator.fault("body", status=503)
+    done = program.run("scan", "--quiet", exit_code=75)
+    assert (done.stdout, done.stderr) == ("", "")
+    program.simulator.clear_faults()
+    program.execute("UPDATE pending_killmails SET not_before = NULL")
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+@pytest.mark.parametrize(("hours", "lines"), [(2, 0), (4, 1)])
+def test_a_quiet_scan_speaks_when_nothing_has_succeeded_for_3_hours(
+    killsync: Make, hours: int, lines: int
+) -> None:
+    program = with_users(killsync, 3)
+    program.run("scan")
+    program.execute(
+        """UPDATE runs SET started_at = strftime('%Y-%m-%dT%H:%M:%SZ', started_at, :ago),
+            finished_at = strftime('%Y-%m-%dT%H:%M:%SZ', finished_at, :ago)""".replace(
+            ":ago", f"'-{hours} hours'"
+        )
+    )
+    program.simulator.fault("list", status=503)
+    _, errors = scan_later(program, "--quiet", exit_code=75)
+    assert len(errors.splitlines()) == lines
+    assert lines == 0 or f"nothing has succeeded for {hours}h" in errors
+
+
+def test_alert_after_says_how_long_a_quiet_scan_keeps_silent(killsync: Make) -> None:
+    program = with_users(killsync, 3)
+    program.simulator.fault("list", status=503)
+    done = program.run("scan", "--quiet", exit_code=75, KILLSYNC_ALERT_AFTER="0s")
+    assert "nothing has succeeded" in done.stderr
+
+
+def imported(program: Killsync) -> set[str]:
+    """Scan; return the top-level modules that were imported."""
+    lines = program.run("scan", PYTHONPROFILEIMPORTTIME="1").stderr.splitlines()
+    return {line.rpartition("|")[2].strip() for line in lines if "import time:" in line}
+
+
+def test_a_scan_with_nothing_due_neither_asks_nor_loads_what_it_would_ask_with(
+    killsync: Make,
+) -> None:
+    program = with_users(killsync, 1)
+    assert imported(program) >= {"requests", "urllib3", "tenacity"}
+    program.simulator.clear_log()
+    assert not imported(program) & {"requests", "urllib3", "tenacity", "authlib", "joserfc"}
+    assert program.simulator.log() == []
+
+
+def test_a_scan_with_nothing_due_says_so(killsync: Make) -> None:
+    program = with_users(killsync, 1)
+    program.run("scan")
+    assert "nothing is due" in program.run("scan").stdout
+
+
+def test_a_run_is_recorded_with_what_it_did(killsync: Make) -> None:
+    program = with_users(killsync, 2, killmails=6, page_size=3, shared=0)
+    program.run("scan")
+    run = program.status()["last_run"]
+    assert (run["command"], run["exit_code"]) == ("scan", 0)
+    assert (run["users"], run["pages"], run["new_killmails"], run["errors"]) == (2, 4, 12, 0)
+    assert run["requests"] == len(program.simulator.log())
+    assert run["finished_at"] >= run["started_at"]
+
+
+def test_a_scan_with_nothing_due_is_recorded_too(killsync: Make) -> None:
+    program = with_users(killsync, 1)
+    program.run("scan")
+    program.run("scan")
+    assert program.rows(
+        "SELECT command, exit_code, requests, finished_at IS NOT NULL FROM runs ORDER BY id"
+    )[1:] == [("scan", 0, 0, 1)]
+
+
+def test_a_user_whose_access_token_has_expired_is_refreshed_and_synced(killsync: Make) -> None:
+    program = with_expired_access(killsync, 2)
+    program.run("scan")
+    program.assert_equals_truth()
+    assert len(program.simulator.log("token")) == 2
+
+
+def test_an_access_token_that_never_lasts_long_is_used_and_not_refreshed_for_ever(
+    killsync: Make,
+) -> None:
+    program = with_users(killsync, 1, access_lifetime=30)
+    program.run("scan", "--max-runtime", "3s")
+    assert len(program.simulator.log("token")) == 1
+    program.assert_equals_truth()
+
+
+def test_an_access_token_that_esi_refuses_is_refreshed_once(killsync: Make) -> None:
+    program = with_users(killsync, 1)
+    program.simulator.control("expire_access", "POST")
+    program.run("scan")
+    program.assert_equals_truth()
+    assert [entry["status"] for entry in program.simulator.log("list")] == [401, 200]
+    assert len(program.simulator.log("token")) == 1
+
+
+def test_a_fresh_access_token_is_used_without_asking_sso(killsync: Make) -> None:
+    program = with_users(killsync, 1)
+    program.run("scan")
+    scan_later(program)
+    assert {entry["route"] for entry in program.simulator.log()} == {"list", "body"}

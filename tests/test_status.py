@@ -1,0 +1,490 @@
+"""What `killsync status` says, to programs and to people, and that it only ever reads."""
+
+import codecs
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from world import TIMEOUT, Killsync, wait_for_exit
+
+Make = Callable[..., Killsync]
+Kinds = dict[str, tuple[type, ...]]
+
+STATUS: Kinds = {
+    "database": (str,),
+    "lock": (dict, NoneType),
+    "users": (list,),
+    "jobs": (dict,),
+    "pending_killmails": (int,),
+    "rate_limits": (list,),
+    "last_run": (dict, NoneType),
+}
+USER: Kinds = {
+    "user_id": (int,),
+    "name": (str,),
+    "state": (str,),
+    "last_killmail_id": (int, NoneType),
+    "last_killmail_sync_at": (str, NoneType),
+    "next_due_at": (str, NoneType),
+    "killmails": (int,),
+    "pending": (int,),
+    "backfill": (dict, NoneType),
+    "failures": (int,),
+    "error": (str, NoneType),
+}
+LOCK: Kinds = {"pid": (int,), "host": (str,), "command": (str,), "since": (str,)}
+JOBS: Kinds = {"queued": (int,), "running": (int,), "failed": (int,)}
+LIMIT: Kinds = {
+    "group": (str,),
+    "key": (str,),
+    "remaining": (int,),
+    "limit": (int,),
+    "window_s": (int, float),
+    "retry_at": (str, NoneType),
+}
+RUN: Kinds = {
+    "id": (int,),
+    "command": (str,),
+    "started_at": (str,),
+    "finished_at": (str, NoneType),
+    "users": (int,),
+    "pages": (int,),
+    "requests": (int,),
+    "new_killmails": (int,),
+    "errors": (int,),
+    "exit_code": (int, NoneType),
+}
+COLUMNS = ("Last sync", "Next due", "Stored id", "Killmails", "Pending", "State")
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
+COLOUR = re.compile(r"\x1b\[(?:[0-9]+;)*[349][0-8]")
+
+
+def assert_has(thing: dict[str, Any], kinds: Kinds) -> None:
+    assert kinds.keys() <= thing.keys()
+    for key, allowed in kinds.items():
+        assert isinstance(thing[key], allowed), (key, thing[key])
+
+
+def assert_complete(status: dict[str, Any]) -> None:
+    """Check every key of the interface, and its type."""
+    assert_has(status, STATUS)
+    assert_has(status["jobs"], JOBS)
+    for things, kinds in ((status["users"], USER), (status["rate_limits"], LIMIT)):
+        for thing in things:
+            assert_has(thing, kinds)
+    for thing, kinds in ((status["lock"], LOCK), (status["last_run"], RUN)):
+        if thing is not None:
+            assert_has(thing, kinds)
+
+
+def moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def first_user(program: Killsync) -> int:
+    user_id: int = program.simulator.logins[0]["character_id"]
+    return user_id
+
+
+@contextmanager
+def scanning(program: Killsync) -> Iterator[subprocess.Popen[str]]:
+    """Yield a scan that holds the lock and waits for killmails."""
+    process = program.start("scan")
+    try:
+        wait_until(lambda: (program.status()["lock"] or {}).get("pid") is not None)
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=TIMEOUT)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+class Terminal:
+    """A command at a terminal of its own."""
+
+    def __init__(self, program: Killsync, *arguments: str, columns: int, **environment: str):
+        self._end, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (40, columns))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "killsync", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=program.environment | {"TERM": "xterm-256color"} | environment,
+        )
+        os.close(theirs)
+        self.shown = ""
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
+
+    def read(self) -> bool:
+        """Read what is shown next; return whether there may be more."""
+        try:
+            piece = os.read(self._end, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            piece = b""
+        self.shown += self._decode(piece)
+        return bool(piece)
+
+    def wait_for(self, text: str) -> None:
+        while text not in self.shown:
+            assert self.read(), self.shown
+
+    def to_end(self) -> str:
+        while self.read():
+            pass
+        os.close(self._end)
+        self.process.wait(TIMEOUT)
+        return self.shown
+
+
+def at_terminal(
+    program: Killsync, *arguments: str, columns: int = 120, **environment: str
+) -> list[str]:
+    terminal = Terminal(program, *arguments, columns=columns, **environment)
+    shown = terminal.to_end()
+    assert terminal.process.returncode == 0, shown
+    return shown.splitlines()
+
+
+def test_before_the_first_run_status_has_every_key(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=2)
+    status = program.status()
+    assert_complete(status)
+    assert status["database"] == str(program.database)
+    assert status["lock"] is status["last_run"] is None
+    assert status["jobs"] == {"queued": 0, "running": 0, "failed": 0}
+    assert status["pending_killmails"] == 0
+    (user,) = status["users"]
+    assert (user["state"], user["killmails"], user["pending"], user["failures"]) == (
+        *("active", 0, 0, 0),
+    )
+    for key in ("last_killmail_id", "last_killmail_sync_at", "backfill", "error"):
+        assert user[key] is None
+    assert moment(user["next_due_at"]) <= datetime.now(UTC) + timedelta(seconds=1)
+
+
+def test_after_a_scan_status_says_what_is_stored(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=7, page_size=5)
+    program.simulator.clear_log()
+    program.run("scan")
+    status = program.status()
+    assert_complete(status)
+    (user,) = status["users"]
+    listed = program.simulator.listed(first_user(program))
+    assert user["name"] == program.simulator.logins[0]["name"]
+    assert user["last_killmail_id"] == listed[0]
+    assert (user["killmails"], user["pending"], user["backfill"]) == (7, 0, None)
+    run = status["last_run"]
+    assert (run["command"], run["exit_code"], run["users"], run["errors"]) == ("scan", 0, 1, 0)
+    assert (run["pages"], run["new_killmails"]) == (2, 7)
+    assert run["requests"] == len(program.simulator.log())
+    assert moment(run["started_at"]) <= moment(run["finished_at"])
+
+
+def test_a_user_is_due_again_after_the_minimum_age(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=1)
+    program.run("scan")
+    (user,) = program.status()["users"]
+    synced, due = moment(user["last_killmail_sync_at"]), moment(user["next_due_at"])
+    assert timedelta(minutes=15) <= due - synced <= timedelta(minutes=15, seconds=1)
+
+
+def test_a_user_is_not_due_while_the_list_is_cached(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=1, list_max_age=300)
+    program.environment["KILLSYNC_MIN_AGE"] = "1m"
+    program.run("scan")
+    (user,) = program.status()["users"]
+    synced, due = moment(user["last_killmail_sync_at"]), moment(user["next_due_at"])
+    assert timedelta(seconds=299) <= due - synced <= timedelta(seconds=303)
+
+
+def test_while_a_scan_runs_status_names_who_holds_the_lock(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=40, latency_body=0.5)
+    with scanning(program) as scan:
+        wait_until(lambda: program.status()["pending_killmails"] > 0)
+        status = program.status()
+        assert_complete(status)
+        assert status["lock"]["pid"] == scan.pid
+        assert status["lock"]["host"] == socket.gethostname()
+        assert status["lock"]["command"] == "scan"
+        assert moment(status["lock"]["since"]) <= datetime.now(UTC)
+        assert status["last_run"]["finished_at"] is None
+        assert 0 < status["users"][0]["pending"] == status["pending_killmails"] <= 40
+        assert f"pid {scan.pid}" in program.run("status").stdout
+        assert wait_for_exit(scan) == 143
+    assert program.status()["lock"] is None
+
+
+def test_a_killed_scan_holds_no_lock(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=40, latency_body=1)
+    with scanning(program) as scan:
+        wait_for_exit(scan, signal.SIGKILL)
+        assert program.status()["lock"] is None
+
+
+def test_a_queued_job_is_counted(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=1)
+    program.run("sync", "--no-wait", str(first_user(program)))
+    assert program.status()["jobs"] == {"queued": 1, "running": 0, "failed": 0}
+
+
+def test_the_gap_of_a_first_sync_reaches_to_the_end_of_the_list(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=6, page_size=2)
+    program.run("scan", KILLSYNC_MAX_PAGES="1")
+    assert program.user(first_user(program))["backfill"] == {"page": 2, "until_id": None}
+
+
+def test_the_gap_of_a_later_sync_reaches_to_the_stored_id(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=2, page_size=2)
+    program.run("scan")
+    user_id = first_user(program)
+    stored = program.user(user_id)["last_killmail_id"]
+    program.simulator.add_killmails(user_id, 5)
+    program.simulator.thaw()
+    program.make_due()
+    program.run("scan", KILLSYNC_MAX_PAGES="1")
+    assert program.user(user_id)["backfill"] == {"page": 2, "until_id": stored}
+
+
+def test_a_failed_user_has_a_count_an_error_and_a_later_time(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=1)
+    program.simulator.fault("list", status=400, body='{"error":"not today"}')
+    program.run("scan", exit_code=1)
+    status = program.status()
+    (user,) = status["users"]
+    assert (user["state"], user["failures"]) == ("active", 1)
+    assert "not today" in user["error"]
+    assert moment(user["next_due_at"]) > datetime.now(UTC) + timedelta(minutes=14)
+    assert status["jobs"]["failed"] == 1
+    assert status["last_run"]["exit_code"] == status["last_run"]["errors"] == 1
+
+
+def test_a_user_without_a_working_token_needs_a_login_and_is_never_due(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=1)
+    withdraw(program, first_user(program))
+    program.run("scan", exit_code=1)
+    (user,) = program.status()["users"]
+    assert user["state"] == "needs_login"
+    assert user["error"]
+    assert user["next_due_at"] is None
+
+
+def test_a_disabled_user_is_never_due(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=1)
+    program.run("users", "disable", str(first_user(program)))
+    (user,) = program.status()["users"]
+    assert (user["state"], user["next_due_at"]) == ("disabled", None)
+
+
+def test_a_killmail_that_cannot_be_fetched_is_pending(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=2)
+    wanted = program.simulator.listed(first_user(program))[0]
+    program.simulator.fault("body", killmail_id=wanted, status=422)
+    program.run("scan", exit_code=1)
+    status = program.status()
+    assert status["pending_killmails"] == 1
+    assert (status["users"][0]["killmails"], status["users"][0]["pending"]) == (1, 1)
+
+
+def test_rate_limits_say_what_is_left_of_each_bucket(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=3)
+    program.run("scan")
+    limits = {limit["group"]: limit for limit in program.status()["rate_limits"]}
+    of_list = limits["char-killmail"]
+    assert str(first_user(program)) in of_list["key"]
+    assert (of_list["remaining"], of_list["limit"], of_list["window_s"]) == (28, 30, 900)
+    assert (limits["killmail"]["remaining"], limits["killmail"]["limit"]) == (3594, 3600)
+    assert of_list["retry_at"] is limits["killmail"]["retry_at"] is None
+
+
+def test_a_resting_bucket_says_until_when(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=1)
+    program.simulator.fault("list", status=429, headers={"Retry-After": "600"})
+    program.run("scan", exit_code=None)
+    limits = {limit["group"]: limit for limit in program.status()["rate_limits"]}
+    rest = moment(limits["char-killmail"]["retry_at"]) - datetime.now(UTC)
+    assert timedelta(minutes=9) < rest <= timedelta(seconds=601)
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_status_sends_no_request(killsync: Make, form: tuple[str, ...]) -> None:
+    program = killsync(characters=2, killmails=1)
+    program.simulator.clear_log()
+    program.run("status", *form)
+    assert program.simulator.log() == []
+
+
+def test_status_changes_nothing(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=1)
+    program.run("scan")
+    dump = program.rows("SELECT * FROM users"), program.rows("SELECT * FROM runs")
+    before = program.database.read_bytes()
+    program.run("status")
+    program.status()
+    assert program.database.read_bytes() == before
+    assert dump == (program.rows("SELECT * FROM users"), program.rows("SELECT * FROM runs"))
+
+
+@pytest.mark.parametrize("form", [(), ("--json",), ("--watch",), ("--user", "5")])
+def test_without_a_database_status_says_how_to_make_one(
+    killsync: Make, form: tuple[str, ...]
+) -> None:
+    program = killsync()
+    done = program.run("status", *form, exit_code=2)
+    assert done.stdout == ""
+    assert str(program.database) in done.stderr
+    assert "killsync users add" in done.stderr
+    assert list(program.directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("spell", [str.upper, str.lower])
+def test_one_user_by_name_in_any_case(killsync: Make, spell: Callable[[str], str]) -> None:
+    program = killsync(characters=3, killmails=0)
+    wanted = program.simulator.logins[1]
+    found = program.run("status", "--user", spell(wanted["name"])).stdout
+    assert wanted["name"] in found
+    assert program.simulator.logins[0]["name"] not in found
+
+
+def test_one_user_by_id(killsync: Make) -> None:
+    program = killsync(characters=3, killmails=0)
+    name = program.simulator.logins[1]["name"]
+    user_id = program.simulator.logins[1]["character_id"]
+    assert name in program.run("status", "--user", str(user_id)).stdout
+    shown = program.run("status", "--json", "--user", str(user_id)).stdout
+    assert str(user_id) in shown
+    assert str(first_user(program)) not in shown
+
+
+def test_an_unknown_user_exits_2_and_the_nearest_is_named(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=0)
+    name = program.simulator.logins[0]["name"]
+    done = program.run("status", "--user", name[:-1], exit_code=2)
+    assert done.stdout == ""
+    assert name in done.stderr
+
+
+LONG, HOSTILE, WIDE = "N" * 40, "[bold red]\x1b[31m\nx[/]\u202e", "漢字" * 20
+
+
+def withdraw(program: Killsync, user_id: int) -> None:
+    """Let neither the user's refresh token nor the access token work any more."""
+    program.simulator.control("revoke", "POST", character_id=user_id)
+    program.simulator.control("expire_access", "POST")
+
+
+@pytest.fixture
+def crowd(killsync: Make) -> Killsync:
+    """Users with awkward names, one with a gap, one failed, one who needs a new login."""
+    program = killsync(users=False, page_size=4)
+    add = program.simulator.add_character
+    for name in (LONG, HOSTILE, WIDE):
+        add(name=name, killmails=3)
+    add(name="Gap", killmails=6)
+    failed, gone = add(name="Failed", killmails=1), add(name="Gone", killmails=1)
+    program.add_users()
+    program.simulator.fault(
+        "list", character_id=failed["character_id"], status=400, body='{"error":"no [red]luck"}'
+    )
+    program.simulator.fault(
+        "list", character_id=gone["character_id"], status=403,
+        body='{"error":"Token is not valid for any required scope"}',
+    )  # fmt: skip
+    program.run("scan", exit_code=1, KILLSYNC_MAX_PAGES="1")
+    return program
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_table_shows_every_column_and_a_row_per_user(
+    crowd: Killsync, columns: int, terminal: bool
+) -> None:
+    if terminal:
+        lines = [STYLE.sub("", line) for line in at_terminal(crowd, "status", columns=columns)]
+    else:
+        lines = crowd.run("status", COLUMNS=str(columns)).stdout.splitlines()
+    assert max(cell_len(line) for line in lines) <= columns
+    heading = next(number for number, line in enumerate(lines) if "Character" in line)
+    assert [column for column in COLUMNS if column not in lines[heading]] == []
+    rows = lines[heading + 2 :][: len(crowd.simulator.logins)]
+    users = crowd.status()["users"]
+    for user, row in zip(users, rows, strict=True):
+        assert row.strip().startswith(user["name"][:3])
+        assert str(user["last_killmail_id"] or "-") in row.split()
+    by_name = {user["name"]: row for user, row in zip(users, rows, strict=True)}
+    assert "active" in by_name[LONG]
+    assert "page 2" in by_name["Gap"]
+    assert "failed" in by_name["Failed"]
+    assert "needs login" in by_name["Gone"]
+
+
+def test_the_table_shows_errors_queue_lock_runs_and_limits(crowd: Killsync) -> None:
+    shown = crowd.run("status", COLUMNS="120").stdout
+    for user in crowd.status()["users"]:
+        if user["error"]:
+            assert f"{user['name']}: {user['error']}" in " ".join(shown.split())
+    for part in ("Queue: ", "Lock: free", "Last runs", "Rate limit", "28 of 30"):
+        assert part in shown
+
+
+def test_hostile_names_are_shown_harmlessly(crowd: Killsync) -> None:
+    shown = crowd.run("status", COLUMNS="120").stdout
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert r"[bold red]\x1b[31m\n" in shown
+
+
+def test_no_colour_in_a_pipe(crowd: Killsync) -> None:
+    assert "\x1b" not in crowd.run("status", TERM="xterm-256color").stdout
+
+
+def test_no_escape_sequence_at_a_dumb_terminal(crowd: Killsync) -> None:
+    assert "\x1b" not in "".join(at_terminal(crowd, "status", TERM="dumb"))
+
+
+def test_no_colour_where_the_user_wants_none(crowd: Killsync) -> None:
+    assert not COLOUR.search("".join(at_terminal(crowd, "status", NO_COLOR="1")))
+
+
+def test_colour_at_a_terminal(crowd: Killsync) -> None:
+    assert COLOUR.search("".join(at_terminal(crowd, "status")))
+
+
+def test_watch_draws_what_changes_until_ctrl_c(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=0)
+    terminal = Terminal(program, "status", "--watch", columns=100)
+    terminal.wait_for(program.simulator.logins[0]["name"])
+    program.run("users", "disable", str(first_user(program)))
+    terminal.wait_for("disabled")
+    terminal.process.send_signal(signal.SIGINT)
+    shown = terminal.to_end()
+    assert terminal.process.returncode in (0, 130)
+    assert "Traceback" not in shown
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
+    assert shown.rindex("\x1b[?1049l") > shown.rindex("\x1b[?1049h")  # and so is the screen
+
+
+def test_no_database_is_made_elsewhere(killsync: Make, tmp_path: Path) -> None:
+    program = killsync()
+    program.run("--db", str(tmp_path / "no" / "such.db"), "status", exit_code=2)
+    assert not (tmp_path / "no").exists()

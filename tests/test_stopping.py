@@ -1,0 +1,225 @@
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from subprocess import Popen
+
+import pytest
+from world import TIMEOUT, Killsync, wait_for_exit
+
+Start = Callable[..., Killsync]
+Background = Callable[..., Popen[str]]
+
+SIGNALS = pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
+)
+
+
+@pytest.fixture
+def background() -> Iterator[Background]:
+    """Start commands that end with the test."""
+    started: list[Popen[str]] = []
+
+    def start(program: Killsync, *arguments: str, **environment: str) -> Popen[str]:
+        started.append(program.start(*arguments, **environment))
+        return started[-1]
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            process.kill()
+        process.communicate(timeout=TIMEOUT)
+
+
+@contextmanager
+def run_in_progress(program: Killsync) -> Iterator[None]:
+    """Hold the lock as a run does that has got stuck."""
+    with closing(sqlite3.connect(f"{program.database}.lock", isolation_level=None)) as conn:
+        conn.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def read_until(process: Popen[str], words: str) -> None:
+    """Read standard error until a line holds these words."""
+    assert process.stderr is not None
+    read = ""
+    while words not in read:
+        line = process.stderr.readline()
+        assert line, f"{words!r} was never said: {read}"
+        read += line
+
+
+def asked(program: Killsync, route: str) -> int:
+    return len(program.simulator.log(route))
+
+
+def user_id(program: Killsync) -> int:
+    return int(program.simulator.logins[0]["character_id"])
+
+
+def jobs(program: Killsync) -> dict[str, int]:
+    counts: dict[str, int] = program.status()["jobs"]
+    return counts
+
+
+def killmails_stored(program: Killsync) -> int:
+    return int(program.rows("SELECT count(*) FROM killmails")[0][0])
+
+
+def assert_the_next_scan_completes(program: Killsync) -> None:
+    program.simulator.clear_faults()
+    program.simulator.options(latency_list=0, latency_body=0, latency_sso=0)
+    program.make_due()
+    program.run("scan")
+    program.assert_equals_truth()
+    assert (jobs(program)["queued"], jobs(program)["running"]) == (0, 0)
+
+
+@SIGNALS
+@pytest.mark.parametrize("command", ["scan", "sync"])
+def test_a_stop_among_bodies_sends_no_more_and_keeps_what_has_arrived(
+    killsync: Start, background: Background, command: str, number: int, exit_code: int
+) -> None:
+    program = killsync(characters=1, killmails=60, latency_body=0.3)
+    words = ("scan",) if command == "scan" else ("sync", str(user_id(program)))
+    process = background(program, *words, KILLSYNC_CONNECTIONS="2")
+    wait_until(lambda: asked(program, "body") >= 4)
+    before = asked(program, "body")
+    assert wait_for_exit(process, number) == exit_code
+    answered = asked(program, "body")
+    assert answered <= before + 6
+    assert killmails_stored(program) == answered
+    assert jobs(program)["running"] == 0
+    assert_the_next_scan_completes(program)
+
+
+@SIGNALS
+@pytest.mark.parametrize("command", ["scan", "sync"])
+def test_a_stop_among_pages_gives_the_job_back_and_keeps_the_gap(
+    killsync: Start, background: Background, command: str, number: int, exit_code: int
+) -> None:
+    program = killsync(characters=1, killmails=40, page_size=2, latency_list=0.5, list_tokens=0)
+    words = ("scan",) if command == "scan" else ("sync", str(user_id(program)))
+    process = background(program, *words)
+    wait_until(lambda: asked(program, "list") >= 2)
+    assert wait_for_exit(process, number) == exit_code
+    pages = asked(program, "list")
+    assert pages <= 6
+    assert jobs(program) == {"queued": 1, "running": 0, "failed": 0}
+    assert program.user(user_id(program))["backfill"] == {"page": pages + 1, "until_id": None}
+    assert_the_next_scan_completes(program)
+
+
+def test_a_stopped_scan_does_not_begin_with_the_users_who_wait(
+    killsync: Start, background: Background
+) -> None:
+    program = killsync(characters=3, killmails=4, shared=0, latency_list=1)
+    process = background(program, "scan")
+    wait_until(lambda: asked(program, "list"))
+    assert wait_for_exit(process) == 143
+    assert asked(program, "list") == 1
+    assert jobs(program)["running"] == 0
+    assert_the_next_scan_completes(program)
+
+
+def test_a_stop_during_a_refresh_keeps_the_token_that_sso_has_rotated(
+    killsync: Start, background: Background
+) -> None:
+    program = killsync(characters=1, killmails=2, access_lifetime=30, rotate=True)
+    program.simulator.clear_log()
+    program.simulator.options(latency_sso=1, access_lifetime=1200)
+    process = background(program, "scan")
+    wait_until(lambda: asked(program, "token"))
+    assert wait_for_exit(process) == 143
+    assert asked(program, "list") == 0
+    program.simulator.control("expire_access", "POST")
+    assert_the_next_scan_completes(program)
+
+
+def test_a_stop_ends_the_wait_for_a_rate_limit(killsync: Start, background: Background) -> None:
+    program = killsync(characters=1, killmails=2)
+    program.simulator.fault("list", status=429, headers={"Retry-After": "20"}, times=1)
+    process = background(program, "scan")
+    read_until(process, "waiting")
+    assert wait_for_exit(process) == 143
+    assert asked(program, "list") == 1
+    assert jobs(program) == {"queued": 1, "running": 0, "failed": 0}
+
+
+def test_a_stop_ends_the_wait_before_a_retry_and_blames_nobody(
+    killsync: Start, background: Background
+) -> None:
+    program = killsync(characters=1, killmails=2)
+    program.simulator.fault("list", status=503, headers={"Retry-After": "8"})
+    process = background(program, "scan")
+    wait_until(lambda: asked(program, "list"))
+    assert wait_for_exit(process) == 143
+    assert asked(program, "list") == 1
+    assert program.user(user_id(program))["failures"] == 0
+    assert_the_next_scan_completes(program)
+
+
+def test_a_second_sigint_ends_at_once_and_loses_nothing(
+    killsync: Start, background: Background
+) -> None:
+    program = killsync(characters=1, killmails=20, page_size=10)
+    program.simulator.fault("list", page=2, hang=60)
+    process = background(program, "scan")
+    wait_until(lambda: asked(program, "list") == 2)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None, "the first one lets the request in flight end"
+    assert wait_for_exit(process, signal.SIGINT) == 130
+    # what a run in good order writes at its end is missing
+    assert program.rows("SELECT finished_at FROM runs") == [(None,)]
+    assert_the_next_scan_completes(program)
+
+
+@SIGNALS
+def test_a_sync_that_waits_for_another_run_stops_and_its_job_stays_queued(
+    killsync: Start, background: Background, number: int, exit_code: int
+) -> None:
+    program = killsync(characters=1, killmails=2)
+    program.simulator.clear_log()
+    with run_in_progress(program):
+        process = background(program, "sync", str(user_id(program)))
+        read_until(process, "waiting for")
+        assert wait_for_exit(process, number) == exit_code
+        assert jobs(program) == {"queued": 1, "running": 0, "failed": 0}
+    assert program.simulator.log() == []
+    assert_the_next_scan_completes(program)
+
+
+@pytest.mark.parametrize("route", ["list", "body"])
+def test_a_killed_run_is_picked_up_by_the_next_one(
+    killsync: Start, background: Background, route: str
+) -> None:
+    program = killsync(characters=2, killmails=30, page_size=5, list_tokens=0)
+    program.simulator.options(**{f"latency_{route}": 0.2})
+    process = background(program, "scan", KILLSYNC_CONNECTIONS="2")
+    wait_until(lambda: asked(program, route) >= 4)
+    assert wait_for_exit(process, signal.SIGKILL) == -signal.SIGKILL
+    status = program.status()
+    assert status["lock"] is None
+    assert status["jobs"]["queued"] + status["jobs"]["running"] > 0
+    assert_the_next_scan_completes(program)
+
+
+def test_runs_killed_again_and_again_come_to_the_end(
+    killsync: Start, background: Background
+) -> None:
+    program = killsync(characters=1, killmails=30, page_size=10, latency_body=0.05)
+    for _ in range(3):
+        seen = asked(program, "body")
+        process = background(program, "scan", KILLSYNC_CONNECTIONS="1")
+        wait_until(lambda seen=seen: asked(program, "body") >= seen + 4)  # type: ignore[misc]
+        wait_for_exit(process, signal.SIGKILL)
+    assert_the_next_scan_completes(program)

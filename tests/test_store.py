@@ -1,0 +1,623 @@
+"""The databases as files: whose they are, how they are upgraded, what is kept, what is fast."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlite_utils import Database, Migrations
+
+from killsync import lock
+from killsync.errors import DatabaseError
+from killsync.killmail import decode
+from killsync.model import Cursor, KillmailRef
+from killsync.ratelimit import Bucket
+from killsync.store import (
+    connection,
+    jobs,
+    killmails,
+    limits,
+    origin,
+    pending,
+    runs,
+    schema,
+    selection,
+    users,
+)
+from killsync.store.connection import Store
+from killsync.store.killmails import Arrival
+
+NOW = 1_800_000_000.0
+NOW_ISO = "2027-01-15T08:00:00Z"
+DAY = 86400.0
+AGE = 900.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "killsync.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    with closing(connection.connect(path, create=True)) as store:
+        connection.upgrade(store)
+        yield store
+
+
+@pytest.fixture
+def current(path: Path) -> Path:
+    """A database of this version that nobody has open, with one user."""
+    with closing(connection.connect(path, create=True)) as store:
+        connection.upgrade(store)
+        users.add(store.conn, 1, "Hakon", NOW)
+    return path
+
+
+def refs(*ids: int) -> list[KillmailRef]:
+    return [KillmailRef(killmail_id, f"{killmail_id:040x}") for killmail_id in ids]
+
+
+def arrival(killmail_id: int) -> Arrival:
+    attacker = {"damage_done": 1, "final_blow": True, "security_status": 0.5}
+    body = {
+        "killmail_id": killmail_id,
+        "killmail_time": "2026-11-08T09:10:07Z",
+        "solar_system_id": 30000142,
+        "victim": {"damage_taken": 1, "ship_type_id": 670},
+        "attackers": [attacker],
+    }
+    return Arrival(decode(json.dumps(body).encode(), killmail_id), f"{killmail_id:040x}")
+
+
+def store_bodies(conn: sqlite3.Connection, *ids: int) -> None:
+    arrivals = [arrival(killmail_id) for killmail_id in ids]
+    pending.done(conn, ids, killmails.insert(conn, arrivals, NOW_ISO))
+
+
+def values(store: Store, sql: str, *parameters: object) -> list[object]:
+    """Return the first column of a query."""
+    return [row[0] for row in store.conn.execute(sql, parameters)]
+
+
+# what a fresh database is
+
+
+def test_a_new_database_and_its_wal_are_for_their_owner_only(store: Store) -> None:
+    users.add(store.conn, 1, "Hakon", NOW)
+    files = list(store.path.parent.glob("killsync.db*"))
+    assert len(files) >= 2
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_a_new_database_is_in_wal_mode(store: Store) -> None:
+    assert values(store, "PRAGMA journal_mode") == ["wal"]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_foreign_keys_are_enforced(current: Path, read_only: bool) -> None:
+    with closing(connection.connect(current, read_only=read_only)) as store:
+        assert values(store, "PRAGMA foreign_keys") == [1]
+
+
+def test_every_table_is_strict(store: Store) -> None:
+    ours = r"schema = 'main' AND type = 'table' AND name NOT LIKE '\_%' ESCAPE '\'"
+    ours += " AND name NOT LIKE 'sqlite%'"
+    tables = store.conn.execute(f"SELECT name, strict FROM pragma_table_list WHERE {ours}")
+    strict: dict[str, int] = dict(tables.fetchall())
+    assert {"users", "jobs", "killmails", "attackers", "items", "rate_limits"} < strict.keys()
+    assert set(strict.values()) == {1}
+
+
+def test_the_children_of_a_killmail_have_no_rowid(store: Store) -> None:
+    without = values(store, "SELECT name FROM pragma_table_list WHERE wr = 1")
+    assert {"attackers", "items", "user_killmails"} <= set(without)
+
+
+def test_last_killmail_id_and_last_sync_are_indexed(store: Store) -> None:
+    columns = values(
+        store,
+        "SELECT c.name FROM pragma_index_list('users') AS i"
+        " JOIN pragma_index_info(i.name) AS c ON c.seqno = 0",
+    )
+    assert {"last_killmail_id", "last_killmail_sync_at"} <= set(columns)
+
+
+def test_the_version_is_the_number_of_migrations(store: Store) -> None:
+    fresh = Database(memory=True)
+    assert len(schema.migrations.pending(fresh)) == connection.VERSION
+    fresh.close()
+    assert store.version() == connection.VERSION
+
+
+def test_what_a_reader_sees_it_cannot_change(current: Path) -> None:
+    with closing(connection.connect(current, read_only=True)) as store:
+        assert values(store, "SELECT name FROM users") == ["Hakon"]
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            store.conn.execute("DELETE FROM users")
+
+
+def test_a_transaction_that_fails_changes_nothing(store: Store) -> None:
+    def half() -> None:
+        with store.transaction() as conn:
+            users.add(conn, 1, "Hakon", NOW)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        half()
+    assert values(store, "SELECT name FROM users") == []
+    users.add(store.conn, 2, "Maru", NOW)
+    assert not store.conn.in_transaction
+
+
+# which files are refused
+
+
+def refusal(path: Path, *, read_only: bool, create: bool = False) -> str:
+    before = path.read_bytes() if path.is_file() else b""
+    with pytest.raises(DatabaseError) as error:
+        connection.connect(path, read_only=read_only, create=create)
+    assert error.value.exit_code == 2
+    assert (path.read_bytes() if path.is_file() else b"") == before
+    assert str(path) in str(error.value)
+    return str(error.value)
+
+
+either = pytest.mark.parametrize("read_only", [True, False])
+
+
+@either
+def test_a_newer_database_is_refused(current: Path, read_only: bool) -> None:
+    with closing(sqlite3.connect(current)) as conn:
+        conn.execute(f"PRAGMA user_version = {connection.VERSION + 1}")
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert "newer killsync" in refusal(current, read_only=read_only)
+
+
+@either
+def test_the_database_of_another_program_is_refused(path: Path, read_only: bool) -> None:
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("CREATE TABLE bookmarks (url TEXT)")
+    assert "another program" in refusal(path, read_only=read_only)
+
+
+@either
+def test_what_is_no_database_is_refused(path: Path, read_only: bool) -> None:
+    path.write_text("kills:\n" + "  - one\n" * 100)
+    assert "not an SQLite database" in refusal(path, read_only=read_only)
+
+
+@either
+def test_a_missing_database_is_refused_and_not_made(path: Path, read_only: bool) -> None:
+    assert "no database yet" in refusal(path, read_only=read_only)
+    assert not path.exists()
+
+
+def test_an_older_database_is_not_upgraded_by_a_reader(current: Path) -> None:
+    with closing(sqlite3.connect(current)) as conn:
+        conn.execute("PRAGMA user_version = 0")
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert "upgrades it" in refusal(current, read_only=True)
+
+
+def test_a_directory_is_refused(tmp_path: Path) -> None:
+    assert "cannot be opened" in refusal(tmp_path, read_only=False)
+
+
+def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "killsync.db"
+    with pytest.raises(DatabaseError, match=re.escape(str(path))):
+        connection.connect(path, create=True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert "cannot be opened" in refusal(tmp_path / "killsync.db", read_only=False, create=True)
+    tmp_path.chmod(0o700)
+
+
+def test_a_database_used_with_another_sso_is_refused(store: Store) -> None:
+    real = ("https://login.eveonline.com", "https://esi.evetech.net")
+    origin.remember(store.conn, *real)
+    origin.check(store.conn, *real)
+    message = "this database belongs to login.eveonline.com; KILLSYNC_SSO_URL says 127.0.0.1"
+    with pytest.raises(DatabaseError, match=message):
+        origin.check(store.conn, "http://127.0.0.1:8080", real[1])
+
+
+def test_a_simulator_may_come_back_on_another_port(store: Store) -> None:
+    origin.remember(store.conn, "http://127.0.0.1:1", "http://127.0.0.1:1")
+    origin.check(store.conn, "http://127.0.0.1:2", "http://127.0.0.1:2")
+
+
+# upgrades
+
+
+def next_version(change: Callable[[Database], object]) -> Migrations:
+    """Return killsync's migrations and one more."""
+    migrations = Migrations(schema.migrations.name)
+    for migration in schema.migrations.pending(Database(memory=True)):
+        migrations(name=migration.name)(migration.fn)
+
+    @migrations()
+    def m999_next(db: Database) -> None:
+        change(db)
+        db.execute(f"PRAGMA user_version = {connection.VERSION + 1}")
+
+    return migrations
+
+
+def add_column(db: Database) -> None:
+    db.execute("ALTER TABLE users ADD COLUMN corporation_id INTEGER")
+
+
+def columns(store: Store) -> set[object]:
+    return set(values(store, "SELECT name FROM pragma_table_info('users')"))
+
+
+def backup_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.before-{connection.VERSION + 1}")
+
+
+def test_an_upgrade_keeps_the_rows_and_raises_the_version(current: Path) -> None:
+    with closing(connection.connect(current)) as store:
+        connection.upgrade(store, next_version(add_column))
+        assert store.version() == connection.VERSION + 1
+        assert "corporation_id" in columns(store)
+        assert values(store, "SELECT name FROM users") == ["Hakon"]
+
+
+def test_an_upgrade_backs_the_old_database_up(current: Path) -> None:
+    with closing(connection.connect(current)) as store:
+        connection.upgrade(store, next_version(add_column))
+    backup = backup_of(current)
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    with closing(connection.connect(backup, read_only=True)) as old:
+        assert old.version() == connection.VERSION
+        assert values(old, "SELECT name FROM users") == ["Hakon"]
+        assert "corporation_id" not in columns(old)
+
+
+def test_a_new_or_current_database_needs_no_backup(current: Path) -> None:
+    with closing(connection.connect(current)) as store:
+        connection.upgrade(store)
+    assert list(current.parent.glob("*before*")) == []
+
+
+def test_a_migration_that_fails_leaves_the_old_version(current: Path) -> None:
+    def fail(db: Database) -> None:
+        add_column(db)
+        db.executescript("CREATE TABLE half (id INTEGER) STRICT; DELETE FROM users;")
+        raise KeyError
+
+    with closing(connection.connect(current)) as store:
+        with pytest.raises(KeyError):
+            connection.upgrade(store, next_version(fail))
+        assert store.version() == connection.VERSION
+        assert "corporation_id" not in columns(store)
+        assert values(store, "SELECT name FROM users") == ["Hakon"]
+        connection.upgrade(store, next_version(add_column))
+        assert store.version() == connection.VERSION + 1
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from test_store import add_column, next_version
+from killsync.store import connection
+
+def die(db):
+    add_column(db)
+    os.kill(os.getpid(), 9)
+
+connection.upgrade(connection.connect(Path(sys.argv[1])), next_version(die))
+"""
+
+
+def test_a_migration_that_is_killed_leaves_the_old_version(current: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(current)], cwd=Path(__file__).parent, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    with closing(connection.connect(current)) as store:
+        assert store.version() == connection.VERSION
+        assert "corporation_id" not in columns(store)
+        connection.upgrade(store, next_version(add_column))
+        assert store.version() == connection.VERSION + 1
+
+
+def test_a_first_migration_that_fails_leaves_a_database_that_can_be_made(path: Path) -> None:
+    def fail(db: Database) -> None:
+        raise KeyError
+
+    with closing(connection.connect(path, create=True)) as store, pytest.raises(KeyError):
+        connection.upgrade(store, next_version(fail))
+    with closing(connection.connect(path)) as store:
+        connection.upgrade(store)
+        assert store.version() == connection.VERSION
+
+
+# what is counted
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["list", "store"]),
+            st.sampled_from([1, 2, 3]),
+            st.lists(st.integers(1, 12), max_size=6),
+        ),
+        max_size=12,
+    )
+)
+def test_per_user_counts_are_those_of_the_rows(steps: list[tuple[str, int, list[int]]]) -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
+        schema.migrations.apply(Database(conn))
+        for user_id in (1, 2, 3):
+            users.add(conn, user_id, f"user {user_id}", NOW)
+        for step, user_id, ids in steps:
+            if step == "list":
+                before = users.get(conn, user_id)
+                new = pending.record(conn, user_id, refs(*ids), 3)
+                after = users.get(conn, user_id)
+                assert before is not None
+                assert after is not None
+                assert new == after.listed - before.listed
+            else:
+                store_bodies(conn, *ids)
+        found = conn.execute("SELECT user_id, listed, killmails FROM users ORDER BY 1").fetchall()
+        counted = conn.execute(
+            """SELECT user_id, count(u.killmail_id), count(k.killmail_id) FROM users
+            LEFT JOIN user_killmails AS u USING (user_id)
+            LEFT JOIN killmails AS k ON k.killmail_id = u.killmail_id
+            GROUP BY user_id ORDER BY 1"""
+        ).fetchall()
+        assert found == counted
+
+
+def test_a_killmail_that_is_stored_already_is_not_pending_for_a_second_user(store: Store) -> None:
+    users.add(store.conn, 1, "Hakon", NOW)
+    users.add(store.conn, 2, "Maru", NOW)
+    pending.record(store.conn, 1, refs(5), 3)
+    store_bodies(store.conn, 5)
+    pending.record(store.conn, 2, refs(5), 3)
+    assert values(store, "SELECT killmail_id FROM pending_killmails") == []
+    assert values(store, "SELECT killmails FROM users") == [1, 1]
+
+
+def test_a_killmail_that_two_users_list_is_pending_once_at_the_higher_priority(
+    store: Store,
+) -> None:
+    users.add(store.conn, 1, "Hakon", NOW)
+    users.add(store.conn, 2, "Maru", NOW)
+    pending.record(store.conn, 1, refs(5, 6), 2)
+    pending.record(store.conn, 2, refs(5), 5)
+    assert [p.killmail_id for p in pending.ready(store.conn, 9)] == [5, 6]
+    assert [p.priority for p in pending.ready(store.conn, 9)] == [5, 2]
+
+
+# what is forgotten
+
+
+def end_job(store: Store, user_id: int, moment: float, error: str | None = None) -> None:
+    jobs.queue(store.conn, [user_id], 3, moment)
+    job = jobs.open_job(store.conn, user_id)
+    assert job is not None
+    jobs.finish(store.conn, job, moment, error=error)
+
+
+def test_of_the_jobs_that_are_done_the_newest_of_each_user_stays(store: Store) -> None:
+    for user_id in (1, 2):
+        users.add(store.conn, user_id, f"user {user_id}", NOW)
+        for minute in range(3):
+            end_job(store, user_id, NOW + 60 * minute)
+    ends = store.conn.execute("SELECT user_id, finished_at FROM jobs ORDER BY 1").fetchall()
+    assert ends == [(1, "2027-01-15T08:02:00Z"), (2, "2027-01-15T08:02:00Z")]
+
+
+def test_failures_stay_for_30_days(store: Store) -> None:
+    users.add(store.conn, 1, "Hakon", NOW)
+    for day in (0, 2, 20):
+        end_job(store, 1, NOW + day * DAY, "403")
+    end_job(store, 1, NOW + 21 * DAY)
+    jobs.prune(store.conn, NOW + 31 * DAY)
+    ends = values(store, "SELECT substr(finished_at, 6, 5) FROM jobs ORDER BY id")
+    assert ends == ["01-17", "02-04", "02-05"]
+
+
+def test_the_newest_finished_job_of_a_user_stays_even_if_it_is_an_old_failure(
+    store: Store,
+) -> None:
+    users.add(store.conn, 1, "Hakon", NOW)
+    end_job(store, 1, NOW, "403")
+    end_job(store, 1, NOW + DAY, "the token works no more")
+    jobs.prune(store.conn, NOW + 60 * DAY)
+    assert values(store, "SELECT error FROM jobs") == ["the token works no more"]
+
+
+def test_open_jobs_are_never_forgotten(store: Store) -> None:
+    users.add(store.conn, 1, "Hakon", NOW)
+    jobs.queue(store.conn, [1], 3, NOW)
+    jobs.prune(store.conn, NOW + 400 * DAY)
+    assert values(store, "SELECT state FROM jobs") == ["queued"]
+
+
+def test_runs_stay_for_400_days(store: Store) -> None:
+    for day in (0, 2, 401):
+        run_id = runs.begin(store.conn, "scan", NOW + day * DAY)
+        runs.end(store.conn, run_id, runs.Run("scan"), 0, NOW + day * DAY)
+    assert values(store, "SELECT id FROM runs") == [2, 3]
+
+
+# the plans of what runs at every tick
+
+BIG = {"users", "jobs", "killmails", "user_killmails", "pending_killmails", "attackers", "items"}
+TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
+    "selection.find": lambda conn: selection.find(conn, NOW, AGE),
+    "selection.find forced": lambda conn: selection.find(conn, NOW, AGE, force=True),
+    "selection.queue": lambda conn: selection.queue(conn, selection.find(conn, NOW, AGE).due, NOW),
+    "jobs.next_job": lambda conn: jobs.next_job(conn, NOW, taken=[1], above=2),
+    "jobs.any_open": lambda conn: jobs.any_open(conn, NOW),
+    "jobs.open_job": lambda conn: jobs.open_job(conn, 1),
+    "jobs.get": lambda conn: jobs.get(conn, 1),
+    "jobs.next_not_before": lambda conn: jobs.next_not_before(conn, NOW),
+    "jobs.start": lambda conn: jobs.start(conn, [1], NOW),
+    "jobs.progress": lambda conn: jobs.progress(conn, 1, 3),
+    "jobs.clear_full": lambda conn: jobs.clear_full(conn, 1),
+    "jobs.finish": lambda conn: end_any_job(conn),
+    "jobs.give_back": lambda conn: jobs.give_back(conn, 1, not_before=NOW),
+    "jobs.give_back_all": lambda conn: jobs.give_back_all(conn),
+    "jobs.drop_open": lambda conn: jobs.drop_open(conn, 2),
+    "jobs.counts": lambda conn: jobs.counts(conn),
+    "jobs.first_in_line": lambda conn: jobs.first_in_line(conn, 400),
+    "jobs.prune": lambda conn: jobs.prune(conn, NOW),
+    "pending.record": lambda conn: pending.record(conn, 1, refs(7, 8), 3),
+    "pending.wake": lambda conn: pending.wake(conn, NOW),
+    "pending.any_put_off_ready": lambda conn: pending.any_put_off_ready(conn, NOW),
+    "pending.any_ready": lambda conn: pending.any_ready(conn, NOW),
+    "pending.next_not_before": lambda conn: pending.next_not_before(conn),
+    "pending.ready": lambda conn: pending.ready(conn, 100),
+    "pending.ready of users": lambda conn: pending.ready(conn, 100, only_users=[1, 2]),
+    "pending.make_manual": lambda conn: pending.make_manual(conn, 1),
+    "pending.waiting_for": lambda conn: pending.waiting_for(conn, [1]),
+    "pending.put_off": lambda conn: pending.put_off(conn, 7, "502", NOW),
+    "pending.set_aside": lambda conn: pending.set_aside(conn, 7, "422", NOW),
+    "pending.counts": lambda conn: pending.counts(conn),
+    "a body is stored": lambda conn: store_bodies(conn, 7, 8),
+    "users.get": lambda conn: users.get(conn, 1),
+    "users.named": lambda conn: users.named(conn, "hakon"),
+    "users.set_failed": lambda conn: users.set_failed(conn, 1, "403", NOW),
+    "users.rest": lambda conn: users.rest(conn, 1, NOW),
+    "users.set_state": lambda conn: users.set_state(conn, 1, "active"),
+    "users.set_head": lambda conn: users.set_head(
+        conn, 1, NOW, etag=None, cached_until=NOW, pages=1
+    ),
+    "users.set_cursor": lambda conn: users.set_cursor(
+        conn, 1, Cursor(9, 2), full_from=None, last_full_at=None, gap_cached_until=None
+    ),
+    "limits.load": lambda conn: limits.load(conn, "char-killmail", "1"),
+    "limits.load_shared": lambda conn: limits.load_shared(conn),
+    "limits.save": lambda conn: limits.save(conn, [Bucket("killmail", "", 3600, 900.0)]),
+    "runs.begin": lambda conn: runs.begin(conn, "scan", NOW),
+    "runs.end": lambda conn: runs.end(conn, 1, runs.Run("scan"), 0, NOW),
+    "runs.last_success": lambda conn: runs.last_success(conn),
+    "runs.holder": lambda conn: runs.holder(conn),
+}
+
+
+def end_any_job(conn: sqlite3.Connection) -> None:
+    job = jobs.open_job(conn, 1)
+    assert job is not None
+    jobs.finish(conn, job, NOW)
+
+
+def statements(conn: sqlite3.Connection, call: Callable[[sqlite3.Connection], object]) -> set[str]:
+    """Return what SQLite is asked by a call, with the parameters filled in."""
+    seen: set[str] = set()
+    conn.set_trace_callback(seen.add)
+    try:
+        call(conn)
+    finally:
+        conn.set_trace_callback(None)
+    return {sql for sql in seen if not sql.startswith("--")}
+
+
+def scans(conn: sqlite3.Connection, sql: str) -> list[str]:
+    """Return the steps of a plan that read a whole big table, or a whole index of one.
+
+    A partial index is as short as the work that waits, so that one may be read whole.
+    """
+    partial = {row[0] for row in conn.execute("SELECT name FROM sqlite_master WHERE sql LIKE ?",
+        ["CREATE%INDEX%WHERE%"])}  # fmt: skip
+    found = []
+    for *_, detail in conn.execute(f"EXPLAIN QUERY PLAN {sql}"):
+        scan = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", detail)
+        if scan and scan[1] in BIG and scan[2] not in partial:
+            found.append(detail)
+    return found
+
+
+@pytest.mark.parametrize("name", TICK)
+def test_nothing_reads_a_whole_table_at_every_tick(store: Store, name: str) -> None:
+    conn = store.conn
+    for user_id in (1, 2):
+        users.add(conn, user_id, f"user {user_id}", NOW)
+    jobs.queue(conn, [1, 2], 3, NOW)
+    runs.begin(conn, "scan", NOW)
+    asked = statements(conn, TICK[name])
+    assert asked, "the call asks the database nothing"
+    assert {sql: found for sql in asked if (found := scans(conn, sql))} == {}
+
+
+# one run at a time
+
+
+@pytest.fixture
+def locked(path: Path) -> Path:
+    lock.lock_file(path).touch()
+    return path
+
+
+def test_a_second_run_does_not_get_the_lock(locked: Path) -> None:
+    with lock.hold(locked):
+        assert lock.is_held(locked)
+        with pytest.raises(lock.Busy), lock.hold(locked, patience=0):
+            pass
+    assert not lock.is_held(locked)
+
+
+def test_a_run_that_fails_frees_the_lock(locked: Path) -> None:
+    with pytest.raises(KeyError), lock.hold(locked):
+        raise KeyError
+    with lock.hold(locked, patience=0):
+        pass
+
+
+def test_looking_at_the_lock_neither_takes_nor_makes_it(path: Path) -> None:
+    assert not lock.is_held(path)
+    assert not lock.lock_file(path).exists()
+
+
+def test_the_lock_does_not_hinder_readers_and_writers_of_the_database(store: Store) -> None:
+    lock.lock_file(store.path).touch()
+    with lock.hold(store.path):
+        users.add(store.conn, 1, "Hakon", NOW)
+        with closing(connection.connect(store.path, read_only=True)) as reader:
+            assert values(reader, "SELECT name FROM users") == ["Hakon"]
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from killsync import lock
+
+with lock.hold(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lock_of_a_killed_run_is_free(locked: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(locked)], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert lock.is_held(locked)
+        holder.kill()
+    assert not lock.is_held(locked)
+    with lock.hold(locked, patience=0):
+        pass

@@ -1,0 +1,439 @@
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from subprocess import Popen
+from typing import Any
+
+import pytest
+from world import TIMEOUT, Killsync
+
+Start = Callable[..., Killsync]
+Background = Callable[..., Popen[str]]
+
+ABOUT_TO_EXPIRE = 30
+LASTING = 1200
+
+
+@pytest.fixture
+def stale(killsync: Start) -> Start:
+    """Make a killsync whose users have access tokens that last half a minute more."""
+
+    def make(**options: Any) -> Killsync:
+        program = killsync(**({"access_lifetime": ABOUT_TO_EXPIRE, "shared": 0} | options))
+        program.simulator.options(access_lifetime=LASTING)
+        program.simulator.clear_log()
+        return program
+
+    return make
+
+
+@pytest.fixture
+def background() -> Iterator[Background]:
+    """Start commands that end with the test."""
+    started: list[Popen[str]] = []
+
+    def start(program: Killsync, *arguments: str) -> Popen[str]:
+        started.append(program.start(*arguments))
+        return started[-1]
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            process.kill()
+        process.communicate(timeout=TIMEOUT)
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077], ids=["000", "022", "077"])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def user_ids(program: Killsync) -> list[int]:
+    return [login["character_id"] for login in program.simulator.logins]
+
+
+def asked(program: Killsync, route: str) -> int:
+    return len(program.simulator.log(route))
+
+
+def stored_tokens(program: Killsync) -> list[tuple[str, str | None]]:
+    """Return (refresh token, access token) of each user."""
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
+        return conn.execute(
+            "SELECT refresh_token, access_token FROM tokens ORDER BY user_id"
+        ).fetchall()
+
+
+def valid_refresh_tokens(program: Killsync) -> list[str]:
+    characters = program.simulator.truth()["characters"]
+    return [characters[str(user)]["refresh_token"] for user in user_ids(program)]
+
+
+def assert_works_again(program: Killsync) -> None:
+    """Check that nobody has lost his token for good."""
+    program.simulator.clear_faults()
+    program.execute("UPDATE users SET not_before = NULL")
+    program.execute("UPDATE jobs SET not_before = NULL")
+    program.make_due()
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+@pytest.mark.parametrize(("left", "refreshes"), [(ABOUT_TO_EXPIRE, 1), (LASTING, 0)])
+def test_a_token_is_refreshed_when_it_has_less_than_a_minute_left(
+    killsync: Start, left: int, refreshes: int
+) -> None:
+    program = killsync(characters=1, killmails=2, access_lifetime=left)
+    program.simulator.options(access_lifetime=LASTING)
+    program.simulator.clear_log()
+    program.run("scan")
+    assert asked(program, "token") == refreshes
+    assert [e["status"] for e in program.simulator.log("list")] == [200]
+
+
+def test_tokens_that_never_last_a_minute_are_used_all_the_same(killsync: Start) -> None:
+    program = killsync(characters=1, killmails=2, access_lifetime=ABOUT_TO_EXPIRE)
+    program.simulator.clear_log()
+    program.run("scan", "--max-runtime", "5s")
+    assert asked(program, "token") == 1
+    program.assert_equals_truth()
+
+
+@pytest.mark.parametrize("rotate", [False, True], ids=["kept", "rotated"])
+def test_scan_after_scan_has_a_refresh_token_that_works(stale: Start, rotate: bool) -> None:
+    program = stale(characters=2, killmails=1, rotate=rotate)
+    first = valid_refresh_tokens(program)
+    for _ in range(3):
+        for user in user_ids(program):
+            program.simulator.add_killmails(user, 1)
+        program.simulator.thaw()
+        program.simulator.control("expire_access", "POST")
+        program.make_due()
+        program.run("scan")
+        program.assert_equals_truth()
+        assert [refresh for refresh, _ in stored_tokens(program)] == valid_refresh_tokens(program)
+    assert (valid_refresh_tokens(program) != first) == rotate
+
+
+def test_a_rotated_token_is_stored_before_the_new_access_token_is_used(
+    stale: Start, background: Background
+) -> None:
+    program = stale(characters=1, killmails=2, rotate=True)
+    program.simulator.fault("list", hang=60, times=1)
+    scan = background(program, "scan")
+    wait_until(lambda: asked(program, "list"))
+    scan.kill()
+    scan.wait(timeout=TIMEOUT)
+    assert [refresh for refresh, _ in stored_tokens(program)] == valid_refresh_tokens(program)
+    assert_works_again(program)
+
+
+def test_a_revoked_token_needs_a_new_login_and_costs_no_further_request(stale: Start) -> None:
+    program = stale(characters=2, killmails=2)
+    revoked, good = user_ids(program)
+    program.simulator.control("revoke", "POST", character_id=revoked)
+    done = program.run("scan", exit_code=1)
+    user = program.user(revoked)
+    assert user["state"] == "needs_login"
+    assert "killsync users add" in user["error"]
+    assert user["error"] in done.stderr
+    assert program.user(good)["killmails"] == 2
+    program.simulator.clear_log()
+    program.make_due()
+    program.run("scan")
+    assert {e["character_id"] for e in program.simulator.log()} == {good}
+
+
+@pytest.mark.parametrize("code", ["invalid_grant", "invalid_token"])
+def test_what_only_a_login_mends_turns_the_user_to_needs_login(stale: Start, code: str) -> None:
+    program = stale(characters=1)
+    program.simulator.fault("token", status=400, body=f'{{"error":"{code}"}}')
+    program.run("scan", exit_code=1)
+    assert program.user(user_ids(program)[0])["state"] == "needs_login"
+    assert asked(program, "token") == 1
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"KILLSYNC_CLIENT_ID": "another-one"}, {"KILLSYNC_CLIENT_SECRET": "wr0ng-s3cret"}, {}],
+    ids=["client_id", "client_secret", "no client_secret"],
+)
+def test_a_wrongly_configured_application_fails_the_run_and_costs_nobody_his_token(
+    stale: Start, environment: dict[str, str]
+) -> None:
+    program = stale(characters=2, killmails=2)
+    if "KILLSYNC_CLIENT_ID" not in environment:
+        program.simulator.options(client_secret="right-s3cret")
+    done = program.run("scan", exit_code=2, **environment)
+    assert "client_id" in done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
+    assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
+    assert program.status()["jobs"] == {"queued": 2, "running": 0, "failed": 0}
+    program.run("scan", KILLSYNC_CLIENT_SECRET="right-s3cret")
+    program.assert_equals_truth()
+
+
+@pytest.mark.parametrize("code", ["unsupported_grant_type", "unauthorized_client"])
+def test_an_application_that_may_not_refresh_fails_the_run(stale: Start, code: str) -> None:
+    program = stale(characters=1, killmails=2)
+    program.simulator.fault("token", status=400, body=f'{{"error":"{code}"}}')
+    program.run("scan", exit_code=2)
+    assert program.rows("SELECT state, failures FROM users") == [("active", 0)]
+    assert_works_again(program)
+
+
+@pytest.mark.parametrize(
+    ("route", "fault"),
+    [
+        ("token", {"status": 500}),
+        ("token", {"html": True}),
+        ("token", {"reset": True}),
+        ("token", {"close": True}),
+        ("metadata", {"status": 503}),
+        ("jwks", {"reset": True}),
+    ],
+    ids=["500", "502 HTML", "reset", "close", "metadata", "keys"],
+)
+def test_sso_down_exits_75_after_three_users_and_is_no_users_failure(
+    stale: Start, route: str, fault: dict[str, Any]
+) -> None:
+    program = stale(characters=4, killmails=1)
+    if route != "token":
+        with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
+            conn.execute("DELETE FROM sso_documents")
+    program.simulator.fault(route, **fault)
+    program.run("scan", exit_code=75)
+    assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
+    assert program.status()["jobs"] == {"queued": 4, "running": 0, "failed": 0}
+    assert program.simulator.log("list") == []
+    assert_works_again(program)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"cut": True, "times": 3},
+        {"wrong_json": "<html>", "times": 3},
+        {"wrong_json": "{}", "times": 3},
+        {"status": 400, "body": '{"error":"temporarily_unavailable"}', "times": 3},
+        {"status": 403, "html": True, "times": 3},
+    ],
+    ids=["cut", "not JSON", "no token in it", "unknown error", "403 HTML"],
+)
+def test_any_other_answer_of_sso_is_transient(stale: Start, fault: dict[str, Any]) -> None:
+    program = stale(characters=1, killmails=1)
+    program.simulator.fault("token", **fault)
+    program.run("scan", exit_code=None)
+    assert program.user(user_ids(program)[0])["state"] == "active"
+    assert asked(program, "list") == 0
+    assert_works_again(program)
+
+
+@pytest.mark.parametrize("body", ['{"error":"slow_down"}', ""], ids=["JSON", "no JSON"])
+def test_sso_that_asks_for_a_rest_is_left_alone_until_then(stale: Start, body: str) -> None:
+    program = stale(characters=2, killmails=1)
+    program.simulator.fault("token", status=429, headers={"Retry-After": "120"}, body=body)
+    for _ in range(2):
+        program.run("scan", exit_code=None)
+        assert asked(program, "token") == 1
+    assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
+
+
+def test_one_failing_refresh_is_tried_again(stale: Start) -> None:
+    program = stale(characters=1, killmails=1)
+    program.simulator.fault("token", status=500, times=1)
+    program.run("scan")
+    assert [e["status"] for e in program.simulator.log("token")] == [500, 200]
+    program.assert_equals_truth()
+
+
+def test_at_most_two_refreshes_are_in_flight(stale: Start) -> None:
+    program = stale(characters=8, killmails=1)
+    program.simulator.options(latency_sso=0.2)
+    program.run("scan", "--workers", "8")
+    refreshes = program.simulator.log("token")
+    assert len(refreshes) == 8
+    assert max(e["in_flight"] for e in refreshes) == 2
+    program.assert_equals_truth()
+
+
+def test_a_token_that_another_process_has_renewed_meanwhile_is_used(
+    stale: Start, background: Background
+) -> None:
+    program = stale(characters=1, killmails=1)
+    (user,) = user_ids(program)
+    program.simulator.control("revoke", "POST", character_id=user)
+    program.simulator.fault("token", delay=4, times=1)
+    scan = background(program, "scan")
+    wait_until(lambda: asked(program, "token"))
+    renewed = program.simulator.control("tokens", "POST", character_id=user)["refresh_token"]
+    program.run("users", "add", given=f"{renewed}\n")
+    _, said = scan.communicate(timeout=TIMEOUT)
+    assert scan.returncode == 0, said
+    assert program.user(user)["state"] == "active"
+    program.assert_equals_truth()
+
+
+def test_an_access_token_that_esi_rejects_is_refreshed_once(killsync: Start) -> None:
+    program = killsync(characters=1, killmails=2)
+    program.simulator.clear_log()
+    program.simulator.control("expire_access", "POST")
+    program.run("scan")
+    assert [e["status"] for e in program.simulator.log("list")] == [401, 200]
+    assert asked(program, "token") == 1
+    program.assert_equals_truth()
+
+
+def test_a_fresh_access_token_that_esi_rejects_fails_the_user_for_now(killsync: Start) -> None:
+    program = killsync(characters=1, killmails=2)
+    program.simulator.clear_log()
+    program.simulator.fault("list", status=401, body='{"error":"Unauthorized - Invalid token"}')
+    program.run("scan", exit_code=1)
+    assert (asked(program, "list"), asked(program, "token")) == (2, 1)
+    user = program.user(user_ids(program)[0])
+    assert (user["state"], user["failures"]) == ("active", 1)
+    assert_works_again(program)
+
+
+def test_a_scope_that_esi_misses_needs_a_new_login(killsync: Start) -> None:
+    program = killsync(characters=1)
+    error = '{"error":"Token is not valid for any required scope"}'
+    program.simulator.fault("list", status=403, body=error)
+    program.run("scan", exit_code=1)
+    user = program.user(user_ids(program)[0])
+    assert user["state"] == "needs_login"
+    assert "killsync users add" in user["error"]
+
+
+def test_new_signing_keys_of_sso_are_fetched_when_they_are_met(stale: Start) -> None:
+    program = stale(characters=1, killmails=1)
+    for _ in range(2):
+        program.simulator.control("rotate_key", "POST")
+    program.run("sync", str(user_ids(program)[0]))
+    assert (asked(program, "jwks"), asked(program, "token")) == (1, 1)
+    program.assert_equals_truth()
+
+
+def test_metadata_and_keys_of_sso_are_kept_between_runs(killsync: Start) -> None:
+    program = killsync(characters=1, killmails=1)
+    for _ in range(2):
+        program.simulator.control("expire_access", "POST")
+        program.make_due()
+        program.simulator.thaw()
+        program.run("scan")
+    assert asked(program, "token") == 3
+    assert (asked(program, "metadata"), asked(program, "jwks")) == (1, 1)
+
+
+def test_an_access_token_of_another_issuer_is_not_used(stale: Start) -> None:
+    program = stale(characters=1)
+    program.simulator.options(issuer="https://login.example.com")
+    program.run("scan", exit_code=1)
+    assert program.user(user_ids(program)[0])["state"] == "active"
+    assert asked(program, "list") == 0
+
+
+@pytest.mark.parametrize("lost", [1, 3], ids=["once", "every attempt"])
+def test_a_rotated_token_that_never_arrived_needs_a_new_login(stale: Start, lost: int) -> None:
+    program = stale(characters=1, killmails=1, rotate=True)
+    program.simulator.fault("token", reset=True, after_effect=True, times=lost)
+    for _ in range(2):
+        program.run("scan", exit_code=None)
+        program.execute("UPDATE jobs SET not_before = NULL")
+    user = program.user(user_ids(program)[0])
+    assert user["state"] == "needs_login"
+    assert "killsync users add" in user["error"]
+    assert asked(program, "list") == 0
+
+
+def test_tokens_are_in_the_token_file_and_nowhere_else(stale: Start) -> None:
+    program = stale(characters=2, killmails=3, rotate=True)
+    secrets = {token for pair in stored_tokens(program) for token in pair if token}
+    said = ""
+    first = str(user_ids(program)[0])
+    for words in (
+        ("scan", "-v"),
+        ("scan", "-v", "--force", "--log-format", "json"),
+        ("sync", first, "-v"),
+        ("status", "--json"),
+        ("status", "-v"),
+        ("users", "--json"),
+        ("export",),
+    ):
+        done = program.run(*words)
+        said += done.stdout + done.stderr
+        secrets |= {token for pair in stored_tokens(program) for token in pair if token}
+    assert len(secrets) == 8
+    assert [secret for secret in secrets if secret in said] == []
+    for file in program.directory.rglob("*"):
+        if file.is_file() and not file.name.startswith("killsync.db.tokens"):
+            content = file.read_bytes()
+            assert [s for s in secrets if s.encode() in content] == [], file.name
+
+
+def test_refresh_tokens_that_are_replaced_leave_no_trace(stale: Start) -> None:
+    program = stale(characters=1, killmails=1, rotate=True)
+    ((before, _),) = stored_tokens(program)
+    program.run("scan")
+    ((after, _),) = stored_tokens(program)
+    assert before != after
+    for file in program.directory.iterdir():
+        assert not file.is_file() or before.encode() not in file.read_bytes(), file.name
+
+
+def test_an_error_of_sso_that_repeats_the_token_is_not_repeated(stale: Start) -> None:
+    program = stale(characters=1, killmails=1)
+    ((token, _),) = stored_tokens(program)
+    body = f'{{"error":"server_error","error_description":"bad token {token}"}}'
+    for status in (400, 500):
+        program.simulator.clear_faults()
+        program.simulator.fault("token", status=status, body=body)
+        program.execute("UPDATE users SET not_before = NULL")
+        done = program.run("scan", "-v", exit_code=None)
+        assert asked(program, "token") > 0
+        assert token not in done.stdout + done.stderr
+        assert token not in str(
+            program.rows("SELECT error FROM users UNION SELECT error FROM jobs")
+        )
+
+
+def test_all_files_are_for_their_owner_only(killsync: Start, umask: int) -> None:
+    program = killsync(characters=1, killmails=1)
+    program.run("scan")
+    files = [file for file in program.directory.iterdir() if file.name.startswith("killsync.db")]
+    assert {file.name for file in files} >= {
+        "killsync.db",
+        "killsync.db.lock",
+        "killsync.db.tokens",
+    }
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_files_beside_the_database_are_for_their_owner_only_during_a_run(
+    killsync: Start, background: Background, umask: int
+) -> None:
+    program = killsync(characters=1, killmails=1)
+    program.simulator.options(latency_list=2)
+    program.simulator.clear_log()
+    scan = background(program, "scan")
+    wait_until(lambda: asked(program, "list"))
+    modes = {
+        file.name: stat.S_IMODE(file.stat().st_mode)
+        for file in program.directory.iterdir()
+        if file.name.startswith("killsync.db")
+    }
+    assert "killsync.db-wal" in modes
+    assert set(modes.values()) == {0o600}, modes
+    assert scan.wait(timeout=TIMEOUT) == 0
