@@ -1,0 +1,253 @@
+"""The shape of the house: who may import whom, and what is done in one place only."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "killsync"
+LONGEST_MODULE = 320
+
+# a module imports only from floors above in this list, and from its own package
+FLOORS = [
+    {"", "errors", "times"},
+    {"model", "killmail"},
+    {"config", "ratelimit", "paging", "lock", "schedule"},
+    {"store"},
+    {"http"},
+    {"esi", "sso"},
+    {"accounts", "reports"},
+    {"sync"},
+    {"cli"},
+    {"__main__"},
+]
+SIMULATOR = "simulator"
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def dotted(file: Path) -> str:
+    """Return a module's name without the package's: `store.jobs`, and the empty name for it."""
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+TREES = {dotted(file): ast.parse(file.read_text(), str(file)) for file in FILES}
+
+
+def part(module: str) -> str:
+    """Return the module or package directly in killsync that a module belongs to."""
+    return module.split(".")[0]
+
+
+def floor(module: str) -> int:
+    return next(n for n, names in enumerate(FLOORS) if part(module) in names)
+
+
+def nodes(module: str, *, type_checking: bool = True) -> Iterator[ast.AST]:
+    """Yield all of a module, function bodies too."""
+    todo: list[ast.AST] = [TREES[module]]
+    while todo:
+        node = todo.pop()
+        if not type_checking and isinstance(node, ast.If) and _is_type_checking(node.test):
+            todo += node.orelse
+            continue
+        yield node
+        todo += ast.iter_child_nodes(node)
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return ast.unparse(test).endswith("TYPE_CHECKING")
+
+
+def imported(module: str, *, type_checking: bool = True) -> Iterator[tuple[str, str, str]]:
+    """Yield (module, name in it or the empty name, name it is bound to) of every import."""
+    for node in nodes(module, type_checking=type_checking):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, "", alias.asname or alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            for alias in node.names:
+                yield node.module or "", alias.name, alias.asname or alias.name
+
+
+def ours(module: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the imports of killsync's own modules: `from killsync import x` names a module."""
+    for source, name, bound in imported(module):
+        if source.split(".")[0] != "killsync":
+            continue
+        inner = source.removeprefix("killsync").removeprefix(".")
+        child = f"{inner}.{name}".strip(".")
+        yield (child, "", bound) if name and child in TREES else (inner, name, bound)
+
+
+def top_level(module: str, *, type_checking: bool = True) -> set[str]:
+    """Return the names of the packages that a module imports from."""
+    return {source.split(".")[0] for source, _, _ in imported(module, type_checking=type_checking)}
+
+
+def texts(module: str) -> Iterator[str]:
+    """Yield every string of a module that is no docstring."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in nodes(module)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in nodes(module):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in docstrings
+        ):
+            yield node.value
+
+
+def calls(module: str) -> Iterator[str]:
+    """Yield what is called, as written."""
+    return (ast.unparse(node.func) for node in nodes(module) if isinstance(node, ast.Call))
+
+
+# imports
+
+
+def test_every_module_has_its_floor() -> None:
+    known = set().union(*FLOORS) | {SIMULATOR}
+    assert {part(module) for module in TREES} == known
+
+
+def test_imports_run_down_the_floors() -> None:
+    upwards = {
+        f"{module} imports {source}"
+        for module in TREES
+        for source, _, _ in ours(module)
+        if SIMULATOR not in (part(module), part(source))
+        and part(source) != part(module)
+        and floor(source) >= floor(module)
+    }
+    assert upwards == set()
+
+
+def test_the_simulator_imports_nothing_of_the_rest_and_only_commands_import_it() -> None:
+    crossing = {
+        (module, part(source))
+        for module in TREES
+        for source, _, _ in ours(module)
+        if (part(module) == SIMULATOR) != (part(source) == SIMULATOR)
+    }
+    assert {part(module) for module, _ in crossing} <= {"cli"}
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    graph = {module: {source for source, _, _ in ours(module)} - {module} for module in TREES}
+    order = list(TopologicalSorter(graph).static_order())
+    assert set(order) == set(TREES)
+
+
+def test_private_names_stay_in_their_module() -> None:
+    assert {module: found for module in TREES if (found := borrowed(module))} == {}
+
+
+def borrowed(module: str) -> set[str]:
+    """Return the private names of other modules that a module uses."""
+    bound = {bound for _, name, bound in ours(module) if not name}
+    return {f"{source}.{name}" for source, name, _ in ours(module) if is_private(name)} | {
+        ast.unparse(node)
+        for node in nodes(module)
+        if isinstance(node, ast.Attribute)
+        and is_private(node.attr)
+        and ast.unparse(node.value) in bound
+    }
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+# what is done in one place only
+
+SQL = re.compile(
+    r"\b(SELECT|INSERT|DELETE FROM|UPDATE \w+\s+SET|CREATE (TABLE|INDEX)|DROP|ALTER|PRAGMA|BEGIN"
+    r"|COMMIT|ROLLBACK|VACUUM|ORDER BY)\b"
+)
+EXECUTE = re.compile(r"\.(execute|executemany|executescript)$")
+SENDERS = {"requests", "urllib3", "httpx", "aiohttp", "urllib.request", "http.client"}
+STREAMS = {"sys.stdout", "sys.stderr", "sys.stdin", "print"}
+
+
+def parts_where(found: Callable[[str], bool]) -> set[str]:
+    """Return the parts of killsync that have a module of which something is true."""
+    return {part(module) for module in TREES if found(module)}
+
+
+def test_sql_is_spoken_in_the_store_only() -> None:
+    def speaks(module: str) -> bool:
+        return any(map(SQL.search, texts(module))) or any(map(EXECUTE.search, calls(module)))
+
+    assert parts_where(speaks) == {"store", "lock"}
+
+
+def test_the_lock_is_a_transaction_and_nothing_more() -> None:
+    assert [text for text in texts("lock") if SQL.search(text)] == ["BEGIN IMMEDIATE"]
+    assert [call for call in calls("lock") if EXECUTE.search(call)] == ["conn.execute"]
+
+
+def test_nobody_but_http_sends() -> None:
+    def sends(module: str) -> bool:
+        sources = {source for source, _, _ in imported(module, type_checking=False)}
+        return any(source == s or source.startswith(f"{s}.") for s in SENDERS for source in sources)
+
+    assert parts_where(sends) == {"http"}
+
+
+def test_nobody_but_http_makes_a_session() -> None:
+    assert parts_where(lambda module: any("Session" in call for call in calls(module))) == {"http"}
+
+
+def test_nobody_but_a_command_prints() -> None:
+    def prints(module: str) -> bool:
+        used = {ast.unparse(n) for n in nodes(module) if isinstance(n, ast.Attribute | ast.Name)}
+        return bool(used & STREAMS) or bool(top_level(module) & {"rich", "typer", "click"})
+
+    assert parts_where(prints) == {"cli"}
+
+
+def test_decisions_ask_neither_clock_nor_database() -> None:
+    asked = set().union(*(top_level(module) for module in ("paging", "schedule", "ratelimit")))
+    assert asked & {"time", "datetime", "random", "os", "sqlite3", "socket"} == set()
+
+
+# size, and a word for the reader
+
+
+def test_modules_are_short() -> None:
+    lines = {str(file.relative_to(PACKAGE)): file.read_text().count("\n") for file in FILES}
+    assert {name: count for name, count in lines.items() if count > LONGEST_MODULE} == {}
+
+
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def public(node: Documented, name: str) -> Iterator[tuple[str, Documented]]:
+    """Yield what others may use: a module, its classes and functions, their methods."""
+    yield name, node
+    if isinstance(node, ast.Module | ast.ClassDef):
+        for inner in node.body:
+            if isinstance(inner, Documented) and not inner.name.startswith("_"):
+                yield from public(inner, f"{name}.{inner.name}")
+
+
+def test_everything_public_says_what_it_is() -> None:
+    everything = [entry for module, tree in TREES.items() for entry in public(tree, module)]
+    # an empty `__init__` has nothing to say
+    assert [n for n, node in everything if node.body and not ast.get_docstring(node)] == []
+
+
+def test_readme_names_every_module_on_its_floor() -> None:
+    table = (ROOT / "README.md").read_text().split("## Reading the code")[1]
+    named = {name.strip("/") for name in re.findall(r"`(\w+/?)`", table)}
+    assert set().union(*FLOORS) - {"", "__main__"} <= named
