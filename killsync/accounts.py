@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
 
 import msgspec
 
@@ -42,7 +44,8 @@ def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = t
         raise TokenBusy("another process is refreshing this character's token")
     try:
         grant = _refresh(tokens, sso, user_id)
-        tokens.put(user_id, _token(grant))
+        if not tokens.renew(user_id, _token(grant)):
+            _drop(tokens, sso, user_id, grant)
     finally:
         tokens.release(user_id)
     character = sso.verify(grant.access_token, SCOPE)
@@ -51,6 +54,14 @@ def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = t
         raise LoginNeeded(f"the token belongs to another character, {character.name!r}")
     # a token that lasts less than a minute is still the best there is: ESI will tell
     return Access(grant.access_token, max(grant.expires_at, clock() + 2 * FRESH_FOR))
+
+
+def _drop(tokens: Tokens, sso: Sso, user_id: int, grant: Grant) -> NoReturn:
+    """Give up tokens that nobody waits for any more; none may be left valid behind."""
+    if tokens.get(user_id) is None:
+        with suppress(KillsyncError):
+            sso.revoke(grant.refresh_token)
+    raise TokenBusy("this character was removed or given a new token meanwhile")
 
 
 def _refresh(tokens: Tokens, sso: Sso, user_id: int) -> Grant:

@@ -128,12 +128,18 @@ def _checked_url(text: str) -> str:
 def _explain(message: str, values: Mapping[str, object], origin: str) -> str:
     unknown = re.search(r"unknown field `(.*?)`", message)
     if unknown:
-        return f"{origin}: unknown key {unknown[1]!r}"
+        return f"{origin}: unknown key {unknown[1]!r}, set to {_shown(unknown[1], values)}"
     reason, _, path = message.partition(" - at `$.")
     key = path.rstrip("`")
-    shown = "(hidden)" if key == "client_secret" else repr(values.get(key))
+    shown = _shown(key, values)
     reason = reason[:1].lower() + reason[1:]
     return f"{origin}: {key} is {shown}: {reason.replace('`', '')}"
+
+
+def _shown(key: str, values: Mapping[str, object]) -> str:
+    """Return a value for a message; what may be a secret, also one misspelt, is hidden."""
+    secret = any(part in key.lower() for part in ("secr", "token", "key", "pass"))
+    return "(hidden)" if secret else repr(values.get(key))
 
 
 def _read_toml(file: Path, *, must_exist: bool) -> dict[str, object]:

@@ -27,6 +27,10 @@ class TryLater(KillsyncError):
     exit_code = 75
 
 
+class DatabaseBusy(TryLater):
+    """Another program keeps the database locked."""
+
+
 class Unavailable(TryLater):
     """One request got no answer, or 502, 503 or 504, at every try."""
 

@@ -29,12 +29,12 @@ from killsync.killmail import Killmail
 from killsync.model import KillmailRef, Page
 from killsync.ratelimit import Bucket, Limits
 from killsync.schedule import LONGEST_CACHE
+from killsync.times import retry_after
 
 COMPATIBILITY_DATE = "2026-07-21"
 SCOPE = "esi-killmails.read_killmails.v1"
 _LIST_CACHE = 300.0
 _ERROR_LIMIT_REST = 60.0
-_LONGEST_REST = 86400.0
 
 
 class _ListedKillmail(msgspec.Struct):
@@ -86,7 +86,7 @@ class Esi:
             answer = self._get(path, bucket, priority, headers)
             if answer.status == 404 and page > 1:
                 return self._page(answer, [], past_end=True)
-            if answer.status == 304:
+            if answer.status == 304 and etag is not None:
                 return self._page(answer, [], unchanged=True)
             _raise_for_status(answer)
             refs = _decode_list(answer.body)
@@ -136,12 +136,12 @@ class Esi:
     def _obey_rest(self, answer: Answer, bucket: Bucket) -> None:
         now = self._clock()
         if answer.status == 420:
-            seconds = _seconds(answer.headers.get("X-ESI-Error-Limit-Reset"), _ERROR_LIMIT_REST)
+            seconds = retry_after(answer.headers.get("X-ESI-Error-Limit-Reset"), _ERROR_LIMIT_REST)
             self._limits.rest_all(now + seconds)
             raise RateLimited("ESI's error limit is used up (420)", now + seconds)
         # a 500 that says so is a throttle in disguise
         if answer.status == 429 or (answer.status == 500 and b"Undefined 429" in answer.body):
-            seconds = _seconds(answer.headers.get("Retry-After"), bucket.window)
+            seconds = retry_after(answer.headers.get("Retry-After"), bucket.window)
             self._limits.rest(bucket, now + seconds)
             raise RateLimited(f"ESI asks for a rest ({answer.status})", now + seconds)
 
@@ -181,12 +181,8 @@ def _cache_time(headers: Mapping[str, str]) -> float:
 def _http_date(text: str | None) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp() if text else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-
-
-def _seconds(text: str | None, default: float) -> float:
-    return min(float(text), _LONGEST_REST) if text and text.isdecimal() else default
 
 
 def _decode_list(body: bytes) -> list[KillmailRef]:
@@ -223,8 +219,8 @@ def _raise_for_status(answer: Answer) -> None:
         return
     text = f"ESI says {status}: {_reason(answer)}"
     if status in (502, 503, 504):
-        raise Unavailable(text, _seconds(answer.headers.get("Retry-After"), 0.0))
-    if status >= 500:
+        raise Unavailable(text, retry_after(answer.headers.get("Retry-After"), 0.0))
+    if status >= 500 or status == 304:
         raise ServerFault(text, status)
     if status == 401 or (status == 403 and "expiry" in text):
         raise AccessRejected(text, status)

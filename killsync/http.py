@@ -86,7 +86,7 @@ class Http:
         self._local = threading.local()
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+        self, method: str, url: str, headers: Mapping[str, str], body: str | None = None
     ) -> Answer:
         """Send one request, once. Raises Unavailable or ServerFault if no whole answer comes."""
         session: requests.Session | None = getattr(self._local, "session", None)
@@ -167,7 +167,9 @@ def own_errors(url: str) -> Iterator[None]:
     """Turn every error of requests and urllib3 into one of killsync's own."""
     try:
         yield
-    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+    except (_requests.RequestException, _urllib3.HTTPError, OSError) as error:
+        raise _own(error, urlsplit(url).netloc) from error
+    except _urllib3.ProxySchemeUnsupported as error:
         raise _own(error, urlsplit(url).netloc) from error
 
 

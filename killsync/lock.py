@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from killsync.errors import TryLater
+from killsync.errors import DatabaseError, TryLater
 
 
 class Busy(TryLater):
@@ -57,4 +57,6 @@ def _begin(conn: sqlite3.Connection) -> bool:
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
             return False
         raise
+    except sqlite3.DatabaseError as error:
+        raise DatabaseError("the .lock file beside the database is damaged: delete it") from error
     return True

@@ -32,12 +32,14 @@ class Step(msgspec.Struct, frozen=True):
     """What follows from a page: the cursor to record with it, and the page to read next.
 
     `next_page` is None when the pass has met its end; `met` is the id it stopped at, if any.
+    `contradicted` says that a page does not exist which X-Pages has just promised.
     """
 
     cursor: Cursor
     progress: Pass
     next_page: int | None
     met: int | None = None
+    contradicted: bool = False
 
 
 def newest_first(refs: Sequence[KillmailRef]) -> bool:
@@ -75,12 +77,14 @@ def after_page(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
     """Decide after page `number` (2 or higher) of the gap: go on, go one back, or close it."""
     ordered = progress.ordered and newest_first(page.refs)
     snapshot = _snapshot(page)
-    changed = progress.snapshot is not None and progress.snapshot != snapshot
-    if (changed or page.past_end) and _may_recheck(number, progress):
+    if _moved(progress.snapshot, page) and _may_recheck(number, progress):
         rechecks = progress.rechecks + 1 if number == progress.rechecked else 1
         moved = Pass(snapshot, number, rechecks, ordered)
         back = msgspec.structs.replace(cursor, page=max(2, number - 1))
         return Step(back, moved, number - 1)
+    promised = progress.snapshot[1] if progress.snapshot is not None else None
+    if page.past_end and promised is not None and number <= promised:
+        return Step(cursor, progress, None, contradicted=True)
     moved = msgspec.structs.replace(progress, snapshot=snapshot, ordered=ordered)
     until = cursor.until_id
     met = until if ordered and any(ref.killmail_id == until for ref in page.refs) else None
@@ -104,6 +108,14 @@ def resume_at(cursor: Cursor, *, pages: int | None, cached: bool) -> int | None:
         return None
     page = cursor.page if cached else cursor.page - 1
     return max(2, page if pages is None else min(page, pages))
+
+
+def _moved(before: tuple[str | None, int | None] | None, page: Page) -> bool:
+    """Tell whether entries may have moved since the page read before this one."""
+    if page.past_end:
+        # no surprise where X-Pages never told how many there are
+        return before is None or before[1] is not None
+    return before is not None and before != _snapshot(page)
 
 
 def _may_recheck(number: int, progress: Pass) -> bool:

@@ -18,7 +18,8 @@ MANUAL = 5
 ERROR_LIMIT = "error-limit"
 _SLOTS = 60
 _SETTLES_IN = 1.0
-_LIMIT = re.compile(r"(\d+)/(\d+)([smhd])")
+_LONGEST_WINDOW = 7 * DAY
+_LIMIT = re.compile(r"(\d{1,10})/(\d{1,6})([smhd])")
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_REST = DAY
 
@@ -31,11 +32,12 @@ def cost(status: int) -> int:
 
 
 def parse_limit(text: str | None) -> tuple[int, float] | None:
-    """Return (tokens, seconds) of a header such as `30/15m`, None if it is none."""
+    """Return (tokens, seconds) of a header such as `30/15m`, None if it is none to believe."""
     match = _LIMIT.fullmatch((text or "").strip())
-    if match is None or int(match[1]) == 0 or int(match[2]) == 0:
+    if match is None:
         return None
-    return int(match[1]), float(int(match[2]) * _UNIT[match[3]])
+    tokens, seconds = int(match[1]), float(int(match[2]) * _UNIT[match[3]])
+    return (tokens, seconds) if tokens and 0 < seconds <= _LONGEST_WINDOW else None
 
 
 class Bucket(msgspec.Struct):
@@ -155,7 +157,7 @@ class Limits:
             known.learn(
                 now,
                 parse_limit(headers.get("X-Ratelimit-Limit")),
-                int(remaining) if remaining.isdecimal() else None,
+                int(remaining) if remaining.isdecimal() and len(remaining) < 12 else None,
                 self._in_flight[key],
             )
             self._changed.add(key)

@@ -14,6 +14,8 @@ from killsync.store import jobs, limits, pending, runs, users
 from killsync.store.connection import Store
 from killsync.times import DAY, has_passed, iso, iso_after
 
+_MOST_SET_ASIDE = 10
+
 
 def status(
     store: Store, settings: Settings, now: float, *, only: list[User] | None = None
@@ -30,6 +32,10 @@ def status(
         "jobs": jobs.counts(conn),
         "pending_killmails": total,
         "set_aside_killmails": aside,
+        "set_aside": [
+            {"killmail_id": killmail_id, "error": error}
+            for killmail_id, error in pending.set_aside_newest(conn, _MOST_SET_ASIDE)
+        ],
         "rate_limits": [_bucket(bucket, now) for bucket in limits.everything(conn)],
         "last_run": newest[0] if newest else None,
     }

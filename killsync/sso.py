@@ -19,6 +19,7 @@ from killsync.errors import (
     Unavailable,
 )
 from killsync.http import Http, own_errors
+from killsync.times import DAY, retry_after
 
 if TYPE_CHECKING:
     import requests
@@ -113,7 +114,9 @@ class Sso:
         lifetime = token.get("expires_in")
         if not isinstance(access, str) or not isinstance(renewed, str):
             raise Unavailable("SSO's answer holds no tokens")
-        seconds = float(lifetime) if isinstance(lifetime, int | float) else 0.0
+        seconds = 0.0
+        if isinstance(lifetime, int | float) and 0 <= lifetime <= DAY:
+            seconds = float(lifetime)
         return Grant(access, renewed, self._clock() + seconds)
 
     def revoke(self, refresh_token: str) -> None:
@@ -240,7 +243,10 @@ class Sso:
                 return {}
         except OAuthError as error:
             raise _explained(error) from None
-        except ValueError:
+        except (ValueError, OverflowError):
+            # Authlib stumbles over an odd expires_in; a rotated token must not be lost by that
+            if isinstance(self._local.answer, dict) and "refresh_token" in self._local.answer:
+                return self._local.answer
             raise Unavailable("SSO's answer is not JSON") from None
 
     def _session(self) -> Any:
@@ -256,11 +262,14 @@ class Sso:
     def _check_status(self, response: "requests.Response") -> "requests.Response":
         status = response.status_code
         if status == 429:
-            asked = response.headers.get("Retry-After", "")
-            rest = float(asked) if asked.isdecimal() else _REST
+            rest = retry_after(response.headers.get("Retry-After"), _REST)
             raise RateLimited("SSO asks for a rest (429)", self._clock() + rest)
         if status >= 500:
             raise Unavailable(f"SSO says {status}")
+        try:
+            self._local.answer = response.json() if status == 200 else None
+        except ValueError:
+            self._local.answer = None
         return response
 
 

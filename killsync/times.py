@@ -10,6 +10,7 @@ DAY = 86400.0
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_LONGEST_DURATION = 3650 * DAY
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 253402300799.0  # 9999-12-31T23:59:59Z: the last second that ISO text can hold
 
@@ -43,7 +44,15 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError("a duration is a number and a unit, such as 90s, 15m, 9h or 7d")
-    return float(match[1]) * _UNITS[match[2]]
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds > _LONGEST_DURATION:
+        raise ValueError("a duration may be ten years at most")
+    return seconds
+
+
+def retry_after(text: str | None, default: float) -> float:
+    """Return the seconds of a Retry-After header, a day at most; `default` if it names none."""
+    return min(float(text), DAY) if text and text.isdecimal() else default
 
 
 def duration(seconds: float) -> str:

@@ -35,7 +35,7 @@ def ids(*names: str) -> dict[str, Strategy]:
 parties = ids("alliance_id", "character_id", "corporation_id", "faction_id")
 item_required = ids("item_type_id", "singleton", "flag")
 quantities = ids("quantity_destroyed", "quantity_dropped")
-items = part(item_required, quantities)
+items = part(item_required, {**quantities, "items": st.just([])})
 for _level in range(3):
     items = part(item_required, {**quantities, "items": st.lists(items, max_size=3)})
 

@@ -221,13 +221,11 @@ class ListReading(RuleBasedStateMachine):
             assert self._missing() & set(above) == set()
 
     def _read_while(self, changes: list[Change], *, full: bool, in_cache_time: bool) -> None:
-        """Read a page after each change; ESI never makes four snapshots in four requests."""
-        restless = 0
+        """Read a page after each change; a run is over before ESI refreshes a list four times."""
+        start = self.esi.version
         for place, (change, number) in enumerate(changes):
-            before = self.esi.version
-            if restless < 3:
+            if self.esi.version < start + 3:
                 change(self.esi, number)
-            restless = restless + 1 if self.esi.version != before else 0
             if place == 0:
                 self.reader.begin(full=full, in_cache_time=in_cache_time)
             if self.reader.next_page is not None:

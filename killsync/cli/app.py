@@ -1,5 +1,6 @@
 """The command line: global options, and one module per command."""
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -74,4 +75,12 @@ app.command()(simulator.simulator)
 
 def main() -> None:
     """Run the command line; the global options may stand anywhere on it."""
+    _open_closed_streams()
     app(args=hoisted(sys.argv[1:]), prog_name="killsync")
+
+
+def _open_closed_streams() -> None:
+    """Whoever calls with a closed stream wants no output, not an error."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115

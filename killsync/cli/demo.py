@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from typing import Any
 import typer
 
 from killsync.cli import invocation
-from killsync.cli.invocation import leave, say
+from killsync.cli.invocation import leave, program_name, say
 from killsync.errors import KillsyncError, UsageError
 from killsync.store import connection, pending
 
@@ -149,16 +148,13 @@ class _Demo:
         say(f"\n=== {title}")
 
     def _tell_simulator(self, what: str, **values: Any) -> Any:
-        import urllib.request
+        from killsync.http import Http
 
-        request = urllib.request.Request(
-            f"{self._url}/_control/{what}", json.dumps(values).encode(), method="POST"
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+        path = f"{self._url}/_control/{what}"
+        return json.loads(Http("killsync-demo").send("POST", path, {}, json.dumps(values)).body)
 
     def _farewell(self) -> None:
-        program = shlex.quote(_program())
+        program = program_name()
         database = shlex.quote(str(self._database))
         say(
             f"The database is {self._database}. Three commands to try on it:\n"
@@ -170,13 +166,6 @@ class _Demo:
 
 def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "killsync", *arguments]
-
-
-def _program() -> str:
-    """Return how this program was called, so that what is printed works as printed."""
-    if shutil.which("killsync") == shutil.which(sys.argv[0]) is not None:
-        return "killsync"
-    return str(Path(sys.argv[0]).absolute())
 
 
 def _bare_environment() -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import shutil
 import sys
 import time
 import traceback
@@ -56,8 +58,7 @@ def edge(invocation: Invocation) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        # whoever read the output has gone; keep the interpreter from complaining at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         leave(141)
     except KeyboardInterrupt:
         leave(130)
@@ -68,11 +69,20 @@ def edge(invocation: Invocation) -> Iterator[None]:
         leave(error.exit_code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
+        _drop_output()
         _tell(invocation, error, f"{where}{error.strerror or error}")
         leave(DatabaseError.exit_code)
     except Exception as error:
         _tell(invocation, error, f"unexpected {type(error).__name__}; say --verbose to see where")
         leave(1)
+
+
+def program_name() -> str:
+    """Return how this program was called, quoted for a shell, so that what is printed works."""
+    found = shutil.which("killsync")
+    if found is not None and found == shutil.which(sys.argv[0]):
+        return "killsync"
+    return shlex.quote(str(Path(sys.argv[0]).absolute()))
 
 
 def leave(code: int) -> NoReturn:
@@ -84,6 +94,11 @@ def say(text: str) -> None:
     """Write a line of the result to standard output."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    # nobody reads it, or it cannot be written: keep the interpreter from complaining at exit
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(invocation: Invocation, error: BaseException, text: str) -> None:

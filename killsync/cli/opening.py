@@ -30,7 +30,7 @@ def locked(store: Store, patience: float) -> Iterator[None]:
     """Hold the lock, with the schema up to date. Raises lock.Busy."""
     path = lock.lock_file(store.path)
     connection.make_private_file(path)
-    with readable_errors(path), lock.hold(store.path, patience=patience):
+    with lock.hold(store.path, patience=patience):
         connection.upgrade(store)
         yield
 

@@ -21,7 +21,9 @@ def seconds(option: str, text: str) -> float:
 
 Users = Annotated[
     list[str] | None,
-    typer.Argument(metavar="USER...", help="A character id, or a name in any case."),
+    typer.Argument(
+        metavar="USER...", help="A character id, or a name in any case; quote one with spaces."
+    ),
 ]
 AlsoUsers = Annotated[
     list[str] | None, typer.Option("--user", metavar="USER", help="The same, as an option.")

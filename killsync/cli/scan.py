@@ -1,6 +1,7 @@
 """`killsync scan`: the cron job."""
 
 import hashlib
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,16 +17,17 @@ from killsync.cli.text import count
 from killsync.config import Settings
 from killsync.errors import TryLater
 from killsync.reports import holder
-from killsync.store import runs, selection
+from killsync.store import pending, runs, selection, users
 from killsync.store.connection import Store
 from killsync.store.selection import Work
 from killsync.sync.events import Queued, Report, UserDue
-from killsync.times import ago, duration
+from killsync.times import ago, duration, iso
 
 if TYPE_CHECKING:
     from killsync.sync.run import Outcome
 
 _LOCK_PATIENCE = 1.0
+_IDLE = "nothing is due, or ESI's lists are still cached"
 
 
 def scan(
@@ -79,7 +81,8 @@ class _Scan:
         work = selection.find(self._store.conn, now, self._settings.min_age, force=force)
         if not work:
             runs.record_idle(self._store.conn, "scan", now)
-            self._say("nothing is due")
+            nobody = next(users.everyone(self._store.conn), None) is None
+            self._say("no users yet: add one with `killsync users add`" if nobody else _IDLE)
             return 0
         try:
             with reporting(self._call) as report:
@@ -111,10 +114,12 @@ class _Scan:
 
     def _conclude(self, outcome: "Outcome") -> int:
         tally = outcome.tally
+        left = pending.counts(self._store.conn)[0]
         self._say(
             f"{count(tally.users, 'user')}, {count(tally.pages, 'page')}, "
             f"{count(tally.stored, 'killmail')} stored, {count(tally.errors, 'error')}, "
             f"{count(outcome.requests, 'request')} in {outcome.seconds:.1f} s"
+            + (f"; {count(left, 'killmail')} still pending" if left else "")
         )
         if outcome.out_of_time and outcome.queued:
             needed = schedule.workers_needed(self._settings.workers, tally.users, outcome.queued)
@@ -135,7 +140,7 @@ class _Scan:
 
     def _say(self, line: str) -> None:
         if not self._call.quiet:
-            say(line)
+            say(line if sys.stdout.isatty() else f"{iso(time.time())} {line}")
 
 
 def _own_share(settings: Settings, splay: float) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from killsync.cli import invocation
-from killsync.cli.invocation import say
+from killsync.cli.invocation import program_name, say
 from killsync.cli.options import seconds
 from killsync.errors import UsageError
 
@@ -102,6 +102,6 @@ def _print_environment(ready: "Ready") -> None:
         f"export KILLSYNC_SSO_URL={ready.base_url}\n"
         f"export KILLSYNC_CLIENT_ID={shlex.quote(ready.client_id)}\n"
         f"export KILLSYNC_DB={shlex.quote(str(database))}\n"
-        f"printf '{tokens}\\n' | killsync users add\n"
-        "killsync scan"
+        f"printf '{tokens}\\n' | {program_name()} users add\n"
+        f"{program_name()} scan"
     )

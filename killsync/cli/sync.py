@@ -114,7 +114,7 @@ class _Request:
 
     def wait(self) -> int:
         """Wait for the run in progress, or be the run; return the exit code."""
-        while self._is_open() and not self._stop.flag.is_set():
+        while self._is_open() and self._stop.exit_code is None:
             if time.time() >= self._deadline:
                 self._call.warn("waited too long; the job stays queued for the next run")
                 return TryLater.exit_code

@@ -50,7 +50,7 @@ def status(report: dict[str, Any], runs: list[dict[str, Any]], now: float) -> "G
     """Return the whole status: users, what is wrong, queue, lock, last runs, rate limits."""
     from rich.console import Group
 
-    parts: list[Any] = [_users(report["users"], now), *_troubles(report["users"])]
+    parts: list[Any] = [_users(report["users"], now), *_troubles(report)]
     parts += [_queue(report), _lock(report["lock"], now)]
     if runs:
         parts.append(_runs(runs, now))
@@ -99,11 +99,15 @@ def _next_due(text: str | None, now: float) -> str:
     return "now" if left <= 0 else f"in {duration(left)}"
 
 
-def _troubles(users: list[dict[str, Any]]) -> list["Text"]:
+def _troubles(report: dict[str, Any]) -> list["Text"]:
     lines = [
         _cell(f"{safe(user['name'], 40)}: {safe(user['error'])}", "red")
-        for user in users
+        for user in report["users"]
         if user["error"]
+    ]
+    lines += [
+        _cell(f"killmail {aside['killmail_id']} is set aside: {safe(aside['error'])}", "red")
+        for aside in report["set_aside"]
     ]
     return [*lines, _cell("")] if lines else []
 
@@ -115,7 +119,7 @@ def _queue(report: dict[str, Any]) -> "Text":
         f"Queue: {jobs['queued']:,} queued, {jobs['running']:,} running, {jobs['failed']:,} failed;"
         f" {count(report['pending_killmails'], 'killmail')} pending"
     )
-    return _cell(line + (f", {aside:,} of them set aside" if aside else ""))
+    return _cell(line + (f", {aside:,} set aside" if aside else ""))
 
 
 def _lock(lock: dict[str, Any] | None, now: float) -> "Text":

@@ -114,7 +114,9 @@ def remove(
     purge: Annotated[
         bool, typer.Option("--purge", help="Also delete killmails that no other user lists.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before deleting killmails.")
+    ] = False,
 ) -> None:
     """Revoke and delete users' tokens and list positions; their killmails stay."""
     call = invocation.of(context)
@@ -136,6 +138,8 @@ def _remove(
         raise UsageError("nothing was removed")
     problem = _revoke(settings, store, user)
     with store.transaction() as conn:
+        # a run in progress may have stored more since the question was asked
+        alone = pending.only_of(conn, user.user_id) if purge else []
         pending.forget_user(conn, user.user_id)
         users.remove(conn, user.user_id)
         killmails.remove(conn, alone)
@@ -143,7 +147,9 @@ def _remove(
         f"removed {name} ({user.user_id})"
         + (f"; {len(alone):,} killmails deleted" if purge else "")
     )
-    if problem:
+    if problem is None:
+        say(f"{name}: the refresh token is revoked")
+    else:
         call.warn(f"{name}: the token could not be revoked: {safe(problem)}")
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from killsync.errors import DatabaseError
+from killsync.errors import DatabaseBusy, DatabaseError
 
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
@@ -119,10 +119,18 @@ def upgrade(store: Store, migrations: "Migrations | None" = None) -> None:
 
 
 def make_private_file(path: Path) -> None:
-    """Create the file if there is none, so that only its owner may read it."""
+    """Create the file if there is none, so that only its owner may read it.
+
+    An existing one is never opened: closing it would drop the locks that SQLite holds on it in
+    this process, and another program would take the database for unused.
+    """
+    if path.exists():
+        return
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         raise DatabaseError(f"{path}: cannot be opened: {error.strerror}") from error
 
@@ -133,7 +141,8 @@ def readable_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise DatabaseError(f"{path}: {_advice(error)}") from error
+        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        raise (DatabaseBusy if busy else DatabaseError)(f"{path}: {_advice(error)}") from error
 
 
 def _advice(error: sqlite3.Error) -> str:

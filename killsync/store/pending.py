@@ -1,5 +1,6 @@
 """Pending killmails: what lists have shown and whose bodies are not stored yet."""
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
@@ -122,6 +123,16 @@ def make_manual(conn: sqlite3.Connection, user_id: int) -> int:
     ).rowcount
 
 
+def still_pending(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[int]:
+    """Return which of these are pending: a user may have been removed while they were fetched."""
+    rows = conn.execute(
+        "SELECT killmail_id FROM pending_killmails WHERE killmail_id IN"
+        " (SELECT value FROM json_each(?))",
+        [json.dumps(list(killmail_ids))],
+    )
+    return {killmail_id for (killmail_id,) in rows}
+
+
 def done(conn: sqlite3.Connection, killmail_ids: Sequence[int], stored: Sequence[int]) -> None:
     """Forget bodies that are stored now; `stored` are those whom this transaction stored."""
     conn.executemany(
@@ -158,6 +169,16 @@ def counts(conn: sqlite3.Connection) -> tuple[int, int]:
         "SELECT count(*), count(set_aside_at) FROM pending_killmails"
     ).fetchone()
     return int(total), int(aside)
+
+
+def set_aside_newest(conn: sqlite3.Connection, limit: int) -> list[tuple[int, str]]:
+    """Return the newest killmails that were set aside, each with the reason."""
+    rows = conn.execute(
+        "SELECT killmail_id, error FROM pending_killmails WHERE set_aside_at IS NOT NULL"
+        " ORDER BY killmail_id DESC LIMIT ?",
+        [limit],
+    )
+    return [(killmail_id, str(error)) for killmail_id, error in rows]
 
 
 def waiting_for(conn: sqlite3.Connection, user_ids: Iterable[int]) -> int:

@@ -89,10 +89,13 @@ def holder(conn: sqlite3.Connection) -> Holder | None:
 
 
 def last_success(conn: sqlite3.Connection) -> float | None:
-    """Return when a run last ended with 0 or 1, or else when the first began."""
+    """Return when a run that asked for something last ended with 0 or 1.
+
+    If none ever did, when the first began.
+    """
     row = conn.execute(
         """SELECT coalesce(
-            (SELECT max(finished_at) FROM runs WHERE exit_code IN (0, 1)),
+            (SELECT max(finished_at) FROM runs WHERE exit_code IN (0, 1) AND requests > 0),
             (SELECT started_at FROM runs ORDER BY id LIMIT 1))"""
     ).fetchone()
     return unix_or_none(row[0])

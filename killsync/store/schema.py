@@ -145,6 +145,8 @@ CREATE TABLE pending_killmails (
 ) STRICT;
 CREATE INDEX pending_killmails_ready ON pending_killmails (priority DESC, killmail_id DESC)
     WHERE not_before IS NULL AND set_aside_at IS NULL;
+CREATE INDEX pending_killmails_set_aside ON pending_killmails (killmail_id)
+    WHERE set_aside_at IS NOT NULL;
 CREATE INDEX pending_killmails_waiting ON pending_killmails (not_before)
     WHERE not_before IS NOT NULL AND set_aside_at IS NULL;
 """
@@ -164,7 +166,8 @@ CREATE TABLE runs (
     errors INTEGER NOT NULL DEFAULT 0,
     exit_code INTEGER
 ) STRICT;
-CREATE INDEX runs_succeeded ON runs (finished_at) WHERE exit_code IN (0, 1);
+CREATE INDEX runs_succeeded ON runs (finished_at)
+    WHERE exit_code IN (0, 1) AND requests > 0;
 
 CREATE TABLE rate_limits (
     "group" TEXT NOT NULL,

@@ -84,6 +84,26 @@ class Tokens:
             [user_id, token.refresh_token, token.access_token, token.access_expires_at, owner],
         )
 
+    def renew(self, user_id: int, token: Token) -> bool:
+        """Store what a refresh under a claim has brought.
+
+        Returns False if the claim is gone: the character was removed or renewed meanwhile.
+        """
+        with readable_errors(self.path), write_transaction(self._db):
+            changed = self._db.execute(
+                """UPDATE tokens SET refresh_token = ?, access_token = ?, access_expires_at = ?,
+                    claimed_by = NULL, claimed_until = NULL
+                WHERE user_id = ? AND claimed_by = ?""",
+                [
+                    token.refresh_token,
+                    token.access_token,
+                    token.access_expires_at,
+                    user_id,
+                    _myself(),
+                ],
+            ).rowcount
+        return changed == 1
+
     def forget_access(self, user_id: int, access_token: str) -> None:
         """Drop an access token that ESI does not accept."""
         self._write(

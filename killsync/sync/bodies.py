@@ -112,7 +112,9 @@ class Bodies:
         ids = [arrival.killmail.killmail_id for arrival in arrivals]
 
         def write(conn: sqlite3.Connection) -> None:
-            pending.done(conn, ids, killmails.insert(conn, arrivals, iso(now)))
+            wanted = pending.still_pending(conn, ids)
+            kept = [arrival for arrival in arrivals if arrival.killmail.killmail_id in wanted]
+            pending.done(conn, ids, killmails.insert(conn, kept, iso(now)))
 
         self._journal.commit(write)
         for killmail_id in ids:

@@ -7,6 +7,7 @@ import msgspec
 
 from killsync.config import Settings
 from killsync.errors import (
+    DatabaseBusy,
     DatabaseError,
     KillsyncError,
     RateLimited,
@@ -66,8 +67,8 @@ class Health:
         self._stopping.set()
 
     def count(self, service: str, error: BaseException | None) -> None:
-        """Take note of how a request ended. Raises DatabaseError again."""
-        if isinstance(error, DatabaseError):
+        """Take note of how a request ended. Raises the errors of a database again."""
+        if isinstance(error, DatabaseError | DatabaseBusy):
             raise error
         if isinstance(error, RateLimited | TokenBusy):
             return

@@ -7,6 +7,7 @@ import msgspec
 
 from killsync import paging, schedule
 from killsync.config import Settings
+from killsync.errors import ServerFault
 from killsync.model import Access, Cursor, Job, Page, Priority, User
 from killsync.paging import Pass, Step
 from killsync.store import jobs, pending, users
@@ -35,6 +36,7 @@ class ListPass:
         self.new = 0
         self.unchanged = False
         self.head_done = self.cached
+        self._gap_before = user.cursor.page
         self._settings = settings
         self._progress = Pass()
         self.next_page: int | None = 1
@@ -44,7 +46,11 @@ class ListPass:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to list for this job in this run."""
-        return self.next_page is None or self.pages >= self._settings.max_pages
+        if self.next_page is None:
+            return True
+        # page 1 and the last page done, read again, may be all that max_pages allows
+        stuck = self._gap_before is not None and self.user.cursor.page == self._gap_before
+        return self.pages >= self._settings.max_pages and not stuck
 
     @property
     def etag(self) -> str | None:
@@ -68,12 +74,18 @@ class ListPass:
         report(ListStarted(user.user_id, user.name, mode, known, user.cursor.page))
 
     def take_page(self, page: Page, journal: Journal, report: Report, now: float) -> None:
-        """Record a page, decide what follows, and report it."""
+        """Record a page, decide what follows, and report it.
+
+        Raises ServerFault, with nothing recorded, if ESI contradicts itself.
+        """
         if page.unchanged:
             self._take_unchanged(page, journal, now)
             return
         number = self.next_page or 1
         step = self._decide(number, page, now)
+        if step.contradicted:
+            raise ServerFault(f"ESI's X-Pages promises page {number}, which ESI says is not there")
+        met = None if number == 1 and self.head_done else step.met
         user = self._after(number, page, step, now)
         new = self._record(number, page, user, journal, now)
         self.user = user
@@ -86,9 +98,7 @@ class ListPass:
         self._go_to(step.next_page)
         self.head_done = True
         self.ready_at = now + self._settings.page_delay
-        report(
-            PageListed(user.user_id, user.name, number, page.pages, len(page.refs), new, step.met)
-        )
+        report(PageListed(user.user_id, user.name, number, page.pages, len(page.refs), new, met))
 
     def follow(self, job: Job) -> None:
         """Take over that the job has been raised, or made full, while it ran."""
@@ -173,6 +183,8 @@ class ListPass:
 
     def _take_unchanged(self, page: Page, journal: Journal, now: float) -> None:
         self.user = self._with_head(self.user, page, now)
+        snapshot = (page.modified, self.user.pages)
+        self._progress = msgspec.structs.replace(self._progress, snapshot=snapshot)
         self.unchanged = True
         self.head_done = True
         self.pages += 1
@@ -182,8 +194,9 @@ class ListPass:
         job_id = self.job.id
 
         def write(conn: sqlite3.Connection) -> None:
-            write_head(conn)
-            jobs.progress(conn, job_id, 0)
+            if jobs.get(conn, job_id) is not None:
+                write_head(conn)
+                jobs.progress(conn, job_id, 0)
 
         journal.add(write, now)
 

@@ -9,6 +9,7 @@ from killsync.errors import (
     KillsyncError,
     LoginNeeded,
     RateLimited,
+    ServerFault,
     TokenBusy,
     Unavailable,
 )
@@ -94,7 +95,11 @@ class Lists:
             taken.access = result.value
         elif isinstance(result.value, Page):
             self._tally.pages += 1
-            taken.take_page(result.value, self._journal, self._s.report, now)
+            try:
+                taken.take_page(result.value, self._journal, self._s.report, now)
+            except ServerFault as error:
+                self._failed(taken, error, now)
+                return False
             self._tally.listed += taken.new - before
         if taken.finished:
             self._finish(taken, now)
@@ -224,6 +229,7 @@ class Lists:
         bucket = list_bucket(user.user_id)
         again = self._s.limits.ready_at(bucket, Priority.BACKGROUND, now, requests=3)
         if again > now:
+            again = min(again, now + schedule.LONGEST_REST)
             rest = partial(users.rest, user_id=user.user_id, not_before=again)
             self._journal.add(rest, now)
         return again
@@ -233,6 +239,7 @@ class Lists:
         if taken.head_done and until > now + LONGEST_PAUSE:
             self._finish(taken, now)
         else:
+            until = min(until, now + schedule.LONGEST_REST)
             self._put_off(taken, until, "ESI's rate limit", blame=False)
 
     def _put_off(self, taken: ListPass, until: float, reason: str, *, blame: bool) -> None:

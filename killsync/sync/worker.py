@@ -98,8 +98,11 @@ class Worker:
         return True
 
     def _is_stopping(self) -> bool:
-        self.out_of_time = time.monotonic() >= self._deadline
-        return self.out_of_time or self._s.stopping.is_set()
+        if time.monotonic() >= self._deadline and not self._s.stopping.is_set():
+            self.out_of_time = True
+            # nothing is tried again either
+            self._s.stopping.set()
+        return self._s.stopping.is_set()
 
     def _look_around(self, now: float) -> None:
         """Notice what other processes have changed, and what was put off until now."""
