@@ -505,3 +505,36 @@ def test_between_two_pages_of_one_list_lies_the_page_delay(killsync: Make) -> No
     first, second, third = program.simulator.log("list")
     assert second["start"] - first["end"] >= 0.29
     assert third["start"] - second["end"] >= 0.29
+
+
+# an ESI that contradicts itself
+
+
+@pytest.mark.parametrize("fault", [{"status": 404}, {"wrong_json": "[]"}])
+def test_a_page_that_x_pages_promises_and_is_not_there_does_not_close_the_gap(
+    killsync: Make, fault: dict[str, Any]
+) -> None:
+    program, user_id = with_character(killsync, 40)
+    program.simulator.fault("list", page=2, **fault)
+    program.run("scan", exit_code=1)
+    assert backfill(program, user_id) == {"page": 2, "until_id": None}
+    program.simulator.clear_faults()
+    program.execute("UPDATE users SET not_before = NULL")
+    scan_later(program)
+    program.assert_equals_truth()
+
+
+def test_a_304_that_nobody_asked_for_is_no_answer(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 40)
+    program.simulator.fault("list", page=2, status=304)
+    program.run("scan", exit_code=1)
+    assert backfill(program, user_id) == {"page": 2, "until_id": None}
+    assert pages(program).count(2) == 3
+
+
+@pytest.mark.parametrize("max_pages", ["1", "2"])
+def test_a_gap_moves_on_however_few_pages_a_run_may_list(killsync: Make, max_pages: str) -> None:
+    program, _ = with_character(killsync, 40)
+    for _ in range(6):
+        scan_later(program, KILLSYNC_MAX_PAGES=max_pages)
+    program.assert_equals_truth()

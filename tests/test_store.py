@@ -619,3 +619,14 @@ def test_the_lock_of_a_killed_run_is_free(locked: Path) -> None:
     assert not lock.is_held(locked)
     with lock.hold(locked, patience=0):
         pass
+
+
+def test_making_sure_that_a_file_exists_drops_no_lock_on_it(tmp_path: Path) -> None:
+    database = tmp_path / "killsync.db"
+    connection.make_private_file(lock.lock_file(database))
+    ask = "import sys; from pathlib import Path; from killsync import lock;"
+    ask += " sys.exit(lock.is_held(Path(sys.argv[1])))"
+    with lock.hold(database):
+        connection.make_private_file(lock.lock_file(database))
+        held = subprocess.run([sys.executable, "-c", ask, str(database)], check=False)
+    assert held.returncode == 1

@@ -1,6 +1,9 @@
 import json
+import sqlite3
+import time
 import unicodedata
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -364,3 +367,20 @@ def test_without_a_contact_the_real_esi_is_not_called(killsync: Start) -> None:
     done = program.run("users", "add", given=given, exit_code=2, KILLSYNC_ESI_URL=url)
     assert "contact" in done.stderr
     assert program.simulator.log() == []
+
+
+def test_a_user_removed_during_a_refresh_leaves_no_token_behind(killsync: Start) -> None:
+    program = killsync(characters=1, killmails=2, rotate=True)
+    user_id = user_ids(program)[0]
+    program.simulator.fault("token", delay=2, times=1)
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as tokens, tokens:
+        tokens.execute("UPDATE tokens SET access_expires_at = 1")
+    with program.start("scan") as scan:
+        while len(program.simulator.log("token")) < 2:
+            time.sleep(0.05)
+        program.run("users", "remove", str(user_id))
+        scan.communicate(timeout=60)
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as tokens:
+        assert tokens.execute("SELECT count(*) FROM tokens").fetchone() == (0,)
+    truth = program.simulator.truth()["characters"][str(user_id)]
+    assert truth["refresh_token"] is None, "no token that SSO still accepts is left"
