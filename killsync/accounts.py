@@ -48,10 +48,14 @@ def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = t
             _drop(tokens, sso, user_id, grant)
     finally:
         tokens.release(user_id)
-    character = sso.verify(grant.access_token, SCOPE)
-    if character.character_id != user_id:
+    try:
+        character = sso.verify(grant.access_token, SCOPE)
+        if character.character_id != user_id:
+            raise LoginNeeded(f"the token belongs to another character, {character.name!r}")
+    except KillsyncError:
+        # what was stored first, and turned out wrong, is used by nobody
         tokens.forget_access(user_id, grant.access_token)
-        raise LoginNeeded(f"the token belongs to another character, {character.name!r}")
+        raise
     # a token that lasts less than a minute is still the best there is: ESI will tell
     return Access(grant.access_token, max(grant.expires_at, clock() + 2 * FRESH_FOR))
 

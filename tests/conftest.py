@@ -1,12 +1,13 @@
 """No test may touch a real home; simulators are processes that end with their test."""
 
+import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from world import Killsync, Simulator, simulator
+from world import TIMEOUT, Killsync, Simulator, simulator
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +39,19 @@ def killsync(tmp_path: Path, simulate: Callable[..., Simulator]) -> Callable[...
         return program
 
     return make
+
+
+@pytest.fixture
+def background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start commands that end with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(program: Killsync, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        started.append(program.start(*arguments, **environment))
+        return started[-1]
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            process.kill()
+        process.communicate(timeout=TIMEOUT)

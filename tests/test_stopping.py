@@ -1,12 +1,10 @@
 import signal
-import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
 from subprocess import Popen
 
 import pytest
-from world import TIMEOUT, Killsync, wait_for_exit
+from world import Killsync, read_until, run_in_progress, wait_for_exit, wait_until
 
 Start = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
@@ -14,47 +12,6 @@ Background = Callable[..., Popen[str]]
 SIGNALS = pytest.mark.parametrize(
     ("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
 )
-
-
-@pytest.fixture
-def background() -> Iterator[Background]:
-    """Start commands that end with the test."""
-    started: list[Popen[str]] = []
-
-    def start(program: Killsync, *arguments: str, **environment: str) -> Popen[str]:
-        started.append(program.start(*arguments, **environment))
-        return started[-1]
-
-    yield start
-    for process in started:
-        with suppress(ProcessLookupError):
-            process.kill()
-        process.communicate(timeout=TIMEOUT)
-
-
-@contextmanager
-def run_in_progress(program: Killsync) -> Iterator[None]:
-    """Hold the lock as a run does that has got stuck."""
-    with closing(sqlite3.connect(f"{program.database}.lock", isolation_level=None)) as conn:
-        conn.execute("BEGIN IMMEDIATE")
-        yield
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def read_until(process: Popen[str], words: str) -> None:
-    """Read standard error until a line holds these words."""
-    assert process.stderr is not None
-    read = ""
-    while words not in read:
-        line = process.stderr.readline()
-        assert line, f"{words!r} was never said: {read}"
-        read += line
 
 
 def asked(program: Killsync, route: str) -> int:

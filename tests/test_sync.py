@@ -1,56 +1,11 @@
-import sqlite3
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
 from subprocess import Popen
 from typing import Any
 
 import pytest
-from world import TIMEOUT, Killsync
+from world import TIMEOUT, Killsync, read_until, run_in_progress, wait_until
 
 Start = Callable[..., Killsync]
-
-
-@pytest.fixture
-def background() -> Iterator[Callable[..., Popen[str]]]:
-    """Start commands that end with the test."""
-    started: list[Popen[str]] = []
-
-    def start(program: Killsync, *arguments: str, **environment: str) -> Popen[str]:
-        started.append(program.start(*arguments, **environment))
-        return started[-1]
-
-    yield start
-    for process in started:
-        with suppress(ProcessLookupError):
-            process.kill()
-        process.communicate(timeout=TIMEOUT)
-
-
-@contextmanager
-def run_in_progress(program: Killsync) -> Iterator[None]:
-    """Hold the lock as a run does that has got stuck."""
-    with closing(sqlite3.connect(f"{program.database}.lock", isolation_level=None)) as conn:
-        conn.execute("BEGIN IMMEDIATE")
-        yield
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def read_until(process: Popen[str], words: str) -> str:
-    """Read standard error until a line holds these words; return what was read."""
-    assert process.stderr is not None
-    read = ""
-    while words not in read:
-        line = process.stderr.readline()
-        assert line, f"{words!r} was never said: {read}"
-        read += line
-    return read
 
 
 def outcome(process: Popen[str]) -> tuple[int, str, str]:

@@ -3,7 +3,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from subprocess import Popen
 from typing import Any
 
@@ -28,22 +28,6 @@ def stale(killsync: Start) -> Start:
         return program
 
     return make
-
-
-@pytest.fixture
-def background() -> Iterator[Background]:
-    """Start commands that end with the test."""
-    started: list[Popen[str]] = []
-
-    def start(program: Killsync, *arguments: str) -> Popen[str]:
-        started.append(program.start(*arguments))
-        return started[-1]
-
-    yield start
-    for process in started:
-        with suppress(ProcessLookupError):
-            process.kill()
-        process.communicate(timeout=TIMEOUT)
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077], ids=["000", "022", "077"])

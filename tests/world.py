@@ -6,8 +6,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,29 @@ def wait_for_exit(process: subprocess.Popen[str], number: int = signal.SIGTERM) 
     process.send_signal(number)
     process.communicate(timeout=TIMEOUT)
     return process.returncode
+
+
+@contextmanager
+def run_in_progress(program: Killsync) -> Iterator[None]:
+    """Hold the lock as a run does that has got stuck."""
+    with closing(sqlite3.connect(f"{program.database}.lock", isolation_level=None)) as conn:
+        conn.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """Read standard error until a line holds these words; return what was read."""
+    assert process.stderr is not None
+    read = ""
+    while words not in read:
+        line = process.stderr.readline()
+        assert line, f"{words!r} was never said: {read}"
+        read += line
+    return read

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from killsync.sync.run import Outcome
 
 _LOCK_PATIENCE = 1.0
-_IDLE = "nothing is due, or ESI's lists are still cached"
+_NOTHING_CACHED = "nothing is due: what ESI has said is still cached"
 
 
 def scan(
@@ -82,7 +82,8 @@ class _Scan:
         if not work:
             runs.record_idle(self._store.conn, "scan", now)
             nobody = next(users.everyone(self._store.conn), None) is None
-            self._say("no users yet: add one with `killsync users add`" if nobody else _IDLE)
+            idle = _NOTHING_CACHED if force else "nothing is due"
+            self._say("no users yet: add one with `killsync users add`" if nobody else idle)
             return 0
         try:
             with reporting(self._call) as report:

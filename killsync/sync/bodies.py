@@ -110,17 +110,19 @@ class Bodies:
         if not arrivals:
             return
         ids = [arrival.killmail.killmail_id for arrival in arrivals]
+        stored: list[int] = []
 
         def write(conn: sqlite3.Connection) -> None:
             wanted = pending.still_pending(conn, ids)
             kept = [arrival for arrival in arrivals if arrival.killmail.killmail_id in wanted]
-            pending.done(conn, ids, killmails.insert(conn, kept, iso(now)))
+            stored.extend(killmails.insert(conn, kept, iso(now)))
+            pending.done(conn, ids, stored)
 
         self._journal.commit(write)
         for killmail_id in ids:
             del self._taken[killmail_id]
-        self._tally.stored += len(ids)
-        self._report(BodiesStored(len(ids), self._tally.stored))
+        self._tally.stored += len(stored)
+        self._report(BodiesStored(len(stored), self._tally.stored))
         for arrival in arrivals:
             if expected_hash(arrival.killmail) != arrival.killmail_hash:
                 self._report(HashMismatch(arrival.killmail.killmail_id))
