@@ -1,6 +1,7 @@
 """`killsync status`: what there is, what is going on, what is wrong."""
 
 import json
+import signal
 import time
 from typing import Annotated
 
@@ -57,6 +58,8 @@ def _table(store: Store, settings: Settings, user: list[str] | None) -> object:
 def _watch(store: Store, settings: Settings, user: list[str] | None) -> None:
     from rich.live import Live
 
+    # a shell that starts a program in the background lets it ignore Ctrl-C, its only way out
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from killsync.cli import tables
 
     with Live(console=tables.console(), screen=True, auto_refresh=False) as live:
