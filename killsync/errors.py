@@ -85,3 +85,11 @@ class LoginNeeded(KillsyncError):
 
 class BodyRejected(KillsyncError):
     """A killmail body that cannot be stored faithfully; the text names the field or the byte."""
+
+
+def told(error: BaseException) -> str:
+    """Return what a person is told of an error; of an unexpected one only its kind.
+
+    The text of an error that is not killsync's own may repeat a token.
+    """
+    return str(error) if isinstance(error, KillsyncError) else f"unexpected {type(error).__name__}"

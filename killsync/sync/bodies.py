@@ -5,7 +5,7 @@ from collections import deque
 from functools import partial
 
 from killsync import schedule
-from killsync.errors import BodyRejected, KillmailUnknown, KillsyncError, RateLimited, Unavailable
+from killsync.errors import BodyRejected, KillmailUnknown, RateLimited, Unavailable, told
 from killsync.killmail import Killmail, expected_hash
 from killsync.model import Pending
 from killsync.store import killmails, pending
@@ -72,9 +72,7 @@ class Bodies:
             return
         self._tally.errors += 1
         self._tally.failures += body.attempts == 0
-        text = (
-            str(error) if isinstance(error, KillsyncError) else f"unexpected {type(error).__name__}"
-        )
+        text = told(error)
         settled = partial(self._taken.pop, killmail_id, None)
         if isinstance(error, KillmailUnknown | BodyRejected):
             aside = partial(pending.set_aside, killmail_id=killmail_id, error=text, now=now)

@@ -6,12 +6,12 @@ from killsync import accounts, schedule
 from killsync.errors import (
     AccessRejected,
     ApplicationError,
-    KillsyncError,
     LoginNeeded,
     RateLimited,
     ServerFault,
     TokenBusy,
     Unavailable,
+    told,
 )
 from killsync.esi import list_bucket
 from killsync.model import Access, Job, Page, Priority, User
@@ -289,9 +289,7 @@ class Lists:
     def _blame(self, taken: ListPass, error: BaseException, now: float) -> None:
         """Blame the user: his own token or list is what does not work."""
         user, job = taken.user, taken.job
-        text = (
-            str(error) if isinstance(error, KillsyncError) else f"unexpected {type(error).__name__}"
-        )
+        text = told(error)
         until: float | None = None
         if isinstance(error, LoginNeeded):
             text += "; give a new refresh token to `killsync users add`"
