@@ -1,0 +1,165 @@
+"""One case: a simulator and a database of its own, judged when all faults are over."""
+
+import json
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from world import TIMEOUT, Killsync, Simulator, simulator
+
+from campaign.score import Score
+from killsync import lock
+
+MOST_SCANS = 40
+
+
+class Case(Killsync):
+    """The command line, with everything that it says kept in files, also when it is killed."""
+
+    def __init__(self, directory: Path, simulator: Simulator, rng: random.Random) -> None:
+        super().__init__(directory, simulator)
+        self.rng = rng
+        self.said = directory / "said"
+        self.said.mkdir()
+        self.calls = 0
+
+    def launch(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a command whose output goes to files in `said`; the caller waits for it."""
+        self.calls += 1
+        stem = self.said / f"{self.calls:04}-{arguments[0]}"
+        with stem.with_suffix(".out").open("wb") as out, stem.with_suffix(".err").open("wb") as err:
+            return subprocess.Popen(
+                [sys.executable, "-m", "killsync", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=self.environment | environment,
+            )
+
+    def call(self, *arguments: str, **environment: str) -> int:
+        """Run a command to its end, and return its exit code."""
+        return self.launch(*arguments, **environment).wait(TIMEOUT)
+
+    def heard(self) -> str:
+        """Return what the last command that was launched has said on standard error."""
+        (file,) = self.said.glob(f"{self.calls:04}-*.err")
+        return file.read_text(errors="backslashreplace")
+
+    def let_all_be_tried(self) -> None:
+        """An hour later: every list may be asked for, and nothing is put off any more."""
+        self.make_due()
+        for table in ("users", "jobs", "pending_killmails"):
+            self.execute(f"UPDATE {table} SET not_before = NULL")
+        self.execute("UPDATE rate_limits SET spent = '[]', retry_at = NULL")
+
+    def heal(self) -> None:
+        """End all faults and limits, give users who need it a new login, and read every list."""
+        self.simulator.clear_faults()
+        self.simulator.options(latency_list=0, latency_body=0, latency_sso=0)
+        self.simulator.options(list_tokens=0, body_tokens=0)
+        self.simulator.control("error_limit", "POST", seconds=0)
+        self.simulator.thaw()
+        self.renew_logins()
+        self.let_all_be_tried()
+        self.call(
+            "sync",
+            "--full",
+            *[
+                str(user)
+                for (user,) in self.rows("SELECT user_id FROM users WHERE state = 'active'")
+            ],
+        )
+        for _ in range(MOST_SCANS):
+            self.let_all_be_tried()
+            self.simulator.thaw()
+            self.call("scan")
+            if not self.left():
+                return
+
+    def left(self) -> int:
+        """Return how many jobs, gaps and bodies are still to be done."""
+        return int(
+            self.rows(
+                """SELECT (SELECT count(*) FROM jobs WHERE state IN ('queued', 'running'))
+                + (SELECT count(*) FROM users WHERE backfill_page IS NOT NULL)
+                + (SELECT count(*) FROM pending_killmails WHERE set_aside_at IS NULL)"""
+            )[0][0]
+        )
+
+    def renew_logins(self) -> int:
+        """Give a new refresh token for each user who needs one; return how many did."""
+        waiting = [
+            user for (user,) in self.rows("SELECT user_id FROM users WHERE state = 'needs_login'")
+        ]
+        tokens = [
+            self.simulator.control("tokens", "POST", character_id=user)["refresh_token"]
+            for user in waiting
+        ]
+        if tokens:
+            self.run("users", "add", given="".join(f"{token}\n" for token in tokens))
+        return len(waiting)
+
+    def judge(self, score: Score) -> None:
+        """Compare the database with the simulator's truth, after `heal`."""
+        truth = self.simulator.truth()
+        stored = [json.loads(line) for line in self.run("export").stdout.splitlines()]
+        bodies = {body["killmail_id"]: body for body in stored}
+        true = truth["bodies"]
+        known = {str(user) for (user,) in self.rows("SELECT user_id FROM users")}
+        listed = {
+            u: {i for i, _ in c["list"]} for u, c in truth["characters"].items() if u in known
+        }
+        for user, ids in listed.items():
+            score.lost += len(ids - set(self.recorded(int(user))))
+        wanted = set().union(*listed.values())
+        score.lost += sum(bodies.get(i) != true[str(i)] for i in wanted)
+        score.must(all(bodies[i] == true[str(i)] for i in bodies), "a stored body is not ESI's")
+        score.duplicated += len(stored) - len(bodies)
+        sequence = [seq for (seq,) in self.rows("SELECT stored_seq FROM killmails ORDER BY 1")]
+        score.must(sequence == list(range(1, len(stored) + 1)), "the feed of stored_seq has gaps")
+        score.must(self.left() == 0, f"{self.left()} jobs, gaps or bodies are stuck")
+        score.must(not lock.is_held(self.database), "the lock is not free")
+        for user, count, killmails in self.rows("SELECT user_id, listed, killmails FROM users"):
+            rows = len(self.recorded(user))
+            score.must(rows == count == killmails, f"user {user} counts {killmails} of {rows}")
+        score.must(not self.mistakes_in_sqlite(), "SQLite finds the database damaged")
+        log = self.simulator.log()
+        score.requests += len(log)
+        asked = Counter(
+            e["killmail_id"] for e in log if e["route"] == "body" and e["status"] == 200
+        )
+        score.asked_again += sum(count - 1 for count in asked.values())
+
+    def mistakes_in_sqlite(self) -> list[Any]:
+        """Return what SQLite itself finds wrong."""
+        with closing(sqlite3.connect(self.database, timeout=60)) as conn:
+            integrity = [row for row in conn.execute("PRAGMA integrity_check") if row != ("ok",)]
+            return integrity + conn.execute("PRAGMA foreign_key_check").fetchall()
+
+
+@contextmanager
+def case(rng: random.Random, **options: Any) -> Iterator[Case]:
+    """Run a case with a simulator of these options, all its characters registered."""
+    directory = Path(tempfile.mkdtemp(prefix="killsync-campaign-"))
+    try:
+        with simulator(**({"seed": rng.randrange(1 << 30)} | options)) as esi:
+            program = Case(directory, esi, rng)
+            if esi.logins:
+                program.add_users()
+            yield program
+    finally:
+        shutil.rmtree(directory)
+
+
+def home(directory: Path) -> dict[str, str]:
+    """Return an environment in which nothing of the person's own is read."""
+    return {"PATH": os.environ["PATH"], "HOME": str(directory)}

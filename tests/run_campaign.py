@@ -1,0 +1,60 @@
+"""The fault campaign: kills, power cuts, faults, limits and load, against the simulator.
+
+Run `python tests/run_campaign.py` for the short form, which .ci/run plays too, or with --long
+what a release must pass. It ends with a table, and with 1 if there was a problem.
+"""
+
+import argparse
+import importlib
+import random
+import sys
+import time
+from dataclasses import astuple, fields
+
+from campaign.score import Score
+from rich.console import Console
+from rich.table import Table
+
+PARTS = ("kills", "power", "faults", "limits", "load")
+COLUMNS = [field.name for field in fields(Score)][:-1]
+
+
+def main() -> int:
+    """Play the parts that were asked for, and print the table."""
+    options = parsed()
+    console = Console(highlight=False, markup=False)
+    console.print(f"seed {options.seed}, {'long' if options.long else 'short'} form")
+    scores = []
+    for part in options.part or PARTS:
+        began = time.monotonic()
+        score = importlib.import_module(f"campaign.{part}").play(options.seed, long=options.long)
+        score.seconds = round(time.monotonic() - began)
+        scores.append(score)
+        console.print(f"{part}: {score.cases} cases in {score.seconds} s")
+    console.print(table(scores))
+    for problem in (problem for score in scores for problem in score.problems):
+        console.print(problem)
+    return 1 if any(s.problems or s.lost or s.duplicated for s in scores) else 0
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--long", action="store_true", help="what a release must pass")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part")
+    return parser.parse_args()
+
+
+def table(scores: list[Score]) -> Table:
+    """Return a row for each part, and their sum."""
+    shown = Table(*[column.replace("_", " ") for column in COLUMNS])
+    rows = [astuple(score)[:-1] for score in scores]
+    for row in rows:
+        shown.add_row(*(f"{cell:,}" if not isinstance(cell, str) else cell for cell in row))
+    shown.add_section()
+    shown.add_row("all", *(f"{sum(column):,}" for column in list(zip(*rows, strict=True))[1:]))
+    return shown
+
+
+if __name__ == "__main__":
+    sys.exit(main())
