@@ -1,5 +1,6 @@
 """No test may touch a real home; simulators are processes that end with their test."""
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -8,6 +9,11 @@ from typing import Any
 
 import pytest
 from world import TIMEOUT, Killsync, Simulator, simulator
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Most tests wait for processes of theirs: more of them than processors go on at a time."""
+    return 3 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(autouse=True)
