@@ -96,11 +96,15 @@ class Added(msgspec.Struct, frozen=True):
 def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str, now: float) -> Added:
     """Register the character of a refresh token.
 
-    Raises LoginNeeded, ApplicationError, Refused or TryLater; then nothing is stored.
+    Raises LoginNeeded, ApplicationError, Refused, TryLater or DatabaseError; then nothing is
+    stored.
     """
     if not refresh_token.isascii() or not refresh_token.isprintable() or " " in refresh_token:
         raise Refused("this is no refresh token")
     sso.prepare()
+    # SSO may replace the token: it must not be used up where its successor cannot be kept
+    tokens.prove_writable()
+    store.prove_writable()
     grant = sso.refresh(refresh_token)
     character = sso.verify(grant.access_token, SCOPE)
     tokens.put(character.character_id, _token(grant), character.owner)

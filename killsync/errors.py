@@ -51,6 +51,23 @@ class RateLimited(TryLater):
         self.until = until
 
 
+class OutOfFiles(TryLater):
+    """The operating system lets this process open no more files or connections."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no more files or connections may be opened: raise the limit (`ulimit -n`), "
+            "or lower `connections` and `workers`"
+        )
+
+
+class Stopped(TryLater):
+    """A request was not sent, because the run stops."""
+
+    def __init__(self) -> None:
+        super().__init__("the run stops; nothing more is sent")
+
+
 class TokenBusy(TryLater):
     """Another process refreshes this character's token right now."""
 

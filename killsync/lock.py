@@ -3,6 +3,7 @@
 The operating system frees it when the process dies, however it dies.
 """
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -25,9 +26,14 @@ def lock_file(database: Path) -> Path:
 def hold(database: Path, *, patience: float = 1.0) -> Iterator[None]:
     """Hold the lock; raise Busy if it is not free within `patience` seconds.
 
-    The file must exist. A short look by `is_held` never makes a run give way.
+    The file must exist; raise DatabaseError if it cannot be written. A short look by `is_held`
+    never makes a run give way.
     """
-    conn = sqlite3.connect(lock_file(database), timeout=0, isolation_level=None)
+    file = lock_file(database)
+    if not os.access(file, os.W_OK):
+        # SQLite would open it for reading, and a transaction on it would hold nothing
+        raise DatabaseError(f"{file}: cannot be written; check its permissions and its owner")
+    conn = sqlite3.connect(file, timeout=0, isolation_level=None)
     try:
         deadline = time.monotonic() + patience
         while not _begin(conn):

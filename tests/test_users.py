@@ -137,6 +137,20 @@ def test_adding_while_sso_is_down_exits_75_and_stores_nothing(killsync: Start) -
     program.add_users()
 
 
+@pytest.mark.parametrize("file", ["", ".tokens"])
+def test_a_token_is_not_used_up_where_its_successor_cannot_be_kept(
+    killsync: Start, file: str
+) -> None:
+    program = killsync(characters=1, killmails=0, rotate=True)
+    newcomer = program.simulator.add_character()
+    with closing(sqlite3.connect(f"{program.database}{file}")) as conn, conn:
+        event = "INSERT ON sso_documents" if file else "UPDATE ON facts"
+        conn.execute(f"CREATE TRIGGER full BEFORE {event} BEGIN SELECT RAISE(ABORT, 'full'); END")
+    program.simulator.clear_log()
+    program.run("users", "add", given=newcomer["refresh_token"] + "\n", exit_code=2)
+    assert program.simulator.log("token") == []
+
+
 def test_a_new_login_renews_a_known_user_and_keeps_what_is_stored(killsync: Start) -> None:
     program = killsync(characters=1, killmails=3, access_lifetime=30)
     user = program.simulator.logins[0]["character_id"]

@@ -3,23 +3,29 @@
 Nothing heavy is imported before it is needed: a scan with nothing due and `status` start fast.
 """
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from killsync.errors import DatabaseBusy, DatabaseError
+from killsync.errors import DatabaseBusy, DatabaseError, OutOfFiles
 
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
 VERSION = 1
+_DURING_A_RUN = "while killsync was at work; what it had committed is in the file that was here"
 _APPLICATION_ID = 0x4B534E43
 _OLDEST_SQLITE = (3, 37, 0)
 _BUSY_TIMEOUT = 60.0
+
+
+class _Displaced(DatabaseError):
+    """The database file has been moved, replaced, deleted or cut short while it was open."""
 
 
 class Store:
@@ -28,6 +34,7 @@ class Store:
     def __init__(self, path: Path, conn: sqlite3.Connection) -> None:
         self.path = path
         self.conn = conn
+        self._file = path.stat()
 
     @cached_property
     def db(self) -> "Database":
@@ -38,9 +45,22 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Hold a write transaction: all of it is committed, or nothing."""
-        with write_transaction(self.db):
-            yield self.conn
+        """Hold a write transaction: all of it is committed, or nothing.
+
+        Raises DatabaseError, with nothing committed, if the file is no longer where it was.
+        """
+        try:
+            with write_transaction(self.db):
+                yield self.conn
+                self._check_in_place()
+        except _Displaced:
+            self._leave_no_wal()
+            raise
+
+    def prove_writable(self) -> None:
+        """Write something durably that changes nothing. Raises DatabaseError if that fails."""
+        with readable_errors(self.path), self.transaction() as conn:
+            conn.execute("UPDATE facts SET value = value")
 
     def version(self) -> int:
         """Return how many migrations the database has had."""
@@ -53,6 +73,31 @@ class Store:
     def close(self) -> None:
         """Close the database."""
         self.conn.close()
+
+    def _check_in_place(self) -> None:
+        try:
+            now = self.path.stat()
+        except FileNotFoundError:
+            raise _Displaced(f"{self.path}: was moved or deleted {_DURING_A_RUN}") from None
+        if (now.st_dev, now.st_ino) != (self._file.st_dev, self._file.st_ino):
+            raise _Displaced(f"{self.path}: was replaced by another file {_DURING_A_RUN}")
+        if now.st_size < self._file.st_size and now.st_size < self._size():
+            raise _Displaced(f"{self.path}: was cut short by another program; restore a backup")
+        self._file = now
+
+    def _size(self) -> int:
+        pages, of_bytes = (
+            int(self.conn.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "page_size")
+        )
+        return pages * of_bytes
+
+    def _leave_no_wal(self) -> None:
+        # what was committed belongs into the file that was here; left in the WAL, SQLite would
+        # play it into whatever file bears this name next
+        with suppress(sqlite3.Error):
+            self.conn.execute("PRAGMA busy_timeout = 1000")
+            self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextmanager
@@ -77,10 +122,12 @@ def connect(
 ) -> Store:
     """Open a killmail database of any version that this program knows, or `create` one.
 
-    Raises DatabaseError if the file is missing, foreign, newer or cannot be used.
+    Raises DatabaseError if the file is missing, foreign, newer or cannot be used, or lost: its
+    token file is still there.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise DatabaseError(f"SQLite {sqlite3.sqlite_version} is too old: killsync needs 3.37")
+    _check_not_lost(path)
     if not create and not path.exists():
         raise DatabaseError(f"{path}: no database yet; `killsync users add` makes one")
     with readable_errors(path):
@@ -118,6 +165,11 @@ def upgrade(store: Store, migrations: "Migrations | None" = None) -> None:
         migrations.apply(store.db)
 
 
+def token_file(database: Path) -> Path:
+    """Return the token file of a database."""
+    return database.with_name(database.name + ".tokens")
+
+
 def make_private_file(path: Path) -> None:
     """Create the file if there is none, so that only its owner may read it.
 
@@ -141,8 +193,18 @@ def readable_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        if _out_of_files():
+            raise OutOfFiles from error
         busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
         raise (DatabaseBusy if busy else DatabaseError)(f"{path}: {_advice(error)}") from error
+
+
+def _out_of_files() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False
 
 
 def _advice(error: sqlite3.Error) -> str:
@@ -153,6 +215,8 @@ def _advice(error: sqlite3.Error) -> str:
         sqlite3.SQLITE_READONLY: "cannot be written; check the permissions of it and its directory",
         sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the permissions of it and its directory",
         sqlite3.SQLITE_FULL: "the disk is full; what was committed is safe, free some space",
+        sqlite3.SQLITE_IOERR: "cannot be read or written; what was committed is safe, check "
+        "the disk and its free space",
         sqlite3.SQLITE_BUSY: "another program keeps it locked; try again later",
     }.get(code, f"SQLite says: {error}")
 
@@ -164,6 +228,15 @@ def _connect(path: Path, *, read_only: bool, timeout: float) -> sqlite3.Connecti
     # a cursor must not come back after a power cut older than what an export has shown
     conn.execute("PRAGMA synchronous = FULL")
     return conn
+
+
+def _check_not_lost(path: Path) -> None:
+    tokens = token_file(path)
+    if tokens.exists() and not (path.exists() and path.stat().st_size):
+        raise DatabaseError(
+            f"{path}: is gone or empty, but {tokens.name} beside it is there: restore the "
+            f"database from a backup, or delete {tokens.name} too to begin anew"
+        )
 
 
 def _check_ours(store: Store) -> None:

@@ -14,10 +14,18 @@ import msgspec
 from sqlite_utils import Database, Migrations
 
 from killsync.errors import DatabaseError
-from killsync.store.connection import make_private_file, readable_errors, write_transaction
+from killsync.store.connection import (
+    make_private_file,
+    readable_errors,
+    token_file,
+    write_transaction,
+)
 
 _VERSION = 1
 _LONGEST_CLAIM = 120.0
+_PROOF = "about:blank"
+# more than the rows of a character take
+_PROOF_SIZE = 16384
 
 migrations = Migrations("killsync-tokens")
 
@@ -61,7 +69,7 @@ class Tokens:
     """The token file of a database."""
 
     def __init__(self, database: Path) -> None:
-        self.path = database.with_name(database.name + ".tokens")
+        self.path = token_file(database)
         self._local = threading.local()
         self._all: list[sqlite3.Connection] = []
 
@@ -159,6 +167,11 @@ class Tokens:
     def keep_document(self, url: str, body: bytes, now: float) -> None:
         """Store an SSO document."""
         self._write("INSERT OR REPLACE INTO sso_documents VALUES (?, ?, ?)", [url, body, now])
+
+    def prove_writable(self) -> None:
+        """Write something durably and take it back. Raises DatabaseError if that fails."""
+        self.keep_document(_PROOF, bytes(_PROOF_SIZE), 0.0)
+        self._write("DELETE FROM sso_documents WHERE url = ?", [_PROOF])
 
     def close(self) -> None:
         """Close every thread's connection; the threads have ended."""
