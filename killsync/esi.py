@@ -4,6 +4,7 @@ Source of every fact: ESI's documentation and OpenAPI document, compatibility da
 """
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -66,6 +67,7 @@ class Esi:
         self._url = url
         self._limits = limits
         self._clock = clock
+        self._decoding = threading.Lock()
         self.requests = 0
 
     def killmails(
@@ -74,7 +76,7 @@ class Esi:
         """Return one page of a character's list; with an `etag` it may be `unchanged`.
 
         Raises RateLimited, Unavailable, ServerFault, Misshapen, AccessRejected, LoginNeeded
-        (the scope lacks) or Refused.
+        (the scope lacks), Refused, Stopped or OutOfFiles.
         """
         headers = {"Authorization": f"Bearer {access_token}"}
         if etag is not None:
@@ -94,26 +96,29 @@ class Esi:
 
         return self._http.patiently(attempt)
 
-    def killmail(self, ref_id: int, ref_hash: str, priority: int) -> Killmail:
-        """Return a killmail's body, which needs no token.
+    def killmail(self, ref_id: int, ref_hash: str, priority: int) -> tuple[Killmail, int]:
+        """Return a killmail's body, which needs no token, and how many bytes it had.
 
         Raises as `killmails`, KillmailUnknown (422), or BodyRejected if it cannot be stored.
         """
         path = f"/killmails/{ref_id}/{ref_hash}"
 
-        def attempt() -> Killmail:
+        def attempt() -> tuple[Killmail, int]:
             answer = self._get(path, body_bucket(), priority, {})
             if answer.status == 422:
                 raise KillmailUnknown(f"ESI says 422: {_reason(answer)}", 422)
             _raise_for_status(answer)
             try:
-                return killmail.decode(answer.body, ref_id)
+                # one at a time: what a hostile body decodes to may be large
+                with self._decoding:
+                    return killmail.decode(answer.body, ref_id), len(answer.body)
             except BodyRejected as rejection:
                 _raise_if_not_json(answer.body, rejection)
 
         return self._http.patiently(attempt)
 
     def _get(self, path: str, bucket: Bucket, priority: int, headers: Mapping[str, str]) -> Answer:
+        self._http.raise_if_stopping()
         self._limits.book(bucket, priority, self._clock())
         self.requests += 1
         answer: Answer | None = None
@@ -196,7 +201,8 @@ def _decode_list(body: bytes) -> list[KillmailRef]:
 
 def _raise_if_not_json(body: bytes, rejection: BodyRejected) -> NoReturn:
     try:
-        json.loads(body)
+        # Python reads no integer of more than 4,300 digits: it need not be read here
+        json.loads(body, parse_int=str)
     except RecursionError:
         raise rejection from None
     except ValueError as error:

@@ -3,13 +3,15 @@
 Certificates are checked, proxies of the environment honoured, redirects never followed.
 """
 
+import errno
 import io
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.client import IncompleteRead
+from http.client import HTTPResponse, IncompleteRead
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,8 +21,9 @@ import tenacity
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from killsync.errors import ServerFault, Unavailable
+from killsync.errors import KillsyncError, OutOfFiles, ServerFault, Stopped, Unavailable
 
 if TYPE_CHECKING:
     from authlib.integrations.requests_client import OAuth2Session
@@ -28,7 +31,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 20.0
 DEADLINE = 60.0
-LARGEST_ANSWER = 64 * 1024 * 1024
+# the largest killmail known, of 3,753 attackers, has less than 1 MiB
+LARGEST_ANSWER = 4 * 1024 * 1024
 ATTEMPTS = 3
 _LONGEST_WAIT = 8.0
 _CHUNK = 65536
@@ -77,7 +81,7 @@ class Answer(msgspec.Struct, frozen=True):
 class Http:
     """Sends requests; each thread keeps its own connections alive.
 
-    Once `stopping` is set, nothing is tried again.
+    Once `stopping` is set, nothing is sent any more.
     """
 
     def __init__(self, user_agent: str, stopping: threading.Event | None = None) -> None:
@@ -88,7 +92,12 @@ class Http:
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: str | None = None
     ) -> Answer:
-        """Send one request, once. Raises Unavailable or ServerFault if no whole answer comes."""
+        """Send one request, once.
+
+        Raises Unavailable or ServerFault if no whole answer comes, Stopped or OutOfFiles if the
+        request cannot be sent.
+        """
+        self.raise_if_stopping()
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = self._prepared(requests.Session(), url)
@@ -97,6 +106,11 @@ class Http:
                 method, url, headers=headers, data=body, allow_redirects=False
             )
             return Answer(response.status_code, response.headers, response.content)
+
+    def raise_if_stopping(self) -> None:
+        """Raise Stopped if nothing may be sent any more."""
+        if self.stopping.is_set():
+            raise Stopped
 
     def oauth_session(self, url: str, client_id: str, client_secret: str) -> "OAuth2Session":
         """Return a session of Authlib's for the SSO at `url`, bounded as all others are."""
@@ -148,14 +162,82 @@ class Http:
         return session
 
 
+class _TimedReading(io.RawIOBase):
+    """Reads from a socket until a deadline, however slowly the bytes drip."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._deadline = time.monotonic() + DEADLINE
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer took too long")
+        self._sock.settimeout(min(left, READ_TIMEOUT))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedResponse(HTTPResponse):
+    """An answer that must be whole within DEADLINE, headers and all."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp = io.BufferedReader(_TimedReading(self.fp.detach(), sock))
+
+
+class _Connection(HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _TimedResponse
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+_POOLS = {"http": _Pool, "https": _SecurePool}
+
+
+class _Whole(io.BytesIO):
+    """An answer that has been read; requests would copy it in pieces, twice."""
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        yield self.getvalue()
+
+
 class _BoundedAdapter(HTTPAdapter):
     """Sends with time-outs, and reads an answer only up to a size and a time."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        # a SOCKS proxy has pools of its own, which know the way through it
+        if not proxy.lower().startswith("socks"):
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
 
     def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> Any:
         options |= {"stream": True, "timeout": (CONNECT_TIMEOUT, READ_TIMEOUT)}
         response = super().send(request, **options)
         try:
-            response.raw = io.BytesIO(_read(response.raw))
+            response.raw = _Whole(_read(response.raw))
         except BaseException:
             response.close()
             raise
@@ -173,7 +255,9 @@ def own_errors(url: str) -> Iterator[None]:
         raise _own(error, urlsplit(url).netloc) from error
 
 
-def _own(error: Exception, host: str) -> ServerFault | Unavailable:
+def _own(error: Exception, host: str) -> KillsyncError:
+    if _out_of_files(error):
+        return OutOfFiles()
     if isinstance(error.__cause__, IncompleteRead):
         return ServerFault(f"{host}: the answer was cut short")
     for kinds, own, text in _MEANINGS:
@@ -182,9 +266,16 @@ def _own(error: Exception, host: str) -> ServerFault | Unavailable:
     return Unavailable(f"{host}: cannot be reached")
 
 
+def _out_of_files(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def _read(raw: Any) -> bytes:
     # read1 returns what is there: a slow drip cannot hold the deadline up
-    deadline = time.monotonic() + DEADLINE
     chunks: list[bytes] = []
     size = 0
     while chunk := raw.read1(_CHUNK, decode_content=True):
@@ -192,8 +283,6 @@ def _read(raw: Any) -> bytes:
         size += len(chunk)
         if size > LARGEST_ANSWER:
             raise ServerFault(f"the answer is larger than {LARGEST_ANSWER >> 20} MiB")
-        if time.monotonic() > deadline:
-            raise Unavailable("the answer took too long")
     return b"".join(chunks)
 
 

@@ -20,6 +20,8 @@ Number = Integer | float
 OptionalInteger = Integer | UnsetType
 
 _DEEPEST = 64
+# the largest killmail known has 3,753 attackers
+_MOST_PARTS = 100_000
 _LONGEST_SHOWN = 60
 _TOO_LARGE = "expected a number of 64 bits, got a larger one"
 _MISSING = "Object missing required field "  # as msgspec says it
@@ -139,6 +141,8 @@ def decode(raw: bytes, killmail_id: int) -> Killmail:
     Raises BodyRejected, with one short line that names the field or the byte, if the body is not
     what was asked for or cannot be given back equal value for value.
     """
+    if raw.count(b"{") + raw.count(b"[") > _MOST_PARTS:
+        raise BodyRejected(f"the body: more than {_MOST_PARTS:,} objects and lists")
     try:
         killmail = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

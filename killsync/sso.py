@@ -6,7 +6,8 @@ Source of every fact: EVE's SSO documentation (OAuth 2.0, RS256 access tokens of
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -30,6 +31,8 @@ _METADATA_PATH = "/.well-known/oauth-authorization-server"
 _WRONG_APPLICATION = {"invalid_client", "unauthorized_client", "unsupported_grant_type"}
 _LOGIN_HELPS = {"invalid_grant", "invalid_token"}
 _REST = 60.0
+
+T = TypeVar("T")
 
 
 class Documents(Protocol):
@@ -94,12 +97,15 @@ class Sso:
         self.requests = 0
 
     def prepare(self) -> None:
-        """Have the metadata and keys at hand, so that nothing stands between grant and check."""
+        """Have the metadata and keys at hand, so that nothing stands between grant and check.
+
+        Raises Unavailable if SSO does not give them: that is no user's fault.
+        """
         with self._lock:
             if self._metadata is None:
-                self._metadata = self._read_metadata()
+                self._metadata = self._document(self._url + _METADATA_PATH, _metadata_of)
             if self._keys is None:
-                self._keys = self._read_keys(self._metadata.jwks_uri, fresh=False)
+                self._keys = self._document(self._metadata.jwks_uri, _keys_of)
 
     def refresh(self, refresh_token: str) -> Grant:
         """Exchange a refresh token. The answer may hold a new one: store it before anything else.
@@ -135,14 +141,16 @@ class Sso:
     def verify(self, access_token: str, scope: str) -> Character:
         """Return whom an access token belongs to, checked in full.
 
-        Raises Refused if signature, issuer, audience, expiry or subject is wrong, and
-        LoginNeeded if the scope lacks.
+        Raises Refused if signature, issuer, audience, expiry or subject is wrong, LoginNeeded
+        if the scope lacks, and Unavailable if SSO does not publish the key.
         """
-        from joserfc.errors import JoseError
+        from joserfc.errors import InvalidKeyIdError, JoseError
 
         try:
             claims = self._claims(access_token)
             character = self._checked(claims)
+        except InvalidKeyIdError as error:
+            raise Unavailable("SSO signs with a key that it does not publish") from error
         except (JoseError, ValueError, KeyError, TypeError) as error:
             raise Refused(f"SSO's access token is not valid: {type(error).__name__}") from error
         if scope not in character.scopes:
@@ -158,7 +166,8 @@ class Sso:
         except (JoseError, ValueError):
             # the key may be new: ask once more
             with self._lock:
-                self._keys = self._read_keys(self._known_metadata().jwks_uri, fresh=True)
+                url = self._known_metadata().jwks_uri
+                self._keys = self._document(url, _keys_of, fresh=True)
             return jwt.decode(access_token, self._keys, algorithms=["RS256"]).claims
 
     def _checked(self, claims: dict[str, Any]) -> Character:
@@ -191,48 +200,33 @@ class Sso:
         assert self._metadata is not None
         return self._metadata
 
-    def _read_metadata(self) -> _Metadata:
-        body = self._document(self._url + _METADATA_PATH, fresh=False)
-        try:
-            return msgspec.json.decode(body, type=_Metadata)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ServerFault(f"SSO's metadata has the wrong shape: {error}") from error
-
-    def _read_keys(self, url: str, *, fresh: bool) -> Any:
-        from joserfc.errors import JoseError
-        from joserfc.jwk import KeySet
-
-        body = self._document(url, fresh=fresh)
-        try:
-            return KeySet.import_key_set(msgspec.json.decode(body))
-        except (JoseError, msgspec.DecodeError, ValueError, KeyError, TypeError) as error:
-            raise ServerFault("SSO's keys have the wrong shape") from error
-
-    def _document(self, url: str, *, fresh: bool) -> bytes:
+    def _document(self, url: str, read: Callable[[bytes], T], *, fresh: bool = False) -> T:
+        """Return what SSO publishes at `url`, as kept for a day if not `fresh`."""
         kept = self._documents.document(url)
         now = self._clock()
         if kept is not None and not fresh and now - _KEEP_DOCUMENTS < kept[1] <= now:
-            return kept[0]
-        body = self._http.patiently(lambda: self._fetch(url))
+            with suppress(ServerFault):
+                return read(kept[0])
+        try:
+            body, value = self._http.patiently(lambda: self._fetch(url, read))
+        except Refused as error:
+            raise Unavailable(str(error)) from error
         self._documents.keep_document(url, body, now)
-        return body
+        return value
 
-    def _fetch(self, url: str) -> bytes:
+    def _fetch(self, url: str, read: Callable[[bytes], T]) -> tuple[bytes, T]:
+        self._http.raise_if_stopping()
         self.requests += 1
         answer = self._http.send("GET", url, {"Accept": "application/json"})
-        if answer.status >= 500:
-            raise Unavailable(f"SSO says {answer.status}")
         if answer.status != 200:
-            raise Refused(f"SSO says {answer.status} for its metadata", answer.status)
-        try:
-            msgspec.json.decode(answer.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ServerFault("SSO's metadata is not JSON") from error
-        return answer.body
+            kind = Unavailable if answer.status >= 500 else Refused
+            raise kind(f"SSO says {answer.status} for its metadata or keys")
+        return answer.body, read(answer.body)
 
     def _call(self, send: Callable[[Any], Any], *, parse: bool = True) -> dict[str, Any]:
         from authlib.integrations.base_client import OAuthError
 
+        self._http.raise_if_stopping()
         self.requests += 1
         try:
             with own_errors(self._url):
@@ -271,6 +265,23 @@ class Sso:
         except ValueError:
             self._local.answer = None
         return response
+
+
+def _metadata_of(body: bytes) -> _Metadata:
+    try:
+        return msgspec.json.decode(body, type=_Metadata)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ServerFault(f"SSO's metadata has the wrong shape: {error}") from error
+
+
+def _keys_of(body: bytes) -> Any:
+    from joserfc.errors import JoseError
+    from joserfc.jwk import KeySet
+
+    try:
+        return KeySet.import_key_set(msgspec.json.decode(body))
+    except (JoseError, msgspec.DecodeError, ValueError, KeyError, TypeError) as error:
+        raise ServerFault("SSO's keys have the wrong shape") from error
 
 
 def _explained(error: Any) -> Exception:

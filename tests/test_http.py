@@ -1,5 +1,6 @@
 """Sending: against a socket that answers as told, and with every error of the lower libraries."""
 
+import errno
 import gzip
 import json
 import socket
@@ -7,6 +8,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +16,15 @@ import pytest
 import requests.exceptions
 import urllib3.exceptions
 
-from killsync.errors import KillsyncError, RateLimited, Refused, ServerFault, Unavailable
+from killsync.errors import (
+    KillsyncError,
+    OutOfFiles,
+    RateLimited,
+    Refused,
+    ServerFault,
+    Stopped,
+    Unavailable,
+)
 from killsync.http import ATTEMPTS, LARGEST_ANSWER, Http, own_errors
 
 AGENT = "killsync/0 (ops@example.com)"
@@ -32,7 +42,8 @@ def answer(body: bytes = b"[]", status: str = "200 OK", **headers: str) -> bytes
 class Server(socketserver.ThreadingTCPServer):
     """Gives the answers one after the other, the last one again and again.
 
-    A connection is kept open unless `hangs_up`; what it was asked is in `asked`.
+    A connection is kept open unless `hangs_up`; what it was asked is in `asked`. If it `drips`,
+    the bytes come one at a time.
     """
 
     daemon_threads = True
@@ -42,6 +53,7 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), Conversation)
         self.answers = [answer()]
         self.hangs_up = False
+        self.drips = False
         self.connections = 0
         self.asked: list[str] = []
 
@@ -66,9 +78,18 @@ class Conversation(socketserver.StreamRequestHandler):
         while request := self._request():
             self.server.asked.append(request)
             answers = self.server.answers
-            self.wfile.write(answers.pop(0) if len(answers) > 1 else answers[0])
+            self._answer(answers.pop(0) if len(answers) > 1 else answers[0])
             if self.server.hangs_up:
                 return
+
+    def _answer(self, answer: bytes) -> None:
+        if not self.server.drips:
+            self.wfile.write(answer)
+            return
+        with suppress(OSError):
+            for byte in answer:
+                self.wfile.write(bytes((byte,)))
+                time.sleep(0.02)
 
     def _request(self) -> str:
         lines = []
@@ -206,7 +227,7 @@ def test_no_proxy_is_honoured(server: Server, http: Http, monkeypatch: pytest.Mo
 def test_an_answer_that_decompresses_to_too_much_is_refused(server: Server, http: Http) -> None:
     bomb = gzip.compress(b"\0" * (LARGEST_ANSWER + 1), compresslevel=1)
     server.answers = [answer(bomb, Content_Encoding="gzip")]
-    with pytest.raises(ServerFault, match="larger than 64 MiB"):
+    with pytest.raises(ServerFault, match="larger than 4 MiB"):
         get(http, server.url)
 
 
@@ -245,6 +266,15 @@ def test_an_answer_that_cannot_be_decompressed_is_the_servers_fault(
 def test_what_is_no_answer_means_unavailable(server: Server, http: Http, said: bytes) -> None:
     server.answers, server.hangs_up = [said], True
     with pytest.raises(Unavailable):
+        get(http, server.url)
+
+
+def test_an_answer_whose_headers_drip_is_given_up(
+    server: Server, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("killsync.http.DEADLINE", 0.5)
+    server.answers, server.drips = [answer(X_Long="x" * 1000)], True
+    with pytest.raises(Unavailable, match="no answer in time"):
         get(http, server.url)
 
 
@@ -315,6 +345,14 @@ def test_there_are_errors_to_be_turned() -> None:
     assert {requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError} < set(LOWER)
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_running_out_of_files_is_nobodys_answer(number: int) -> None:
+    error = requests.exceptions.ConnectionError()
+    error.__cause__ = OSError(number, "Too many open files")
+    with pytest.raises(OutOfFiles), own_errors("https://esi.example.test"):
+        raise error
+
+
 def test_other_errors_are_left_alone() -> None:
     with pytest.raises(KeyError), own_errors("https://esi.example.test"):
         raise KeyError
@@ -377,6 +415,14 @@ def test_a_run_that_stops_tries_nothing_again() -> None:
     with pytest.raises(Unavailable):
         Http(AGENT, stopping).patiently(attempts)
     assert len(attempts.times) == 1
+
+
+def test_a_run_that_stops_sends_nothing(server: Server) -> None:
+    stopping = threading.Event()
+    stopping.set()
+    with pytest.raises(Stopped):
+        get(Http(AGENT, stopping), server.url)
+    assert server.asked == []
 
 
 def test_a_stop_ends_the_wait_for_the_next_attempt() -> None:

@@ -108,12 +108,27 @@ def test_reserve_says_what_share_background_work_leaves(
 
 def test_the_reserve_of_the_bodies_bucket_is_left_too(killsync: Make) -> None:
     program, user_id = with_character(killsync, 8, body_tokens=10)
-    # the limit is learnt from the first answer, so let that one be alone
+    # the limit is learnt from the first answer, so let that one be alone; a first sync is history,
+    # which leaves a further share to what is new
     program.run("scan", KILLSYNC_CONNECTIONS="1")
-    assert len(program.simulator.log("body")) == 4
+    assert len(program.simulator.log("body")) == 3
     program.run("sync", str(user_id), exit_code=None)
     assert len(program.simulator.log("body")) == 5
     assert statuses(program) == {200}
+
+
+def test_a_user_whose_limit_is_used_up_keeps_nobody_else_waiting(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=4, list_tokens=10, shared=0)
+    first, second = (login["character_id"] for login in program.simulator.logins)
+    program.execute(
+        """INSERT INTO rate_limits ("group", "key", "limit", window_s, spent)
+        VALUES ('char-killmail', ?, 10, 900, json_array(json_array(?, 9)))""",
+        str(first),
+        time.time(),
+    )
+    program.run("scan")
+    assert [entry["character_id"] for entry in program.simulator.log("list")] == [second]
+    assert program.user(second)["pending"] == 0
 
 
 def test_what_was_spent_is_known_to_the_next_process(killsync: Make) -> None:

@@ -1,6 +1,8 @@
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from subprocess import Popen
 
 import pytest
@@ -99,6 +101,34 @@ def test_a_stop_during_a_refresh_keeps_the_token_that_sso_has_rotated(
     assert asked(program, "list") == 0
     program.simulator.control("expire_access", "POST")
     assert_the_next_scan_completes(program)
+
+
+@pytest.mark.parametrize("route", ["metadata", "jwks"])
+def test_a_stop_during_what_sso_publishes_asks_for_nothing_more(
+    killsync: Start, background: Background, route: str
+) -> None:
+    program = killsync(characters=1, killmails=2, access_lifetime=30)
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
+        conn.execute("DELETE FROM sso_documents")
+    program.simulator.clear_log()
+    program.simulator.options(latency_sso=1)
+    process = background(program, "scan")
+    wait_until(lambda: asked(program, route))
+    before = len(program.simulator.log())
+    assert wait_for_exit(process) == 143
+    assert len(program.simulator.log()) == before
+    assert jobs(program)["running"] == 0
+    program.simulator.options(access_lifetime=1200)
+    assert_the_next_scan_completes(program)
+
+
+def test_a_job_that_any_earlier_run_has_left_running_is_taken_up(killsync: Start) -> None:
+    program = killsync(characters=1, killmails=2)
+    program.run("sync", str(user_id(program)), "--no-wait")
+    program.execute("UPDATE jobs SET state = 'running'")
+    program.run("scan")
+    program.assert_equals_truth()
+    assert (jobs(program)["queued"], jobs(program)["running"]) == (0, 0)
 
 
 def test_a_stop_ends_the_wait_for_a_rate_limit(killsync: Start, background: Background) -> None:

@@ -52,6 +52,11 @@ def asked(program: Killsync, route: str) -> int:
     return len(program.simulator.log(route))
 
 
+def forget_what_sso_publishes(program: Killsync) -> None:
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
+        conn.execute("DELETE FROM sso_documents")
+
+
 def stored_tokens(program: Killsync) -> list[tuple[str, str | None]]:
     """Return (refresh token, access token) of each user."""
     with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
@@ -195,8 +200,7 @@ def test_sso_down_exits_75_after_three_users_and_is_no_users_failure(
 ) -> None:
     program = stale(characters=4, killmails=1)
     if route != "token":
-        with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
-            conn.execute("DELETE FROM sso_documents")
+        forget_what_sso_publishes(program)
     program.simulator.fault(route, **fault)
     program.run("scan", exit_code=75)
     assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
@@ -223,6 +227,39 @@ def test_any_other_answer_of_sso_is_transient(stale: Start, fault: dict[str, Any
     assert program.user(user_ids(program)[0])["state"] == "active"
     assert asked(program, "list") == 0
     assert_works_again(program)
+
+
+@pytest.mark.parametrize("route", ["metadata", "jwks"])
+@pytest.mark.parametrize(
+    "fault",
+    [{"status": 404}, {"wrong_json": "{}"}, {"wrong_json": "[[["}, {"html": True, "status": 200}],
+    ids=["404", "wrong shape", "not JSON", "HTML"],
+)
+def test_trouble_with_what_sso_publishes_blames_nobody_and_is_not_kept(
+    stale: Start, route: str, fault: dict[str, Any]
+) -> None:
+    program = stale(characters=2, killmails=1)
+    forget_what_sso_publishes(program)
+    program.simulator.fault(route, **fault)
+    program.run("scan", exit_code=75)
+    assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
+    assert asked(program, "token") == 0
+    assert_works_again(program)
+
+
+def test_while_sso_is_down_users_with_a_lasting_access_token_are_synced(killsync: Start) -> None:
+    program = killsync(characters=5, killmails=2, shared=0)
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
+        conn.execute(
+            "UPDATE tokens SET access_expires_at = 0 WHERE user_id <> ?", [user_ids(program)[4]]
+        )
+    program.simulator.clear_log()
+    program.simulator.fault("token", status=503)
+    program.run("scan", exit_code=75)
+    assert program.user(user_ids(program)[4])["killmails"] == 2
+    assert program.status()["jobs"] == {"queued": 4, "running": 0, "failed": 0}
+    assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
+    assert asked(program, "token") == 9
 
 
 @pytest.mark.parametrize("body", ['{"error":"slow_down"}', ""], ids=["JSON", "no JSON"])

@@ -1,6 +1,7 @@
 """The command line: global options, and one module per command."""
 
 import os
+import resource
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -75,6 +76,8 @@ app.command()(simulator.simulator)
 
 def main() -> None:
     """Run the command line; the global options may stand anywhere on it."""
+    # a core file would hold tokens
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _open_closed_streams()
     app(args=hoisted(sys.argv[1:]), prog_name="killsync")
 

@@ -133,7 +133,7 @@ class _Scan:
     def _tell_later(self, error: TryLater, now: float) -> None:
         """Say that it could not be done; to cron only when that has lasted."""
         since = runs.last_success(self._store.conn)
-        lasted = 0.0 if since is None else now - since
+        lasted = 0.0 if since is None else max(0.0, now - since)
         if not self._call.quiet:
             self._call.warn(str(error))
         elif lasted >= self._settings.alert_after:

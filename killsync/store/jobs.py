@@ -159,7 +159,7 @@ def give_back(
 
 
 def give_back_all(conn: sqlite3.Connection) -> int:
-    """Put back what a crashed run left running; the caller holds the lock."""
+    """Put back what earlier runs left running; the caller holds the lock, so none still is."""
     return conn.execute(
         "UPDATE jobs SET state = 'queued', started_at = NULL WHERE state = 'running'"
     ).rowcount

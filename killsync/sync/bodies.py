@@ -5,7 +5,15 @@ from collections import deque
 from functools import partial
 
 from killsync import schedule
-from killsync.errors import BodyRejected, KillmailUnknown, RateLimited, Unavailable, told
+from killsync.errors import (
+    BodyRejected,
+    KillmailUnknown,
+    OutOfFiles,
+    RateLimited,
+    Stopped,
+    Unavailable,
+    told,
+)
 from killsync.killmail import Killmail, expected_hash
 from killsync.model import Pending
 from killsync.store import killmails, pending
@@ -16,6 +24,8 @@ from killsync.sync.journal import Journal
 from killsync.times import iso, iso_after
 
 BATCH = 100
+# a battle's killmails have thousands of attackers each
+_MOST_BYTES = 2 * 1024 * 1024
 _LONGEST_WAIT = 1.0
 
 
@@ -32,6 +42,7 @@ class Bodies:
         self._exhausted = False
         self._taken: dict[int, Pending] = {}
         self._arrivals: list[Arrival] = []
+        self._bytes = 0
         self._doubts: dict[int, Unavailable] = {}
         self._since = 0.0
 
@@ -57,16 +68,17 @@ class Bodies:
         self._taken[body.killmail_id] = body
         return body
 
-    def arrived(self, killmail_id: int, body: Killmail, now: float) -> None:
-        """Keep a body until its batch is stored."""
+    def arrived(self, killmail_id: int, body: Killmail, size: int, now: float) -> None:
+        """Keep a body, that had `size` bytes, until its batch is stored."""
         if not self._arrivals:
             self._since = now
         self._arrivals.append(Arrival(body, self._taken[killmail_id].killmail_hash))
+        self._bytes += size
 
     def failed(self, killmail_id: int, error: BaseException, now: float) -> None:
         """Put a body off, set it aside, or give it back if only a limit stood in its way."""
         body = self._taken[killmail_id]
-        if isinstance(error, RateLimited):
+        if isinstance(error, RateLimited | Stopped | OutOfFiles):
             del self._taken[killmail_id]
             self.look_again()
             return
@@ -100,11 +112,12 @@ class Bodies:
     def is_batch_due(self, now: float) -> bool:
         """Tell whether what has arrived is to be stored now."""
         waited = not self._since <= now < self._since + _LONGEST_WAIT
-        return bool(self._arrivals) and (waited or len(self._arrivals) >= BATCH)
+        full = len(self._arrivals) >= BATCH or self._bytes >= _MOST_BYTES
+        return bool(self._arrivals) and (waited or full)
 
     def store(self, now: float) -> None:
         """Store what has arrived, in one transaction."""
-        arrivals, self._arrivals = self._arrivals, []
+        arrivals, self._arrivals, self._bytes = self._arrivals, [], 0
         if not arrivals:
             return
         ids = [arrival.killmail.killmail_id for arrival in arrivals]

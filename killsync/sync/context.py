@@ -10,8 +10,10 @@ from killsync.errors import (
     DatabaseBusy,
     DatabaseError,
     KillsyncError,
+    OutOfFiles,
     RateLimited,
     ServiceDown,
+    Stopped,
     TokenBusy,
     Unavailable,
 )
@@ -52,13 +54,17 @@ class Tally(msgspec.Struct):
 
 
 class Health:
-    """Whether ESI and SSO answer: three requests in a row without an answer mean down."""
+    """Whether ESI and SSO answer: three requests in a row without an answer mean down.
+
+    Without ESI a run is over; without SSO it goes on with what needs no new access token.
+    """
 
     def __init__(self, stopping: threading.Event) -> None:
         self._stopping = stopping
         self._unanswered = {"esi": 0, "sso": 0}
         self._answered: set[str] = set()
         self._last: dict[str, Unavailable] = {}
+        self._down: set[str] = set()
         self.fatal: KillsyncError | None = None
 
     def end_run(self, error: KillsyncError) -> None:
@@ -66,11 +72,17 @@ class Health:
         self.fatal = self.fatal or error
         self._stopping.set()
 
+    def is_down(self, service: str) -> bool:
+        """Tell whether a service, `esi` or `sso`, has ceased to answer."""
+        return service in self._down
+
     def count(self, service: str, error: BaseException | None) -> None:
         """Take note of how a request ended. Raises the errors of a database again."""
         if isinstance(error, DatabaseError | DatabaseBusy):
             raise error
-        if isinstance(error, RateLimited | TokenBusy):
+        if isinstance(error, OutOfFiles):
+            self.end_run(error)
+        if isinstance(error, RateLimited | TokenBusy | Stopped | OutOfFiles):
             return
         if not isinstance(error, Unavailable):
             self._unanswered[service] = 0
@@ -79,14 +91,18 @@ class Health:
         self._unanswered[service] += 1
         self._last[service] = error
         if self._unanswered[service] >= DOWN_AFTER:
-            self.end_run(_down(error))
+            self._is_now_down(service, error)
 
     def conclude(self) -> None:
         """Judge at the end of a run too short for three: a service that never answered is down."""
         for service, error in self._last.items():
             if service not in self._answered and not self._stopping.is_set():
-                self.end_run(_down(error))
+                self._is_now_down(service, error)
 
-
-def _down(error: Unavailable) -> ServiceDown:
-    return ServiceDown(f"{error}; nothing is lost, the next run goes on")
+    def _is_now_down(self, service: str, error: Unavailable) -> None:
+        self._down.add(service)
+        down = ServiceDown(f"{error}; nothing is lost, the next run goes on")
+        if service == "esi":
+            self.end_run(down)
+        else:
+            self.fatal = self.fatal or down

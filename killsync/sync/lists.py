@@ -7,8 +7,10 @@ from killsync.errors import (
     AccessRejected,
     ApplicationError,
     LoginNeeded,
+    OutOfFiles,
     RateLimited,
     ServerFault,
+    Stopped,
     TokenBusy,
     Unavailable,
     told,
@@ -43,6 +45,8 @@ class Lists:
         self._passes: dict[int, ListPass] = {}
         # ended, but not in the database yet
         self._ended: set[int] = set()
+        # not to be taken again in this run, since SSO is down
+        self._tokenless: set[int] = set()
         self._may_take = True
         self._next_job_at: float | None = None
         # what a job and a run have done before it was put off and taken again
@@ -59,8 +63,12 @@ class Lists:
 
     def start(self, now: float) -> None:
         """Take jobs and send what may be sent, most urgent first."""
-        if self._may_take or (self._next_job_at is not None and self._next_job_at <= now):
+        while self._may_take or (self._next_job_at is not None and self._next_job_at <= now):
             self._take_jobs(now)
+            self._start_taken(now)
+        self._start_taken(now)
+
+    def _start_taken(self, now: float) -> None:
         for taken in self._ranked()[: self._s.settings.workers]:
             if not taken.in_flight and taken.ready_at <= now:
                 self._start(taken, now)
@@ -83,7 +91,7 @@ class Lists:
         return min((t for t in times if t > now), default=None)
 
     def take(self, taken: ListPass, result: Result, now: float) -> bool:
-        """Take the answer to a pass's request; return whether it brought new killmails."""
+        """Take the answer to a pass's request; return whether bodies may have become pending."""
         taken.in_flight = False
         if taken.job.id not in self._passes:
             return False
@@ -103,12 +111,12 @@ class Lists:
             self._tally.listed += taken.new - before
         if taken.finished:
             self._finish(taken, now)
-        return taken.new > before
+        return isinstance(result.value, Page) and not result.value.unchanged
 
     def give_back(self, now: float) -> None:
         """Put every unfinished job back into the queue."""
-        for taken in self._passes.values():
-            self._journal.add(partial(jobs.give_back, job_id=taken.job.id), now)
+        for job_id in [*self._passes, *self._tokenless]:
+            self._journal.add(partial(jobs.give_back, job_id=job_id), now)
         self._passes.clear()
 
     def _ranked(self) -> list[ListPass]:
@@ -131,7 +139,7 @@ class Lists:
             job = jobs.next_job(
                 self._s.store.conn,
                 now,
-                taken=self._ended | self._passes.keys(),
+                taken=self._ended | self._tokenless | self._passes.keys(),
                 above=ranked[workers - 1].job.priority if len(ranked) >= workers else 0,
                 only_users=self._s.only_users,
             )
@@ -194,6 +202,10 @@ class Lists:
         self._slots.start("list", taken, call)
 
     def _start_refresh(self, taken: ListPass, now: float) -> None:
+        if self._health.is_down("sso"):
+            self._leave(taken)
+            self._tokenless.add(taken.job.id)
+            return
         until = self._s.limits.ready_at(sso_bucket(), taken.job.priority, now)
         if until > now:
             self._put_off(taken, until, "SSO asks for a rest", blame=False)
@@ -268,7 +280,7 @@ class Lists:
                 self._rest(taken, error.until, now)
             case TokenBusy():
                 self._put_off(taken, now + _TOKEN_BUSY_WAIT, str(error), blame=False)
-            case Unavailable() if self._s.stopping.is_set():
+            case Stopped() | OutOfFiles() | Unavailable() if self._s.stopping.is_set():
                 pass
             case Unavailable():
                 again = now + schedule.list_put_off(taken.job.attempts + 1)

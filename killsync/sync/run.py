@@ -61,7 +61,7 @@ def connected(
 
 
 def pick_up(store: Store, limits: Limits, settings: Settings, now: float) -> None:
-    """Take over what earlier runs left: spent limits, and what a crashed one had begun.
+    """Take over what earlier runs have spent.
 
     What a crashed run may have spent without writing it down counts as spent.
     """
@@ -78,7 +78,6 @@ def pick_up(store: Store, limits: Limits, settings: Settings, now: float) -> Non
             known[0].spend(now, requests * LIKELY_COST)
             stored_limits.save(conn, known)
             limits.replace(known[0])
-        jobs.give_back_all(conn)
 
 
 def work(
@@ -100,6 +99,7 @@ def work(
     pick_up(store, limits, settings, now)
     with store.transaction() as conn:
         run_id = runs.begin(conn, command, now)
+        jobs.give_back_all(conn)
         pending.wake(conn, now)
         jobs.prune(conn, now)
     if waiting := pending.counts(store.conn)[0]:

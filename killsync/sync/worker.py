@@ -174,6 +174,7 @@ class Worker:
             return
         self._bodies.settle_doubts(now, down=False)
         if error is None:
-            self._bodies.arrived(killmail_id, result.value, now)
+            body, size = result.value
+            self._bodies.arrived(killmail_id, body, size, now)
         else:
             self._bodies.failed(killmail_id, error, now)
