@@ -15,6 +15,7 @@ from killsync.times import DAY, has_passed, iso_after
 
 LIKELY_COST = 2
 MANUAL = 5
+NEW = 3
 ERROR_LIMIT = "error-limit"
 _SLOTS = 60
 _SETTLES_IN = 1.0
@@ -22,6 +23,8 @@ _LONGEST_WINDOW = 7 * DAY
 _LIMIT = re.compile(r"(\d{1,10})/(\d{1,6})([smhd])")
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_REST = DAY
+# of what background work may spend, the share that history leaves for what is new
+_FOR_THE_NEW = 0.1
 
 
 def cost(status: int) -> int:
@@ -193,6 +196,8 @@ class Limits:
 
     def _ready_at(self, bucket: Bucket, priority: int, now: float, requests: int) -> float:
         reserve = 0.0 if priority >= MANUAL else self._reserve
+        if priority < NEW:
+            reserve += (1 - reserve) * _FOR_THE_NEW
         booked = self._in_flight.get((bucket.group, bucket.key), 0)
         at = bucket.ready_at(now, LIKELY_COST * requests, reserve, booked)
         rest = self._buckets.get((ERROR_LIMIT, ""))

@@ -118,13 +118,48 @@ def test_the_bodies_of_a_manual_sync_go_before_all_others(killsync: Make) -> Non
 
 
 def test_new_bodies_of_all_users_go_before_the_bodies_of_any_gap(killsync: Make) -> None:
-    program = killsync(characters=2, killmails=6, page_size=3, shared=0, list_tokens=0)
-    lists = [program.simulator.listed(login["character_id"]) for login in program.simulator.logins]
+    program = killsync(characters=2, killmails=1, page_size=3, shared=0, list_tokens=0)
+    program.run("scan")
+    for login in program.simulator.logins:
+        program.simulator.add_killmails(login["character_id"], 6)
+    program.simulator.thaw()
+    program.make_due()
+    lists = [
+        program.simulator.listed(login["character_id"])[:6] for login in program.simulator.logins
+    ]
     list_without_bodies(program)
     program.run("scan", KILLSYNC_CONNECTIONS="1")
     new = sorted((i for listed in lists for i in listed[:3]), reverse=True)
     gap = sorted((i for listed in lists for i in listed[3:]), reverse=True)
     assert fetched(program) == [*new, *gap]
+
+
+def test_what_is_new_goes_before_the_history_of_a_first_sync(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=1, shared=0)
+    known = program.simulator.logins[0]["character_id"]
+    program.run("scan")
+    (new,) = program.simulator.add_killmails(known, 1)
+    newcomer = program.simulator.add_character(killmails=1)
+    program.simulator.add_killmails(newcomer["character_id"], 5)
+    program.simulator.thaw()
+    program.run("users", "add", given=newcomer["refresh_token"] + "\n")
+    program.make_due()
+    list_without_bodies(program)
+    program.run("scan", KILLSYNC_CONNECTIONS="1")
+    assert fetched(program)[0] == new[0]
+
+
+def test_a_listed_killmail_that_got_lost_is_asked_for_again(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 6)
+    program.run("scan")
+    lost = program.simulator.listed(user_id)[3]
+    for table in ("attackers", "items", "killmails"):
+        program.execute(f"DELETE FROM {table} WHERE killmail_id = ?", lost)
+    program.simulator.clear_log()
+    program.make_due()
+    program.run("sync", "--full", str(user_id))
+    assert fetched(program) == [lost]
+    assert lost in stored(program)
 
 
 def test_a_sync_fetches_the_pending_bodies_of_its_own_user_only(killsync: Make) -> None:

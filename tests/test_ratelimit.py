@@ -12,7 +12,7 @@ from killsync.ratelimit import LIKELY_COST, Bucket, Limits, cost, parse_limit
 from killsync.times import DAY
 
 NOW = 1_800_000_000
-BACKGROUND, MANUAL = 3, 5
+GAP, BACKGROUND, MANUAL = 2, 3, 5
 NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -143,6 +143,13 @@ def test_the_reserve_is_left_to_manual_work() -> None:
     limits.add([spent(24)])
     assert limits.ready_at(bucket(), BACKGROUND, NOW) > NOW
     assert limits.ready_at(bucket(), MANUAL, NOW) == NOW
+
+
+def test_history_leaves_a_further_share_for_what_is_new() -> None:
+    limits = Limits(reserve=0.2)
+    limits.add([spent(22)])
+    assert limits.ready_at(bucket(), GAP, NOW) > NOW
+    assert limits.ready_at(bucket(), BACKGROUND, NOW) == NOW
 
 
 @pytest.mark.parametrize("reserve", [0.2, 0.9])

@@ -16,31 +16,32 @@ def record(
 ) -> int:
     """Record a page: what it shows belongs to the user, and is pending unless it is stored.
 
-    Returns how many of the killmails are new for the user.
+    That holds for what was listed before too, should it have got lost. Returns how many of the
+    killmails are new for the user.
     """
+    shown = {ref.killmail_id: ref for ref in refs}
     listed = [
         ref
-        for ref in {ref.killmail_id: ref for ref in refs}.values()
+        for ref in shown.values()
         if conn.execute(
             "INSERT OR IGNORE INTO user_killmails VALUES (?, ?)", [user_id, ref.killmail_id]
         ).rowcount
     ]
-    stored = [ref for ref in listed if _is_stored(conn, ref.killmail_id)]
-    known = {ref.killmail_id for ref in stored}
+    bodiless = _without_body(conn, list(shown))
     conn.executemany(
-        """INSERT INTO pending_killmails (killmail_id, killmail_hash, priority) VALUES (?, ?, ?)
-        ON CONFLICT (killmail_id) DO UPDATE SET priority = max(priority, excluded.priority)
-        WHERE priority < excluded.priority""",
-        [
-            [ref.killmail_id, ref.killmail_hash, priority]
-            for ref in listed
-            if ref.killmail_id not in known
-        ],
+        "INSERT OR IGNORE INTO pending_killmails (killmail_id, killmail_hash, priority)"
+        " VALUES (?, ?, ?)",
+        [[killmail_id, shown[killmail_id].killmail_hash, priority] for killmail_id in bodiless],
+    )
+    conn.executemany(
+        "UPDATE pending_killmails SET priority = ?1 WHERE killmail_id = ?2 AND priority < ?1",
+        [[priority, ref.killmail_id] for ref in listed],
     )
     if listed:
+        stored = sum(ref.killmail_id not in bodiless for ref in listed)
         conn.execute(
             "UPDATE users SET listed = listed + ?, killmails = killmails + ? WHERE user_id = ?",
-            [len(listed), len(stored), user_id],
+            [len(listed), stored, user_id],
         )
     return len(listed)
 
@@ -215,6 +216,14 @@ def _alone(conn: sqlite3.Connection, user_id: int) -> list[int]:
         [user_id],
     )
     return [killmail_id for (killmail_id,) in rows]
+
+
+def _without_body(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[int]:
+    rows = conn.execute(
+        "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT killmail_id FROM killmails)",
+        [json.dumps(list(killmail_ids))],
+    )
+    return {killmail_id for (killmail_id,) in rows}
 
 
 def _is_stored(conn: sqlite3.Connection, killmail_id: int) -> bool:

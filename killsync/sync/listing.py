@@ -214,14 +214,14 @@ class ListPass:
         return write
 
     def _record(self, number: int, page: Page, user: User, journal: Journal, now: float) -> int:
-        job = self.job
+        job, body_priority = self.job, self._body_priority(number)
         new = 0
 
         def write(conn: sqlite3.Connection) -> None:
             nonlocal new
             if jobs.get(conn, job.id) is None:
                 return
-            new = pending.record(conn, job.user_id, page.refs, self._body_priority(number))
+            new = pending.record(conn, job.user_id, page.refs, body_priority)
             if number == 1:
                 self._writes_head(user, now)(conn)
                 jobs.clear_full(conn, job.id)
@@ -242,4 +242,6 @@ class ListPass:
     def _body_priority(self, number: int) -> Priority:
         if self.job.priority >= Priority.MANUAL:
             return Priority.MANUAL
-        return Priority.BACKGROUND if number == 1 else Priority.GAP
+        # all of a first sync is history: what happens from now on goes before it
+        first_sync = self.user.cursor.last_killmail_id is None
+        return Priority.GAP if number > 1 or first_sync else Priority.BACKGROUND
