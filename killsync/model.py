@@ -33,7 +33,7 @@ class Cursor(msgspec.Struct, frozen=True, gc=False):
 
 
 class User(msgspec.Struct, frozen=True):
-    """A row of `users`; times are unix seconds."""
+    """A row of `users`; times are unix seconds, `floor_id` is the lowest id above the gap."""
 
     user_id: int
     name: str
@@ -43,6 +43,7 @@ class User(msgspec.Struct, frozen=True):
     last_full_at: float | None
     full_from: float | None
     gap_cached_until: float | None
+    floor_id: int | None
     etag: str | None
     cached_until: float | None
     pages: int | None

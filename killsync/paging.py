@@ -1,7 +1,9 @@
 """Where a list stops, what is next, where a gap resumes: pure functions over cursors and pages.
 
 ESI returns a character's killmails newest first in practice and promises it nowhere; entries
-move to later pages when new ones arrive, and to earlier ones only when one is removed.
+move to later pages when new ones arrive, and to earlier ones only when one is removed. So a page
+hides nothing if it follows another of the same snapshot, or if it overlaps with what was read
+before: if it reaches up to the floor, the lowest id of the pages done.
 """
 
 from collections.abc import Sequence
@@ -17,12 +19,15 @@ _MOST_RECHECKS = 2
 class Pass(msgspec.Struct, frozen=True):
     """What one pass over a list must remember between its pages.
 
-    `snapshot` is (Last-Modified, X-Pages) of the page read before; `rechecked` the deepest page
-    from which the pass went one back, and `rechecks` how often; `ordered` whether every page so
-    far was newest first.
+    `snapshot` is (Last-Modified, X-Pages) of the page read before; `floor` the lowest id of the
+    pages done (None: not known); `doubtful` says that the next page must overlap with them.
+    `rechecked` is the deepest page at which the list was seen to have changed, and `rechecks`
+    how often since; `ordered` whether every page so far was newest first.
     """
 
     snapshot: tuple[str | None, int | None] | None = None
+    floor: int | None = None
+    doubtful: bool = False
     rechecked: int = 0
     rechecks: int = 0
     ordered: bool = True
@@ -31,8 +36,9 @@ class Pass(msgspec.Struct, frozen=True):
 class Step(msgspec.Struct, frozen=True):
     """What follows from a page: the cursor to record with it, and the page to read next.
 
-    `next_page` is None when the pass has met its end; `met` is the id it stopped at, if any.
-    `contradicted` says that a page does not exist which X-Pages has just promised.
+    `next_page` is None when the pass has met its end, or must leave the gap to a later run;
+    `met` is the id it stopped at, if any. `contradicted` says that a page does not exist which
+    X-Pages has just promised.
     """
 
     cursor: Cursor
@@ -70,27 +76,47 @@ def after_head(
             until = _deeper(until, cursor.until_id)
         after = Cursor(newest, 2, until)
     moved = msgspec.structs.replace(progress, snapshot=_snapshot(page), ordered=ordered)
-    return Step(after, moved, resume_at(after, pages=page.pages, cached=cached), met)
+    if after.page == 2:
+        floor = None if met is None else progress.floor
+        moved = msgspec.structs.replace(moved, floor=_lower(floor, page))
+    next_page = resume_at(after, pages=page.pages, cached=cached)
+    return Step(after, resumed(moved, after, next_page), next_page, met)
 
 
 def after_page(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
-    """Decide after page `number` (2 or higher) of the gap: go on, go one back, or close it."""
+    """Decide after page `number` (2 or higher) of the gap: go on, go back, or close it."""
     ordered = progress.ordered and newest_first(page.refs)
-    snapshot = _snapshot(page)
-    if _moved(progress.snapshot, page) and _may_recheck(number, progress):
-        rechecks = progress.rechecks + 1 if number == progress.rechecked else 1
-        moved = Pass(snapshot, number, rechecks, ordered)
-        back = msgspec.structs.replace(cursor, page=max(2, number - 1))
-        return Step(back, moved, number - 1)
-    promised = progress.snapshot[1] if progress.snapshot is not None else None
-    if page.past_end and promised is not None and number <= promised:
-        return Step(cursor, progress, None, contradicted=True)
-    moved = msgspec.structs.replace(progress, snapshot=snapshot, ordered=ordered)
+    seen = msgspec.structs.replace(progress, snapshot=_snapshot(page), ordered=ordered)
+    if progress.doubtful:
+        if not _overlaps(page, seen):
+            return _back(cursor, number, page, seen)
+    elif _moved(progress.snapshot, page):
+        rechecks = progress.rechecks + 1 if number <= progress.rechecked else 1
+        if rechecks <= _MOST_RECHECKS:
+            deepest = max(number, progress.rechecked)
+            noted = msgspec.structs.replace(seen, rechecked=deepest, rechecks=rechecks)
+            return _back(cursor, number, page, noted)
+        if not _overlaps(page, seen):
+            return Step(
+                cursor, progress, None, contradicted=_breaks_promise(number, page, progress)
+            )
+    return _forward(cursor, number, page, seen)
+
+
+def _back(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
+    # of a list that has shrunk by more than a page, page 1 says by how much
+    before = 1 if page.past_end and progress.doubtful else number - 1
+    doubtful = msgspec.structs.replace(progress, doubtful=True)
+    return Step(msgspec.structs.replace(cursor, page=max(2, before)), doubtful, before)
+
+
+def _forward(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
+    done = msgspec.structs.replace(progress, doubtful=False, floor=_lower(progress.floor, page))
     until = cursor.until_id
-    met = until if ordered and any(ref.killmail_id == until for ref in page.refs) else None
+    met = until if done.ordered and any(ref.killmail_id == until for ref in page.refs) else None
     if met is not None or is_last(number, page):
-        return Step(Cursor(cursor.last_killmail_id), moved, None, met)
-    return Step(msgspec.structs.replace(cursor, page=number + 1), moved, number + 1)
+        return Step(Cursor(cursor.last_killmail_id), done, None, met)
+    return Step(msgspec.structs.replace(cursor, page=number + 1), done, number + 1)
 
 
 def is_last(number: int, page: Page) -> bool:
@@ -110,18 +136,39 @@ def resume_at(cursor: Cursor, *, pages: int | None, cached: bool) -> int | None:
     return max(2, page if pages is None else min(page, pages))
 
 
+def resumed(progress: Pass, cursor: Cursor, next_page: int | None) -> Pass:
+    """Return what a pass knows that goes on with a gap at `next_page`.
+
+    Above the first page not yet done it must find what an earlier run has recorded.
+    """
+    again = next_page is not None and cursor.page is not None and next_page < cursor.page
+    return msgspec.structs.replace(progress, doubtful=again)
+
+
+def _overlaps(page: Page, progress: Pass) -> bool:
+    """Tell whether a page reaches up to the pages done, so that nothing lies between."""
+    if progress.floor is None or not progress.ordered:
+        return not page.past_end
+    return any(ref.killmail_id >= progress.floor for ref in page.refs)
+
+
+def _lower(floor: int | None, page: Page) -> int | None:
+    return min(
+        [ref.killmail_id for ref in page.refs] + ([] if floor is None else [floor]), default=None
+    )
+
+
+def _breaks_promise(number: int, page: Page, progress: Pass) -> bool:
+    promised = progress.snapshot[1] if progress.snapshot is not None else None
+    return page.past_end and promised is not None and number <= promised
+
+
 def _moved(before: tuple[str | None, int | None] | None, page: Page) -> bool:
     """Tell whether entries may have moved since the page read before this one."""
     if page.past_end:
         # no surprise where X-Pages never told how many there are
         return before is None or before[1] is not None
     return before is not None and before != _snapshot(page)
-
-
-def _may_recheck(number: int, progress: Pass) -> bool:
-    """A list that changes at every request must not keep the pass for ever."""
-    again = number == progress.rechecked and progress.rechecks < _MOST_RECHECKS
-    return number > progress.rechecked or again
 
 
 def _deeper(a: int | None, b: int | None) -> int | None:

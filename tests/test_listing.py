@@ -266,6 +266,26 @@ def test_a_killmail_removed_between_two_pages_hides_no_other(killsync: Make) -> 
     assert backfill(program, user_id) is None
 
 
+def test_more_killmails_removed_than_a_page_holds_hide_no_other(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 65)
+    before = program.simulator.listed(user_id)
+    with scanning_past(program, 3):
+        program.simulator.control("remove", "POST", character_id=user_id, killmail_ids=before[:25])
+        program.simulator.thaw()
+    assert program.recorded(user_id) == before
+    assert backfill(program, user_id) is None
+
+
+def test_killmails_removed_between_two_runs_hide_no_other(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 65)
+    before = program.simulator.listed(user_id)
+    program.run("scan", KILLSYNC_MAX_PAGES="4")
+    program.simulator.control("remove", "POST", character_id=user_id, killmail_ids=before[5:30])
+    scan_later(program)
+    assert program.recorded(user_id) == before
+    assert backfill(program, user_id) is None
+
+
 @pytest.mark.parametrize("past_end", ["404", "empty"])
 def test_a_list_that_shrinks_below_the_page_asked_for_has_ended_there(
     killsync: Make, past_end: str

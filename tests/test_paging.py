@@ -3,7 +3,15 @@
 import pytest
 
 from killsync.model import Cursor, KillmailRef, Page
-from killsync.paging import Pass, Step, after_head, after_page, newest_first, resume_at
+from killsync.paging import (
+    Pass,
+    Step,
+    after_head,
+    after_page,
+    newest_first,
+    resume_at,
+    resumed,
+)
 
 MONDAY = "Mon, 23 Nov 2026 03:00:00 GMT"
 TUESDAY = "Tue, 24 Nov 2026 03:00:00 GMT"
@@ -239,11 +247,63 @@ def test_a_page_past_the_end_is_not_believed_before_the_one_above_it_was_read_ag
     assert last.cursor == Cursor(9)
 
 
-def test_two_pages_past_the_end_close_the_gap() -> None:
+def test_after_two_pages_past_the_end_page_1_says_where_the_list_ends() -> None:
     first = after_page(Cursor(9, page=4), 4, page(past_end=True, pages=None), ON_MONDAY)
     second = after_page(first.cursor, 3, page(past_end=True, pages=None), first.progress)
-    assert second.cursor == Cursor(9)
-    assert second.next_page is None
+    assert second.next_page == 1
+    third = after_head(second.cursor, page(9, 8, pages=1), second.progress, full=False)
+    assert third.cursor == Cursor(9)
+
+
+# pages that must overlap with what was read before
+
+
+DONE_DOWN_TO_6 = Pass(snapshot=(MONDAY, 9), floor=6)
+
+
+def test_a_page_read_again_that_reaches_up_to_the_floor_leads_on() -> None:
+    changed = page(3, 2, pages=9, modified=TUESDAY)
+    back = after_page(Cursor(9, page=4), 4, changed, DONE_DOWN_TO_6)
+    overlapping = page(7, 5, pages=9, modified=TUESDAY)
+    again = after_page(back.cursor, 3, overlapping, back.progress)
+    assert (again.next_page, again.cursor.page, again.progress.floor) == (4, 4, 5)
+
+
+def test_a_page_read_again_below_the_floor_leads_further_back() -> None:
+    back = after_page(Cursor(9, page=4), 4, page(2, 1, modified=TUESDAY), DONE_DOWN_TO_6)
+    again = after_page(back.cursor, 3, page(4, 3, modified=TUESDAY), back.progress)
+    assert (again.next_page, again.cursor.page) == (2, 2)
+    assert again.progress.floor == 6, "4 and 3 are recorded, but not what lies above them"
+
+
+def test_a_gap_resumed_below_the_floor_goes_back() -> None:
+    found = resumed(Pass(floor=6), Cursor(9, page=4), 3)
+    assert after_page(Cursor(9, page=4), 3, page(5, 4), found).next_page == 2
+
+
+def test_a_gap_resumed_at_a_page_not_yet_done_needs_no_overlap() -> None:
+    found = resumed(Pass(floor=6), Cursor(9, page=4), 4)
+    assert after_page(Cursor(9, page=4), 4, page(5, 4, pages=9), found).next_page == 5
+
+
+def test_a_list_that_will_not_keep_still_is_left_to_a_later_run() -> None:
+    pages = {3: (7, 6), 4: (3, 2)}
+    first = page(*pages[4], pages=9, modified="1")
+    step = after_page(Cursor(9, page=4), 4, first, DONE_DOWN_TO_6)
+    for number, modified in ((3, "2"), (4, "3"), (3, "4"), (4, "5")):
+        again = page(*pages[number], pages=9, modified=modified)
+        step = after_page(step.cursor, number, again, step.progress)
+    assert (step.next_page, step.cursor.page, step.contradicted) == (None, 4, False)
+
+
+def test_page_1_is_the_floor_of_a_gap_that_begins_below_it() -> None:
+    assert head(Cursor(5), page(9, 8)).progress.floor == 8
+
+
+def test_two_gaps_that_become_one_forget_the_floor_of_the_deeper() -> None:
+    known = Pass(floor=3)
+    step = after_head(Cursor(6, page=3, until_id=1), page(9, 8), known, full=False)
+    assert step.progress.floor == 8
 
 
 # a gap that an earlier run left

@@ -504,7 +504,7 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
         conn, 1, NOW, etag=None, cached_until=NOW, pages=1
     ),
     "users.set_cursor": lambda conn: users.set_cursor(
-        conn, 1, Cursor(9, 2), full_from=None, last_full_at=None, gap_cached_until=None
+        conn, 1, Cursor(9, 2), full_from=None, last_full_at=None, gap_cached_until=None, floor_id=8
     ),
     "limits.load": lambda conn: limits.load(conn, "char-killmail", "1"),
     "limits.load_shared": lambda conn: limits.load_shared(conn),

@@ -17,7 +17,7 @@ from killsync.errors import DatabaseBusy, DatabaseError, OutOfFiles
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-VERSION = 1
+VERSION = 2
 _DURING_A_RUN = "while killsync was at work; what it had committed is in the file that was here"
 _APPLICATION_ID = 0x4B534E43
 _OLDEST_SQLITE = (3, 37, 0)

@@ -195,3 +195,10 @@ def m001_initial(db: Database) -> None:
     for script in (_USERS, _JOBS, _KILLMAILS, _RUNS):
         db.executescript(script)
     db.execute("PRAGMA user_version = 1")
+
+
+@migrations()
+def m002_floor(db: Database) -> None:
+    """Remember the lowest id of the pages done of a gap, to see whether a later run overlaps."""
+    db.execute("ALTER TABLE users ADD COLUMN backfill_floor_id INTEGER")
+    db.execute("PRAGMA user_version = 2")

@@ -8,8 +8,9 @@ from killsync.model import Cursor, User
 from killsync.times import iso, iso_after, unix_or_none
 
 _COLUMNS = """user_id, name, state, last_killmail_id, backfill_page, backfill_until_id,
-    last_killmail_sync_at, last_full_at, backfill_full_from, backfill_cached_until, list_etag,
-    list_cached_until, list_pages, listed, killmails, failures, not_before, error"""
+    last_killmail_sync_at, last_full_at, backfill_full_from, backfill_cached_until,
+    backfill_floor_id, list_etag, list_cached_until, list_pages, listed, killmails, failures,
+    not_before, error"""
 
 # each branch has its index; a sync time in the future is a wrong clock's
 _DUE_IDS = """
@@ -125,11 +126,13 @@ def set_cursor(
     full_from: float | None,
     last_full_at: float | None,
     gap_cached_until: float | None,
+    floor_id: int | None,
 ) -> None:
     """Record how far the list is done, in the transaction that records what is on the page."""
     conn.execute(
         """UPDATE users SET last_killmail_id = ?, backfill_page = ?, backfill_until_id = ?,
-            backfill_full_from = ?, last_full_at = ?, backfill_cached_until = ?
+            backfill_full_from = ?, last_full_at = ?, backfill_cached_until = ?,
+            backfill_floor_id = ?
         WHERE user_id = ?""",
         [
             cursor.last_killmail_id,
@@ -138,6 +141,7 @@ def set_cursor(
             None if full_from is None else iso(full_from),
             None if last_full_at is None else iso(last_full_at),
             None if gap_cached_until is None else iso_after(gap_cached_until),
+            floor_id,
             user_id,
         ],
     )
@@ -151,7 +155,7 @@ def remove(conn: sqlite3.Connection, user_id: int) -> None:
 def _user(row: tuple[Any, ...]) -> User:
     (
         user_id, name, state, last_id, page, until_id, synced, last_full, full_from, gap_cached,
-        etag, cached, pages, listed, killmails, failures, not_before, error,
+        floor_id, etag, cached, pages, listed, killmails, failures, not_before, error,
     ) = row  # fmt: skip
     return User(
         user_id=user_id,
@@ -162,6 +166,7 @@ def _user(row: tuple[Any, ...]) -> User:
         last_full_at=unix_or_none(last_full),
         full_from=unix_or_none(full_from),
         gap_cached_until=unix_or_none(gap_cached),
+        floor_id=floor_id,
         etag=etag,
         cached_until=unix_or_none(cached),
         pages=pages,

@@ -38,10 +38,10 @@ class ListPass:
         self.head_done = self.cached
         self._gap_before = user.cursor.page
         self._settings = settings
-        self._progress = Pass()
+        self._progress = Pass(floor=user.floor_id)
         self.next_page: int | None = 1
         if self.cached:
-            self._go_to(self._resume_page(user.pages, now))
+            self._resume(now)
 
     @property
     def finished(self) -> bool:
@@ -138,9 +138,12 @@ class ListPass:
     def _go_to(self, page: int | None) -> None:
         self.next_page = page
 
-    def _resume_page(self, pages: int | None, now: float) -> int | None:
-        cached = schedule.gap_cached(self.user, now)
-        return paging.resume_at(self.user.cursor, pages=pages, cached=cached)
+    def _resume(self, now: float) -> None:
+        """Go on with the gap, if there is one, after a page 1 that has not changed."""
+        user = self.user
+        cached = schedule.gap_cached(user, now)
+        self._go_to(paging.resume_at(user.cursor, pages=user.pages, cached=cached))
+        self._progress = paging.resumed(self._progress, user.cursor, self.next_page)
 
     def _decide(self, number: int, page: Page, now: float) -> Step:
         cursor = self.user.cursor
@@ -164,6 +167,7 @@ class ListPass:
             full_from=full_from,
             last_full_at=last_full_at,
             gap_cached_until=self._gap_cached_until(number, page, step),
+            floor_id=None if cursor.page is None else step.progress.floor,
         )
         return self._with_head(user, page, now) if number == 1 else user
 
@@ -188,7 +192,7 @@ class ListPass:
         self.unchanged = True
         self.head_done = True
         self.pages += 1
-        self._go_to(self._resume_page(self.user.pages, now))
+        self._resume(now)
         self.ready_at = now + self._settings.page_delay
         write_head = self._writes_head(self.user, now)
         job_id = self.job.id
@@ -232,6 +236,7 @@ class ListPass:
                 full_from=user.full_from,
                 last_full_at=user.last_full_at,
                 gap_cached_until=user.gap_cached_until,
+                floor_id=user.floor_id,
             )
             jobs.start(conn, [job.id], now)
             jobs.progress(conn, job.id, new)
