@@ -1,4 +1,5 @@
 import json
+import signal
 import sqlite3
 import time
 import unicodedata
@@ -7,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from world import Killsync
+from world import Killsync, wait_for_exit, wait_until
 
 Start = Callable[..., Killsync]
 
@@ -135,6 +136,23 @@ def test_adding_while_sso_is_down_exits_75_and_stores_nothing(killsync: Start) -
     assert user_ids(program) == []
     program.simulator.clear_faults()
     program.add_users()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_adding_that_is_stopped_keeps_the_token_that_sso_has_replaced(
+    killsync: Start, number: int, code: int
+) -> None:
+    program = killsync(users=False, characters=2, killmails=0, rotate=True, latency_sso=0.5)
+    file = program.directory / "tokens.txt"
+    file.write_text(f"{token_of(program, 0)}\n{token_of(program, 1)}\n")
+    process = program.start("users", "add", "--token-file", str(file))
+    wait_until(lambda: program.simulator.log("token"))
+    assert wait_for_exit(process, number) == code
+    assert user_ids(program) == [program.simulator.logins[0]["character_id"]]
+    program.simulator.options(latency_sso=0)
+    program.simulator.control("expire_access", "POST")
+    program.run("scan")
+    assert len(program.simulator.log("list")) > 0
 
 
 @pytest.mark.parametrize("file", ["", ".tokens"])

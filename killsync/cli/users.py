@@ -14,6 +14,7 @@ from killsync import config, reports
 from killsync.cli import invocation, opening, tables, who
 from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.options import AlsoUsers, Users
+from killsync.cli.stop import Stop
 from killsync.cli.text import count, safe
 from killsync.config import Settings
 from killsync.errors import ApplicationError, DatabaseError, KillsyncError, TryLater, UsageError
@@ -65,18 +66,24 @@ def add(
         lines = [line.strip() for line in given if line.strip()]
         if not lines:
             raise UsageError("no refresh token was given: one a line, on standard input")
-        with _for_users(settings, create=True) as store:
+        # a token that SSO has just replaced is stored before a signal ends the program
+        with Stop() as stop, _for_users(settings, create=True) as store:
             opening.check_origin(store, settings)
-            leave(_add_all(call, settings, store, lines))
+            code = _add_all(call, settings, store, lines, stop)
+        leave(stop.exit_code or code)
 
 
-def _add_all(call: Invocation, settings: Settings, store: Store, lines: list[str]) -> int:
+def _add_all(
+    call: Invocation, settings: Settings, store: Store, lines: list[str], stop: Stop
+) -> int:
     from killsync import accounts
     from killsync.sync.run import connected
 
     code = 0
-    with connected(store.path, settings, threading.Event()) as (_, tokens, sso):
+    with connected(store.path, settings, stop.flag) as (_, tokens, sso):
         for number, line in enumerate(lines, 1):
+            if stop.flag.is_set():
+                break
             try:
                 added = accounts.add(store, tokens, sso, line, time.time())
             except (ApplicationError, DatabaseError):
