@@ -12,10 +12,11 @@ import time
 from dataclasses import astuple, fields
 
 from campaign.score import Score
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("kills", "power", "faults", "limits", "load")
+PARTS = ("models", "kills", "power", "faults", "limits", "load")
 COLUMNS = [field.name for field in fields(Score)][:-1]
 
 
@@ -23,6 +24,8 @@ def main() -> int:
     """Play the parts that were asked for, and print the table."""
     options = parsed()
     console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 120
     console.print(f"seed {options.seed}, {'long' if options.long else 'short'} form")
     scores = []
     for part in options.part or PARTS:
@@ -47,7 +50,9 @@ def parsed() -> argparse.Namespace:
 
 def table(scores: list[Score]) -> Table:
     """Return a row for each part, and their sum."""
-    shown = Table(*[column.replace("_", " ") for column in COLUMNS])
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in COLUMNS:
+        shown.add_column(column.replace("_", " "), justify="left" if column == "part" else "right")
     rows = [astuple(score)[:-1] for score in scores]
     for row in rows:
         shown.add_row(*(f"{cell:,}" if not isinstance(cell, str) else cell for cell in row))
