@@ -1,14 +1,9 @@
 """What `killsync status` says, to programs and to people, and that it only ever reads."""
 
-import codecs
-import os
-import pty
 import re
 import signal
 import socket
 import subprocess
-import sys
-import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +14,7 @@ from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from terminal import Terminal, at_terminal
 from world import TIMEOUT, Killsync, wait_for_exit
 
 Make = Callable[..., Killsync]
@@ -117,53 +113,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-class Terminal:
-    """A command at a terminal of its own."""
-
-    def __init__(self, program: Killsync, *arguments: str, columns: int, **environment: str):
-        self._end, theirs = pty.openpty()
-        termios.tcsetwinsize(theirs, (40, columns))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "killsync", *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env=program.environment | {"TERM": "xterm-256color"} | environment,
-        )
-        os.close(theirs)
-        self.shown = ""
-        self._decode = codecs.getincrementaldecoder("utf-8")().decode
-
-    def read(self) -> bool:
-        """Read what is shown next; return whether there may be more."""
-        try:
-            piece = os.read(self._end, 65536)
-        except OSError:  # Linux says so when the other end is closed
-            piece = b""
-        self.shown += self._decode(piece)
-        return bool(piece)
-
-    def wait_for(self, text: str) -> None:
-        while text not in self.shown:
-            assert self.read(), self.shown
-
-    def to_end(self) -> str:
-        while self.read():
-            pass
-        os.close(self._end)
-        self.process.wait(TIMEOUT)
-        return self.shown
-
-
-def at_terminal(
-    program: Killsync, *arguments: str, columns: int = 120, **environment: str
-) -> list[str]:
-    terminal = Terminal(program, *arguments, columns=columns, **environment)
-    shown = terminal.to_end()
-    assert terminal.process.returncode == 0, shown
-    return shown.splitlines()
 
 
 def test_before_the_first_run_status_has_every_key(killsync: Make) -> None:
