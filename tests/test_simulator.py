@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hashlib
+import json
 import socket
 import subprocess
 import sys
@@ -367,6 +368,29 @@ def test_rotation_and_revocation_of_refresh_tokens(start: Start) -> None:
     assert revoked.status_code == 200
     assert client.refresh(second).status_code == 400
     assert client.token(client_id="nobody", grant_type="refresh_token").status_code == 401
+
+
+def test_every_secret_that_was_ever_issued_is_told(start: Start) -> None:
+    client = start(rotate=True)
+    first = client.ready.logins[0].refresh_token
+    tokens = client.refresh(first).json()
+    code = login(client)["code"]
+    client.control("options", client_secret="s3cret")
+    client.control("options", client_secret=None)
+    told = client.control("secrets", "GET")
+    assert {first, tokens["refresh_token"], tokens["access_token"], code, "s3cret"} <= set(told)
+
+
+def test_claims_of_access_tokens_may_be_replaced(start: Start) -> None:
+    client = start()
+    odd = {"sub": "CHARACTER:DUST:7", "name": "\ud800"}
+    character_id = client.ready.logins[0].character_id
+    client.control("options", claims=json.dumps({character_id: odd}))
+    claims = claims_of(client, client.access(client.ready.logins[0].refresh_token))
+    assert (claims["sub"], claims["name"]) == ("CHARACTER:DUST:7", "\ud800")
+    for wrong in ("[]", "{"):
+        with pytest.raises(AssertionError, match="400"):
+            client.control("options", claims=wrong)
 
 
 def test_more_than_five_refreshes_at_once_fail(start: Start) -> None:

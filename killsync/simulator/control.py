@@ -90,8 +90,11 @@ class Control:
         self.faults = faults
         self.errors = errors
         self.log = log
+        self._secrets: set[str] = set()
+        self._remember_secret()
         self._calls: dict[tuple[str, str], Callable[[Request, float], Any]] = {
             ("GET", "truth"): self._truth,
+            ("GET", "secrets"): lambda request, now: sorted(self.tokens.issued | self._secrets),
             ("GET", "log"): self._read_log,
             ("DELETE", "log"): lambda request, now: self.log.entries.clear(),
             ("GET", "options"): lambda request, now: self.options,
@@ -149,9 +152,14 @@ class Control:
         changes = msgspec.json.decode(request.body, type=dict[str, Any])
         change(self.options, changes)
         self.sso.clients.add(self.options.client_id)
+        self._remember_secret()
         if changes.keys() & {"page_size", "list_max_age"}:
             self.world.thaw()
         return self.options
+
+    def _remember_secret(self) -> None:
+        if self.options.client_secret is not None:
+            self._secrets.add(self.options.client_secret)
 
     def _characters(self, request: Request, now: float) -> dict[str, Any]:
         new = msgspec.json.decode(request.body or b"{}", type=NewCharacter)

@@ -1,5 +1,6 @@
 """The settings of one simulated ESI and SSO; most can be changed while it runs."""
 
+import json
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -46,8 +47,15 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     client_secret: str | None = None
     redirect_uri: str | None = None
     issuer: str = "https://login.eveonline.com"
+    # by character id, what replaces claims of its access tokens; JSON text, since it may hold
+    # what no UTF-8 can
+    claims: str = "{}"
     login_as: int | None = None
     deny: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(json.loads(self.claims), dict):
+            raise ValueError("claims: expected a JSON object")
 
 
 def change(options: Options, changes: dict[str, Any]) -> None:

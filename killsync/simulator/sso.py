@@ -129,6 +129,7 @@ class Sso:
         scopes = query.get("scope", "").split()
         grant = Grant(character.character_id, query["client_id"], scopes)
         code = secrets.token_urlsafe(16)
+        self.tokens.issued.add(code)
         self._codes[code] = Code(grant, now + self.options.code_lifetime, redirect, challenge)
         return code
 

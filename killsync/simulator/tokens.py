@@ -1,10 +1,11 @@
 """Refresh tokens, access tokens and the keys that sign them."""
 
+import json
 import secrets
 from typing import Any
 
 import msgspec
-from joserfc import jwt
+from joserfc import jws
 from joserfc.jwk import RSAKey
 
 from killsync.simulator.options import Options
@@ -29,7 +30,10 @@ class AccessToken(msgspec.Struct):
 
 
 class Tokens:
-    """All tokens and keys of one simulated SSO; every character starts with a refresh token."""
+    """All tokens and keys of one simulated SSO; every character starts with a refresh token.
+
+    `issued` holds every token that there has ever been.
+    """
 
     def __init__(self, options: Options, world: World) -> None:
         self.options = options
@@ -37,6 +41,7 @@ class Tokens:
         self._refresh: dict[str, Grant] = {}
         self._access: dict[str, AccessToken] = {}
         self._keys: list[RSAKey] = []
+        self.issued: set[str] = set()
         self.rotate_key()
         for character in world.characters.values():
             self.issue(character, options.client_id)
@@ -49,6 +54,7 @@ class Tokens:
     def _remember(self, grant: Grant) -> str:
         token = secrets.token_urlsafe(24)
         self._refresh[token] = grant
+        self.issued.add(token)
         return token
 
     def grant(self, refresh_token: str) -> Grant | None:
@@ -108,6 +114,7 @@ class Tokens:
         access = self._sign(grant, now)
         lifetime = self.options.access_lifetime
         self._access[access] = AccessToken(grant, int(now) + lifetime)
+        self.issued.add(access)
         return {
             "access_token": access,
             "expires_in": lifetime,
@@ -134,7 +141,9 @@ class Tokens:
         }
         if grant.scopes:
             claims["scp"] = grant.scopes[0] if len(grant.scopes) == 1 else grant.scopes
-        return jwt.encode({"alg": "RS256", "kid": key.kid, "typ": "JWT"}, claims, key)
+        claims |= json.loads(self.options.claims).get(str(grant.character_id), {})
+        header = {"alg": "RS256", "kid": key.kid, "typ": "JWT"}
+        return jws.serialize_compact(header, json.dumps(claims).encode(), key)
 
 
 def _public(key: RSAKey) -> dict[str, Any]:
