@@ -150,7 +150,8 @@ class Killsync:
         return next(user for user in self.status()["users"] if user["user_id"] == user_id)
 
     def export(self, *arguments: str) -> list[Any]:
-        return [json.loads(line) for line in self.run("export", *arguments).stdout.splitlines()]
+        lines = self.run("export", *arguments).stdout.removesuffix("\n").split("\n")
+        return [json.loads(line) for line in lines if line]
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a query on the killmail database."""

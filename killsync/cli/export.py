@@ -12,6 +12,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from killsync.cli import invocation, opening, who
+from killsync.cli.text import safe_json
 from killsync.errors import UsageError
 from killsync.times import iso, parse_duration, unix
 
@@ -41,7 +42,10 @@ def export(
             only = None if user is None else who.named(store, [user])[0].user_id
             with _sink(output) as sink:
                 for stored in killmails.export(store.conn, user_id=only, since=moment):
-                    sink.write(killmail.encode(stored) + b"\n")
+                    line = killmail.encode(stored)
+                    if sink.isatty():
+                        line = safe_json(line.decode()).encode()
+                    sink.write(line + b"\n")
 
 
 def _since(text: str, now: float) -> float:

@@ -1,5 +1,6 @@
 """Text from outside, made harmless for a terminal or a log."""
 
+import json
 import unicodedata
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
@@ -8,13 +9,22 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 def safe(text: object, limit: int = 200) -> str:
     """Return text on one line, control and invisible characters escaped, at most `limit` long."""
     whole = str(text)
-    shown = "".join(_escape(c) if unicodedata.category(c) in _HIDDEN else c for c in whole[:limit])
+    shown = "".join(_escape(c) if _is_hidden(c) else c for c in whole[:limit])
     return shown if len(whole) <= limit else shown + "…"
+
+
+def safe_json(text: str) -> str:
+    """Return the same JSON values with control and invisible characters as JSON's escapes."""
+    return "".join(json.dumps(c)[1:-1] if _is_hidden(c) else c for c in text)
 
 
 def count(number: int, thing: str) -> str:
     """Return `1 page`, `3 pages`, `1,200 pages`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in _HIDDEN
 
 
 def _escape(character: str) -> str:
