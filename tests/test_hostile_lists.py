@@ -1,0 +1,273 @@
+"""Lists, headers and tokens that mean harm: one user's never harm another's."""
+
+import json
+import re
+import sqlite3
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from world import TIMEOUT, Killsync
+
+Make = Callable[..., Killsync]
+
+GOOD_HASH = "a" * 40
+
+
+def entry(killmail_id: Any = 7, killmail_hash: Any = GOOD_HASH) -> dict[str, Any]:
+    return {"killmail_id": killmail_id, "killmail_hash": killmail_hash}
+
+
+# what a page holds, and what the error of its user must name
+REFUSED_PAGES: dict[str, tuple[Any, str]] = {
+    "an object": ({"error": "none"}, "array"),
+    "null": (None, "array"),
+    "text": ("killmails", "array"),
+    "a number in it": ([7], "$[0]"),
+    "null in it": ([entry(), None], "$[1]"),
+    "a list in it": ([[7, GOOD_HASH]], "$[0]"),
+    "no hash": ([{"killmail_id": 7}], "killmail_hash"),
+    "no id": ([{"killmail_hash": GOOD_HASH}], "killmail_id"),
+    "id 0": ([entry(0)], "killmail_id"),
+    "a negative id": ([entry(-5)], "killmail_id"),
+    "an id beyond 64 bits": ([entry(2**63)], "killmail_id"),
+    "an id of 400 digits": ([entry(10**400)], "list"),
+    "a text as id": ([entry("7")], "killmail_id"),
+    "true as id": ([entry(True)], "killmail_id"),
+    "half an id": ([entry(7.5)], "killmail_id"),
+    "a path as hash": ([entry(7, "../../characters/1")], "killmail_hash"),
+    "a query as hash": ([entry(7, "a" * 38 + "?x")], "killmail_hash"),
+    "a hash and a line feed": ([entry(7, GOOD_HASH + "\n")], "killmail_hash"),
+    "a hash of other digits": ([entry(7, "٣" * 40)], "killmail_hash"),
+    "a long hash": ([entry(7, "a" * 10_000)], "killmail_hash"),
+    "null as hash": ([entry(7, None)], "killmail_hash"),
+    "nested deeply": (json.loads("[" * 80 + "]" * 80), "$[0]"),
+}
+
+
+def users_with(killsync: Make, count: int, **options: Any) -> tuple[Killsync, list[int]]:
+    options = {"shared": 0, "list_tokens": 0} | options
+    program = killsync(characters=count, killmails=3, **options)
+    return program, [login["character_id"] for login in program.simulator.logins]
+
+
+def real_page(program: Killsync, user_id: int) -> list[dict[str, Any]]:
+    listed = program.simulator.truth()["characters"][str(user_id)]["list"]
+    return [entry(*reference) for reference in listed]
+
+
+def tomorrow(program: Killsync) -> None:
+    """Let all be asked for again, with what was kept of the last answers."""
+    program.simulator.clear_faults()
+    program.simulator.thaw()
+    program.make_due()
+    program.execute("UPDATE users SET not_before = NULL, list_cached_until = NULL")
+    program.execute("UPDATE rate_limits SET spent = '[]', retry_at = NULL")
+
+
+def test_a_list_of_the_wrong_shape_fails_its_own_user_and_names_the_place(killsync: Make) -> None:
+    program, users = users_with(killsync, len(REFUSED_PAGES) + 1)
+    for user, (page, _) in zip(users, REFUSED_PAGES.values(), strict=False):
+        program.simulator.fault("list", character_id=user, wrong_json=json.dumps(page))
+    done = program.run("scan", "--workers", "8", exit_code=1)
+    states = {user["user_id"]: user for user in program.status()["users"]}
+    for user, (page, named) in zip(users, REFUSED_PAGES.values(), strict=False):
+        state = states[user]
+        assert (state["failures"], state["killmails"], state["pending"]) == (1, 0, 0), page
+        assert named in state["error"]
+        assert re.fullmatch("[ -~]{,300}", state["error"])
+        assert state["error"][:60] in done.stderr
+    assert (states[users[-1]]["failures"], states[users[-1]]["killmails"]) == (0, 3)
+    assert {e["killmail_id"] for e in program.simulator.log("body")} == set(
+        program.simulator.listed(users[-1])
+    ), "nothing of a refused page is asked for"
+    tomorrow(program)
+    program.run("scan", "--workers", "8")
+    program.assert_equals_truth()
+
+
+def test_an_id_that_stands_twice_on_a_page_is_recorded_and_fetched_once(killsync: Make) -> None:
+    program, (user, other) = users_with(killsync, 2)
+    page = real_page(program, user)
+    page += [page[0], page[1] | {"killmail_time": None}, *page]
+    program.simulator.fault("list", character_id=user, wrong_json=json.dumps(page))
+    program.run("scan")
+    assert len(program.simulator.log("body")) == 6
+    program.assert_equals_truth()
+    assert program.user(other)["killmails"] == 3
+
+
+def test_a_killmail_with_a_hash_that_nobody_knows_is_set_aside_alone(killsync: Make) -> None:
+    program, (user,) = users_with(killsync, 1)
+    page = [entry(2**63 - 1, "F" * 40), *real_page(program, user), entry(1, "0" * 40)]
+    page.append(entry(1, "1" * 40))
+    program.simulator.fault("list", character_id=user, wrong_json=json.dumps(page))
+    program.run("scan", exit_code=1)
+    aside = program.rows(
+        "SELECT killmail_id, error FROM pending_killmails WHERE set_aside_at IS NOT NULL"
+    )
+    assert {killmail_id for killmail_id, _ in aside} == {1, 2**63 - 1}
+    assert all("422" in error for _, error in aside)
+    assert program.user(user)["killmails"] == 3
+    assert program.user(user)["last_killmail_id"] == 2**63 - 1
+
+
+LONG = "x" * 10_000
+ODD_HEADERS: dict[str, dict[str, str]] = {
+    "X-Pages -1": {"X-Pages": "-1"},
+    "X-Pages 0": {"X-Pages": "0"},
+    "X-Pages 10**30": {"X-Pages": str(10**30)},
+    "X-Pages of 5,000 digits": {"X-Pages": "9" * 5_000},
+    "X-Pages text": {"X-Pages": "many"},
+    "X-Pages 1.5": {"X-Pages": "1.5"},
+    "X-Pages superscript": {"X-Pages": "²"},
+    "ETag in quotes": {"ETag": '"a"b"", W/"c"'},
+    "ETag folded": {"ETag": '"one\r\n two"'},
+    "ETag folded at its start": {"ETag": '\r\n "one"'},
+    "ETag with a control character": {"ETag": '"a\x01\x7f\x0b"'},
+    "ETag not ASCII": {"ETag": '"Ærlig ÿ"'},
+    "ETag of 10 kB": {"ETag": f'"{LONG}"'},
+    "ETag empty": {"ETag": ""},
+    "ETag *": {"ETag": "*"},
+    "Last-Modified text": {"Last-Modified": "yesterday \x01"},
+    "Last-Modified long": {"Last-Modified": LONG},
+    "Expires in the past": {"Expires": "Mon, 01 Jan 1900 00:00:00 GMT", "Cache-Control": ""},
+    "Expires far ahead": {"Expires": "Fri, 31 Dec 9999 23:59:59 GMT"},
+    "Expires impossible": {"Expires": "Fri, 99 Foo 99999 99:99:99 +9999", "Cache-Control": "a="},
+    "Expires text": {"Expires": "-1", "Cache-Control": "max-age"},
+    "Expires blank": {"Expires": " , ", "Date": "0"},
+    "max-age huge": {"Cache-Control": f"max-age={'9' * 5_000}"},
+    "max-age negative": {"Cache-Control": "max-age=-5, max-age=1e9, max-age=²"},
+    "limits absurd": {"X-Ratelimit-Limit": "0/0s", "X-Ratelimit-Remaining": "-1"},
+    "limits huge": {"X-Ratelimit-Limit": "9" * 40 + "/15m", "X-Ratelimit-Remaining": "9" * 5_000},
+    "limits tiny": {"X-Ratelimit-Limit": "1/1s", "X-Ratelimit-Remaining": "1"},
+}
+
+
+def test_odd_headers_of_a_list_cost_nothing_and_are_got_over(killsync: Make) -> None:
+    program, users = users_with(killsync, len(ODD_HEADERS))
+    for user, headers in zip(users, ODD_HEADERS.values(), strict=True):
+        page = json.dumps(real_page(program, user))
+        program.simulator.fault("list", character_id=user, page=1, wrong_json=page, headers=headers)
+    program.run("scan", "--workers", "8")
+    for name, user in zip(ODD_HEADERS, program.status()["users"], strict=True):
+        assert (user["failures"], user["error"], user["killmails"]) == (0, None, 3), name
+    cached = program.rows("SELECT max(unixepoch(list_cached_until)) - unixepoch('now') FROM users")
+    assert cached[0][0] < 3660
+    tomorrow(program)
+    for user in users:
+        program.simulator.add_killmails(user, 1)
+    program.run("scan", "--workers", "8")
+    for name, user in zip(ODD_HEADERS, program.status()["users"], strict=True):
+        assert (user["failures"], user["error"], user["killmails"]) == (0, None, 4), name
+    program.assert_equals_truth()
+
+
+ODD_RESTS = ("-1", "soon", "9" * 5_000, "1e9", "²", "Fri, 31 Dec 9999 23:59:59 GMT", "0.5", " ")
+
+
+def test_a_rest_of_nonsense_length_lasts_a_day_at_most(killsync: Make) -> None:
+    program, users = users_with(killsync, len(ODD_RESTS) + 1)
+    for user, rest in zip(users, ODD_RESTS, strict=False):
+        headers = {"Retry-After": rest}
+        program.simulator.fault("list", character_id=user, status=429, headers=headers, times=1)
+    program.run("scan", "--workers", "8", "--max-runtime", "30s")
+    assert program.user(users[-1])["killmails"] == 3
+    assert program.rows("SELECT sum(failures) FROM users") == [(0,)]
+    for table in ("users", "jobs", "pending_killmails"):
+        furthest = f"SELECT max(unixepoch(not_before)) - unixepoch('now') FROM {table}"
+        assert (program.rows(furthest)[0][0] or 0) < 86460
+    program.execute("UPDATE jobs SET not_before = NULL")
+    tomorrow(program)
+    program.run("scan", "--workers", "8")
+    program.assert_equals_truth()
+
+
+# claims of an access token, and whether SSO's signature under them is enough
+ODD_CLAIMS: dict[str, dict[str, Any]] = {
+    "a corporation": {"sub": "CORPORATION:EVE:98000001"},
+    "another game": {"sub": "CHARACTER:DUST:90000001"},
+    "no number": {"sub": "CHARACTER:EVE:Bob"},
+    "a negative number": {"sub": "CHARACTER:EVE:-7"},
+    "zero": {"sub": "CHARACTER:EVE:0"},
+    "other digits": {"sub": "CHARACTER:EVE:٣²"},
+    "beyond 64 bits": {"sub": f"CHARACTER:EVE:{2**63}"},
+    "5,000 digits": {"sub": f"CHARACTER:EVE:{'9' * 5_000}"},
+    "too many parts": {"sub": "CHARACTER:EVE:90000001:1"},
+    "a number alone": {"sub": 90000001},
+    "a list": {"sub": ["CHARACTER:EVE:90000001"]},
+    "no subject": {"sub": None},
+    "expired": {"exp": 1},
+    "expires in text": {"exp": "tomorrow"},
+    "expires beyond time": {"exp": -(10**400)},
+    "another audience": {"aud": ["somebody-else"]},
+    "another issuer": {"iss": "https://login.example.com"},
+    "scopes a number": {"scp": 5},
+    "scopes nested": {"scp": [["esi-killmails.read_killmails.v1"]]},
+    "half a surrogate as name": {"name": "\ud800"},
+}
+
+
+def test_a_token_with_odd_claims_is_refused_and_the_next_one_taken(killsync: Make) -> None:
+    program, characters = users_with(killsync, len(ODD_CLAIMS) + 1, users=False)
+    odd = dict(zip(characters, ODD_CLAIMS.values(), strict=False))
+    program.simulator.options(claims=json.dumps(odd))
+    tokens = "".join(f"{login['refresh_token']}\n" for login in program.simulator.logins)
+    done = program.run("users", "add", given=tokens, exit_code=1)
+    for number, (name, line) in enumerate(
+        zip(ODD_CLAIMS, done.stdout.splitlines(), strict=False), 1
+    ):
+        assert line.startswith(f"line {number}: failed: "), (name, line)
+    assert program.rows("SELECT user_id FROM users") == [(characters[-1],)]
+    kept = sqlite3.connect(f"{program.database}.tokens")
+    with closing(kept):
+        assert kept.execute("SELECT user_id FROM tokens").fetchall() == [(characters[-1],)]
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+def test_a_name_of_any_kind_is_kept_as_text(killsync: Make) -> None:
+    names = (5, None, ["x"], "", " ", "\u202e" * 1_000)
+    program, users = users_with(killsync, len(names), users=False)
+    odd = {user: {"name": name} for user, name in zip(users, names, strict=True)}
+    program.simulator.options(claims=json.dumps(odd))
+    program.add_users()
+    shown = program.run("users").stdout + program.run("status").stdout
+    assert "\u202e" not in shown
+    assert len(shown) < 10_000
+    program.run("scan")
+    program.assert_equals_truth()
+    kept = program.rows("SELECT name FROM users ORDER BY user_id")
+    assert [name for (name,) in kept] == [str(name) for name in names]
+
+
+def granted(program: Killsync, user_id: int) -> dict[str, Any]:
+    """Return the tokens of a grant that nobody uses yet."""
+    refresh = program.simulator.control("tokens", "POST", character_id=user_id)["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": refresh}
+    form["client_id"] = program.simulator.client_id
+    body = urllib.parse.urlencode(form).encode()
+    url = f"{program.simulator.url}/v2/oauth/token"
+    with urllib.request.urlopen(url, body, timeout=TIMEOUT) as answer:
+        tokens: dict[str, Any] = json.load(answer)
+    return tokens
+
+
+ODD_LIFETIMES = ("-5", "1e999", "9" * 5_000, '"soon"', "null", "[]", "1e300", "-1e300", "true")
+
+
+def test_an_odd_lifetime_of_a_token_neither_loses_nor_trusts_it(killsync: Make) -> None:
+    program, users = users_with(killsync, len(ODD_LIFETIMES), access_lifetime=30)
+    program.simulator.options(access_lifetime=1200, rotate=True)
+    for user, lifetime in zip(users, ODD_LIFETIMES, strict=True):
+        tokens = granted(program, user)
+        answer = json.dumps(tokens | {"expires_in": "LIFETIME"}).replace('"LIFETIME"', lifetime)
+        program.simulator.fault("token", character_id=user, wrong_json=answer, times=1)
+    program.run("scan")
+    program.assert_equals_truth()
+    assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
+    tomorrow(program)
+    program.run("scan")
+    program.assert_equals_truth()
