@@ -4,6 +4,7 @@ Source of every fact: ESI's documentation and OpenAPI document, compatibility da
 """
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -34,6 +35,7 @@ from killsync.times import retry_after
 
 COMPATIBILITY_DATE = "2026-07-21"
 SCOPE = "esi-killmails.read_killmails.v1"
+_ETAG = re.compile(r'(W/)?"[!#-~]{1,200}"')
 _LIST_CACHE = 300.0
 _ERROR_LIMIT_REST = 60.0
 
@@ -41,7 +43,7 @@ _ERROR_LIMIT_REST = 60.0
 class _ListedKillmail(msgspec.Struct):
     killmail_id: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     # it becomes part of a path
-    killmail_hash: Annotated[str, Meta(pattern="^[0-9a-fA-F]{40}$")]
+    killmail_hash: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{40}\Z")]
 
 
 _list_decoder = msgspec.json.Decoder(list[_ListedKillmail])
@@ -162,12 +164,18 @@ class Esi:
         return Page(
             refs=refs,
             pages=int(pages) if pages.isdecimal() and len(pages) < 10 else None,
-            etag=answer.headers.get("ETag"),
+            etag=_etag(answer.headers),
             modified=answer.headers.get("Last-Modified"),
             cached_until=self._clock() + _cache_time(answer.headers),
             unchanged=unchanged,
             past_end=past_end,
         )
+
+
+def _etag(headers: Mapping[str, str]) -> str | None:
+    """Return the ETag if it is one by RFC 9110: `*` would match everything for ever."""
+    text = headers.get("ETag", "")
+    return text if _ETAG.fullmatch(text) else None
 
 
 def _cache_time(headers: Mapping[str, str]) -> float:
