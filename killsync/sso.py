@@ -3,6 +3,8 @@
 Source of every fact: EVE's SSO documentation (OAuth 2.0, RS256 access tokens of 20 minutes).
 """
 
+import json
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +27,7 @@ from killsync.times import DAY, retry_after
 if TYPE_CHECKING:
     import requests
 
+_CHARACTER_ID = re.compile(r"[1-9][0-9]{0,17}")
 _KEEP_DOCUMENTS = 86400.0
 _LEEWAY = 60
 _METADATA_PATH = "/.well-known/oauth-authorization-server"
@@ -184,12 +187,14 @@ class Sso:
             aud={"essential": True, "value": self._client_id},
         ).validate(claims)
         kind, game, character_id = str(claims["sub"]).split(":")
-        if (kind, game) != ("CHARACTER", "EVE") or not character_id.isdecimal():
+        if (kind, game) != ("CHARACTER", "EVE") or not _CHARACTER_ID.fullmatch(character_id):
             raise ValueError("not a character")
+        name = str(claims["name"])
+        name.encode()  # half a surrogate pair cannot be stored
         scopes = claims.get("scp", [])
         return Character(
             int(character_id),
-            str(claims["name"]),
+            name,
             str(claims.get("owner", "")),
             frozenset([scopes] if isinstance(scopes, str) else scopes),
         )
@@ -261,7 +266,9 @@ class Sso:
         if status >= 500:
             raise Unavailable(f"SSO says {status}")
         try:
-            self._local.answer = response.json() if status == 200 else None
+            # a number of any length: Python's own limit must not cost a rotated token
+            text = response.content if status == 200 else b"null"
+            self._local.answer = json.loads(text, parse_int=float)
         except ValueError:
             self._local.answer = None
         return response
