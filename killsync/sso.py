@@ -144,8 +144,9 @@ class Sso:
     def verify(self, access_token: str, scope: str) -> Character:
         """Return whom an access token belongs to, checked in full.
 
-        Raises Refused if signature, issuer, audience, expiry or subject is wrong, LoginNeeded
-        if the scope lacks, and Unavailable if SSO does not publish the key.
+        Raises Refused if signature, issuer, audience or subject is wrong, LoginNeeded if the
+        scope lacks, and Unavailable if SSO does not publish the key, or if this computer's
+        clock must be wrong.
         """
         from joserfc.errors import InvalidKeyIdError, JoseError
 
@@ -154,7 +155,7 @@ class Sso:
             character = self._checked(claims)
         except InvalidKeyIdError as error:
             raise Unavailable("SSO signs with a key that it does not publish") from error
-        except (JoseError, ValueError, KeyError, TypeError) as error:
+        except (JoseError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise Refused(f"SSO's access token is not valid: {type(error).__name__}") from error
         if scope not in character.scopes:
             raise LoginNeeded(f"the token of {character.name!r} lacks the scope {scope}")
@@ -176,6 +177,7 @@ class Sso:
     def _checked(self, claims: dict[str, Any]) -> Character:
         from joserfc.jwt import JWTClaimsRegistry
 
+        self._check_times(claims)
         issuer = self._known_metadata().issuer.rstrip("/")
         bare = issuer.removeprefix("https://")
         JWTClaimsRegistry(
@@ -198,6 +200,12 @@ class Sso:
             str(claims.get("owner", "")),
             frozenset([scopes] if isinstance(scopes, str) else scopes),
         )
+
+    def _check_times(self, claims: dict[str, Any]) -> None:
+        """Raise Unavailable if a token just issued is not valid now: no user is to blame."""
+        issued, ends = float(claims.get("iat", 0)), float(claims["exp"])
+        if not issued - _LEEWAY <= self._clock() <= ends + _LEEWAY:
+            raise Unavailable("SSO's new token is not valid now: check this computer's clock")
 
     def _known_metadata(self) -> _Metadata:
         if self._metadata is None:

@@ -1,0 +1,242 @@
+"""What the machine may do to a run: no disk, no files, no memory, a wrong clock."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from world import TIMEOUT, Killsync
+
+from killsync.http import LARGEST_ANSWER
+
+Make = Callable[..., Killsync]
+
+TESTS = Path(__file__).parent
+DAY = 86400
+
+
+def run_under(
+    program: Killsync, limit: str, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run killsync after a line of shell that limits it."""
+    done = subprocess.run(
+        ["sh", "-c", f'{limit} && exec "$0" -m killsync "$@"', sys.executable, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        env=program.environment | environment,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "unexpected" not in done.stderr, done.stderr
+    return done
+
+
+def stored(program: Killsync) -> set[int]:
+    return {killmail_id for (killmail_id,) in program.rows("SELECT killmail_id FROM killmails")}
+
+
+def assert_recovers(program: Killsync) -> None:
+    """Check that the next run loses nothing, blames nobody, and comes to the end."""
+    assert program.rows("PRAGMA integrity_check") == [("ok",)]
+    assert program.rows("SELECT sum(failures) FROM users") == [(0,)]
+    assert program.rows("SELECT 1 FROM pending_killmails WHERE attempts > 0") == []
+    program.simulator.thaw()
+    program.make_due()
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+def one_user(killsync: Make, killmails: int) -> tuple[Killsync, int]:
+    program = killsync(characters=1, killmails=killmails, list_tokens=0, body_tokens=0)
+    return program, program.simulator.logins[0]["character_id"]
+
+
+def file_size(program: Killsync) -> int:
+    """Return the size of the database in the blocks of `ulimit -f`, half a kB each."""
+    return program.database.stat().st_size // 512
+
+
+@pytest.mark.parametrize("room", [40, 300, 900])
+def test_files_that_may_not_grow_end_the_run_and_lose_nothing(killsync: Make, room: int) -> None:
+    program, user = one_user(killsync, 30)
+    program.run("scan")
+    before = stored(program)
+    program.simulator.add_killmails(user, 250)
+    program.simulator.thaw()
+    program.make_due()
+    done = run_under(program, f"ulimit -f {room}", "scan")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert str(program.database) in done.stderr
+    assert before <= stored(program)
+    assert_recovers(program)
+
+
+def on_a_small_disk(program: Killsync, kilobytes: int, *arguments: str) -> tuple[int, str]:
+    """Run killsync with its files on a disk of this size; what it left there is copied back."""
+    script = """
+        mount -t tmpfs -o size="$1"k tmpfs "$2" && cp -a "$3/." "$2" || exit 99
+        shift 3; "$@"; code=$?
+        cp -a "$KILLSYNC_SMALL_DISK/." "$KILLSYNC_KEPT" || exit 98
+        exit $code
+    """
+    kept = program.directory / "kept"
+    small = program.directory / "small"
+    small.mkdir(exist_ok=True)
+    places = {"KILLSYNC_SMALL_DISK": str(small), "KILLSYNC_KEPT": str(kept)}
+    places["KILLSYNC_DB"] = str(small / program.database.name)
+    command = [sys.executable, "-m", "killsync", *arguments]
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script, "sh", str(kilobytes), small, kept, *command],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        env=program.environment | places,
+        check=False,
+    )
+    if done.returncode == 99 or "unshare" in done.stderr:
+        pytest.skip(f"this machine may not mount a small disk: {done.stderr.strip()}")
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare to mount a small disk")
+@pytest.mark.parametrize("room", [64, 400])
+def test_a_full_disk_is_said_to_be_full_and_what_was_committed_is_kept(
+    killsync: Make, room: int
+) -> None:
+    program, user = one_user(killsync, 30)
+    program.run("scan")
+    before = stored(program)
+    kept = program.directory / "kept"
+    kept.mkdir()
+    for file in program.directory.glob("killsync.db*"):
+        file.rename(kept / file.name)
+    program.environment["KILLSYNC_DB"] = str(kept / program.database.name)
+    program.database = kept / program.database.name
+    program.simulator.add_killmails(user, 250)
+    program.simulator.thaw()
+    program.make_due()
+    used = sum(file.stat().st_size for file in kept.iterdir()) // 1024
+    code, said = on_a_small_disk(program, used + room, "scan")
+    assert code == 2, said
+    assert "disk is full" in said
+    assert before <= stored(program)
+    assert_recovers(program)
+
+
+def test_without_free_file_descriptors_a_run_blames_nobody_and_the_next_recovers(
+    killsync: Make,
+) -> None:
+    program, user = one_user(killsync, 12)
+    codes = set()
+    for most in range(6, 42, 3):
+        program.simulator.add_killmails(user, 2)
+        program.simulator.thaw()
+        program.make_due()
+        done = run_under(program, f"ulimit -n {most}", "scan")
+        codes.add(done.returncode)
+        if done.returncode:
+            assert done.returncode in (2, 75), (most, done.returncode, done.stderr)
+            assert "open files" in done.stderr, (most, done.stderr)
+        assert program.rows("SELECT sum(failures) FROM users") == [(0,)], (most, done.stderr)
+        assert program.rows("SELECT 1 FROM pending_killmails WHERE attempts > 0") == [], most
+    assert len(codes) > 1, "both too few and enough must occur"
+    assert_recovers(program)
+
+
+def scan_by_a_clock(program: Killsync, wrong_by: int) -> subprocess.CompletedProcess[str]:
+    for login in program.simulator.logins:
+        program.simulator.add_killmails(login["character_id"], 1)
+    program.simulator.thaw()
+    return program.run(
+        "scan",
+        exit_code=None,
+        PYTHONPATH=str(TESTS / "shifted_clock"),
+        KILLSYNC_CLOCK_WRONG_BY=str(wrong_by),
+    )
+
+
+@pytest.mark.parametrize("wrong_by", [DAY, -DAY], ids=["ahead", "behind"])
+def test_a_clock_that_is_wrong_by_a_day_is_named_and_nobody_is_blamed(
+    killsync: Make, wrong_by: int
+) -> None:
+    program = killsync(characters=2, killmails=5, page_size=4)
+    done = scan_by_a_clock(program, wrong_by)
+    assert done.returncode == 75
+    assert "clock" in done.stderr
+    assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
+    assert program.simulator.log("list") == []
+    assert scan_by_a_clock(program, 0).returncode == 0
+    program.assert_equals_truth()
+
+
+def test_times_written_by_a_clock_a_day_ahead_keep_nobody_waiting(killsync: Make) -> None:
+    # tokens that last so long that the wrong clock does not matter to them
+    program = killsync(characters=2, killmails=5, page_size=4, access_lifetime=DAY)
+    assert scan_by_a_clock(program, DAY).returncode == 0
+    program.assert_equals_truth()
+    assert scan_by_a_clock(program, 0).returncode == 0
+    program.assert_equals_truth()
+    assert scan_by_a_clock(program, 0).stdout.endswith("nothing is due\n")
+    assert {entry["status"] for entry in program.simulator.log()} <= {200, 304}
+
+
+MEASURED = """
+import atexit, os, pathlib, runpy
+def keep():
+    status = pathlib.Path("/proc/self/status").read_text()
+    pathlib.Path(os.environ["KILLSYNC_KEEP_STATUS"]).write_text(status)
+atexit.register(keep)
+runpy.run_module("killsync", run_name="__main__")
+"""
+
+
+def peak_mb(program: Killsync, *arguments: str) -> float:
+    """Return the most resident memory that a command had, in MB."""
+    status = program.directory / "status"
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=5 * TIMEOUT,
+        env=program.environment | {"KILLSYNC_KEEP_STATUS": str(status)},
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) / 1024
+
+
+def test_eight_connections_with_the_largest_answers_need_less_than_150_mb(killsync: Make) -> None:
+    program, _ = one_user(killsync, 8)
+    program.simulator.fault("body", huge=LARGEST_ANSWER)
+    assert peak_mb(program, "scan") < 150
+    assert program.rows("SELECT count(*) FROM pending_killmails") == [(8,)]
+    program.simulator.clear_faults()
+    program.execute("UPDATE pending_killmails SET not_before = NULL")
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+def test_a_list_of_many_long_pages_needs_less_than_150_mb(killsync: Make) -> None:
+    program, user = one_user(killsync, 6_000)
+    program.simulator.fault("body", status=429, headers={"Retry-After": "3600"})
+    assert peak_mb(program, "scan") < 150
+    assert len(program.recorded(user)) == 6_000
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_became_read_only_is_named_and_nothing_is_lost(killsync: Make) -> None:
+    program, _ = one_user(killsync, 5)
+    program.run("scan")
+    program.directory.chmod(0o500)
+    try:
+        done = program.run("scan", "--force", exit_code=2)
+        assert str(program.directory) in done.stderr
+    finally:
+        program.directory.chmod(0o700)
+    assert_recovers(program)
