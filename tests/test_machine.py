@@ -1,5 +1,6 @@
 """What the machine may do to a run: no disk, no files, no memory, a wrong clock."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hostile_bodies import plain
 from world import TIMEOUT, Killsync
 
 from killsync.http import LARGEST_ANSWER
@@ -141,7 +143,7 @@ def test_without_free_file_descriptors_a_run_blames_nobody_and_the_next_recovers
         codes.add(done.returncode)
         if done.returncode:
             assert done.returncode in (2, 75), (most, done.returncode, done.stderr)
-            assert "open files" in done.stderr, (most, done.stderr)
+            assert "ulimit -n" in done.stderr, (most, done.stderr)
         assert program.rows("SELECT sum(failures) FROM users") == [(0,)], (most, done.stderr)
         assert program.rows("SELECT 1 FROM pending_killmails WHERE attempts > 0") == [], most
     assert len(codes) > 1, "both too few and enough must occur"
@@ -220,6 +222,20 @@ def test_eight_connections_with_the_largest_answers_need_less_than_150_mb(killsy
     program.execute("UPDATE pending_killmails SET not_before = NULL")
     program.run("scan")
     program.assert_equals_truth()
+
+
+def test_bodies_of_as_many_lists_as_there_is_room_for_need_less_than_150_mb(
+    killsync: Make,
+) -> None:
+    program, user = one_user(killsync, 1)
+    begun = json.dumps(plain(0))[:-1] + ', "new": ['
+    lists = ",".join(["[]"] * ((LARGEST_ANSWER - 2 * len(begun)) // 3))
+    for killmail_id in range(125_000_000, 125_000_008):
+        text = begun.replace('"killmail_id": 0', f'"killmail_id": {killmail_id}') + lists + "]}"
+        program.simulator.add_killmails(user, 1, killmail_id=killmail_id, body_text=text)
+    assert peak_mb(program, "scan") < 150
+    assert program.rows("SELECT count(*), count(set_aside_at) FROM pending_killmails") == [(8, 8)]
+    assert program.user(user)["killmails"] == 1
 
 
 def test_a_list_of_many_long_pages_needs_less_than_150_mb(killsync: Make) -> None:
