@@ -46,6 +46,7 @@ class _ListedKillmail(msgspec.Struct):
     killmail_hash: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{40}\Z")]
 
 
+_any_json = msgspec.json.Decoder(msgspec.Raw)
 _list_decoder = msgspec.json.Decoder(list[_ListedKillmail])
 
 
@@ -209,13 +210,16 @@ def _decode_list(body: bytes) -> list[KillmailRef]:
 
 def _raise_if_not_json(body: bytes, rejection: BodyRejected) -> NoReturn:
     try:
-        # Python reads no integer of more than 4,300 digits: it need not be read here
-        json.loads(body, parse_int=str)
+        body.decode()
+        # nothing is built: what a hostile body holds may need much memory
+        _any_json.decode(body)
+    except (UnicodeDecodeError, msgspec.DecodeError):
+        # half a surrogate pair is JSON all the same
+        if "surrogate" not in str(rejection):
+            raise ServerFault("ESI's answer is not JSON") from None
     except RecursionError:
-        raise rejection from None
-    except ValueError as error:
-        raise ServerFault("ESI's answer is not JSON") from error
-    raise rejection
+        pass
+    raise rejection from None
 
 
 def _reason(answer: Answer) -> str:

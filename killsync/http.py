@@ -237,7 +237,7 @@ class _BoundedAdapter(HTTPAdapter):
         options |= {"stream": True, "timeout": (CONNECT_TIMEOUT, READ_TIMEOUT)}
         response = super().send(request, **options)
         try:
-            response.raw = _Whole(_read(response.raw))
+            response.raw = _read(response.raw)
         except BaseException:
             response.close()
             raise
@@ -274,16 +274,14 @@ def _out_of_files(error: BaseException | None) -> bool:
     return False
 
 
-def _read(raw: Any) -> bytes:
+def _read(raw: Any) -> _Whole:
     # read1 returns what is there: a slow drip cannot hold the deadline up
-    chunks: list[bytes] = []
-    size = 0
+    answer = _Whole()
     while chunk := raw.read1(_CHUNK, decode_content=True):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > LARGEST_ANSWER:
+        answer.write(chunk)
+        if answer.tell() > LARGEST_ANSWER:
             raise ServerFault(f"the answer is larger than {LARGEST_ANSWER >> 20} MiB")
-    return b"".join(chunks)
+    return answer
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
