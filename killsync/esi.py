@@ -36,6 +36,8 @@ from killsync.times import retry_after
 COMPATIBILITY_DATE = "2026-07-21"
 SCOPE = "esi-killmails.read_killmails.v1"
 _ETAG = re.compile(r'(W/)?"[!#-~]{1,200}"')
+# the text of an error may repeat the token, in base64 or quoted
+_LIKE_A_SECRET = re.compile(r"[\w.~+/=%-]{20,}", re.ASCII)
 _LIST_CACHE = 300.0
 _ERROR_LIMIT_REST = 60.0
 
@@ -223,11 +225,12 @@ def _raise_if_not_json(body: bytes, rejection: BodyRejected) -> NoReturn:
 
 
 def _reason(answer: Answer) -> str:
-    """Return what ESI says went wrong, cut short; nothing of an HTML page."""
+    """Return what ESI says went wrong, cut short; nothing of an HTML page, and no token."""
     try:
         text = str(json.loads(answer.body)["error"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return "no reason given"
+    text = _LIKE_A_SECRET.sub("...", text)
     return text.encode("ascii", "backslashreplace").decode()[:200]
 
 
