@@ -16,6 +16,7 @@ from typing import Any
 
 from world import TIMEOUT, Killsync, Simulator, simulator
 
+from campaign import secrets
 from campaign.score import Score
 from killsync import lock
 
@@ -31,6 +32,10 @@ class Case(Killsync):
         self.said = directory / "said"
         self.said.mkdir()
         self.calls = 0
+        self.processes = secrets.ProcessList()
+        scratch = directory / "tmp"
+        scratch.mkdir()
+        self.environment["TMPDIR"] = str(scratch)
 
     def launch(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start a command whose output goes to files in `said`; the caller waits for it."""
@@ -132,6 +137,8 @@ class Case(Killsync):
             rows = len(self.recorded(user))
             score.must(rows == count == killmails, f"user {user} counts {killmails} of {rows}")
         score.must(not self.mistakes_in_sqlite(), "SQLite finds the database damaged")
+        for finding in secrets.hunt(self, self.processes):
+            score.must(False, finding)
         log = self.simulator.log()
         score.requests += len(log)
         asked = Counter(
@@ -151,8 +158,12 @@ def case(rng: random.Random, **options: Any) -> Iterator[Case]:
     """Run a case with a simulator of these options, all its characters registered."""
     directory = Path(tempfile.mkdtemp(prefix="killsync-campaign-"))
     try:
-        with simulator(**({"seed": rng.randrange(1 << 30)} | options)) as esi:
+        with (
+            simulator(**({"seed": rng.randrange(1 << 30)} | options)) as esi,
+            secrets.processes_watched() as processes,
+        ):
             program = Case(directory, esi, rng)
+            program.processes = processes
             if esi.logins:
                 program.add_users()
             yield program

@@ -1,0 +1,121 @@
+"""The search for secrets in everything that a case has left behind, but in the token file."""
+
+import base64
+import json
+import re
+import stat
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from world import Killsync
+
+_GRAM = 8
+_LIKE_A_SECRET = re.compile(rb"[\w.~+/=%-]{8,}", re.ASCII)
+_LOOK_EVERY = 0.05
+
+
+def forms(secret: str) -> set[bytes]:
+    """Return a secret as it may be written: as it is, quoted, in base64, its signature alone."""
+    texts = {secret, quote(secret, safe=""), secret.rpartition(".")[2]}
+    found = {text.encode() for text in texts}
+    for shift in range(3):
+        # of what surrounds it the first and last digits depend
+        coded = base64.b64encode(b"\0" * shift + secret.encode())
+        middle = coded[-(-shift * 8 // 6) : -4]
+        found |= {middle, middle.translate(bytes.maketrans(b"+/", b"-_"))}
+    return {form for form in found if len(form) >= _GRAM}
+
+
+class Needles:
+    """All forms of many secrets, looked for at once."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._by_gram: dict[bytes, dict[bytes, str]] = {}
+        for secret in secrets:
+            for form in forms(secret):
+                self._by_gram.setdefault(form[:_GRAM], {})[form] = secret
+
+    def within(self, content: bytes) -> set[str]:
+        """Return the secrets that occur."""
+        found = set()
+        for run in _LIKE_A_SECRET.findall(content):
+            for start in range(len(run) - _GRAM + 1):
+                for form, secret in self._by_gram.get(run[start : start + _GRAM], {}).items():
+                    if run.startswith(form, start):
+                        found.add(secret)
+        return found
+
+
+class ProcessList:
+    """What anybody could read of our processes while they ran."""
+
+    def __init__(self) -> None:
+        self.command_lines: set[bytes] = set()
+        self.environments: set[bytes] = set()
+
+    def look(self) -> None:
+        """Read the command lines and environments of all children of this process."""
+        for listed in Path("/proc/self/task").glob("*/children"):
+            with suppress(OSError):
+                for pid in listed.read_text().split():
+                    self.command_lines.add(Path(f"/proc/{pid}/cmdline").read_bytes())
+                    self.environments.add(Path(f"/proc/{pid}/environ").read_bytes())
+
+
+@contextmanager
+def processes_watched() -> Iterator[ProcessList]:
+    """Look at the process list again and again."""
+    seen, over = ProcessList(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOK_EVERY):
+            seen.look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def hunt(case: Killsync, seen: ProcessList | None = None) -> list[str]:
+    """Return what gives a secret away, or could, by what a case has left and shown.
+
+    The environment may hold the client secret, which is put there on purpose.
+    """
+    issued: list[str] = case.simulator.control("secrets")
+    needles = Needles(issued)
+    found = [f"{name} holds a secret" for name, content in _left(case) if needles.within(content)]
+    if seen is not None:
+        given = case.environment.get("KILLSYNC_CLIENT_SECRET")
+        tokens = Needles(secret for secret in issued if secret != given)
+        if any(needles.within(line) for line in seen.command_lines):
+            found.append("a command line holds a secret")
+        if any(tokens.within(environment) for environment in seen.environments):
+            found.append("an environment holds a secret")
+    return found + list(_wrong_modes(case))
+
+
+def _left(case: Killsync) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and content of all that may be read by others than the owner's killsync."""
+    tokens = f"{case.database.name}.tokens"
+    for file in sorted(case.directory.rglob("*")):
+        if file.is_file() and not file.name.startswith(tokens):
+            yield file.name, file.name.encode() + b"\n" + file.read_bytes()
+    asked: list[dict[str, Any]] = case.simulator.log()
+    yield "a URL", json.dumps(asked).encode()
+
+
+def _wrong_modes(case: Killsync) -> Iterator[str]:
+    for file in case.directory.rglob("*"):
+        mode = stat.S_IMODE(file.lstat().st_mode)
+        if file.name.startswith(case.database.name) and mode != 0o600:
+            yield f"{file.name} has mode {mode:o}"
+        if re.fullmatch(r"core(\.\d+)?", file.name):
+            yield f"{file.name} is a core dump"

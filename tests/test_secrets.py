@@ -1,0 +1,168 @@
+"""No token, code or client secret is anywhere but in the token file, whatever goes wrong."""
+
+import base64
+import json
+import random
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from campaign.case import Case, case
+from campaign.secrets import hunt
+from world import Killsync, wait_until
+
+SECRET = "the-S3cret~of+the/application"
+Background = Callable[..., Popen[str]]
+Make = Callable[..., Killsync]
+
+
+@pytest.fixture
+def leaky() -> Iterator[Case]:
+    """A case with a client secret, whose tokens are refreshed and rotated at every run."""
+    with case(random.Random(1), characters=20, killmails=1, shared=0, list_tokens=0) as program:
+        program.environment["KILLSYNC_CLIENT_SECRET"] = SECRET
+        program.simulator.options(client_secret=SECRET, rotate=True)
+        yield program
+
+
+def tokens_in_use(program: Killsync) -> list[str]:
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
+        rows = conn.execute("SELECT refresh_token, access_token FROM tokens").fetchall()
+    return [token for row in rows for token in row if token]
+
+
+def scan_again(program: Case, *words: str) -> None:
+    """Scan with all that a person may ask for to find an error."""
+    program.let_all_be_tried()
+    program.simulator.thaw()
+    program.call("--verbose", *words, "scan", "--force", "--workers", "8")
+
+
+def forget_access(program: Killsync) -> None:
+    """Let every user need a refresh."""
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
+        conn.execute("UPDATE tokens SET access_token = NULL")
+
+
+def repeated(tokens: list[str]) -> str:
+    """Return the tokens in all forms in which a server may give them back."""
+    coded = [base64.b64encode(token.encode()).decode() for token in tokens]
+    quoted = [quote(token, safe="") for token in tokens]
+    return " ".join([*tokens, *coded, *quoted, *(f"Bearer {token}," for token in tokens)])
+
+
+def answers_with(said: str) -> list[dict[str, Any]]:
+    """Return errors of each kind that repeat something in text, headers and redirects."""
+    headers = {"WWW-Authenticate": f'Bearer error="{said}"', "Warning": said, "X-Error": said}
+    # so long that no run waits for its end
+    rest = {"Retry-After": "3600", "X-ESI-Error-Limit-Reset": "3600"}
+    error = json.dumps({"error": said, "error_description": said, "sso_status": said})
+    return [
+        *({"status": s, "body": error, "headers": headers} for s in (400, 401, 403, 404)),
+        *({"status": s, "body": error, "headers": headers} for s in (422, 500, 503, 520)),
+        {"status": 400, "body": json.dumps({"error": "invalid_request " + said})},
+        {"status": 200, "body": said, "headers": headers},
+        {"wrong_json": json.dumps([{"killmail_id": said, "killmail_hash": said}])},
+        {"wrong_json": json.dumps([{"killmail_id": 5, "killmail_hash": said}])},
+        {"wrong_json": json.dumps({"access_token": 5, "refresh_token": [said]})},
+        {"redirect": f"http://127.0.0.1:9/?token={quote(said)}"},
+        {"redirect": f"http://[{quote(said)}"},
+        {"cut": True, "headers": headers},
+        {"status": 429, "body": error, "headers": headers | rest},
+        {"status": 420, "body": error, "headers": headers | rest},
+    ]
+
+
+@pytest.mark.parametrize("route", ["token", "list"])
+def test_an_error_that_repeats_a_secret_is_not_repeated(leaky: Case, route: str) -> None:
+    said = repeated([*tokens_in_use(leaky)[:2], SECRET])
+    users = [login["character_id"] for login in leaky.simulator.logins]
+    faults = dict(zip(users, answers_with(said), strict=False))
+    for user, fault in faults.items():
+        leaky.simulator.fault(route, character_id=user, **fault, times=3)
+    for number in range(10):
+        if route == "token":
+            forget_access(leaky)
+        scan_again(leaky, *("--log-format", "json") if number % 2 else ())
+        met = {entry["character_id"] for entry in leaky.simulator.log(route) if entry["fault"]}
+        if met == faults.keys():
+            break
+    assert met == faults.keys()
+    assert len(leaky.rows("SELECT 1 FROM jobs WHERE error IS NOT NULL")) > 3
+    for words in (("status",), ("status", "--json"), ("users", "--json"), ("export",)):
+        leaky.call(*words)
+    assert hunt(leaky, leaky.processes) == []
+
+
+def test_a_wrong_client_secret_is_not_shown(leaky: Case) -> None:
+    leaky.simulator.options(client_secret="another-S3cret-of-theirs")
+    forget_access(leaky)
+    scan_again(leaky)
+    assert leaky.rows("SELECT DISTINCT state FROM users") == [("active",)]
+    assert hunt(leaky, leaky.processes) == []
+
+
+def test_a_line_that_is_no_token_is_not_repeated(leaky: Case) -> None:
+    used = tokens_in_use(leaky)
+    lines = [f"{used[0]} {used[1]}", f"{used[0]}\x1b", "ü" + used[1], used[0][:-1]]
+    done = leaky.run("--verbose", "users", "add", given="\n".join(lines), exit_code=1)
+    (leaky.said / "users.out").write_text(done.stdout + done.stderr)
+    assert hunt(leaky, leaky.processes) == []
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda token: token,
+        lambda token: quote(token, safe=""),
+        lambda token: base64.b64encode(f"id:{token}".encode()).decode(),
+        lambda token: base64.urlsafe_b64encode(f"me:{token}".encode()).decode(),
+        lambda token: f"...{token.rpartition('.')[2]}...",
+    ],
+    ids=["as it is", "quoted", "base64", "base64 for URLs", "its signature"],
+)
+def test_the_hunt_finds_a_secret_that_was_planted(
+    leaky: Case, written: Callable[[str], str]
+) -> None:
+    assert hunt(leaky) == []
+    for token in (*tokens_in_use(leaky)[:2], SECRET):
+        planted = leaky.said / "planted.err"
+        planted.write_text(f"what {written(token)} is this")
+        assert hunt(leaky) == ["planted.err holds a secret"], token
+        planted.unlink()
+
+
+def test_the_hunt_finds_a_secret_in_the_database_and_in_the_process_list(leaky: Case) -> None:
+    token = tokens_in_use(leaky)[0]
+    leaky.execute("UPDATE users SET error = ?", f"refused {token}")
+    found = hunt(leaky)
+    assert {"killsync.db holds a secret", "killsync.db-wal holds a secret"} & set(found)
+    leaky.execute("UPDATE users SET error = NULL")
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()", token], stdin=subprocess.PIPE
+    ) as shown:
+        wait_until(lambda: any(token.encode() in line for line in leaky.processes.command_lines))
+        shown.communicate()
+    assert "a command line holds a secret" in hunt(leaky, leaky.processes)
+
+
+def test_the_hunt_finds_a_file_that_others_may_read(leaky: Case) -> None:
+    leaky.database.chmod(0o640)
+    assert hunt(leaky) == ["killsync.db has mode 640"]
+
+
+def test_a_running_killsync_leaves_no_core_dump(killsync: Make, background: Background) -> None:
+    program = killsync(characters=1, killmails=1, latency_list=3)
+    program.simulator.clear_log()
+    process = background(program, "scan")
+    wait_until(lambda: program.simulator.log("list"))
+    limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
+    (core,) = [line.split() for line in limits if line.startswith("Max core file size")]
+    assert core[4:6] == ["0", "0"]
