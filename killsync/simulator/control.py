@@ -94,7 +94,7 @@ class Control:
         self._remember_secret()
         self._calls: dict[tuple[str, str], Callable[[Request, float], Any]] = {
             ("GET", "truth"): self._truth,
-            ("GET", "secrets"): lambda request, now: sorted(self.tokens.issued | self._secrets),
+            ("GET", "secrets"): lambda request, now: sorted(self.tokens.given_out | self._secrets),
             ("GET", "log"): self._read_log,
             ("DELETE", "log"): lambda request, now: self.log.entries.clear(),
             ("GET", "options"): lambda request, now: self.options,

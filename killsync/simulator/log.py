@@ -27,6 +27,8 @@ class Entry(msgspec.Struct):
     cost: int = 0
     group: str | None = None
     remaining: int | None = None
+    # which refresh token a token request was about; a later one has a higher number
+    generation: int | None = None
     fault: bool = False
 
 

@@ -16,13 +16,17 @@ CONTROL_PREFIX = "/_control/"
 
 
 class Target(msgspec.Struct):
-    """What a request asks for; `page` is None if it is missing from the request or no number."""
+    """What a request asks for; `page` is None if it is missing from the request or no number.
+
+    `generation` numbers the refresh token of a token request, and rises with each one issued.
+    """
 
     route: str
     character_id: int | None = None
     page: int | None = None
     killmail_id: int | None = None
     killmail_hash: str = ""
+    generation: int | None = None
 
     @property
     def is_sso(self) -> bool:

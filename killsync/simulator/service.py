@@ -91,6 +91,7 @@ class Service:
             authorized="authorization" in request.headers,
             connection=connection,
             in_flight=in_flight,
+            generation=target.generation,
         )
         self.log.add(entry)
         return entry

@@ -53,8 +53,11 @@ class Sso:
             form = _form(request)
             token = form.get("refresh_token") or form.get("token") or ""
             code = self._codes.get(form.get("code", ""))
-            grant = self.tokens.grant(token) or (code.grant if code else None)
-            target.character_id = grant.character_id if grant else None
+            issued = self.tokens.issued(token)
+            if issued is not None:
+                target.character_id, target.generation = issued.character_id, issued.generation
+            elif code is not None:
+                target.character_id = code.grant.character_id
 
     def answer(
         self, request: Request, target: Target, base_url: str, in_flight: int, now: float
@@ -129,7 +132,7 @@ class Sso:
         scopes = query.get("scope", "").split()
         grant = Grant(character.character_id, query["client_id"], scopes)
         code = secrets.token_urlsafe(16)
-        self.tokens.issued.add(code)
+        self.tokens.given_out.add(code)
         self._codes[code] = Code(grant, now + self.options.code_lifetime, redirect, challenge)
         return code
 

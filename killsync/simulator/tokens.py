@@ -22,6 +22,13 @@ class Grant(msgspec.Struct):
     scopes: list[str]
 
 
+class Issued(msgspec.Struct, frozen=True):
+    """Whose refresh token it is or was; a later one has a higher generation."""
+
+    character_id: int
+    generation: int
+
+
 class AccessToken(msgspec.Struct):
     """An access token as the server remembers it; `expires` is a unix time."""
 
@@ -32,16 +39,18 @@ class AccessToken(msgspec.Struct):
 class Tokens:
     """All tokens and keys of one simulated SSO; every character starts with a refresh token.
 
-    `issued` holds every token that there has ever been.
+    `given_out` holds every token that there has ever been.
     """
 
     def __init__(self, options: Options, world: World) -> None:
         self.options = options
         self.world = world
         self._refresh: dict[str, Grant] = {}
+        # also of those that are valid no more
+        self._issued: dict[str, Issued] = {}
         self._access: dict[str, AccessToken] = {}
         self._keys: list[RSAKey] = []
-        self.issued: set[str] = set()
+        self.given_out: set[str] = set()
         self.rotate_key()
         for character in world.characters.values():
             self.issue(character, options.client_id)
@@ -54,8 +63,13 @@ class Tokens:
     def _remember(self, grant: Grant) -> str:
         token = secrets.token_urlsafe(24)
         self._refresh[token] = grant
-        self.issued.add(token)
+        self.given_out.add(token)
+        self._issued[token] = Issued(grant.character_id, len(self._issued) + 1)
         return token
+
+    def issued(self, refresh_token: str) -> Issued | None:
+        """Return whose a refresh token is, valid or not; None if it was never issued."""
+        return self._issued.get(refresh_token)
 
     def grant(self, refresh_token: str) -> Grant | None:
         """Return what a refresh token allows; None if it is not valid."""
@@ -114,7 +128,7 @@ class Tokens:
         access = self._sign(grant, now)
         lifetime = self.options.access_lifetime
         self._access[access] = AccessToken(grant, int(now) + lifetime)
-        self.issued.add(access)
+        self.given_out.add(access)
         return {
             "access_token": access,
             "expires_in": lifetime,
