@@ -1,0 +1,170 @@
+"""Keeps a copy of what SQLite has had fsynced: all that a power cut would leave.
+
+Python imports this at its start, before killsync, if PYTHONPATH names this directory. It wraps
+the VFS of the SQLite library that the interpreter itself uses; DURABLE_COPIES says where to.
+"""
+
+import ctypes
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_int, c_int64, c_void_p
+from pathlib import Path
+from typing import Any
+
+OK, IOERR_FSYNC = 0, 10 | 4 << 8
+
+File = c_void_p
+Sync = CFUNCTYPE(c_int, File, c_int)
+Close = CFUNCTYPE(c_int, File)
+Read = CFUNCTYPE(c_int, File, c_void_p, c_int, c_int64)
+FileSize = CFUNCTYPE(c_int, File, POINTER(c_int64))
+Open = CFUNCTYPE(c_int, c_void_p, c_void_p, File, c_int, POINTER(c_int))
+Delete = CFUNCTYPE(c_int, c_void_p, c_char_p, c_int)
+
+
+class Methods(Structure):
+    """sqlite3_io_methods; what is not wrapped is only copied."""
+
+    _fields_ = (
+        ("iVersion", c_int),
+        ("xClose", Close),
+        ("xRead", Read),
+        ("xWrite", c_void_p),
+        ("xTruncate", c_void_p),
+        ("xSync", Sync),
+        ("xFileSize", FileSize),
+        ("others", c_void_p * 12),
+    )
+
+
+class Vfs(Structure):
+    """sqlite3_vfs."""
+
+    _fields_ = (
+        ("iVersion", c_int),
+        ("szOsFile", c_int),
+        ("mxPathname", c_int),
+        ("pNext", c_void_p),
+        ("zName", c_char_p),
+        ("pAppData", c_void_p),
+        ("xOpen", Open),
+        ("xDelete", Delete),
+        ("others", c_void_p * 14),
+    )
+
+
+def library() -> str:
+    """Return the path of the SQLite library that this interpreter has loaded.
+
+    Raises LookupError if SQLite is a part of the interpreter itself.
+    """
+    import _sqlite3  # noqa: F401
+
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        path = line.split(maxsplit=5)[-1]
+        if "libsqlite3" in path:
+            return path
+    raise LookupError("this Python has no SQLite library of its own to look into")
+
+
+class PowerCut:
+    """The wrapped VFS; `directory` holds the durable copies."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        sqlite = ctypes.CDLL(library())
+        sqlite.sqlite3_vfs_find.restype = c_void_p
+        sqlite.sqlite3_vfs_find.argtypes = [c_char_p]
+        sqlite.sqlite3_vfs_register.argtypes = [c_void_p, c_int]
+        self._address = sqlite.sqlite3_vfs_find(None)
+        self._vfs = Vfs.from_address(self._address)
+        self._paths: dict[int, str] = {}
+        # the methods of the library, and ours, by the address of the library's
+        self._tables: dict[int, tuple[Methods, Methods]] = {}
+        self._table_of: dict[int, int] = {}
+        # whatever SQLite may call must live as long as the process
+        self._open, self._delete = Open(self.open), Delete(self.delete)
+        self._sync, self._close = Sync(self.sync), Close(self.close)
+        self.vfs = Vfs()
+        ctypes.memmove(ctypes.byref(self.vfs), self._address, ctypes.sizeof(Vfs))
+        self.vfs.zName = b"power-cut"
+        self.vfs.xOpen, self.vfs.xDelete = self._open, self._delete
+        if sqlite.sqlite3_vfs_register(ctypes.byref(self.vfs), 1) != OK:
+            raise OSError("SQLite does not take the VFS")
+
+    def open(self, _: Any, name: Any, file: Any, flags: int, out: Any) -> int:
+        """Open a file, and from then on see when it is synced and closed."""
+        code = int(self._vfs.xOpen(self._address, name, file, flags, out))
+        methods = c_void_p.from_address(file)
+        if code == OK and methods.value and name:
+            self._paths[file] = os.fsdecode(ctypes.string_at(name))
+            self._table_of[file] = methods.value
+            methods.value = ctypes.addressof(self._wrapped(methods.value))
+        return code
+
+    def _wrapped(self, address: int) -> Methods:
+        if address not in self._tables:
+            theirs, ours = Methods.from_address(address), Methods()
+            # an older version of the table is shorter
+            words = {1: 12, 2: 16}.get(theirs.iVersion, 18)
+            ctypes.memmove(ctypes.byref(ours), address, 8 * (words + 1))
+            ours.xSync, ours.xClose = self._sync, self._close
+            self._tables[address] = theirs, ours
+        return self._tables[address][1]
+
+    def close(self, file: Any) -> int:
+        """Close a file."""
+        self._paths.pop(file, None)
+        return int(self._theirs(file).xClose(file))
+
+    def sync(self, file: Any, flags: int) -> int:
+        """Sync a file, and then copy all that it holds."""
+        with self._one_at_a_time():
+            code = int(self._theirs(file).xSync(file, flags))
+            if code != OK:
+                return code
+            try:
+                self._keep(Path(self._paths[file]).name, self._content(file))
+            except OSError:
+                return IOERR_FSYNC
+        return OK
+
+    def delete(self, _: Any, name: bytes, directory_too: int) -> int:
+        """Delete a file, and its copy."""
+        with self._one_at_a_time():
+            code = int(self._vfs.xDelete(self._address, name, directory_too))
+            if code == OK:
+                (self._directory / Path(os.fsdecode(name)).name).unlink(missing_ok=True)
+        return code
+
+    def _theirs(self, file: int) -> Methods:
+        return self._tables[self._table_of[file]][0]
+
+    def _content(self, file: int) -> bytes:
+        # read by SQLite: closing a second descriptor would drop the locks on the file
+        size = c_int64()
+        methods = self._theirs(file)
+        if methods.xFileSize(file, ctypes.byref(size)) != OK:
+            raise OSError("the size cannot be read")
+        content = ctypes.create_string_buffer(size.value)
+        if size.value and methods.xRead(file, content, size.value, 0) != OK:
+            raise OSError("the file cannot be read")
+        return content.raw
+
+    def _keep(self, name: str, content: bytes) -> None:
+        new = self._directory / f"{os.getpid()}.new"
+        new.write_bytes(content)
+        new.rename(self._directory / name)
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        # a copy taken earlier must not replace one taken later by another process or thread
+        with (self._directory / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+if "DURABLE_COPIES" in os.environ:
+    power_cut = PowerCut(Path(os.environ["DURABLE_COPIES"]))
