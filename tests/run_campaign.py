@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 PARTS = ("models", "kills", "power", "faults", "limits", "load")
-COLUMNS = [field.name for field in fields(Score)][:-1]
+COLUMNS = [field.name for field in fields(Score)][:-2]
 
 
 def main() -> int:
@@ -35,6 +35,10 @@ def main() -> int:
         scores.append(score)
         console.print(f"{part}: {score.cases} cases in {score.seconds} s")
     console.print(table(scores))
+    for score in scores:
+        if score.moments:
+            struck = ", ".join(f"{kind} {n}" for kind, n in sorted(score.moments.items()))
+            console.print(f"{score.part}, struck at: {struck}")
     for problem in (problem for score in scores for problem in score.problems):
         console.print(problem)
     return 1 if any(s.problems or s.lost or s.duplicated for s in scores) else 0
@@ -53,7 +57,7 @@ def table(scores: list[Score]) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in COLUMNS:
         shown.add_column(column.replace("_", " "), justify="left" if column == "part" else "right")
-    rows = [astuple(score)[:-1] for score in scores]
+    rows = [astuple(score)[:-2] for score in scores]
     for row in rows:
         shown.add_row(*(f"{cell:,}" if not isinstance(cell, str) else cell for cell in row))
     shown.add_section()

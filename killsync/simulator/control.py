@@ -10,7 +10,7 @@ from killsync.simulator.faults import Fault, FaultRules
 from killsync.simulator.limits import ErrorLimit
 from killsync.simulator.log import Log
 from killsync.simulator.options import Count, Options, Positive, Seconds, change
-from killsync.simulator.routes import CONTROL_PREFIX
+from killsync.simulator.routes import CONTROL_PREFIX, to_number
 from killsync.simulator.sso import Sso
 from killsync.simulator.wire import Answer, Request, error, json_answer
 from killsync.simulator.world import Character, Order, World, WorldError
@@ -146,7 +146,10 @@ class Control:
             return killmail.text
 
     def _read_log(self, request: Request, now: float) -> Any:
-        return self.log.counts() if "count" in request.query else self.log.entries
+        if "count" in request.query:
+            return self.log.counts()
+        after = to_number(request.query.get("after", "0")) or 0
+        return [entry for entry in self.log.entries if entry.n > after]
 
     def _options(self, request: Request, now: float) -> Options:
         changes = msgspec.json.decode(request.body, type=dict[str, Any])

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +32,34 @@ class Case(Killsync):
         self.said = directory / "said"
         self.said.mkdir()
         self.calls = 0
+        self.renewed: Counter[int] = Counter()
         self.processes = secrets.ProcessList()
         scratch = directory / "tmp"
         scratch.mkdir()
         self.environment["TMPDIR"] = str(scratch)
 
-    def launch(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Start a command whose output goes to files in `said`; the caller waits for it."""
+    def launch(
+        self, *arguments: str, given: str = "", **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a command whose output goes to files in `said`; the caller waits for it.
+
+        Its requests carry `launch-<calls>` in the User-Agent, so that the log tells whose they are.
+        """
         self.calls += 1
+        environment = {"KILLSYNC_CONTACT": f"launch-{self.calls}"} | environment
         stem = self.said / f"{self.calls:04}-{arguments[0]}"
         with stem.with_suffix(".out").open("wb") as out, stem.with_suffix(".err").open("wb") as err:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "killsync", *arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=err,
                 env=self.environment | environment,
             )
+        assert process.stdin is not None
+        with suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(given.encode())
+        return process
 
     def call(self, *arguments: str, **environment: str) -> int:
         """Run a command to its end, and return its exit code."""
@@ -87,7 +98,8 @@ class Case(Killsync):
             self.let_all_be_tried()
             self.simulator.thaw()
             self.call("scan")
-            if not self.left():
+            # whose token is lost may only be known now
+            if not self.renew_logins() and not self.left():
                 return
 
     def left(self) -> int:
@@ -111,6 +123,7 @@ class Case(Killsync):
         ]
         if tokens:
             self.run("users", "add", given="".join(f"{token}\n" for token in tokens))
+        self.renewed.update(waiting)
         return len(waiting)
 
     def judge(self, score: Score) -> None:
@@ -154,8 +167,8 @@ class Case(Killsync):
 
 
 @contextmanager
-def case(rng: random.Random, **options: Any) -> Iterator[Case]:
-    """Run a case with a simulator of these options, all its characters registered."""
+def case(rng: random.Random, *, users: bool = True, **options: Any) -> Iterator[Case]:
+    """Run a case with a simulator of these options, with all its `users` registered."""
     directory = Path(tempfile.mkdtemp(prefix="killsync-campaign-"))
     try:
         with (
@@ -164,7 +177,7 @@ def case(rng: random.Random, **options: Any) -> Iterator[Case]:
         ):
             program = Case(directory, esi, rng)
             program.processes = processes
-            if esi.logins:
+            if users and esi.logins:
                 program.add_users()
             yield program
     finally:

@@ -1,0 +1,193 @@
+"""Runs that are struck down again and again on one database, as both parts of it do."""
+
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle
+from typing import Any
+
+from world import TIMEOUT
+
+from campaign.case import Case
+from campaign.ledger import Launch, Ledger
+from campaign.moments import AIMED, KINDS, Moment
+from campaign.score import Score
+from killsync import lock
+
+MOST_TRIES = 4
+
+
+def options_of(rng: Any) -> dict[str, Any]:
+    """Choose a world: a few users with many short pages, tokens that rotate, at times limits."""
+    limits = {"list_tokens": 16, "list_window": 3, "body_tokens": 400, "body_window": 3}
+    return {
+        "characters": rng.randint(3, 4),
+        "killmails": rng.randint(20, 60),
+        "page_size": rng.choice([7, 10, 25]),
+        "shared": 0.3,
+        # longer than a case on a slow machine, shorter than what `make_due` takes off
+        "list_max_age": 3000,
+        "latency_list": rng.uniform(0.01, 0.06),
+        "latency_body": rng.uniform(0.002, 0.03),
+        "latency_sso": rng.uniform(0.05, 0.15),
+        "rotate": True,
+        "access_lifetime": rng.choice([60, 62, 1200]),
+    } | (limits if rng.random() < 0.3 else {"list_tokens": 0, "body_tokens": 0})
+
+
+def kinds_of(rng: Any, first: int, count: int) -> list[str]:
+    """Return so many kinds of moments: every kind in turn from case to case, and any others."""
+    aimed = cycle(AIMED[first % len(AIMED) :] + AIMED[: first % len(AIMED)])
+    return [next(aimed) if n % 2 == 0 else rng.choice(KINDS) for n in range(count)]
+
+
+class Strikes:
+    """Kills a case's runs at chosen moments; what is lost with a process is up to `fall`."""
+
+    one_by_one = True
+
+    def __init__(self, program: Case, score: Score) -> None:
+        self.program = program
+        self.score = score
+        self.ledger = Ledger(program, score)
+        self._rng = program.rng
+
+    def before_launch(self) -> None:
+        """Do what must be done while no process is alive."""
+
+    def fall(self, launches: list[Launch]) -> None:
+        """Kill what is alive of these."""
+        for launch in launches:
+            if launch.process.poll() is None:
+                launch.struck = True
+                launch.process.kill()
+                self.score.kills += 1
+
+    def register(self, cuts: int) -> None:
+        """Make a database and add the users, struck a number of times before it is done."""
+        esi = self.program.simulator
+        tokens = {login["character_id"]: login["refresh_token"] for login in esi.logins}
+        for _ in range(cuts):
+            launch = self._launch(("users", "add"), given=_lines(tokens))
+            moment = Moment(self.program, [launch], self.ledger.mark)
+            moment.wait_for(self._rng.choice(["any time", "at work", "token answered"]))
+            self.fall([launch])
+            launch.process.wait(TIMEOUT)
+            moment.release()
+            self.score.moments["users add"] += launch.struck
+            self._check_added(launch, tokens)
+        if tokens:
+            self.before_launch()
+            self.program.run("users", "add", given=_lines(tokens))
+        self.ledger.begin()
+
+    def strike(self, kind: str) -> None:
+        """Let the world change and a run begin, and strike it at a moment of this kind."""
+        for _ in range(MOST_TRIES):
+            self._change_world(kind)
+            launches = self._launch_some()
+            moment = Moment(self.program, launches, self.ledger.mark)
+            moment.wait_for(kind)
+            alone = len(launches) == 2 and self.one_by_one and self._rng.random() < 0.5
+            self.fall(launches[:1] if alone else launches)
+            if alone:
+                self._strike_later(launches[1:])
+            for launch in launches:
+                launch.process.wait(TIMEOUT)
+            moment.release()
+            self.score.must(not lock.is_held(self.program.database), "a killed run is locked out")
+            self.ledger.struck(launches)
+            if moment.seen:
+                self.score.moments[kind] += 1
+                return
+
+    def _strike_later(self, launches: list[Launch]) -> None:
+        moment = Moment(self.program, launches, self.ledger.mark)
+        moment.wait_for("any time")
+        self.fall(launches)
+
+    def _change_world(self, kind: str) -> None:
+        rng, esi = self._rng, self.program.simulator
+        users = [login["character_id"] for login in esi.logins]
+        for user in users:
+            arrivals: list[dict[str, Any]] = [
+                {},
+                {"late": True},
+                {"shared_with": rng.choice(users)},
+            ]
+            for values in arrivals:
+                if values.get("shared_with") != user and rng.random() < 0.5:
+                    esi.add_killmails(user, rng.randint(1, 6), **values)
+        if kind.startswith("token"):
+            esi.control("expire_access", "POST")
+        # else what was begun goes on, and SQLite's recovery is left to killsync
+        if kind in AIMED or rng.random() < 0.4:
+            self.ledger.time_passes()
+            self.program.let_all_be_tried()
+            esi.thaw()
+            self.before_launch()
+            self.program.renew_logins()
+
+    def _launch_some(self) -> list[Launch]:
+        rng = self._rng
+        users = [str(login["character_id"]) for login in self.program.simulator.logins]
+        scan = ("scan", "--workers", str(rng.randint(1, 3)))
+        sync = ("sync", *rng.sample(users, rng.randint(1, 2)))
+        chosen: list[tuple[str, ...]] = rng.choice(
+            [[scan], [scan], [sync], [(*sync, "--full")], [scan, sync]]
+        )
+        self.before_launch()
+        return [self._launch(words) for words in chosen]
+
+    def _launch(self, words: tuple[str, ...], given: str = "") -> Launch:
+        process = self.program.launch(*words, given=given, KILLSYNC_MIN_AGE="0s")
+        workers = int(words[words.index("--workers") + 1]) if "--workers" in words else 1
+        launch = Launch(self.program.calls, process, words, workers)
+        self.ledger.launched(launch)
+        return launch
+
+    def _check_added(self, launch: Launch, tokens: dict[int, str]) -> None:
+        """Drop the tokens of those who are registered; give those a new one who lost theirs."""
+        said = next(self.program.said.glob(f"{launch.number:04}-*.out")).read_text()
+        told = {int(user) for user in re.findall(r"added .* \((\d+)\)", said)}
+        after = self.ledger.look()
+        there = after.users.keys() & after.tokens.keys()
+        self.score.must(told <= there, "a user who was said to be added is not there")
+        for user in there & tokens.keys():
+            del tokens[user]
+        truth = self.program.simulator.control("truth?bodies=0")["characters"]
+        spent = [
+            user for user, token in tokens.items() if truth[str(user)]["refresh_token"] != token
+        ]
+        self.score.must(len(spent) <= 1, f"one strike has cost {len(spent)} tokens")
+        for user in spent:
+            again = self.program.simulator.control("tokens", "POST", character_id=user)
+            tokens[user] = again["refresh_token"]
+        self.score.new_logins += len(spent)
+
+
+def finish(strikes: Strikes) -> None:
+    """Let all be healed, and judge."""
+    program, score = strikes.program, strikes.score
+    strikes.ledger.time_passes()
+    strikes.before_launch()
+    program.heal()
+    strikes.ledger.take_requests(lists=False)
+    strikes.ledger.logins_are_explained()
+    program.judge(score)
+
+
+def _lines(tokens: dict[int, str]) -> str:
+    return "".join(f"{token}\n" for token in tokens.values())
+
+
+@contextmanager
+def named(score: Score, case: str) -> Iterator[None]:
+    """Say of each problem in which case it was found, and of a case that broke that it did."""
+    try:
+        yield
+    except Exception as error:
+        trace = traceback.format_exception(error)
+        score.problems.append(f"{score.part}: the case broke: {''.join(trace)}")
+    score.problems = [f"{problem} [{case}]" for problem in score.problems]
