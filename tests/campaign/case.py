@@ -84,23 +84,21 @@ class Case(Killsync):
         self.simulator.options(list_tokens=0, body_tokens=0)
         self.simulator.control("error_limit", "POST", seconds=0)
         self.simulator.thaw()
-        self.renew_logins()
-        self.let_all_be_tried()
-        self.call(
-            "sync",
-            "--full",
-            *[
-                str(user)
-                for (user,) in self.rows("SELECT user_id FROM users WHERE state = 'active'")
-            ],
-        )
+        incomplete = True
         for _ in range(MOST_SCANS):
+            # whose token is lost may only be known after the first try
+            incomplete = self.renew_logins() > 0 or incomplete
             self.let_all_be_tried()
             self.simulator.thaw()
-            self.call("scan")
-            # whose token is lost may only be known now
-            if not self.renew_logins() and not self.left():
+            self.call("sync", "--full", *self.active()) if incomplete else self.call("scan")
+            waiting = self.rows("SELECT 1 FROM users WHERE state = 'needs_login'")
+            if not waiting and not self.left():
                 return
+            incomplete = False
+
+    def active(self) -> list[str]:
+        """Return the users who can be synced."""
+        return [str(u) for (u,) in self.rows("SELECT user_id FROM users WHERE state = 'active'")]
 
     def left(self) -> int:
         """Return how many jobs, gaps and bodies are still to be done."""

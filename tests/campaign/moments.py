@@ -74,13 +74,13 @@ class Moment:
         """Hold the token file's writer up between SSO's answer and what must follow it."""
         if not self._until(lambda: self._asked("token", over=False)):
             return False
-        numbers = {e["n"] for e in self._entries() if e["route"] == "token"}
+        numbers = {e["n"] for e in self._entries() if e["route"] == "token" and e["end"] is None}
         shm = self._database.with_name(f"{self._database.name}.tokens-shm")
         if not self._until(lambda: self._hold(shm)):
             return False
-        return self._until(
-            lambda: any(e["n"] in numbers and e["status"] == 200 for e in self._ended("token"))
-        )
+        # a token that was lost before is refused
+        self._until(lambda: numbers <= {e["n"] for e in self._ended("token")})
+        return any(e["n"] in numbers and e["status"] == 200 for e in self._ended("token"))
 
     def _in_transaction(self, route: str) -> bool:
         """Stop a process that holds the write lock once something of this route is answered."""
