@@ -155,6 +155,7 @@ class PowerCut:
 
     def _keep(self, name: str, content: bytes) -> None:
         new = self._directory / f"{os.getpid()}.new"
+        new.touch(0o600)
         new.write_bytes(content)
         new.rename(self._directory / name)
 
