@@ -1,0 +1,70 @@
+"""A backlog of bodies that the limits let nobody work off soon, and one new killmail a tick."""
+
+import random
+from collections.abc import Callable
+
+from campaign.case import Case, case
+from campaign.clock import TICK, Clock
+from campaign.running import Running
+from campaign.score import Score
+
+Bring = Callable[[Score, Case, Clock, int, int], None]
+
+
+def play_backlog(
+    score: Score, rng: random.Random, clock: Clock, bring: Bring, *, long: bool
+) -> None:
+    """A new killmail of one user is stored at the next tick, however many of others wait."""
+    size, page_size, tokens = (100_000, 1000, 3600) if long else (2_000, 50, 360)
+    options = {"page_size": page_size, "list_tokens": 0, "body_tokens": tokens}
+    with case(rng, characters=0, **options) as program:
+        esi = program.simulator
+        program.environment |= clock.environment
+        # every user is due at every tick
+        program.environment |= {"KILLSYNC_MIN_AGE": "9m", "KILLSYNC_MAX_PAGES": "1000"}
+        current = esi.add_character(killmails=5)["character_id"]
+        bring(score, program, clock, size, page_size)
+        (left,) = program.rows("SELECT count(*) FROM pending_killmails")[0]
+        score.must(left > size // 2, f"{bring.__name__} left {left} bodies, which is no backlog")
+        for number in range(7 if long else 4):
+            listed = esi.add_killmails(current, 1)
+            scan(score, program, clock)
+            stored = {row[0] for row in program.rows("SELECT killmail_id FROM killmails")}
+            late = [killmail_id for killmail_id, _ in listed if killmail_id not in stored]
+            score.must(not late, f"{bring.__name__}, tick {number}: what is new is not stored")
+        (after,) = program.rows("SELECT count(*) FROM pending_killmails")[0]
+        score.must(after < left, f"{bring.__name__}: the backlog itself makes no progress")
+        log = esi.log()
+        score.requests += len(log)
+        refused = [entry for entry in log if entry["status"] in (420, 429)]
+        score.must(not refused, f"{bring.__name__} met {len(refused)} refusals")
+
+
+def one_long_history(score: Score, program: Case, clock: Clock, size: int, page_size: int) -> None:
+    """A user with all these killmails is added."""
+    program.simulator.add_character(killmails=size)
+    program.add_users()
+    scan(score, program, clock)
+
+
+def a_long_absence(score: Score, program: Case, clock: Clock, size: int, page_size: int) -> None:
+    """Many users who were synced once have a whole page of new killmails each."""
+    for _ in range(size // page_size):
+        program.simulator.add_character(killmails=1)
+    program.add_users()
+    scan(score, program, clock)
+    for login in program.simulator.logins[1:]:
+        program.simulator.add_killmails(login["character_id"], page_size)
+    clock.forward_to(clock.now() + 6 * 86400)
+    scan(score, program, clock)
+
+
+def scan(score: Score, program: Case, clock: Clock) -> None:
+    """Play the next tick."""
+    score.cases += 1
+    clock.forward_to(clock.now() // TICK * TICK + TICK)
+    running = Running(program.launch("scan"))
+    clock.play(running, beside=program.simulator.process.pid)
+    said = f"a scan with a backlog: exit {running.process.returncode}, {program.heard()}"
+    score.must(running.process.returncode == 0, said)
+    running.judge_memory(score)

@@ -1,0 +1,1 @@
+"""A clock for the processes of the campaign."""

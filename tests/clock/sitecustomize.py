@@ -1,0 +1,29 @@
+"""A time of day that a test moves: Python imports this first if PYTHONPATH names its directory.
+
+Only `time.time` is another; it goes at real speed from what the test last set it to. Every
+process that is told of the same file sees the same time, also while it runs.
+"""
+
+import os
+import struct
+import time
+
+# a record: what the clock shows, and at which monotonic time it was set; the last one counts
+RECORD = struct.Struct("dd")
+
+
+def read(file: int) -> float:
+    """Return the time that the clock in an open file shows."""
+    size = os.fstat(file).st_size // RECORD.size * RECORD.size
+    shown, since = RECORD.unpack(os.pread(file, RECORD.size, size - RECORD.size))
+    return float(shown + time.monotonic() - since)
+
+
+def _follow(path: str) -> None:
+    # records are only ever added, so that none is read half-written
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    time.time = lambda: read(file)
+
+
+if "CAMPAIGN_CLOCK" in os.environ:
+    _follow(os.environ["CAMPAIGN_CLOCK"])
