@@ -15,7 +15,7 @@ def play_backlog(
     score: Score, rng: random.Random, clock: Clock, bring: Bring, *, long: bool
 ) -> None:
     """A new killmail of one user is stored at the next tick, however many of others wait."""
-    size, page_size, tokens = (100_000, 1000, 3600) if long else (2_000, 50, 360)
+    size, page_size, tokens = (100_000, 1000, 3600) if long else (2_000, 100, 360)
     options = {"page_size": page_size, "list_tokens": 0, "body_tokens": tokens}
     with case(rng, characters=0, **options) as program:
         esi = program.simulator

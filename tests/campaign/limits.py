@@ -27,7 +27,7 @@ def play(seed: int, *, long: bool) -> Score:
     """Play the day, and backlogs of each priority."""
     score = Score("limits")
     rng = random.Random(f"{seed}-limits")
-    size = Size(144, 30, 5_000, 100) if long else Size(12, 6, 600, 20)
+    size = Size(144, 30, 5_000, 100) if long else Size(14, 6, 600, 20)
     with shared_clock() as clock, case(rng, characters=0, page_size=size.page_size) as program:
         Day(score, program, clock, size).play()
     for bring in (one_long_history, a_long_absence):
@@ -81,8 +81,8 @@ class Day:
         events = [self._new_killmails] * self.rng.randrange(3)
         events += [self._manual_sync] * (self.rng.random() < 0.25)
         # surprises end early enough for everything to be done in the end
-        if 1 < number < self.size.ticks - 6:
-            events += [self._surprise] * (self.rng.random() < 0.25)
+        if 1 < number < self.size.ticks - 8:
+            events += [self._surprise] * (self.rng.random() < 0.4)
         moments = sorted(self.rng.uniform(since, until) for _ in events)
         for moment, event in zip(moments, events, strict=True):
             self.clock.forward_to(moment)
@@ -120,7 +120,7 @@ class Day:
     def _surprise(self) -> None:
         """Let ESI ask for a rest that no header let anybody foresee."""
         self.score.faults += 1
-        seconds = self.rng.randrange(60, 1300)
+        seconds = self.rng.randrange(60, 1000)
         kind = self.rng.choice(["list", "body", "error_limit", "error_limit_now"])
         if kind == "error_limit_now":
             self.told.forced.append((self.clock.now(), self.clock.now() + seconds))
