@@ -15,8 +15,8 @@ def play_backlog(
     score: Score, rng: random.Random, clock: Clock, bring: Bring, *, long: bool
 ) -> None:
     """A new killmail of one user is stored at the next tick, however many of others wait."""
-    size, page_size, tokens = (100_000, 1000, 3600) if long else (2_000, 100, 360)
-    options = {"page_size": page_size, "list_tokens": 0, "body_tokens": tokens}
+    size, page_size = (100_000, 1000) if long else (3_000, 100)
+    options = {"page_size": page_size, "list_tokens": 0}
     with case(rng, characters=0, **options) as program:
         esi = program.simulator
         program.environment |= clock.environment
@@ -26,7 +26,7 @@ def play_backlog(
         bring(score, program, clock, size, page_size)
         (left,) = program.rows("SELECT count(*) FROM pending_killmails")[0]
         score.must(left > size // 2, f"{bring.__name__} left {left} bodies, which is no backlog")
-        for number in range(7 if long else 4):
+        for number in range(7 if long else 3):
             listed = esi.add_killmails(current, 1)
             scan(score, program, clock)
             stored = {row[0] for row in program.rows("SELECT killmail_id FROM killmails")}
