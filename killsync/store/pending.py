@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from killsync.model import KillmailRef, Pending, Priority
 from killsync.times import DAY, iso, iso_after, unix_or_none
 
+_HISTORY_AT_ONCE = 10_000
 _READY = "not_before IS NULL AND set_aside_at IS NULL"
 _COLUMNS = "killmail_id, killmail_hash, priority, attempts"
 
@@ -59,6 +60,20 @@ def wake(conn: sqlite3.Connection, now: float) -> int:
             [moment],
         ).rowcount
     return changed
+
+
+def make_history(conn: sqlite3.Connection, still_new: int) -> int:
+    """Let what is new no more be fetched as history is; the newest `still_new` stay new.
+
+    At most 10,000 at once, so that the transaction is short.
+    """
+    return conn.execute(
+        f"""UPDATE pending_killmails SET priority = {int(Priority.GAP)} WHERE killmail_id IN (
+            SELECT killmail_id FROM pending_killmails
+            WHERE priority = {int(Priority.BACKGROUND)} AND {_READY}
+            ORDER BY killmail_id DESC LIMIT ? OFFSET ?)""",
+        [_HISTORY_AT_ONCE, still_new],
+    ).rowcount
 
 
 def any_put_off_ready(conn: sqlite3.Connection, now: float) -> bool:

@@ -15,7 +15,7 @@ from killsync.errors import (
     told,
 )
 from killsync.killmail import Killmail, expected_hash
-from killsync.model import Pending
+from killsync.model import Pending, Priority
 from killsync.store import killmails, pending
 from killsync.store.killmails import Arrival
 from killsync.sync.context import Services, Tally
@@ -24,6 +24,10 @@ from killsync.sync.journal import Journal
 from killsync.times import iso, iso_after
 
 BATCH = 100
+# of what earlier runs have left, and in one run: three runs share a window of 15 minutes, of
+# which history leaves room for 144 bodies
+STILL_NEW = 20
+_NEW_IN_A_RUN = 48
 # a battle's killmails have thousands of attackers each
 _MOST_BYTES = 2 * 1024 * 1024
 _LONGEST_WAIT = 1.0
@@ -45,6 +49,7 @@ class Bodies:
         self._bytes = 0
         self._doubts: dict[int, Unavailable] = {}
         self._since = 0.0
+        self._new_left = _NEW_IN_A_RUN
 
     def look_again(self) -> None:
         """Forget what was read of the pending bodies: something more urgent may be there."""
@@ -66,7 +71,16 @@ class Bodies:
         """Take the body that `peek` shows."""
         body = self._candidates.popleft()
         self._taken[body.killmail_id] = body
+        self._new_left -= body.priority == Priority.BACKGROUND
         return body
+
+    def limited_as(self, body: Pending) -> int:
+        """Return the priority with which a body may spend: a flood of new ones is history.
+
+        So that the next run finds tokens left for what is new then.
+        """
+        flood = body.priority == Priority.BACKGROUND and self._new_left <= 0
+        return Priority.GAP if flood else body.priority
 
     def arrived(self, killmail_id: int, body: Killmail, size: int, now: float) -> None:
         """Keep a body, that had `size` bytes, until its batch is stored."""

@@ -19,7 +19,7 @@ from killsync.store import jobs, pending, runs
 from killsync.store import limits as stored_limits
 from killsync.store.connection import Store
 from killsync.store.tokens import Tokens
-from killsync.sync.bodies import BATCH
+from killsync.sync.bodies import BATCH, STILL_NEW
 from killsync.sync.context import Services, Tally
 from killsync.sync.events import Report, Working
 from killsync.sync.journal import MOST_WRITES
@@ -101,6 +101,7 @@ def work(
         run_id = runs.begin(conn, command, now)
         jobs.give_back_all(conn)
         pending.wake(conn, now)
+        pending.make_history(conn, STILL_NEW)
         jobs.prune(conn, now)
     if waiting := pending.counts(store.conn)[0]:
         report(Working(waiting))

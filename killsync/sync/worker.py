@@ -124,14 +124,13 @@ class Worker:
             body = self._bodies.peek()
             if body is None or self._body_at(body, now) > now:
                 return
+            priority = self._bodies.limited_as(body)
             self._bodies.take()
-            call = partial(
-                self._s.esi.killmail, body.killmail_id, body.killmail_hash, body.priority
-            )
+            call = partial(self._s.esi.killmail, body.killmail_id, body.killmail_hash, priority)
             self._slots.start("body", body.killmail_id, call)
 
     def _body_at(self, body: Pending, now: float) -> float:
-        return self._s.limits.ready_at(body_bucket(), body.priority, now)
+        return self._s.limits.ready_at(body_bucket(), self._bodies.limited_as(body), now)
 
     def _commit_what_is_due(self, now: float) -> None:
         idle = not self._slots.busy
