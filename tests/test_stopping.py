@@ -1,15 +1,22 @@
+import random
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
 from subprocess import Popen
+from typing import Any
 
 import pytest
-from world import Killsync, read_until, run_in_progress, wait_for_exit, wait_until
+from world import TIMEOUT, Killsync, read_until, run_in_progress, wait_for_exit, wait_until
 
 Start = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
+
+# what a machine under load may add to every time that is promised
+LOADED = 5.0
 
 SIGNALS = pytest.mark.parametrize(
     ("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
@@ -209,4 +216,79 @@ def test_runs_killed_again_and_again_come_to_the_end(
         process = background(program, "scan", KILLSYNC_CONNECTIONS="1")
         wait_until(lambda seen=seen: asked(program, "body") >= seen + 4)  # type: ignore[misc]
         wait_for_exit(process, signal.SIGKILL)
+    assert_the_next_scan_completes(program)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+def test_a_signal_while_the_modules_are_read_ends_without_a_word(
+    killsync: Start, number: int
+) -> None:
+    program = killsync(characters=1, killmails=1)
+    program.simulator.clear_log()
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "killsync", "scan", "--splay", "300s"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=program.environment,
+    )
+    read_until(process, "killsync.config")
+    process.send_signal(number)
+    _, said = process.communicate(timeout=TIMEOUT)
+    assert process.returncode in (-number, 128 + number)
+    assert [line for line in said.splitlines() if not line.startswith("import time:")] == []
+    assert program.simulator.log() == []
+
+
+# when to stop: the request to wait for, and what makes the run wait there or go on
+MOMENTS: dict[str, tuple[str, dict[str, float], dict[str, Any]]] = {
+    "metadata": ("metadata", {"latency_sso": 1}, {}),
+    "keys": ("jwks", {"latency_sso": 1}, {}),
+    "refresh": ("token", {"latency_sso": 1}, {}),
+    "list": ("list", {"latency_list": 1}, {}),
+    "bodies": ("body", {"latency_body": 0.7}, {}),
+    "a retry of a body": ("body", {}, {"route": "body", "status": 503}),
+    "a retry of a refresh": ("token", {}, {"route": "token", "status": 500}),
+    "a rest of the bodies": (
+        "body", {}, {"route": "body", "status": 429, "headers": {"Retry-After": "40"}},
+    ),
+    "commits and the end": ("body", {}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@SIGNALS
+def test_wherever_a_stop_finds_a_run_nothing_more_is_sent_and_it_ends_soon(
+    killsync: Start, background: Background, moment: str, number: int, exit_code: int
+) -> None:
+    route, options, fault = MOMENTS[moment]
+    program = killsync(characters=3, killmails=8, shared=0, list_tokens=0)
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
+        conn.execute("UPDATE tokens SET access_token = NULL")
+        conn.execute("DELETE FROM sso_documents")
+    program.simulator.clear_log()
+    program.simulator.options(**options)
+    if fault:
+        program.simulator.fault(**fault)
+    process = background(program, "scan", KILLSYNC_CONNECTIONS="3")
+    wait_until(lambda: asked(program, route))
+    time.sleep(random.Random(f"{moment} {number}").random() * 0.3)
+    process.send_signal(number)
+    sent = time.time()
+    process.communicate(timeout=TIMEOUT)
+    ended = time.time()
+    # 75: a service that was down had ended the run by itself
+    # once it has done everything, the signal ends what is left of the process by itself
+    assert process.returncode in ((exit_code,) if options else (exit_code, -number, 0, 75))
+    log = program.simulator.log()
+    assert [e for e in log if e["start"] > sent + LOADED] == []
+    answered = max(e["end"] or e["start"] for e in log)
+    assert ended < max(answered, sent) + 2 + LOADED
+    assert jobs(program)["running"] == 0
+    assert program.rows("PRAGMA integrity_check") == [("ok",)]
+    assert program.rows("SELECT sum(failures) FROM users") == [(0,)]
+    program.execute("UPDATE rate_limits SET retry_at = NULL")
+    for table in ("users", "jobs", "pending_killmails"):
+        program.execute(f"UPDATE {table} SET not_before = NULL")
+    program.simulator.thaw()
     assert_the_next_scan_completes(program)

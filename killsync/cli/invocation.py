@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -56,7 +57,8 @@ def of(context: typer.Context) -> Invocation:
 def edge(invocation: Invocation) -> Iterator[None]:
     """Turn every error into one line and its exit code; the traceback only with --verbose."""
     try:
-        yield
+        with _interruptible():
+            yield
     except BrokenPipeError:
         _drop_output()
         leave(141)
@@ -75,6 +77,19 @@ def edge(invocation: Invocation) -> Iterator[None]:
     except Exception as error:
         _tell(invocation, error, f"unexpected {type(error).__name__}; say --verbose to see where")
         leave(1)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Make Ctrl-C a KeyboardInterrupt; before and after, it ends the process without a word."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def program_name() -> str:
