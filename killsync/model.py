@@ -6,8 +6,12 @@ import msgspec
 
 
 class Priority(IntEnum):
-    """How urgent a job or a pending body is; higher goes first."""
+    """How urgent a job or a pending body is; higher goes first.
 
+    `KEPT` is for a body that no user's list shows any more and a repair asks for again.
+    """
+
+    KEPT = 1
     GAP = 2
     BACKGROUND = 3
     MANUAL = 5

@@ -39,6 +39,14 @@ def unix_or_none(text: str | None) -> float | None:
     return None if text is None else unix(text)
 
 
+def is_iso(text: object) -> bool:
+    """Tell whether a value is a time as `iso` writes it."""
+    try:
+        return isinstance(text, str) and iso(unix(text)) == text
+    except ValueError:
+        return False
+
+
 def parse_duration(text: str) -> float:
     """Return the seconds of `100ms`, `90s`, `15m`, `9h` or `7d`; raise ValueError otherwise."""
     match = _DURATION.fullmatch(text.strip())

@@ -13,12 +13,12 @@ LONGEST_MODULE = 320
 # a module imports only from floors above in this list, and from its own package
 FLOORS = [
     {"", "errors", "times"},
-    {"model", "killmail"},
+    {"model", "killmail", "findings"},
     {"config", "ratelimit", "paging", "lock", "schedule"},
     {"store"},
     {"http"},
     {"esi", "sso"},
-    {"accounts", "reports"},
+    {"accounts", "reports", "verification", "mending"},
     {"sync"},
     {"cli"},
     {"__main__"},

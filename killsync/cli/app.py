@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from killsync import __version__
-from killsync.cli import demo, export, scan, simulator, status, sync, users
+from killsync.cli import check, demo, export, scan, simulator, status, sync, users
 from killsync.cli.invocation import Invocation
 from killsync.cli.options import hoisted
 
@@ -69,6 +69,7 @@ app.command()(scan.scan)
 app.command()(sync.sync)
 app.command()(status.status)
 app.add_typer(users.app, name="users")
+app.command()(check.check)
 app.command()(export.export)
 app.command()(demo.demo)
 app.command()(simulator.simulator)

@@ -7,7 +7,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,7 +158,7 @@ def upgrade(store: Store, migrations: "Migrations | None" = None) -> None:
     version, wanted = store.version(), store.version() + len(migrations.pending(store.db))
     with readable_errors(store.path):
         if version:
-            _back_up(store, store.path.with_name(f"{store.path.name}.before-{wanted}"))
+            back_up(store, store.path.with_name(f"{store.path.name}.before-{wanted}"))
         else:
             store.conn.execute("PRAGMA journal_mode = WAL")
             store.conn.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
@@ -168,6 +168,18 @@ def upgrade(store: Store, migrations: "Migrations | None" = None) -> None:
 def token_file(database: Path) -> Path:
     """Return the token file of a database."""
     return database.with_name(database.name + ".tokens")
+
+
+def back_up(store: Store, target: Path) -> bool:
+    """Copy the database to `target`, whatever else uses it; False if there is too little space."""
+    size = store.path.stat().st_size
+    space = os.statvfs(store.path.parent)
+    if space.f_bavail * space.f_frsize < 2 * size:
+        return False
+    make_private_file(target)
+    with closing(sqlite3.connect(target)) as copy:
+        store.conn.backup(copy)
+    return True
 
 
 def make_private_file(path: Path) -> None:
@@ -255,14 +267,3 @@ def _check_ours(store: Store) -> None:
 def _check_current(store: Store) -> None:
     if store.version() < VERSION:
         raise DatabaseError(f"{store.path}: its schema is older; `killsync scan` upgrades it")
-
-
-def _back_up(store: Store, target: Path) -> None:
-    size = store.path.stat().st_size
-    space = os.statvfs(store.path.parent)
-    if space.f_bavail * space.f_frsize < 2 * size:
-        return
-    make_private_file(target)
-    with sqlite3.connect(target) as copy:
-        store.conn.backup(copy)
-    copy.close()

@@ -96,11 +96,11 @@ def insert(conn: sqlite3.Connection, arrivals: Sequence[Arrival], now_iso: str) 
     first_seq = conn.execute(_LAST_SEQ).fetchone()[0] + 1
     conn.executemany(
         _INSERT_KILLMAIL,
-        [_killmail_row(arrival, seq, now_iso) for seq, arrival in enumerate(new, first_seq)],
+        [killmail_row(arrival, seq, now_iso) for seq, arrival in enumerate(new, first_seq)],
     )
     killmails = [arrival.killmail for arrival in new]
-    conn.executemany(_INSERT_ATTACKER, [row for k in killmails for row in _attacker_rows(k)])
-    conn.executemany(_INSERT_ITEM, [row for k in killmails for row in _item_rows(k)])
+    conn.executemany(_INSERT_ATTACKER, [row for k in killmails for row in attacker_rows(k)])
+    conn.executemany(_INSERT_ITEM, [row for k in killmails for row in item_rows(k)])
     conn.execute(_ADVANCE_SEQ, (len(new),))
     return [killmail.killmail_id for killmail in killmails]
 
@@ -109,7 +109,7 @@ def read(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> list[Killmail
     """Return the stored ones of these killmails, in the given order."""
     found: dict[int, Killmail] = {}
     for start in range(0, len(killmail_ids), _BATCH):
-        with _snapshot(conn):
+        with snapshot(conn):
             found |= _read_batch(conn, killmail_ids[start : start + _BATCH])
     return [found[killmail_id] for killmail_id in killmail_ids if killmail_id in found]
 
@@ -124,7 +124,7 @@ def export(
     """
     after = (since or "", _LOWEST_ID)
     while True:
-        with _snapshot(conn):
+        with snapshot(conn):
             keys = _next_keys(conn, user_id, after, batch)
             found = _read_batch(conn, [killmail_id for _, killmail_id in keys])
         if not keys:
@@ -139,7 +139,7 @@ def remove(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
 
 
 @contextmanager
-def _snapshot(conn: sqlite3.Connection) -> Iterator[None]:
+def snapshot(conn: sqlite3.Connection) -> Iterator[None]:
     """Let several queries see one state, so that no killmail is read half removed."""
     if conn.in_transaction:
         yield
@@ -169,7 +169,8 @@ def _not_stored(conn: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[A
     return list(by_id.values())
 
 
-def _killmail_row(arrival: Arrival, stored_seq: int, now_iso: str) -> _Row:
+def killmail_row(arrival: Arrival, stored_seq: int, now_iso: str) -> _Row:
+    """Return the row of `killmails` for a body."""
     killmail, victim = arrival.killmail, arrival.killmail.victim
     hash_ok = arrival.killmail_hash == expected_hash(killmail)
     time = iso(unix(killmail.killmail_time))
@@ -185,7 +186,8 @@ def _killmail_row(arrival: Arrival, stored_seq: int, now_iso: str) -> _Row:
     )
 
 
-def _attacker_rows(killmail: Killmail) -> list[_Row]:
+def attacker_rows(killmail: Killmail) -> list[_Row]:
+    """Return the rows of `attackers` in ESI's order."""
     rows = []
     for ordinal, attacker in enumerate(killmail.attackers):
         *columns, extra = _columns(attacker)
@@ -193,8 +195,8 @@ def _attacker_rows(killmail: Killmail) -> list[_Row]:
     return rows
 
 
-def _item_rows(killmail: Killmail) -> list[_Row]:
-    """Return the rows depth first: an item, then what lies in it, then the next one."""
+def item_rows(killmail: Killmail) -> list[_Row]:
+    """Return the rows of `items` depth first: an item, then what lies in it, then the next one."""
     rows: list[_Row] = []
 
     def add(items: list[Item], parent: int | None) -> None:

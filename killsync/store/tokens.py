@@ -8,6 +8,7 @@ import os
 import socket
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -63,6 +64,26 @@ class Token(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "Token(...)"
+
+
+def holders(database: Path) -> set[int]:
+    """Return the characters who have a refresh token, and read no token.
+
+    Raises DatabaseError if the file is there and is not a whole token file of this version.
+    """
+    path = token_file(database)
+    if not path.exists():
+        return set()
+    with (
+        readable_errors(path),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as conn,
+    ):
+        (found,) = conn.execute("PRAGMA integrity_check(1)").fetchone()
+        version = conn.execute("PRAGMA user_version").fetchone()[0]
+        if found != "ok" or version != _VERSION:
+            raise DatabaseError(f"{path}: is damaged, or no token file of this version")
+        rows = conn.execute("SELECT user_id FROM tokens WHERE refresh_token <> ''")
+        return {user_id for (user_id,) in rows}
 
 
 class Tokens:

@@ -1,0 +1,229 @@
+"""`killsync check`: whether the database can be trusted, and putting right what can be."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from killsync.cli import invocation, opening
+from killsync.cli.invocation import Invocation, leave, say
+from killsync.cli.stop import Stop
+from killsync.cli.text import count, safe
+from killsync.config import Settings
+from killsync.errors import DatabaseError
+from killsync.store import connection
+from killsync.store.connection import Store, readable_errors
+
+if TYPE_CHECKING:
+    from killsync.findings import Finding, UserFound, Verdict
+    from killsync.verification import Progress
+
+_LOCK_PATIENCE = 10.0
+_MOST_ROUNDS = 3
+_MOST_SHOWN = 20
+
+
+def check(
+    context: typer.Context,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Put right what can be; what cannot, ask ESI again.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Verify the database offline: every body, list, count and time, and the token file."""
+    call = invocation.of(context)
+    with invocation.edge(call), Stop() as stop:
+        settings = call.settings()
+        checking = _Check(call, settings, stop, as_json=as_json)
+        try:
+            code = checking.repair() if repair else checking.look()
+        except DatabaseError:
+            if stop.exit_code is None:
+                raise
+            code = stop.exit_code
+        leave(stop.exit_code or code)
+
+
+class _Check:
+    def __init__(self, call: Invocation, settings: Settings, stop: Stop, *, as_json: bool) -> None:
+        self._call = call
+        self._settings = settings
+        self._stop = stop
+        self._as_json = as_json
+
+    def look(self) -> int:
+        """Check, say what was found, and return the exit code."""
+        with opening.for_reading(self._settings) as store:
+            verdict = self._verify(store)
+        self._show(verdict)
+        return _code(verdict)
+
+    def repair(self) -> int:
+        """Check, mend and check again until nothing is left that can be mended."""
+        with (
+            opening.for_reading(self._settings) as store,
+            opening.locked(store, _LOCK_PATIENCE),
+        ):
+            verdict = self._verify(store, locked=True)
+            before = verdict.total
+            if not before or verdict.damaged:
+                self._show(verdict)
+                return _code(verdict)
+            self._tell("found", verdict)
+            verdict = self._mend(store, verdict)
+        self._show(verdict, mended=before)
+        return _code(verdict)
+
+    def _mend(self, store: Store, verdict: "Verdict") -> "Verdict":
+        from killsync import mending
+
+        path = self._settings.database
+        with closing(connection.connect(path)) as writing, readable_errors(path):
+            copy = mending.copy_before(writing)
+            self._tell_copy(copy)
+            for _ in range(_MOST_ROUNDS):
+                mending.mend(writing, verdict, time.time())
+                verdict = self._verify(store, locked=True)
+                if not any(found.mendable for found in verdict.mistakes):
+                    break
+        return verdict
+
+    def _verify(self, store: Store, *, locked: bool = False) -> "Verdict":
+        from killsync import verification
+        from killsync.store import verify
+
+        verify.prepare(store.conn, self._stop.flag.is_set)
+        with _progress(self._call, self._stop) as progress:
+            return verification.verify_all(store, progress, locked=locked)
+
+    def _tell(self, what: str, verdict: "Verdict") -> None:
+        if not self._as_json:
+            for line in _mistakes(verdict, what):
+                say(line)
+
+    def _tell_copy(self, copy: str | None) -> None:
+        if copy is None:
+            self._call.warn("there is no room for a copy of the database; going on without one")
+        elif not self._call.quiet and not self._as_json:
+            say(f"what it was before is kept in {copy}")
+
+    def _show(self, verdict: "Verdict", *, mended: int = 0) -> None:
+        if self._as_json:
+            say(json.dumps(_json(verdict, mended), indent=2))
+            return
+        if self._call.quiet and not verdict.total:
+            return
+        for line in _lines(verdict, mended):
+            say(line)
+
+
+def _code(verdict: "Verdict") -> int:
+    if verdict.damaged:
+        return DatabaseError.exit_code
+    return 1 if verdict.total else 0
+
+
+def _lines(verdict: "Verdict", mended: int) -> Iterator[str]:
+    if verdict.damaged:
+        yield from _mistakes(verdict, "damaged")
+        yield (
+            f"{safe(verdict.database, 400)} is damaged, and was not changed: restore a backup, or "
+            "save what can be read into a new file with `sqlite3 killsync.db .recover`"
+        )
+        return
+    yield (
+        f"{count(verdict.killmails, 'killmail')}, {count(verdict.attackers, 'attacker')} and "
+        f"{count(verdict.items, 'item')} read, each body compared with its hash"
+    )
+    for user in verdict.users:
+        yield _user(user)
+    if verdict.unlisted:
+        yield f"{count(verdict.unlisted, 'killmail')} kept of users who were removed"
+    for note in verdict.notes:
+        yield f"note: {safe(note, 400)}"
+    yield from _mistakes(verdict, "mistake")
+    yield _conclusion(verdict, mended)
+
+
+def _user(user: "UserFound") -> str:
+    parts = [_complete(user), count(user.killmails, "killmail")]
+    parts += [f"{user.pending:,} pending"] if user.pending else []
+    parts += [f"{user.set_aside:,} set aside"] if user.set_aside else []
+    line = f"{safe(user.name, 40)} ({user.user_id}): {', '.join(parts)}"
+    if user.gap_page is not None:
+        end = "the end" if user.gap_until_id is None else f"killmail {user.gap_until_id}"
+        line += f"; gap open at page {user.gap_page}, down to {end}"
+    return line if user.state == "active" else f"{line}; {user.state.replace('_', ' ')}"
+
+
+def _complete(user: "UserFound") -> str:
+    if not user.synced:
+        return "never synced"
+    if user.complete is None:
+        return "not complete yet"
+    since = "" if user.complete.since is None else f"from {safe(user.complete.since)} "
+    return f"complete {since}to {safe(user.complete.until)}"
+
+
+def _mistakes(verdict: "Verdict", what: str) -> Iterator[str]:
+    shown: dict[str, int] = {}
+    for finding in verdict.mistakes:
+        shown[finding.kind] = shown.get(finding.kind, 0) + 1
+        if shown[finding.kind] <= _MOST_SHOWN:
+            yield _mistake(finding, what)
+    for kind, number in verdict.found.items():
+        if number > _MOST_SHOWN:
+            yield f"{what}: {number - _MOST_SHOWN:,} more of the kind '{kind}'"
+
+
+def _mistake(finding: "Finding", what: str) -> str:
+    advice = f"; {finding.advice}" if finding.advice else ""
+    return f"{what}: {safe(finding.text, 400)}{advice}"
+
+
+def _conclusion(verdict: "Verdict", mended: int) -> str:
+    if verdict.total:
+        return f"{count(verdict.total, 'mistake')} " + ("left" if mended else "found")
+    if not mended:
+        return "no mistake found"
+    return f"{count(mended, 'mistake')} mended; `killsync scan` now asks ESI for what is missing"
+
+
+def _json(verdict: "Verdict", mended: int) -> dict[str, Any]:
+    import msgspec
+
+    plain: dict[str, Any] = msgspec.to_builtins(verdict)
+    for mistake in plain["mistakes"]:
+        mistake.pop("ask_with", None)
+    return plain | {"total": verdict.total, "mended": mended, "ok": not verdict.total}
+
+
+@contextmanager
+def _progress(call: Invocation, stop: Stop) -> Iterator["Progress"]:
+    """Yield what shows how far the check is; it ends the check when a signal has come."""
+
+    def look(what: str, done: int, total: int | None) -> None:
+        if stop.exit_code is not None:
+            leave(stop.exit_code)
+
+    if call.quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield look
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(what: str, done: int, total: int | None) -> None:
+            look(what, done, total)
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield show

@@ -1,0 +1,100 @@
+"""What `check` finds: mistakes, notes, and how far each user's list is complete."""
+
+from collections import Counter
+from enum import StrEnum
+
+import msgspec
+
+MOST_KEPT = 2_000
+
+
+class Kind(StrEnum):
+    """What a finding is about; the words stand in `check --json`."""
+
+    DAMAGE = "damage"
+    CONTENT = "content"
+    SCHEMA = "schema"
+    ORPHAN = "orphan"
+    BODY = "body"
+    FEED = "feed"
+    LIST = "list"
+    CURSOR = "cursor"
+    COUNTER = "counter"
+    PENDING = "pending"
+    JOB = "job"
+    TIME = "time"
+    LIMIT = "limit"
+    TOKEN = "token"
+    FILE = "file"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of what is wrong and what to do.
+
+    `mendable` says whether a repair can put it right. Of a body, `ask_with` is the hash to ask
+    ESI with, None if none is left.
+    """
+
+    kind: Kind
+    text: str
+    advice: str = ""
+    mendable: bool = True
+    user_id: int | None = None
+    killmail_id: int | None = None
+    ask_with: str | None = None
+
+
+class Span(msgspec.Struct, frozen=True):
+    """From when to when a user's list is complete, as ISO text.
+
+    `since` is the time of the oldest killmail, None if none is stored.
+    """
+
+    since: str | None
+    until: str
+
+
+class UserFound(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one user's list is recorded and stored."""
+
+    user_id: int
+    name: str
+    state: str
+    synced: bool
+    complete: Span | None
+    gap_page: int | None
+    gap_until_id: int | None
+    killmails: int
+    pending: int
+    set_aside: int
+
+
+class Verdict(msgspec.Struct):
+    """Everything that a check has found; of each kind the first 2,000 are kept, all are counted."""
+
+    database: str
+    damaged: bool = False
+    killmails: int = 0
+    attackers: int = 0
+    items: int = 0
+    unlisted: int = 0
+    mismatched: int = 0
+    users: list[UserFound] = []
+    mistakes: list[Finding] = []
+    notes: list[str] = []
+    found: Counter[str] = msgspec.field(default_factory=Counter)
+
+    def add(self, finding: Finding) -> None:
+        """Take note of a mistake."""
+        self.found[finding.kind] += 1
+        if self.found[finding.kind] <= MOST_KEPT:
+            self.mistakes.append(finding)
+
+    @property
+    def total(self) -> int:
+        """How many mistakes there are."""
+        return self.found.total()
+
+    def of(self, kind: Kind) -> list[Finding]:
+        """Return the mistakes of one kind that a repair can put right."""
+        return [found for found in self.mistakes if found.kind is kind and found.mendable]

@@ -1,0 +1,106 @@
+"""Putting right what `verification` has found; ESI is asked by the next scan, not from here."""
+
+from collections.abc import Callable
+
+from killsync.findings import Finding, Kind, Verdict
+from killsync.store import repair
+from killsync.store.connection import Store, back_up, token_file
+
+_Found = list[Finding]
+
+
+def copy_before(store: Store) -> str | None:
+    """Copy the database to `<db>.before-repair`; return where, None if there is no room for it."""
+    target = store.path.with_name(f"{store.path.name}.before-repair")
+    return str(target) if back_up(store, target) else None
+
+
+def mend(store: Store, verdict: Verdict, now: float) -> None:
+    """Mend every mistake that can be mended; the caller holds the lock.
+
+    What hangs on something that was mended here may show as a mistake only afterwards: check
+    again, and mend again.
+    """
+    for kind, cure in _CURES.items():
+        found = verdict.of(kind)
+        if found:
+            cure(store, found, now)
+
+
+def _schema(store: Store, found: _Found, now: float) -> None:
+    repair.add_missing_indexes(store)
+
+
+def _orphans(store: Store, found: _Found, now: float) -> None:
+    repair.delete_orphans(store)
+
+
+def _bodies(store: Store, found: _Found, now: float) -> None:
+    failing = [(f.killmail_id, f.ask_with) for f in found if f.killmail_id is not None]
+    repair.ask_again(store, failing, now)
+
+
+def _feed(store: Store, found: _Found, now: float) -> None:
+    repair.mend_feed(store)
+
+
+def _pending(store: Store, found: _Found, now: float) -> None:
+    repair.mend_pending(store, now)
+
+
+def _lists(store: Store, found: _Found, now: float) -> None:
+    for user_id in _users(found):
+        repair.forget_lost(store, user_id, now)
+
+
+def _cursors(store: Store, found: _Found, now: float) -> None:
+    for user_id in _users(found):
+        repair.mend_cursor(store, user_id, now)
+
+
+def _counters(store: Store, found: _Found, now: float) -> None:
+    for user_id in _users(found):
+        repair.recount(store, user_id, now)
+
+
+def _jobs(store: Store, found: _Found, now: float) -> None:
+    repair.mend_jobs(store)
+
+
+def _times(store: Store, found: _Found, now: float) -> None:
+    repair.mend_times(store, now)
+
+
+def _limits(store: Store, found: _Found, now: float) -> None:
+    repair.forget_bad_limits(store)
+
+
+def _tokens(store: Store, found: _Found, now: float) -> None:
+    for user_id in _users(found):
+        repair.needs_login(store, user_id)
+
+
+def _files(store: Store, found: _Found, now: float) -> None:
+    token_file(store.path).chmod(0o600)
+
+
+def _users(found: _Found) -> list[int]:
+    return sorted({f.user_id for f in found if f.user_id is not None})
+
+
+# the counter of the feed first: the numbers of bodies that go must never come back
+_CURES: dict[Kind, Callable[[Store, _Found, float], None]] = {
+    Kind.FEED: _feed,
+    Kind.SCHEMA: _schema,
+    Kind.TIME: _times,
+    Kind.ORPHAN: _orphans,
+    Kind.BODY: _bodies,
+    Kind.PENDING: _pending,
+    Kind.LIST: _lists,
+    Kind.CURSOR: _cursors,
+    Kind.COUNTER: _counters,
+    Kind.JOB: _jobs,
+    Kind.LIMIT: _limits,
+    Kind.TOKEN: _tokens,
+    Kind.FILE: _files,
+}

@@ -1,0 +1,263 @@
+"""Putting right what `check` has found: short transactions, each of which leaves a whole database.
+
+The caller holds the lock. What a body or a list has lost is not invented: it is marked so that
+the next scan asks ESI again.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from killsync.model import Priority
+from killsync.store import jobs, killmails, users
+from killsync.store.connection import Store
+from killsync.store.verify import (
+    BAD_HASH,
+    BAD_TIME,
+    STORED,
+    TIMES,
+    UNLISTED,
+    bad_limits,
+    expected_schema,
+)
+from killsync.store.verify_bodies import IMPOSSIBLE_SEQ
+from killsync.times import iso
+
+_BATCH = 500
+
+_OWNED = {
+    "attackers": ("killmails", "killmail_id"),
+    "items": ("killmails", "killmail_id"),
+    "user_killmails": ("users", "user_id"),
+    "jobs": ("users", "user_id"),
+}
+# where a time cannot be absent, or its absence means something else
+_NOT_NULL_TIMES = {
+    ("users", "added_at"),
+    ("jobs", "queued_at"),
+    ("runs", "started_at"),
+    ("runs", "finished_at"),
+    ("pending_killmails", "set_aside_at"),
+}
+
+
+def add_missing_indexes(store: Store) -> int:
+    """Make again what is missing of killsync's indexes."""
+    there = {name for (name,) in store.conn.execute("SELECT name FROM sqlite_master")}
+    missing = [
+        sql
+        for name, (kind, sql) in expected_schema().items()
+        if kind == "index" and name not in there
+    ]
+    for sql in missing:
+        store.conn.execute(sql)
+    return len(missing)
+
+
+def delete_orphans(store: Store) -> int:
+    """Delete rows that have lost the row they belong to."""
+    deleted = 0
+    for table, (owner, key) in _OWNED.items():
+        orphan = f"NOT EXISTS (SELECT 1 FROM {owner} WHERE {owner}.{key} = {table}.{key})"
+        lost = store.conn.execute(f"SELECT DISTINCT {key} FROM {table} WHERE {orphan}").fetchall()
+        for some in _batches([key for (key,) in lost]):
+            with store.transaction() as conn:
+                deleted += conn.executemany(
+                    f"DELETE FROM {table} WHERE {key} = ? AND {orphan}", [[k] for k in some]
+                ).rowcount
+    return deleted
+
+
+def ask_again(store: Store, failing: Sequence[tuple[int, str | None]], now: float) -> int:
+    """Delete failing bodies and put them back to pending; return how many.
+
+    Each comes with the hash to ask with. Without one the list rows go instead, and the lists
+    are read again; a body that neither a hash nor a list can bring back stays as it is.
+    """
+    done = 0
+    for some in _batches(failing):
+        with store.transaction() as conn:
+            gone = [
+                killmail_id
+                for killmail_id, killmail_hash in some
+                if _ask_again(conn, killmail_id, killmail_hash, now)
+            ]
+            killmails.remove(conn, gone)
+            _recount(conn, _everyone(conn))
+        done += len(gone)
+    return done
+
+
+def _ask_again(
+    conn: sqlite3.Connection, killmail_id: int, killmail_hash: str | None, now: float
+) -> bool:
+    listing = _listing(conn, killmail_id)
+    if killmail_hash is None:
+        _unlist(conn, [killmail_id], now)
+        return bool(listing)
+    conn.execute(
+        "INSERT OR REPLACE INTO pending_killmails (killmail_id, killmail_hash, priority)"
+        " VALUES (?, ?, ?)",
+        [killmail_id, killmail_hash, Priority.BACKGROUND if listing else Priority.KEPT],
+    )
+    return True
+
+
+def mend_pending(store: Store, now: float) -> int:
+    """Forget what is pending although it is stored, or although nobody's list shows it.
+
+    What has no usable hash is forgotten too, and its users' lists are read again.
+    """
+    with store.transaction() as conn:
+        rows = conn.execute(f"SELECT killmail_id FROM pending_killmails WHERE {BAD_HASH}")
+        nameless = [killmail_id for (killmail_id,) in rows]
+        _unlist(conn, nameless, now)
+        deleted = conn.execute(
+            f"DELETE FROM pending_killmails WHERE {STORED} OR ({UNLISTED}) OR {BAD_HASH}"
+        ).rowcount
+        _recount(conn, _everyone(conn))
+    return deleted
+
+
+def forget_lost(store: Store, user_id: int, now: float) -> int:
+    """Drop a user's list rows that are neither stored nor pending; the list is read again."""
+    with store.transaction() as conn:
+        deleted = conn.execute(
+            """DELETE FROM user_killmails WHERE user_id = ?
+            AND NOT EXISTS (SELECT 1 FROM killmails
+                WHERE killmails.killmail_id = user_killmails.killmail_id)
+            AND NOT EXISTS (SELECT 1 FROM pending_killmails
+                WHERE pending_killmails.killmail_id = user_killmails.killmail_id)""",
+            [user_id],
+        ).rowcount
+        _read_lists_again(conn, [user_id], now)
+        _recount(conn, [user_id])
+    return deleted
+
+
+def mend_cursor(store: Store, user_id: int, now: float) -> None:
+    """Let a user's cursor vouch for nothing that is not recorded; the list is read again."""
+    with store.transaction() as conn:
+        conn.execute(
+            """UPDATE users SET
+                last_killmail_id = (
+                    SELECT max(killmail_id) FROM user_killmails WHERE user_id = :user),
+                backfill_until_id = NULL, backfill_full_from = NULL,
+                backfill_page = iif(backfill_page IS NULL, NULL, 2)
+            WHERE user_id = :user""",
+            {"user": user_id},
+        )
+        _read_lists_again(conn, [user_id], now)
+
+
+def recount(store: Store, user_id: int, now: float) -> None:
+    """Count a user's killmails anew; if list rows were lost, the list is read again."""
+    with store.transaction() as conn:
+        before = _counted(conn, user_id)
+        _recount(conn, [user_id])
+        if _counted(conn, user_id) < before:
+            _read_lists_again(conn, [user_id], now)
+
+
+def mend_feed(store: Store) -> None:
+    """Let the counter of the change feed begin above every number that is in use."""
+    with store.transaction() as conn:
+        conn.execute(
+            f"""INSERT INTO facts
+            SELECT 'stored_seq', coalesce(max(stored_seq), 0) FROM killmails
+            WHERE stored_seq < {IMPOSSIBLE_SEQ}
+            ON CONFLICT (name) DO UPDATE SET
+                value = max(excluded.value, iif(typeof(value) = 'integer', value, 0))"""
+        )
+
+
+def mend_jobs(store: Store) -> int:
+    """Queue what is stuck again, and leave each user one open job."""
+    with store.transaction() as conn:
+        conn.execute(
+            """DELETE FROM jobs WHERE state IN ('queued', 'running') AND EXISTS (
+                SELECT 1 FROM jobs AS other WHERE other.user_id = jobs.user_id
+                AND other.state IN ('queued', 'running') AND other.id < jobs.id)"""
+        )
+        return jobs.give_back_all(conn)
+
+
+def mend_times(store: Store, now: float) -> None:
+    """Forget times that are none; where there must be one, it becomes now."""
+    with store.transaction() as conn:
+        for table, columns in TIMES.items():
+            for column in columns.split():
+                instead = iso(now) if (table, column) in _NOT_NULL_TIMES else None
+                conn.execute(
+                    f"UPDATE {table} SET {column} = ? WHERE {BAD_TIME.format(column)}", [instead]
+                )
+
+
+def forget_bad_limits(store: Store) -> None:
+    """Forget rate limits whose spending cannot be read."""
+    with store.transaction() as conn:
+        conn.executemany(
+            'DELETE FROM rate_limits WHERE "group" = ? AND "key" = ?', bad_limits(conn)
+        )
+
+
+def needs_login(store: Store, user_id: int) -> None:
+    """Stop asking for a user without a token."""
+    with store.transaction() as conn:
+        error = "there is no token for this character"
+        users.set_state(conn, user_id, "needs_login", error)
+        jobs.drop_open(conn, user_id)
+
+
+def _batches(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (values[start : start + _BATCH] for start in range(0, len(values), _BATCH))
+
+
+def _listing(conn: sqlite3.Connection, killmail_id: int) -> list[int]:
+    rows = conn.execute("SELECT user_id FROM user_killmails WHERE killmail_id = ?", [killmail_id])
+    return [user_id for (user_id,) in rows]
+
+
+def _everyone(conn: sqlite3.Connection) -> list[int]:
+    return [user_id for (user_id,) in conn.execute("SELECT user_id FROM users")]
+
+
+def _unlist(conn: sqlite3.Connection, killmail_ids: Iterable[int], now: float) -> None:
+    for killmail_id in killmail_ids:
+        listing = _listing(conn, killmail_id)
+        conn.execute("DELETE FROM user_killmails WHERE killmail_id = ?", [killmail_id])
+        _read_lists_again(conn, listing, now)
+
+
+def _read_lists_again(conn: sqlite3.Connection, user_ids: Sequence[int], now: float) -> None:
+    """Let the next scan read whole lists, as if ESI had never said anything of them."""
+    conn.executemany(
+        """UPDATE users SET last_full_at = NULL, list_etag = NULL, list_cached_until = NULL,
+            backfill_cached_until = NULL WHERE user_id = ?""",
+        [[user_id] for user_id in user_ids],
+    )
+    active = [
+        user_id
+        for user_id in user_ids
+        if conn.execute(
+            "SELECT 1 FROM users WHERE user_id = ? AND state = 'active'", [user_id]
+        ).fetchone()
+    ]
+    jobs.queue(conn, active, Priority.BACKGROUND, now, full=True, at_once=True)
+
+
+def _counted(conn: sqlite3.Connection, user_id: int) -> int:
+    return int(conn.execute("SELECT listed FROM users WHERE user_id = ?", [user_id]).fetchone()[0])
+
+
+def _recount(conn: sqlite3.Connection, user_ids: Iterable[int]) -> None:
+    conn.executemany(
+        """UPDATE users SET
+            listed = (SELECT count(*) FROM user_killmails AS mine
+                WHERE mine.user_id = users.user_id),
+            killmails = (SELECT count(*) FROM user_killmails AS mine
+                JOIN killmails ON killmails.killmail_id = mine.killmail_id
+                WHERE mine.user_id = users.user_id)
+        WHERE user_id = ?""",
+        [[user_id] for user_id in user_ids],
+    )

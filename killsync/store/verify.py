@@ -1,0 +1,242 @@
+"""What the database says of itself: read for `check`, in snapshots, and never changed."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from killsync.model import Priority
+from killsync.store import killmails
+from killsync.store.verify_bodies import IMPOSSIBLE_SEQ
+
+_STEPS_BETWEEN_LOOKS = 20_000
+_MOST_LINES = 50
+
+# what integrity_check says of a value that SQLite can read, but that the schema does not allow
+_CONTENT = re.compile(r"(CHECK constraint failed in|NULL value in|non-|(TEXT|NUMERIC) value in)")
+
+# a time that SQLite would write otherwise is none of ours
+BAD_TIME = "{0} IS NOT NULL AND strftime('%Y-%m-%dT%H:%M:%SZ', {0}) IS NOT {0}"
+TIMES = {
+    "users": (
+        "added_at last_killmail_sync_at last_full_at backfill_full_from backfill_cached_until"
+        " list_cached_until not_before"
+    ),
+    "jobs": "queued_at not_before started_at finished_at",
+    "pending_killmails": "not_before set_aside_at",
+    "runs": "started_at finished_at",
+}
+
+BAD_HASH = "length(killmail_hash) <> 40 OR killmail_hash GLOB '*[^0-9a-fA-F]*'"
+UNLISTED = f"""priority <> {int(Priority.KEPT)} AND NOT EXISTS (SELECT 1 FROM user_killmails
+    WHERE user_killmails.killmail_id = pending_killmails.killmail_id)"""
+STORED = """EXISTS (SELECT 1 FROM killmails
+    WHERE killmails.killmail_id = pending_killmails.killmail_id)"""
+
+_LISTED = """
+SELECT count(*), count(killmails.killmail_id), count(pending_killmails.killmail_id),
+    count(pending_killmails.set_aside_at),
+    sum(killmails.killmail_id IS NULL AND pending_killmails.killmail_id IS NULL)
+FROM user_killmails
+LEFT JOIN killmails ON killmails.killmail_id = user_killmails.killmail_id
+LEFT JOIN pending_killmails ON pending_killmails.killmail_id = user_killmails.killmail_id
+WHERE user_id = ?
+"""
+_IS_RECORDED = "SELECT 1 FROM user_killmails WHERE user_id = ? AND killmail_id = ?"
+_OLDEST = """
+SELECT killmail_time FROM user_killmails
+CROSS JOIN killmails ON killmails.killmail_id = user_killmails.killmail_id
+WHERE user_id = ? ORDER BY user_killmails.killmail_id LIMIT 1
+"""
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A user's row, and what the tables hold of the list, all of one moment.
+
+    `lost` counts what is neither stored nor pending; `oldest` and `until_time` are times of
+    killmails.
+    """
+
+    row: dict[str, Any]
+    listed: int
+    stored: int
+    pending: int
+    set_aside: int
+    lost: int
+    has_stored_id: bool
+    has_until_id: bool
+    oldest: str | None
+    until_time: str | None
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """The counter of the change feed as it is stored, and the numbers that are in use."""
+
+    counter: Any
+    highest: int
+    used: int
+
+
+def prepare(conn: sqlite3.Connection, stopped: Callable[[], bool]) -> None:
+    """Let long queries end when `stopped` says so, and text that is not UTF-8 be read."""
+    conn.set_progress_handler(stopped, _STEPS_BETWEEN_LOOKS)
+    conn.text_factory = lambda raw: raw.decode(errors="surrogateescape")
+
+
+def integrity(conn: sqlite3.Connection) -> tuple[list[str], list[str]]:
+    """Return what SQLite finds wrong: with the file's structure, and with single values.
+
+    The only check that must see the whole file at one moment: what a run writes meanwhile
+    stays in the WAL.
+    """
+    lines = [text for (text,) in conn.execute(f"PRAGMA integrity_check({_MOST_LINES})")]
+    found = [line for text in lines if text != "ok" for line in text.splitlines()]
+    content = [line for line in found if _CONTENT.match(line)]
+    return [line for line in found if line not in content], content
+
+
+def schema_changes(conn: sqlite3.Connection) -> list[str]:
+    """Return what is missing of killsync's tables and indexes, or is not as it was made."""
+    there = _made(conn)
+    return [
+        f"the {kind} {name} " + ("is missing" if name not in there else "was altered")
+        for name, (kind, sql) in expected_schema().items()
+        if there.get(name) != (kind, sql)
+    ]
+
+
+def expected_schema() -> dict[str, tuple[str, str]]:
+    """Return killsync's own tables and indexes by name: which of both, and the SQL."""
+    from sqlite_utils import Database
+
+    from killsync.store.schema import migrations
+
+    fresh = Database(memory=True)
+    try:
+        migrations.apply(fresh)
+        return {n: v for n, v in _made(fresh.conn).items() if not n.startswith("_")}
+    finally:
+        fresh.conn.close()
+
+
+def _made(conn: sqlite3.Connection) -> dict[str, tuple[str, str]]:
+    rows = conn.execute("SELECT name, type, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {name: (kind, sql) for name, kind, sql in rows}
+
+
+def orphans(conn: sqlite3.Connection) -> dict[str, int]:
+    """Return how many rows of which table have lost the row that they belong to."""
+    lost: dict[str, int] = {}
+    for table, *_ in conn.execute("PRAGMA foreign_key_check"):
+        lost[table] = lost.get(table, 0) + 1
+    return lost
+
+
+def size(conn: sqlite3.Connection) -> int:
+    """Return how many killmails are stored."""
+    return int(conn.execute("SELECT count(*) FROM killmails").fetchone()[0])
+
+
+def unlisted(conn: sqlite3.Connection) -> int:
+    """Return how many stored killmails no user's list shows: those of removed users."""
+    return int(
+        conn.execute(
+            """SELECT count(*) FROM killmails WHERE NOT EXISTS (SELECT 1 FROM user_killmails
+            WHERE user_killmails.killmail_id = killmails.killmail_id)"""
+        ).fetchone()[0]
+    )
+
+
+def feed(conn: sqlite3.Connection) -> Feed:
+    """Return the change feed's counter and what of it is used, of one moment."""
+    row = conn.execute(
+        f"""SELECT (SELECT value FROM facts WHERE name = 'stored_seq'),
+        coalesce(max(stored_seq), 0), count(*) FROM killmails
+        WHERE stored_seq < {IMPOSSIBLE_SEQ}"""
+    ).fetchone()
+    return Feed(*row)
+
+
+def user_ids(conn: sqlite3.Connection) -> list[int]:
+    """Return all users."""
+    rows = conn.execute("SELECT user_id FROM users ORDER BY name COLLATE NOCASE, user_id")
+    return [user_id for (user_id,) in rows]
+
+
+def recorded(conn: sqlite3.Connection, user_id: int) -> Recorded | None:
+    """Return what is recorded for a user, None if he has been removed meanwhile."""
+    with killmails.snapshot(conn):
+        cursor = conn.execute("SELECT * FROM users WHERE user_id = ?", [user_id])
+        names = [column[0] for column in cursor.description]
+        found = cursor.fetchone()
+        if found is None:
+            return None
+        row = dict(zip(names, found, strict=True))
+        listed, stored, pending, aside, lost = conn.execute(_LISTED, [user_id]).fetchone()
+        until = row["backfill_until_id"]
+        return Recorded(
+            row,
+            *(listed, stored, pending, aside, lost or 0),
+            has_stored_id=_one(conn, _IS_RECORDED, user_id, row["last_killmail_id"]) is not None,
+            has_until_id=_one(conn, _IS_RECORDED, user_id, until) is not None,
+            oldest=_one(conn, _OLDEST, user_id),
+            until_time=_one(
+                conn, "SELECT killmail_time FROM killmails WHERE killmail_id = ?", until
+            ),
+        )
+
+
+def _one(conn: sqlite3.Connection, sql: str, *parameters: Any) -> Any:
+    row = conn.execute(sql, parameters).fetchone()
+    return None if row is None else row[0]
+
+
+def pending_where(conn: sqlite3.Connection, condition: str) -> tuple[int, int | None]:
+    """Return how many pending rows meet a condition, and the lowest id among them."""
+    count, first = conn.execute(
+        f"SELECT count(*), min(killmail_id) FROM pending_killmails WHERE {condition}"
+    ).fetchone()
+    return int(count), first
+
+
+def running_jobs(conn: sqlite3.Connection) -> list[int]:
+    """Return the users whose jobs are marked as running."""
+    rows = conn.execute("SELECT user_id FROM jobs WHERE state = 'running' ORDER BY id")
+    return [user_id for (user_id,) in rows]
+
+
+def users_with_several_jobs(conn: sqlite3.Connection) -> list[int]:
+    """Return the users who have more than one open job."""
+    rows = conn.execute(
+        """SELECT user_id FROM jobs WHERE state IN ('queued', 'running')
+        GROUP BY user_id HAVING count(*) > 1"""
+    )
+    return [user_id for (user_id,) in rows]
+
+
+def bad_times(conn: sqlite3.Connection) -> Iterator[tuple[str, str, int, str]]:
+    """Yield (table, column, how many, one of them) where a time is none."""
+    for table, columns in TIMES.items():
+        for column in columns.split():
+            count, example = conn.execute(
+                f"SELECT count(*), min({column}) FROM {table} WHERE {BAD_TIME.format(column)}"
+            ).fetchone()
+            if count:
+                yield table, column, count, str(example)
+
+
+def bad_limits(conn: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Return group and key of the rate limits whose spending cannot be read."""
+    rows = conn.execute('SELECT "group", "key", spent FROM rate_limits')
+    return [(group, key) for group, key, spent in rows if not _is_spending(spent)]
+
+
+def _is_spending(text: str) -> bool:
+    try:
+        entries = json.loads(text)
+        return all(isinstance(part, int | float) for then, n in entries for part in (then, n))
+    except (ValueError, TypeError):
+        return False
