@@ -88,10 +88,10 @@ def _users(found: _Found) -> list[int]:
     return sorted({f.user_id for f in found if f.user_id is not None})
 
 
-# the counter of the feed first: the numbers of bodies that go must never come back
+# the counter of the feed first: the numbers of bodies that go must never come back; indexes when
+# nothing is there twice any more
 _CURES: dict[Kind, Callable[[Store, _Found, float], None]] = {
     Kind.FEED: _feed,
-    Kind.SCHEMA: _schema,
     Kind.TIME: _times,
     Kind.ORPHAN: _orphans,
     Kind.BODY: _bodies,
@@ -101,6 +101,7 @@ _CURES: dict[Kind, Callable[[Store, _Found, float], None]] = {
     Kind.COUNTER: _counters,
     Kind.JOB: _jobs,
     Kind.LIMIT: _limits,
+    Kind.SCHEMA: _schema,
     Kind.TOKEN: _tokens,
     Kind.FILE: _files,
 }

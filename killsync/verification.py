@@ -38,7 +38,7 @@ def verify_all(store: Store, progress: Progress, *, locked: bool = False) -> Ver
         for line in damage or changes:
             verdict.add(Finding(kind=Kind.DAMAGE, text=line, mendable=False))
         return verdict
-    _check_schema(verdict, content, changes)
+    _check_schema(verdict, [*content, *verify.broken_rules(conn)], changes)
     progress("foreign keys", 0, None)
     for table, count in verify.orphans(conn).items():
         text = f"{count} of the rows of {table} belong to nothing that is there"
@@ -75,7 +75,7 @@ def _check_bodies(verdict: Verdict, conn: sqlite3.Connection, progress: Progress
         progress("killmails", verdict.killmails, max(total, verdict.killmails))
     if verdict.mismatched:
         verdict.notes.append(
-            f"{verdict.mismatched} stored as ESI sent them, although ESI's hash did not fit"
+            f"stored as ESI sent them, although ESI's own hash does not fit: {verdict.mismatched}"
         )
 
 

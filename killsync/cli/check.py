@@ -5,11 +5,12 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from killsync import lock
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.stop import Stop
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from killsync.verification import Progress
 
 _LOCK_PATIENCE = 10.0
+_LOCK_STEP = 0.5
 _MOST_ROUNDS = 3
 _MOST_SHOWN = 20
 
@@ -55,6 +57,7 @@ class _Check:
         self._settings = settings
         self._stop = stop
         self._as_json = as_json
+        self._told_waiting = False
 
     def look(self) -> int:
         """Check, say what was found, and return the exit code."""
@@ -65,10 +68,7 @@ class _Check:
 
     def repair(self) -> int:
         """Check, mend and check again until nothing is left that can be mended."""
-        with (
-            opening.for_reading(self._settings) as store,
-            opening.locked(store, _LOCK_PATIENCE),
-        ):
+        with opening.for_reading(self._settings) as store, self._locked(store):
             verdict = self._verify(store, locked=True)
             before = verdict.total
             if not before or verdict.damaged:
@@ -78,6 +78,29 @@ class _Check:
             verdict = self._mend(store, verdict)
         self._show(verdict, mended=before)
         return _code(verdict)
+
+    @contextmanager
+    def _locked(self, store: Store) -> Iterator[None]:
+        """Hold the lock; a signal ends the wait for it."""
+        deadline = time.monotonic() + _LOCK_PATIENCE
+        with ExitStack() as held:
+            waiting = True
+            while waiting:
+                try:
+                    held.enter_context(opening.locked(store, _LOCK_STEP))
+                    waiting = False
+                except lock.Busy:
+                    self._keep_waiting(deadline)
+            yield
+
+    def _keep_waiting(self, deadline: float) -> None:
+        if self._stop.exit_code is not None:
+            leave(self._stop.exit_code)
+        if time.monotonic() >= deadline:
+            raise lock.Busy("another run is in progress; try again when it has ended")
+        if not self._told_waiting and not self._call.quiet:
+            self._call.warn("waiting for another run to end")
+        self._told_waiting = True
 
     def _mend(self, store: Store, verdict: "Verdict") -> "Verdict":
         from killsync import mending
@@ -133,7 +156,7 @@ def _lines(verdict: "Verdict", mended: int) -> Iterator[str]:
         yield from _mistakes(verdict, "damaged")
         yield (
             f"{safe(verdict.database, 400)} is damaged, and was not changed: restore a backup, or "
-            "save what can be read into a new file with `sqlite3 killsync.db .recover`"
+            "save what can be read: `sqlite3 OLD .recover | sqlite3 NEW`, then check NEW"
         )
         return
     yield (

@@ -6,6 +6,7 @@ the next scan asks ESI again.
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from killsync.model import Priority
@@ -41,8 +42,8 @@ _NOT_NULL_TIMES = {
 }
 
 
-def add_missing_indexes(store: Store) -> int:
-    """Make again what is missing of killsync's indexes."""
+def add_missing_indexes(store: Store) -> None:
+    """Make again what is missing of killsync's indexes, unless something stands against it."""
     there = {name for (name,) in store.conn.execute("SELECT name FROM sqlite_master")}
     missing = [
         sql
@@ -50,31 +51,26 @@ def add_missing_indexes(store: Store) -> int:
         if kind == "index" and name not in there
     ]
     for sql in missing:
-        store.conn.execute(sql)
-    return len(missing)
+        with suppress(sqlite3.IntegrityError):
+            store.conn.execute(sql)
 
 
-def delete_orphans(store: Store) -> int:
+def delete_orphans(store: Store) -> None:
     """Delete rows that have lost the row they belong to."""
-    deleted = 0
     for table, (owner, key) in _OWNED.items():
         orphan = f"NOT EXISTS (SELECT 1 FROM {owner} WHERE {owner}.{key} = {table}.{key})"
         lost = store.conn.execute(f"SELECT DISTINCT {key} FROM {table} WHERE {orphan}").fetchall()
-        for some in _batches([key for (key,) in lost]):
+        for some in _batches(lost):
             with store.transaction() as conn:
-                deleted += conn.executemany(
-                    f"DELETE FROM {table} WHERE {key} = ? AND {orphan}", [[k] for k in some]
-                ).rowcount
-    return deleted
+                conn.executemany(f"DELETE FROM {table} WHERE {key} = ? AND {orphan}", some)
 
 
-def ask_again(store: Store, failing: Sequence[tuple[int, str | None]], now: float) -> int:
-    """Delete failing bodies and put them back to pending; return how many.
+def ask_again(store: Store, failing: Sequence[tuple[int, str | None]], now: float) -> None:
+    """Delete failing bodies and put them back to pending, each with the hash to ask with.
 
-    Each comes with the hash to ask with. Without one the list rows go instead, and the lists
-    are read again; a body that neither a hash nor a list can bring back stays as it is.
+    Without a hash the list rows go instead, and the lists are read again; a body that neither
+    a hash nor a list can bring back stays as it is.
     """
-    done = 0
     for some in _batches(failing):
         with store.transaction() as conn:
             gone = [
@@ -84,8 +80,6 @@ def ask_again(store: Store, failing: Sequence[tuple[int, str | None]], now: floa
             ]
             killmails.remove(conn, gone)
             _recount(conn, _everyone(conn))
-        done += len(gone)
-    return done
 
 
 def _ask_again(
@@ -95,44 +89,41 @@ def _ask_again(
     if killmail_hash is None:
         _unlist(conn, [killmail_id], now)
         return bool(listing)
+    priority = Priority.BACKGROUND if listing else Priority.KEPT
+    # one that was purged since it was checked must not come back
     conn.execute(
-        "INSERT OR REPLACE INTO pending_killmails (killmail_id, killmail_hash, priority)"
-        " VALUES (?, ?, ?)",
-        [killmail_id, killmail_hash, Priority.BACKGROUND if listing else Priority.KEPT],
+        """INSERT OR REPLACE INTO pending_killmails (killmail_id, killmail_hash, priority)
+        SELECT killmail_id, ?, ? FROM killmails WHERE killmail_id = ?""",
+        [killmail_hash, priority, killmail_id],
     )
     return True
 
 
-def mend_pending(store: Store, now: float) -> int:
+def mend_pending(store: Store, now: float) -> None:
     """Forget what is pending although it is stored, or although nobody's list shows it.
 
     What has no usable hash is forgotten too, and its users' lists are read again.
     """
     with store.transaction() as conn:
         rows = conn.execute(f"SELECT killmail_id FROM pending_killmails WHERE {BAD_HASH}")
-        nameless = [killmail_id for (killmail_id,) in rows]
-        _unlist(conn, nameless, now)
-        deleted = conn.execute(
-            f"DELETE FROM pending_killmails WHERE {STORED} OR ({UNLISTED}) OR {BAD_HASH}"
-        ).rowcount
+        _unlist(conn, [killmail_id for (killmail_id,) in rows], now)
+        conn.execute(f"DELETE FROM pending_killmails WHERE {STORED} OR ({UNLISTED}) OR {BAD_HASH}")
         _recount(conn, _everyone(conn))
-    return deleted
 
 
-def forget_lost(store: Store, user_id: int, now: float) -> int:
+def forget_lost(store: Store, user_id: int, now: float) -> None:
     """Drop a user's list rows that are neither stored nor pending; the list is read again."""
     with store.transaction() as conn:
-        deleted = conn.execute(
+        conn.execute(
             """DELETE FROM user_killmails WHERE user_id = ?
             AND NOT EXISTS (SELECT 1 FROM killmails
                 WHERE killmails.killmail_id = user_killmails.killmail_id)
             AND NOT EXISTS (SELECT 1 FROM pending_killmails
                 WHERE pending_killmails.killmail_id = user_killmails.killmail_id)""",
             [user_id],
-        ).rowcount
+        )
         _read_lists_again(conn, [user_id], now)
         _recount(conn, [user_id])
-    return deleted
 
 
 def mend_cursor(store: Store, user_id: int, now: float) -> None:
@@ -171,7 +162,7 @@ def mend_feed(store: Store) -> None:
         )
 
 
-def mend_jobs(store: Store) -> int:
+def mend_jobs(store: Store) -> None:
     """Queue what is stuck again, and leave each user one open job."""
     with store.transaction() as conn:
         conn.execute(
@@ -179,7 +170,7 @@ def mend_jobs(store: Store) -> int:
                 SELECT 1 FROM jobs AS other WHERE other.user_id = jobs.user_id
                 AND other.state IN ('queued', 'running') AND other.id < jobs.id)"""
         )
-        return jobs.give_back_all(conn)
+        jobs.give_back_all(conn)
 
 
 def mend_times(store: Store, now: float) -> None:

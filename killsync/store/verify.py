@@ -36,6 +36,13 @@ UNLISTED = f"""priority <> {int(Priority.KEPT)} AND NOT EXISTS (SELECT 1 FROM us
 STORED = """EXISTS (SELECT 1 FROM killmails
     WHERE killmails.killmail_id = pending_killmails.killmail_id)"""
 
+# SQLite forgets CHECK constraints of a file that it may only read
+_RULES = {
+    "users": "kind NOT IN ('character', 'corporation')"
+    " OR state NOT IN ('active', 'needs_login', 'disabled')",
+    "jobs": "state NOT IN ('queued', 'running', 'done', 'failed')",
+}
+
 _LISTED = """
 SELECT count(*), count(killmails.killmail_id), count(pending_killmails.killmail_id),
     count(pending_killmails.set_aside_at),
@@ -96,6 +103,15 @@ def integrity(conn: sqlite3.Connection) -> tuple[list[str], list[str]]:
     found = [line for text in lines if text != "ok" for line in text.splitlines()]
     content = [line for line in found if _CONTENT.match(line)]
     return [line for line in found if line not in content], content
+
+
+def broken_rules(conn: sqlite3.Connection) -> list[str]:
+    """Return which tables hold a word that none of killsync's commands knows."""
+    return [
+        f"a kind or state in {table} is none"
+        for table, broken in _RULES.items()
+        if conn.execute(f"SELECT 1 FROM {table} WHERE {broken} LIMIT 1").fetchone()
+    ]
 
 
 def schema_changes(conn: sqlite3.Connection) -> list[str]:

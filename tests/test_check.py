@@ -1,0 +1,823 @@
+"""`killsync check` finds every kind of damage, none where there is none, and mends what it can."""
+
+import hashlib
+import json
+import os
+import pty
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis.strategies import lists
+from killmail_strategies import bodies
+from sqlite_utils import Database
+from world import (
+    Killsync,
+    Simulator,
+    read_until,
+    run_in_progress,
+    simulator,
+    wait_for_exit,
+    wait_until,
+)
+
+from killsync.killmail import decode, expected_hash
+from killsync.store.killmails import Arrival, insert
+from killsync.store.schema import migrations
+from killsync.store.verify_bodies import flaw, in_batches
+
+Make = Callable[..., Killsync]
+
+# a killmail of the first user alone, with items and with one attacker at least
+ONE = """(SELECT killmail_id FROM items WHERE ordinal = 1 AND killmail_id IN (
+    SELECT killmail_id FROM user_killmails GROUP BY 1 HAVING count(*) = 1) ORDER BY 1 LIMIT 1)"""
+SOMEBODY = "(SELECT min(user_id) FROM users)"
+NOBODY = 4711
+
+
+class Template(NamedTuple):
+    """A synced database to be copied, and the simulator that it was synced with."""
+
+    directory: Path
+    simulator: Simulator
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    options = {"characters": 2, "killmails": 25, "shared": 0.3, "page_size": 10}
+    with simulator(list_tokens=0, body_tokens=0, **options) as esi:
+        program = Killsync(tmp_path_factory.mktemp("template"), esi)
+        program.add_users()
+        program.run("scan")
+        yield Template(program.directory, esi)
+
+
+@pytest.fixture
+def synced(template: Template, tmp_path: Path) -> Killsync:
+    """A killsync of the test's own whose database is in step with its simulator."""
+    for file in template.directory.glob("killsync.db*"):
+        shutil.copy2(file, tmp_path)
+    return Killsync(tmp_path, template.simulator)
+
+
+def damage(program: Killsync, *statements: str) -> None:
+    """Change the database as nothing of killsync's ever would."""
+    with closing(sqlite3.connect(program.database, isolation_level=None)) as conn:
+        conn.execute("PRAGMA ignore_check_constraints = ON")
+        for statement in statements:
+            assert conn.execute(statement).rowcount != 0, statement
+
+
+def verdict(program: Killsync, exit_code: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(program.run("check", "--json", exit_code=exit_code).stdout)
+    return found
+
+
+def kinds(program: Killsync) -> set[str]:
+    return {mistake["kind"] for mistake in verdict(program, exit_code=1)["mistakes"]}
+
+
+def bytes_of(program: Killsync) -> str:
+    return hashlib.sha256(program.database.read_bytes()).hexdigest()
+
+
+def said(program: Killsync, *arguments: str, exit_code: int = 0) -> list[str]:
+    return program.run("check", *arguments, exit_code=exit_code).stdout.splitlines()
+
+
+# every kind of damage: what is done to the database, and what check says
+
+
+DAMAGES = {
+    "a ship that is another": (
+        f"UPDATE killmails SET victim_ship_type_id = 670 WHERE killmail_id = {ONE}",
+        "body",
+        "its hash is not the one that follows from it",
+    ),
+    "a hash with one digit changed": (
+        f"""UPDATE killmails SET killmail_hash = iif(killmail_hash GLOB '*0', 'f', '0')
+            || substr(killmail_hash, 2) WHERE killmail_id = {ONE}""",
+        "body",
+        "its hash is not the one that follows from it",
+    ),
+    "a hash that is none": (
+        f"UPDATE killmails SET killmail_hash = 'lost' WHERE killmail_id = {ONE}",
+        "body",
+        "its hash is not the one that follows from it",
+    ),
+    "a hash said not to fit": (
+        f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}",
+        "body",
+        "fits its hash, but is marked as if it did not",
+    ),
+    "a time that is none": (
+        f"UPDATE killmails SET killmail_time = 'noon' WHERE killmail_id = {ONE}",
+        "body",
+        "holds a value that ESI cannot have sent",
+    ),
+    "a time of storing that is none": (
+        f"UPDATE killmails SET stored_at = 'noon' WHERE killmail_id = {ONE}",
+        "body",
+        "was stored at 'noon', which is no time",
+    ),
+    "an attacker gone": (
+        f"DELETE FROM attackers WHERE ordinal = 0 AND killmail_id = {ONE}",
+        "body",
+        "killmail {id}: ",
+    ),
+    "an attacker misplaced": (
+        f"UPDATE attackers SET ordinal = 9999 WHERE ordinal = 0 AND killmail_id = {ONE}",
+        "body",
+        "killmail {id}: ",
+    ),
+    "a security status that is a word": (
+        f"UPDATE attackers SET security_status = 'x' WHERE ordinal = 0 AND killmail_id = {ONE}",
+        "body",
+        "holds a value that ESI cannot have sent",
+    ),
+    "half a position": (
+        f"UPDATE killmails SET victim_x = 1, victim_y = NULL WHERE killmail_id = {ONE}",
+        "body",
+        "holds a value that ESI cannot have sent",
+    ),
+    "an item gone": (
+        f"DELETE FROM items WHERE ordinal = 1 AND killmail_id = {ONE}",
+        "body",
+        "killmail {id}: ",
+    ),
+    "an item in one that is not there": (
+        f"UPDATE items SET parent = 9999 WHERE ordinal = 1 AND killmail_id = {ONE}",
+        "body",
+        "its rows cannot be put together",
+    ),
+    "an item count that is another": (
+        f"UPDATE killmails SET item_count = item_count + 1 WHERE killmail_id = {ONE}",
+        "body",
+        "its columns are not those that its content gives",
+    ),
+    "extra fields that are no JSON": (
+        f"UPDATE killmails SET extra = '{{' WHERE killmail_id = {ONE}",
+        "body",
+        "its rows cannot be put together",
+    ),
+    "extra fields that are no object": (
+        f"UPDATE items SET extra = '[1]' WHERE ordinal = 1 AND killmail_id = {ONE}",
+        "body",
+        "killmail {id}: ",
+    ),
+    "extra fields that contradict a column": (
+        f"""UPDATE killmails SET extra = '{{"solar_system_id": 1}}' WHERE killmail_id = {ONE}""",
+        "body",
+        "holds fields that contradict each other",
+    ),
+    "text that is not UTF-8": (
+        f"UPDATE items SET extra = CAST(x'ff' AS TEXT) WHERE ordinal = 1 AND killmail_id = {ONE}",
+        "body",
+        "its rows cannot be put together",
+    ),
+    "a number in the feed that is impossible": (
+        f"UPDATE killmails SET stored_seq = -3 WHERE killmail_id = {ONE}",
+        "body",
+        "has the impossible stored_seq -3",
+    ),
+    "a number in the feed far too high": (
+        f"UPDATE killmails SET stored_seq = 9223372036854775807 WHERE killmail_id = {ONE}",
+        "body",
+        "has the impossible stored_seq 9223372036854775807",
+    ),
+    "attackers of no killmail": (
+        f"INSERT INTO attackers SELECT {NOBODY}, ordinal, alliance_id, character_id,"
+        " corporation_id, faction_id, damage_done, final_blow, security_status, ship_type_id,"
+        f" weapon_type_id, extra FROM attackers WHERE killmail_id = {ONE}",
+        "orphan",
+        "of the rows of attackers belong to nothing that is there",
+    ),
+    "items of no killmail": (
+        f"INSERT INTO items (killmail_id, ordinal, item_type_id, flag, singleton)"
+        f" VALUES ({NOBODY}, 0, 34, 5, 0)",
+        "orphan",
+        "1 of the rows of items belong to nothing that is there",
+    ),
+    "a list of no user": (
+        f"INSERT INTO user_killmails VALUES ({NOBODY}, {ONE})",
+        "orphan",
+        "1 of the rows of user_killmails belong to nothing that is there",
+    ),
+    "a job of no user": (
+        f"INSERT INTO jobs (user_id, priority, queued_at)"
+        f" VALUES ({NOBODY}, 3, '2026-01-01T00:00:00Z')",
+        "orphan",
+        "1 of the rows of jobs belong to nothing that is there",
+    ),
+    "a body gone, its attackers left": (
+        f"DELETE FROM killmails WHERE killmail_id = {ONE}",
+        "list",
+        "1 listed, but neither stored nor pending",
+    ),
+    "a list row gone": (
+        f"DELETE FROM user_killmails WHERE killmail_id = {ONE}",
+        "counter",
+        "listed and",
+    ),
+    "a list row too many": (
+        f"INSERT INTO user_killmails VALUES ({SOMEBODY}, {NOBODY})",
+        "list",
+        "1 listed, but neither stored nor pending",
+    ),
+    "a stored id that was never listed": (
+        f"UPDATE users SET last_killmail_id = {NOBODY} WHERE user_id = {SOMEBODY}",
+        "cursor",
+        f"the stored id {NOBODY} was never recorded",
+    ),
+    "no stored id": (
+        f"UPDATE users SET last_killmail_id = NULL WHERE user_id = {SOMEBODY}",
+        "cursor",
+        "no stored id, but",
+    ),
+    "a gap at page 1": (
+        f"UPDATE users SET backfill_page = 1 WHERE user_id = {SOMEBODY}",
+        "cursor",
+        "the gap begins at page 1, which is none",
+    ),
+    "a gap down to what was never listed": (
+        f"UPDATE users SET backfill_page = 2, backfill_until_id = {NOBODY}"
+        f" WHERE user_id = {SOMEBODY}",
+        "cursor",
+        f"the gap ends at {NOBODY}, which was never recorded",
+    ),
+    "what is noted of a gap that is closed": (
+        f"UPDATE users SET backfill_full_from = '2026-11-01T00:00:00Z' WHERE user_id = {SOMEBODY}",
+        "cursor",
+        "no gap is open, but something is noted of one",
+    ),
+    "a count of killmails that is another": (
+        f"UPDATE users SET killmails = killmails + 2 WHERE user_id = {SOMEBODY}",
+        "counter",
+        "by the counts",
+    ),
+    "pending and stored": (
+        f"INSERT INTO pending_killmails (killmail_id, killmail_hash, priority)"
+        f" SELECT killmail_id, killmail_hash, 3 FROM killmails WHERE killmail_id = {ONE}",
+        "pending",
+        "pending, although stored",
+    ),
+    "pending for nobody": (
+        f"INSERT INTO pending_killmails (killmail_id, killmail_hash, priority)"
+        f" VALUES ({NOBODY}, '{'0' * 40}', 3)",
+        "pending",
+        f"killmail {NOBODY}: pending, although no user's list shows it",
+    ),
+    "a running job that no run has": (
+        "UPDATE jobs SET state = 'running', finished_at = NULL WHERE id = 1",
+        "job",
+        "the job is marked as running, and no run has it",
+    ),
+    "a counter of the feed that went back": (
+        "UPDATE facts SET value = 3 WHERE name = 'stored_seq'",
+        "feed",
+        "the counter of stored_seq is 3, and ",
+    ),
+    "no counter of the feed": (
+        "DELETE FROM facts WHERE name = 'stored_seq'",
+        "feed",
+        "the counter of stored_seq is None, and ",
+    ),
+    "a time of a sync that is none": (
+        f"UPDATE users SET last_killmail_sync_at = 'a\x1b[2Jday' WHERE user_id = {SOMEBODY}",
+        "time",
+        "users.last_killmail_sync_at: no time in 1 of the rows",
+    ),
+    "a time of joining that is none": (
+        "UPDATE users SET added_at = '2026-13-01T00:00:00Z'",
+        "time",
+        "users.added_at: no time in 2 of the rows",
+    ),
+    "a time of a job that is none": (
+        "UPDATE jobs SET finished_at = '2026-11-24 03:00:00'",
+        "time",
+        "jobs.finished_at: no time in 2 of the rows",
+    ),
+    "a time of a run that is none": (
+        "UPDATE runs SET started_at = 'noon'",
+        "time",
+        "runs.started_at: no time in ",
+    ),
+    "a rate limit that cannot be read": (
+        """UPDATE rate_limits SET spent = '[["noon", 1]]' WHERE "group" = 'killmail'""",
+        "limit",
+        "what was spent cannot be read",
+    ),
+    "an index gone": (
+        "DROP INDEX killmails_time",
+        "schema",
+        "the index killmails_time is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_named_mended_and_healed_by_the_next_scan(synced: Killsync, name: str) -> None:
+    statement, kind, words = DAMAGES[name]
+    ((hurt,),) = synced.rows(f"SELECT {ONE}")
+    damage(synced, statement)
+    assert kind in kinds(synced)
+    lines = said(synced, exit_code=1)
+    named = [line for line in lines if words.replace("{id}", str(hurt)) in line]
+    assert named
+    assert named[0].startswith("mistake: ")
+    assert "--repair" in named[0]
+    assert lines[-1].endswith("found")
+    repaired = said(synced, "--repair")
+    assert repaired[-1].endswith("mended; `killsync scan` now asks ESI for what is missing")
+    synced.run("scan")
+    synced.assert_equals_truth()
+    assert said(synced)[-1] == "no mistake found"
+
+
+def test_a_hundred_failing_bodies_are_each_asked_for_once_more(synced: Killsync) -> None:
+    every = len(synced.rows("SELECT 1 FROM killmails"))
+    damage(synced, "UPDATE killmails SET victim_ship_type_id = victim_ship_type_id + 1")
+    assert len(verdict(synced, exit_code=1)["mistakes"]) == every
+    lines = said(synced, exit_code=1)
+    assert sum("its hash is not" in line for line in lines) == 20
+    assert f"mistake: {every - 20} more of the kind 'body'" in lines
+    said(synced, "--repair")
+    assert len(synced.rows("SELECT 1 FROM pending_killmails")) == every
+    synced.simulator.clear_log()
+    synced.run("scan")
+    asked = [entry["killmail_id"] for entry in synced.simulator.log("body")]
+    assert len(asked) == len(set(asked)) == every
+    synced.assert_equals_truth()
+
+
+def test_a_body_that_is_fetched_again_gets_a_number_of_its_own_in_the_feed(
+    synced: Killsync,
+) -> None:
+    ((last,),) = synced.rows("SELECT max(stored_seq) FROM killmails")
+    damage(
+        synced, f"UPDATE killmails SET victim_ship_type_id = 670 WHERE stored_seq = {last}",
+        "UPDATE facts SET value = 1 WHERE name = 'stored_seq'",
+    )  # fmt: skip
+    said(synced, "--repair")
+    synced.run("scan")
+    assert synced.rows("SELECT max(stored_seq) FROM killmails") == [(last + 1,)]
+    assert any("no longer used" in note for note in verdict(synced)["notes"])
+
+
+def test_a_pending_body_without_a_hash_is_listed_again(synced: Killsync) -> None:
+    ((hurt,),) = synced.rows(f"SELECT {ONE}")
+    damage(
+        synced,
+        f"INSERT INTO pending_killmails (killmail_id, killmail_hash, priority)"
+        f" VALUES ({hurt}, '?', 3)",
+        f"DELETE FROM attackers WHERE killmail_id = {hurt}",
+        f"DELETE FROM items WHERE killmail_id = {hurt}",
+        f"DELETE FROM killmails WHERE killmail_id = {hurt}",
+    )
+    assert any("something that is no hash" in line for line in said(synced, exit_code=1))
+    said(synced, "--repair")
+    synced.run("scan")
+    synced.assert_equals_truth()
+
+
+def test_a_body_that_lost_its_hash_and_its_content_is_listed_again(synced: Killsync) -> None:
+    ((hurt,),) = synced.rows(f"SELECT {ONE}")
+    damage(
+        synced,
+        f"UPDATE killmails SET killmail_hash = '', extra = '{{' WHERE killmail_id = {hurt}",
+    )
+    said(synced, "--repair")
+    assert hurt not in {i for (i,) in synced.rows("SELECT killmail_id FROM pending_killmails")}
+    synced.run("scan")
+    synced.assert_equals_truth()
+
+
+def test_a_failing_body_of_a_removed_user_is_asked_for_too(synced: Killsync) -> None:
+    user_id = synced.simulator.logins[0]["character_id"]
+    ((hurt,),) = synced.rows(f"SELECT {ONE}")
+    before = {killmail["killmail_id"]: killmail for killmail in synced.export()}
+    damage(synced, f"DELETE FROM user_killmails WHERE user_id = {user_id}")
+    damage(synced, f"DELETE FROM users WHERE user_id = {user_id}")
+    damage(synced, f"DELETE FROM jobs WHERE user_id = {user_id}")
+    damage(synced, "UPDATE killmails SET victim_ship_type_id = victim_ship_type_id + 1")
+    said(synced, "--repair")
+    assert said(synced)[-1] == "no mistake found"
+    synced.run("scan")
+    after = {killmail["killmail_id"]: killmail for killmail in synced.export()}
+    assert after == before
+    assert hurt in after
+
+
+def test_two_open_jobs_of_one_user_become_one(synced: Killsync) -> None:
+    job = f"""INSERT INTO jobs (user_id, priority, queued_at)
+        VALUES ({SOMEBODY}, 3, '2026-01-01T00:00:00Z')"""
+    damage(synced, "DROP INDEX jobs_one_open_per_user", job, job)
+    assert kinds(synced) == {"job", "schema"}
+    said(synced, "--repair")
+    assert synced.rows("SELECT count(*) FROM jobs WHERE state = 'queued'") == [(1,)]
+
+
+def test_a_value_that_the_schema_forbids_is_named_and_left(synced: Killsync) -> None:
+    damage(synced, "UPDATE users SET kind = 'ship'")
+    assert kinds(synced) == {"content"}
+    assert "a kind or state in users is none" in "\n".join(said(synced, exit_code=1))
+    assert said(synced, "--repair", exit_code=1)[-1] == "1 mistake left"
+    assert synced.rows("SELECT DISTINCT kind FROM users") == [("ship",)]
+
+
+def test_a_body_that_breaks_the_schema_is_asked_for_again(synced: Killsync) -> None:
+    damage(synced, f"UPDATE attackers SET final_blow = 2 WHERE ordinal = 0 AND killmail_id = {ONE}")
+    assert kinds(synced) == {"body"}
+    said(synced, "--repair")
+    synced.run("scan")
+    synced.assert_equals_truth()
+
+
+def test_a_table_that_was_altered_is_named_and_left(synced: Killsync) -> None:
+    damage(synced, "ALTER TABLE runs ADD COLUMN mine TEXT")
+    assert kinds(synced) == {"schema"}
+    assert said(synced, "--repair", exit_code=1)[-1] == "1 mistake left"
+
+
+def test_tables_and_views_of_ones_own_are_no_mistake(synced: Killsync) -> None:
+    damage(
+        synced,
+        "CREATE VIEW losses AS SELECT * FROM killmails",
+        "CREATE TABLE notes (killmail_id INTEGER, text TEXT)",
+        "CREATE INDEX mine ON attackers (ship_type_id)",
+    )
+    assert said(synced)[-1] == "no mistake found"
+
+
+# the token file and the modes
+
+
+def test_an_active_user_without_a_token_needs_a_login(synced: Killsync) -> None:
+    login = synced.simulator.logins[0]
+    with closing(sqlite3.connect(f"{synced.database}.tokens")) as conn, conn:
+        conn.execute("DELETE FROM tokens WHERE user_id = ?", [login["character_id"]])
+    (line,) = [line for line in said(synced, exit_code=1) if line.startswith("mistake")]
+    assert f"{login['name']} ({login['character_id']}): needs a login, there is no token" in line
+    said(synced, "--repair")
+    assert synced.user(login["character_id"])["state"] == "needs_login"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--repair"]])
+def test_a_token_file_that_is_none_is_named_and_left(
+    synced: Killsync, arguments: list[str]
+) -> None:
+    tokens = Path(f"{synced.database}.tokens")
+    tokens.write_bytes(b"x" * 8192)
+    lines = said(synced, *arguments, exit_code=1)
+    assert any(f"{tokens}: is not an SQLite database" in line for line in lines)
+    assert tokens.read_bytes() == b"x" * 8192
+
+
+def test_a_token_file_open_to_others_is_closed(synced: Killsync) -> None:
+    tokens = Path(f"{synced.database}.tokens")
+    tokens.chmod(0o644)
+    assert kinds(synced) == {"file"}
+    said(synced, "--repair")
+    assert stat.S_IMODE(tokens.stat().st_mode) == 0o600
+
+
+def test_a_database_open_to_others_is_noted(synced: Killsync) -> None:
+    synced.database.chmod(0o640)
+    assert any("others may use it" in note for note in verdict(synced)["notes"])
+
+
+def test_no_token_is_ever_shown(synced: Killsync) -> None:
+    damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
+    with closing(sqlite3.connect(f"{synced.database}.tokens")) as conn:
+        secrets = [
+            s for row in conn.execute("SELECT refresh_token, access_token FROM tokens") for s in row
+        ]
+    for arguments in (["-v"], ["--json"], ["--repair", "-v"]):
+        done = synced.run("check", *arguments, exit_code=None)
+        assert secrets
+        assert not any(secret in done.stdout + done.stderr for secret in secrets)
+
+
+# files that cannot be used
+
+
+def truncated(file: Path) -> None:
+    with file.open("r+b") as opened:
+        opened.truncate(file.stat().st_size // 2)
+
+
+def garbage(file: Path) -> None:
+    file.write_bytes(os.urandom(40_000))
+
+
+def page_overwritten(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as conn:
+        (page,) = conn.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'attackers'"
+        ).fetchone()
+    with file.open("r+b") as opened:
+        opened.seek((page - 1) * 4096)
+        opened.write(os.urandom(4096))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--repair"], ["--json"]])
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (truncated, "is damaged"),
+        (garbage, "is not an SQLite database"),
+        (page_overwritten, "is damaged"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_said_to_be_so_and_not_touched(
+    synced: Killsync, spoil: Callable[[Path], None], words: str, arguments: list[str]
+) -> None:
+    with closing(sqlite3.connect(synced.database)) as conn:
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    spoil(synced.database)
+    before = bytes_of(synced)
+    done = synced.run("check", *arguments, exit_code=2)
+    assert words in done.stdout + done.stderr or '"damaged": true' in done.stdout
+    assert bytes_of(synced) == before
+    assert not Path(f"{synced.database}.before-repair").exists()
+
+
+def test_a_database_of_another_program_is_refused(synced: Killsync) -> None:
+    synced.database.unlink()
+    synced.execute("CREATE TABLE other (x)")
+    assert "of another program" in synced.run("check", exit_code=2).stderr
+
+
+def test_no_database_yet(tmp_path: Path, template: Template) -> None:
+    program = Killsync(tmp_path, template.simulator)
+    assert "no database yet" in program.run("check", exit_code=2).stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# nothing wrong: no false alarm
+
+
+def test_a_healthy_database_says_how_far_each_list_is_complete(synced: Killsync) -> None:
+    lines = said(synced)
+    assert lines[-1] == "no mistake found"
+    for user in verdict(synced)["users"]:
+        (oldest,) = synced.rows(
+            "SELECT min(killmail_time) FROM killmails JOIN user_killmails USING (killmail_id)"
+            " WHERE user_id = ?",
+            user["user_id"],
+        )[0]
+        until = synced.user(user["user_id"])["last_killmail_sync_at"]
+        assert user["complete"] == {"since": oldest, "until": until}
+        name = f"{user['name']} ({user['user_id']})"
+        what = f"complete from {oldest} to {until}, {user['killmails']} killmails"
+        assert f"{name}: {what}" in lines
+
+
+def test_quiet_says_nothing_when_all_is_well(synced: Killsync) -> None:
+    done = synced.run("check", "--quiet")
+    assert done.stdout + done.stderr == ""
+
+
+def test_check_changes_nothing_and_asks_nobody(synced: Killsync) -> None:
+    synced.simulator.clear_log()
+    before = synced.rows("SELECT * FROM users"), synced.rows("SELECT * FROM runs")
+    said(synced)
+    assert (synced.rows("SELECT * FROM users"), synced.rows("SELECT * FROM runs")) == before
+    assert synced.simulator.log() == []
+
+
+def test_repair_of_a_healthy_database_changes_nothing(synced: Killsync) -> None:
+    assert said(synced, "--repair")[-1] == "no mistake found"
+    assert not Path(f"{synced.database}.before-repair").exists()
+
+
+def test_repair_keeps_a_copy_of_what_was_there(synced: Killsync) -> None:
+    damage(synced, f"UPDATE killmails SET victim_ship_type_id = 670 WHERE killmail_id = {ONE}")
+    said(synced, "--repair")
+    copy = Path(f"{synced.database}.before-repair")
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with closing(sqlite3.connect(copy)) as conn:
+        rows = conn.execute("SELECT 1 FROM killmails WHERE victim_ship_type_id = 670").fetchall()
+    assert rows
+
+
+def test_repair_waits_for_a_run_and_then_gives_up(synced: Killsync) -> None:
+    damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
+    with run_in_progress(synced):
+        assert said(synced, exit_code=1)[-1] == "1 mistake found"
+        done = synced.run("check", "--repair", exit_code=75)
+    assert "another run is in progress" in done.stderr
+
+
+def test_a_user_who_was_never_synced(killsync: Make) -> None:
+    program = killsync(characters=1)
+    assert any(line.endswith(": never synced, 0 killmails") for line in said(program))
+
+
+def test_a_user_without_killmails(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=0)
+    program.run("scan")
+    assert any(": complete to " in line for line in said(program))
+
+
+def test_an_open_gap_of_a_first_sync(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=50, page_size=10)
+    program.run("scan", KILLSYNC_MAX_PAGES="2")
+    (user,) = verdict(program)["users"]
+    assert (user["complete"], user["gap_page"]) == (None, 3)
+    assert "not complete yet, 20 killmails; gap open at page 3, down to the end" in said(program)[1]
+
+
+def test_below_an_open_gap_the_list_is_complete(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=30, page_size=10)
+    program.run("scan")
+    (before,) = verdict(program)["users"]
+    program.simulator.add_killmails(before["user_id"], 35)
+    program.simulator.thaw()
+    program.make_due()
+    program.run("scan", KILLSYNC_MAX_PAGES="2")
+    (after,) = verdict(program)["users"]
+    assert after["gap_until_id"] is not None
+    assert after["complete"]["since"] == before["complete"]["since"]
+    (full,) = program.rows("SELECT last_full_at FROM users")[0]
+    assert after["complete"]["until"] == full
+
+
+def test_bodies_pending_and_set_aside(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=10)
+    user_id = program.simulator.logins[0]["character_id"]
+    first, second, *_ = program.simulator.listed(user_id)
+    program.simulator.fault("body", killmail_id=first, status=422)
+    program.simulator.fault("body", killmail_id=second, status=500)
+    program.run("scan", exit_code=1)
+    assert "8 killmails, 1 pending, 1 set aside" in said(program)[1]
+
+
+def test_a_body_that_never_fitted_its_hash_is_noted(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=5)
+    user_id = program.simulator.logins[0]["character_id"]
+    program.simulator.add_killmails(user_id, 1, killmail_hash="ab" * 20)
+    program.run("scan", exit_code=None)
+    assert any("ESI's hash did not fit" in note for note in verdict(program)["notes"])
+
+
+def test_fields_that_esi_may_add_are_no_mistake(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=1)
+    user_id = program.simulator.logins[0]["character_id"]
+    ((killmail_id, killmail_hash),) = program.simulator.add_killmails(user_id, 1)
+    odd = {
+        "killmail_id": killmail_id,
+        "killmail_time": "2026-10-02T03:04:05.25+02:00",
+        "solar_system_id": 30000142,
+        "new_field": {"nested": [1, 2.5, None, "é"]},
+        "victim": {
+            "damage_taken": 1,
+            "ship_type_id": 33328,
+            "position": {"x": 1, "y": -2.5, "z": 1e23, "t": 0},
+            "items": [{"item_type_id": 1, "flag": 5, "singleton": 0, "items": [], "new": 1}],
+        },
+        "attackers": [{"damage_done": 0, "final_blow": True, "security_status": 0.5, "rank": None}],
+    }
+    program.simulator.fault("body", killmail_id=killmail_id, wrong_json=json.dumps(odd))
+    program.run("scan", exit_code=None)
+    assert killmail_hash
+    assert len(program.rows("SELECT 1 FROM killmails")) == 2
+    assert said(program)[-1] == "no mistake found"
+
+
+@pytest.mark.parametrize("purge", [[], ["--purge", "--yes"]])
+def test_after_a_user_was_removed(synced: Killsync, purge: list[str]) -> None:
+    synced.run("users", "remove", str(synced.simulator.logins[1]["character_id"]), *purge)
+    found = verdict(synced)
+    assert found["ok"]
+    assert (found["unlisted"] == 0) == bool(purge)
+    assert any("stored_seq" in note for note in found["notes"]) == bool(purge)
+
+
+def test_while_a_scan_goes_on(killsync: Make, background: Callable[..., Any]) -> None:
+    program = killsync(
+        characters=2, killmails=150, page_size=10, latency_list=0.05, latency_body=0.05,
+        list_tokens=0, body_tokens=0,
+    )  # fmt: skip
+    scan = background(program, "scan")
+    wait_until(lambda: program.rows("SELECT 1 FROM jobs WHERE state = 'running'"))
+    looks = 0
+    while scan.poll() is None:
+        assert said(program)[-1] == "no mistake found"
+        looks += 1
+    assert looks > 0
+    assert scan.returncode == 0
+    program.assert_equals_truth()
+
+
+def test_after_a_run_was_killed(killsync: Make, background: Callable[..., Any]) -> None:
+    program = killsync(characters=2, killmails=150, page_size=10, latency_list=0.1)
+    scan = background(program, "scan")
+    wait_until(lambda: program.rows("SELECT 1 FROM killmails"))
+    assert wait_for_exit(scan, signal.SIGKILL) == -signal.SIGKILL
+    lines = said(program)
+    assert lines[-1] == "no mistake found"
+    assert any("the last run was killed: the next one takes up" in line for line in lines)
+
+
+def test_after_the_newest_killmail_was_taken_off_the_list(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=25, page_size=10)
+    program.run("scan")
+    user_id = program.simulator.logins[0]["character_id"]
+    newest = program.simulator.listed(user_id)[0]
+    program.simulator.control("remove", "POST", character_id=user_id, killmail_ids=[newest])
+    program.simulator.thaw()
+    program.make_due()
+    program.run("scan")
+    assert newest in program.recorded(user_id)
+    assert said(program)[-1] == "no mistake found"
+
+
+def test_a_list_in_no_order(killsync: Make) -> None:
+    program = killsync(users=False)
+    program.simulator.add_character(killmails=35, order="shuffled")
+    program.simulator.options(page_size=10)
+    program.add_users()
+    program.run("scan")
+    assert said(program)[-1] == "no mistake found"
+
+
+@given(some=lists(bodies, max_size=4))
+def test_whatever_can_be_stored_has_no_flaw(some: list[dict[str, Any]]) -> None:
+    numbered = [json.dumps(body | {"killmail_id": n}).encode() for n, body in enumerate(some)]
+    killmails = [decode(raw, n) for n, raw in enumerate(numbered)]
+    database = Database(memory=True)
+    migrations.apply(database)
+    arrivals = [Arrival(killmail, expected_hash(killmail)) for killmail in killmails]
+    insert(database.conn, arrivals, "2026-11-24T03:00:00Z")
+    stored = [body for batch in in_batches(database.conn) for body in batch]
+    database.conn.close()
+    assert [(body.killmail_id, flaw(body)) for body in stored] == [
+        (killmail.killmail_id, None) for killmail in killmails
+    ]
+
+
+# a check that takes long
+
+
+def grow(program: Killsync, copies: int) -> None:
+    """Store copies of one killmail under ids of their own."""
+    numbers = f"""WITH RECURSIVE numbers(n) AS (
+        SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {copies})"""
+    with closing(sqlite3.connect(program.database, isolation_level=None)) as conn:
+        conn.execute("BEGIN")
+        for table in ("killmails", "attackers", "items"):
+            columns = [name for _, name, *_ in conn.execute(f"PRAGMA table_info({table})")]
+            values = ", ".join(
+                {"killmail_id": "killmail_id + n", "stored_seq": "1000 + n"}.get(name, name)
+                for name in columns
+            )
+            conn.execute(
+                f"INSERT INTO {table} {numbers} SELECT {values} FROM {table}, numbers"
+                " WHERE killmail_id = (SELECT max(killmail_id) FROM killmails"
+                f" WHERE stored_seq < 1000)"
+            )
+        conn.execute("UPDATE facts SET value = 1000 + ? WHERE name = 'stored_seq'", [copies])
+        conn.execute("COMMIT")
+
+
+def test_a_terminal_sees_a_bar_and_can_end_the_check(synced: Killsync) -> None:
+    grow(synced, 20_000)
+    terminal, other_end = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "killsync", "check"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=other_end,
+        env=synced.environment | {"TERM": "xterm"},
+    ) as check:
+        os.close(other_end)
+        shown = b""
+        while b"killmails" not in shown:
+            shown += os.read(terminal, 1024)
+        check.send_signal(signal.SIGINT)
+        with suppress(OSError):
+            while os.read(terminal, 1024):
+                pass
+        assert check.stdout is not None
+        assert check.stdout.read() == b""
+    os.close(terminal)
+    assert check.returncode == 130
+
+
+def test_a_signal_ends_the_wait_for_another_run(
+    synced: Killsync, background: Callable[..., Any]
+) -> None:
+    with run_in_progress(synced):
+        check = background(synced, "check", "--repair")
+        read_until(check, "waiting for another run to end")
+        assert wait_for_exit(check, signal.SIGTERM) == 143
