@@ -238,15 +238,17 @@ def _progress(call: Invocation, stop: Stop) -> Iterator["Progress"]:
         yield look
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    words, of = TextColumn("{task.description}"), TextColumn("{task.fields[of]}")
+    columns = (words, BarColumn(), of, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
+        task = bar.add_task("", total=None, of="")
 
         def show(what: str, done: int, total: int | None) -> None:
             look(what, done, total)
-            bar.update(task, description=what, completed=done, total=total)
+            of = "" if total is None else f"{done:,} of {total:,}"
+            bar.update(task, description=what, completed=done, total=total, of=of)
 
         yield show
