@@ -55,13 +55,17 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class UserFound(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one user's list is recorded and stored."""
+    """How far one user's list is recorded and stored.
+
+    `read_again` says that the next full pass is due because list rows were lost.
+    """
 
     user_id: int
     name: str
     state: str
     synced: bool
     complete: Span | None
+    read_again: bool
     gap_page: int | None
     gap_until_id: int | None
     killmails: int
@@ -79,6 +83,7 @@ class Verdict(msgspec.Struct):
     items: int = 0
     unlisted: int = 0
     mismatched: int = 0
+    pending: int = 0
     users: list[UserFound] = []
     mistakes: list[Finding] = []
     notes: list[str] = []

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from killsync import lock
 from killsync.errors import DatabaseError
@@ -92,13 +93,14 @@ def _failing(body: verify_bodies.StoredBody, wrong: str) -> Finding:
 def _check_rest(verdict: Verdict, conn: sqlite3.Connection, progress: Progress) -> None:
     progress("lists", 0, None)
     verdict.unlisted = verify.unlisted(conn)
+    verdict.pending, _ = verify.pending_where(conn, "set_aside_at IS NULL")
     feed = verify.feed(conn)
     for finding in (*feed_mistakes(feed), *_pending_mistakes(conn), *_unreadable(conn)):
         verdict.add(finding)
     if isinstance(feed.counter, int) and feed.used < feed.counter:
         verdict.notes.append(
-            f"{feed.counter - feed.used} numbers of stored_seq are no longer used:"
-            " their killmails were purged, or fetched again"
+            "numbers of stored_seq whose killmails were purged or fetched again: "
+            f"{feed.counter - feed.used}"
         )
     for user_id in verify.user_ids(conn):
         recorded = verify.recorded(conn, user_id)
@@ -130,7 +132,8 @@ def user_mistakes(recorded: Recorded) -> list[Finding]:
     row = recorded.row
     found: list[tuple[Kind, str, str]] = []
     if recorded.lost:
-        what = f"{recorded.lost} listed, but neither stored nor pending"
+        more = f" and {recorded.lost - 1} more" if recorded.lost > 1 else ""
+        what = f"killmail {recorded.first_lost}{more}: listed, but neither stored nor pending"
         found.append((Kind.LIST, what, _READ_AGAIN))
     if (row["listed"], row["killmails"]) != (recorded.listed, recorded.stored):
         what = (
@@ -164,8 +167,8 @@ def _cursor_flaws(recorded: Recorded) -> list[str]:
         flaws.append(f"the gap begins at page {page}, which is none")
     if until is not None and not recorded.has_until_id:
         flaws.append(f"the gap ends at {until}, which was never recorded")
-    left = ("backfill_until_id", "backfill_full_from", "backfill_cached_until")
-    if page is None and any(row[name] is not None for name in left):
+    left = [name for name in row if name.startswith("backfill_") and row[name] is not None]
+    if page is None and left:
         flaws.append("no gap is open, but something is noted of one")
     return flaws
 
@@ -179,11 +182,17 @@ def span(recorded: Recorded) -> Span | None:
     row, oldest = recorded.row, recorded.oldest
     synced, full = row["last_killmail_sync_at"], row["last_full_at"]
     if row["backfill_page"] is None:
-        ends = [synced] if full is not None or row["last_killmail_id"] is None else []
+        ends = [] if is_to_be_read_again(row) else [synced]
     else:
         ends = [full, recorded.until_time]
     known = [end for end in ends if is_iso(end)]
     return Span(oldest, max(known)) if known else None
+
+
+def is_to_be_read_again(row: dict[str, Any]) -> bool:
+    """Tell whether a user's list was complete once and no full pass vouches for it any more."""
+    known = row["last_killmail_id"] is not None or row["listed"] > 0
+    return known and row["backfill_page"] is None and row["last_full_at"] is None
 
 
 def _found(recorded: Recorded) -> UserFound:
@@ -194,6 +203,7 @@ def _found(recorded: Recorded) -> UserFound:
         state=row["state"],
         synced=row["last_killmail_sync_at"] is not None,
         complete=span(recorded),
+        read_again=is_to_be_read_again(row),
         gap_page=row["backfill_page"],
         gap_until_id=row["backfill_until_id"],
         killmails=recorded.stored,

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import sqlite3
@@ -221,7 +222,7 @@ DAMAGES = {
     "a body gone, its attackers left": (
         f"DELETE FROM killmails WHERE killmail_id = {ONE}",
         "list",
-        "1 listed, but neither stored nor pending",
+        ": listed, but neither stored nor pending",
     ),
     "a list row gone": (
         f"DELETE FROM user_killmails WHERE killmail_id = {ONE}",
@@ -231,7 +232,7 @@ DAMAGES = {
     "a list row too many": (
         f"INSERT INTO user_killmails VALUES ({SOMEBODY}, {NOBODY})",
         "list",
-        "1 listed, but neither stored nor pending",
+        ": listed, but neither stored nor pending",
     ),
     "a stored id that was never listed": (
         f"UPDATE users SET last_killmail_id = {NOBODY} WHERE user_id = {SOMEBODY}",
@@ -337,7 +338,8 @@ def test_damage_is_named_mended_and_healed_by_the_next_scan(synced: Killsync, na
     assert "--repair" in named[0]
     assert lines[-1].endswith("found")
     repaired = said(synced, "--repair")
-    assert repaired[-1].endswith("mended; `killsync scan` now asks ESI for what is missing")
+    assert re.fullmatch(r"\d mistakes? mended; (nothing is missing|the next .*)", repaired[-1])
+    assert not any("--repair" in line for line in repaired)
     synced.run("scan")
     synced.assert_equals_truth()
     assert said(synced)[-1] == "no mistake found"
@@ -350,7 +352,10 @@ def test_a_hundred_failing_bodies_are_each_asked_for_once_more(synced: Killsync)
     lines = said(synced, exit_code=1)
     assert sum("its hash is not" in line for line in lines) == 20
     assert f"mistake: {every - 20} more of the kind 'body'" in lines
-    said(synced, "--repair")
+    last = said(synced, "--repair")[-1]
+    assert last == (
+        f"{every} mistakes mended; the next `killsync scan` asks ESI for {every} killmails"
+    )
     assert len(synced.rows("SELECT 1 FROM pending_killmails")) == every
     synced.simulator.clear_log()
     synced.run("scan")
@@ -370,7 +375,7 @@ def test_a_body_that_is_fetched_again_gets_a_number_of_its_own_in_the_feed(
     said(synced, "--repair")
     synced.run("scan")
     assert synced.rows("SELECT max(stored_seq) FROM killmails") == [(last + 1,)]
-    assert any("no longer used" in note for note in verdict(synced)["notes"])
+    assert any("purged or fetched again" in note for note in verdict(synced)["notes"])
 
 
 def test_a_pending_body_without_a_hash_is_listed_again(synced: Killsync) -> None:
@@ -395,7 +400,9 @@ def test_a_body_that_lost_its_hash_and_its_content_is_listed_again(synced: Kills
         synced,
         f"UPDATE killmails SET killmail_hash = '', extra = '{{' WHERE killmail_id = {hurt}",
     )
-    said(synced, "--repair")
+    last = said(synced, "--repair")[-1]
+    assert last.endswith("the next `killsync scan` reads 1 whole list again")
+    assert any(": the whole list is to be read again, " in line for line in said(synced))
     assert hurt not in {i for (i,) in synced.rows("SELECT killmail_id FROM pending_killmails")}
     synced.run("scan")
     synced.assert_equals_truth()
@@ -667,7 +674,7 @@ def test_a_body_that_never_fitted_its_hash_is_noted(killsync: Make) -> None:
     user_id = program.simulator.logins[0]["character_id"]
     program.simulator.add_killmails(user_id, 1, killmail_hash="ab" * 20)
     program.run("scan", exit_code=None)
-    assert any("ESI's hash did not fit" in note for note in verdict(program)["notes"])
+    assert any("hash does not fit: 1" in note for note in verdict(program)["notes"])
 
 
 def test_fields_that_esi_may_add_are_no_mistake(killsync: Make) -> None:

@@ -28,6 +28,7 @@ _LOCK_PATIENCE = 10.0
 _LOCK_STEP = 0.5
 _MOST_ROUNDS = 3
 _MOST_SHOWN = 20
+_FOUND = "found"
 
 
 def check(
@@ -74,7 +75,7 @@ class _Check:
             if not before or verdict.damaged:
                 self._show(verdict)
                 return _code(verdict)
-            self._tell("found", verdict)
+            self._tell(_FOUND, verdict)
             verdict = self._mend(store, verdict)
         self._show(verdict, mended=before)
         return _code(verdict)
@@ -187,6 +188,8 @@ def _user(user: "UserFound") -> str:
 def _complete(user: "UserFound") -> str:
     if not user.synced:
         return "never synced"
+    if user.read_again:
+        return "the whole list is to be read again"
     if user.complete is None:
         return "not complete yet"
     since = "" if user.complete.since is None else f"from {safe(user.complete.since)} "
@@ -205,7 +208,9 @@ def _mistakes(verdict: "Verdict", what: str) -> Iterator[str]:
 
 
 def _mistake(finding: "Finding", what: str) -> str:
-    advice = f"; {finding.advice}" if finding.advice else ""
+    # while it is being mended nobody has to do anything about it
+    mending = what == _FOUND and finding.mendable
+    advice = f"; {finding.advice}" if finding.advice and not mending else ""
     return f"{what}: {safe(finding.text, 400)}{advice}"
 
 
@@ -214,7 +219,14 @@ def _conclusion(verdict: "Verdict", mended: int) -> str:
         return f"{count(verdict.total, 'mistake')} " + ("left" if mended else "found")
     if not mended:
         return "no mistake found"
-    return f"{count(mended, 'mistake')} mended; `killsync scan` now asks ESI for what is missing"
+    return f"{count(mended, 'mistake')} mended; {_next_scan(verdict)}"
+
+
+def _next_scan(verdict: "Verdict") -> str:
+    lists = sum(user.read_again and user.state == "active" for user in verdict.users)
+    todo = [f"asks ESI for {count(verdict.pending, 'killmail')}"] if verdict.pending else []
+    todo += [f"reads {count(lists, 'whole list')} again"] if lists else []
+    return f"the next `killsync scan` {' and '.join(todo)}" if todo else "nothing is missing"
 
 
 def _json(verdict: "Verdict", mended: int) -> dict[str, Any]:

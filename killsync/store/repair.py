@@ -127,13 +127,17 @@ def forget_lost(store: Store, user_id: int, now: float) -> None:
 
 
 def mend_cursor(store: Store, user_id: int, now: float) -> None:
-    """Let a user's cursor vouch for nothing that is not recorded; the list is read again."""
+    """Let a user's cursor vouch for nothing that is not recorded; the list is read again.
+
+    An open gap begins at page 2 again and goes to the end of the list.
+    """
+    columns = [name for _, name, *_ in store.conn.execute("PRAGMA table_info(users)")]
+    of_gap = [c for c in columns if c.startswith("backfill_") and c != "backfill_page"]
     with store.transaction() as conn:
         conn.execute(
-            """UPDATE users SET
+            f"""UPDATE users SET {"".join(f"{column} = NULL, " for column in of_gap)}
                 last_killmail_id = (
                     SELECT max(killmail_id) FROM user_killmails WHERE user_id = :user),
-                backfill_until_id = NULL, backfill_full_from = NULL,
                 backfill_page = iif(backfill_page IS NULL, NULL, 2)
             WHERE user_id = :user""",
             {"user": user_id},

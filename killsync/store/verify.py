@@ -46,7 +46,9 @@ _RULES = {
 _LISTED = """
 SELECT count(*), count(killmails.killmail_id), count(pending_killmails.killmail_id),
     count(pending_killmails.set_aside_at),
-    sum(killmails.killmail_id IS NULL AND pending_killmails.killmail_id IS NULL)
+    count(iif(coalesce(killmails.killmail_id, pending_killmails.killmail_id) IS NULL, 1, NULL)),
+    min(iif(coalesce(killmails.killmail_id, pending_killmails.killmail_id) IS NULL,
+        user_killmails.killmail_id, NULL))
 FROM user_killmails
 LEFT JOIN killmails ON killmails.killmail_id = user_killmails.killmail_id
 LEFT JOIN pending_killmails ON pending_killmails.killmail_id = user_killmails.killmail_id
@@ -63,8 +65,8 @@ WHERE user_id = ? ORDER BY user_killmails.killmail_id LIMIT 1
 class Recorded(msgspec.Struct, frozen=True):
     """A user's row, and what the tables hold of the list, all of one moment.
 
-    `lost` counts what is neither stored nor pending; `oldest` and `until_time` are times of
-    killmails.
+    `lost` counts what is neither stored nor pending, and `first_lost` is the lowest of it;
+    `oldest` and `until_time` are times of killmails.
     """
 
     row: dict[str, Any]
@@ -73,6 +75,7 @@ class Recorded(msgspec.Struct, frozen=True):
     pending: int
     set_aside: int
     lost: int
+    first_lost: int | None
     has_stored_id: bool
     has_until_id: bool
     oldest: str | None
@@ -191,11 +194,11 @@ def recorded(conn: sqlite3.Connection, user_id: int) -> Recorded | None:
         if found is None:
             return None
         row = dict(zip(names, found, strict=True))
-        listed, stored, pending, aside, lost = conn.execute(_LISTED, [user_id]).fetchone()
+        listed, stored, pending, aside, lost, first = conn.execute(_LISTED, [user_id]).fetchone()
         until = row["backfill_until_id"]
         return Recorded(
             row,
-            *(listed, stored, pending, aside, lost or 0),
+            *(listed, stored, pending, aside, lost, first),
             has_stored_id=_one(conn, _IS_RECORDED, user_id, row["last_killmail_id"]) is not None,
             has_until_id=_one(conn, _IS_RECORDED, user_id, until) is not None,
             oldest=_one(conn, _OLDEST, user_id),
