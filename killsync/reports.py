@@ -11,7 +11,7 @@ from killsync.config import Settings
 from killsync.model import User
 from killsync.ratelimit import Bucket
 from killsync.store import jobs, limits, pending, runs, users
-from killsync.store.connection import Store
+from killsync.store.connection import Store, snapshot
 from killsync.times import DAY, has_passed, iso, iso_after
 
 _MOST_SET_ASIDE = 10
@@ -21,13 +21,23 @@ def status(
     store: Store, settings: Settings, now: float, *, only: list[User] | None = None
 ) -> dict[str, Any]:
     """Return the object that `status --json` prints; times are UTC ISO 8601 text."""
-    conn = store.conn
+    with snapshot(store.conn):
+        return _status(store.conn, store.path, settings, now, only)
+
+
+def _status(
+    conn: sqlite3.Connection,
+    database: Path,
+    settings: Settings,
+    now: float,
+    only: list[User] | None,
+) -> dict[str, Any]:
     shown = users.everyone(conn) if only is None else only
     total, aside = pending.counts(conn)
     newest = runs.latest(conn, 1)
     return {
-        "database": str(store.path),
-        "lock": holder(conn, store.path),
+        "database": str(database),
+        "lock": holder(conn, database),
         "users": [_user(user, now, settings.min_age) for user in shown],
         "jobs": jobs.counts(conn),
         "pending_killmails": total,

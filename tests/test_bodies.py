@@ -162,6 +162,22 @@ def test_a_listed_killmail_that_got_lost_is_asked_for_again(killsync: Make) -> N
     assert lost in stored(program)
 
 
+def test_a_killmail_set_aside_is_asked_for_with_the_hash_that_the_list_shows_now(
+    killsync: Make,
+) -> None:
+    program, user_id = with_character(killsync, 3)
+    program.simulator.fault("body", status=503)
+    program.run("scan", exit_code=75)
+    program.execute("UPDATE pending_killmails SET killmail_hash = ?", "0" * 40)
+    program.simulator.clear_faults()
+    let_the_wait_pass(program)
+    program.run("scan", exit_code=1)
+    assert stored(program) == set()
+    program.make_due()
+    program.run("sync", "--full", str(user_id))
+    program.assert_equals_truth()
+
+
 def test_a_sync_fetches_the_pending_bodies_of_its_own_user_only(killsync: Make) -> None:
     program = killsync(characters=2, killmails=4, shared=0, list_tokens=0)
     mine, other = (login["character_id"] for login in program.simulator.logins)

@@ -298,3 +298,12 @@ def test_every_request_names_its_sender_and_its_compatibility_date(killsync: Mak
         assert re.match(r"killsync/\d\S* \(.*ops@example\.com.*\)", entry["user_agent"])
     for entry in (e for e in log if e["route"] in ("list", "body")):
         assert date.fromisoformat(entry["compatibility_date"]) <= datetime.now(UTC).date()
+
+
+def test_a_list_that_has_used_up_its_window_does_not_end_the_run_for_the_others(
+    killsync: Make,
+) -> None:
+    program = killsync(characters=2, killmails=20, shared=0, page_size=1)
+    # all bodies are there when the next page would be due
+    program.run("scan", KILLSYNC_PAGE_DELAY="300ms")
+    assert all(user["backfill"] for user in program.status()["users"])

@@ -168,7 +168,7 @@ def test_a_user_is_not_due_while_the_list_is_cached(killsync: Make) -> None:
 
 
 def test_while_a_scan_runs_status_names_who_holds_the_lock(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=40, latency_body=0.5)
+    program = killsync(characters=1, killmails=40, latency_body=5)
     with scanning(program) as scan:
         wait_until(lambda: program.status()["pending_killmails"] > 0)
         status = program.status()

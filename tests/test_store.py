@@ -486,6 +486,7 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "jobs.prune": lambda conn: jobs.prune(conn, NOW),
     "pending.record": lambda conn: pending.record(conn, 1, refs(7, 8), 3),
     "pending.wake": lambda conn: pending.wake(conn, NOW),
+    "pending.make_history": lambda conn: pending.make_history(conn, 20),
     "pending.any_put_off_ready": lambda conn: pending.any_put_off_ready(conn, NOW),
     "pending.any_ready": lambda conn: pending.any_ready(conn, NOW),
     "pending.next_not_before": lambda conn: pending.next_not_before(conn),

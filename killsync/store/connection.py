@@ -101,6 +101,20 @@ class Store:
 
 
 @contextmanager
+def snapshot(conn: sqlite3.Connection) -> Iterator[None]:
+    """Let several queries see one state, whatever others commit meanwhile."""
+    if conn.in_transaction:
+        yield
+        return
+    conn.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if conn.in_transaction:  # some errors of SQLite end it by themselves
+            conn.execute("ROLLBACK")
+
+
+@contextmanager
 def write_transaction(db: "Database") -> Iterator[None]:
     """Hold a write transaction on any sqlite-utils database.
 

@@ -3,13 +3,13 @@
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from killsync.killmail import Attacker, Extra, Item, Killmail, Position, Victim, expected_hash
+from killsync.store.connection import snapshot
 from killsync.times import iso, unix
 
 _BATCH = 500
@@ -136,20 +136,6 @@ def export(
 def remove(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
     """Delete bodies with their attackers and items; the caller holds the transaction."""
     conn.execute(_REMOVE, (_json(killmail_ids),))
-
-
-@contextmanager
-def snapshot(conn: sqlite3.Connection) -> Iterator[None]:
-    """Let several queries see one state, so that no killmail is read half removed."""
-    if conn.in_transaction:
-        yield
-        return
-    conn.execute("BEGIN")
-    try:
-        yield
-    finally:
-        if conn.in_transaction:  # some errors of SQLite end it by themselves
-            conn.execute("ROLLBACK")
 
 
 def _next_keys(

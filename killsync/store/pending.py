@@ -17,7 +17,8 @@ def record(
 ) -> int:
     """Record a page: what it shows belongs to the user, and is pending unless it is stored.
 
-    That holds for what was listed before too, should it have got lost. Returns how many of the
+    That holds for what was listed before too, should it have got lost; another hash than before
+    is believed. Returns how many of the
     killmails are new for the user.
     """
     shown = {ref.killmail_id: ref for ref in refs}
@@ -33,6 +34,12 @@ def record(
         "INSERT OR IGNORE INTO pending_killmails (killmail_id, killmail_hash, priority)"
         " VALUES (?, ?, ?)",
         [[killmail_id, shown[killmail_id].killmail_hash, priority] for killmail_id in bodiless],
+    )
+    conn.executemany(
+        """UPDATE pending_killmails SET killmail_hash = ?1, attempts = 0, error = NULL,
+            not_before = NULL, set_aside_at = NULL
+        WHERE killmail_id = ?2 AND killmail_hash <> ?1""",
+        [[shown[killmail_id].killmail_hash, killmail_id] for killmail_id in bodiless],
     )
     conn.executemany(
         "UPDATE pending_killmails SET priority = ?1 WHERE killmail_id = ?2 AND priority < ?1",

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from killsync.model import Priority
-from killsync.store import killmails
+from killsync.store.connection import snapshot
 from killsync.store.verify_bodies import IMPOSSIBLE_SEQ
 
 _STEPS_BETWEEN_LOOKS = 20_000
@@ -187,7 +187,7 @@ def user_ids(conn: sqlite3.Connection) -> list[int]:
 
 def recorded(conn: sqlite3.Connection, user_id: int) -> Recorded | None:
     """Return what is recorded for a user, None if he has been removed meanwhile."""
-    with killmails.snapshot(conn):
+    with snapshot(conn):
         cursor = conn.execute("SELECT * FROM users WHERE user_id = ?", [user_id])
         names = [column[0] for column in cursor.description]
         found = cursor.fetchone()

@@ -14,6 +14,7 @@ import msgspec
 
 from killsync.killmail import Killmail, decode, encode, expected_hash
 from killsync.store import killmails
+from killsync.store.connection import snapshot
 from killsync.store.killmails import Arrival
 from killsync.times import is_iso
 
@@ -76,7 +77,7 @@ def in_batches(conn: sqlite3.Connection) -> Iterator[list[StoredBody]]:
     """Yield every stored body, a batch at a time; no read lasts longer than one batch."""
     after = _LOWEST_ID
     while True:
-        with killmails.snapshot(conn):
+        with snapshot(conn):
             heads = conn.execute(_HEADS, (after, _BATCH)).fetchall()
             bodies = _bodies(conn, heads)
         if not heads:

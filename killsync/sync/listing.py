@@ -89,7 +89,7 @@ class ListPass:
         user = self._after(number, page, step, now)
         new = self._record(number, page, user, journal, now)
         self.user = user
-        if number == 1:
+        if self.full:
             # from here on the gap carries it
             self.job = msgspec.structs.replace(self.job, full=False)
         self._progress = step.progress
@@ -219,6 +219,8 @@ class ListPass:
 
     def _record(self, number: int, page: Page, user: User, journal: Journal, now: float) -> int:
         job, body_priority = self.job, self._body_priority(number)
+        # a full pass that somebody asks for only now is not begun yet
+        ends_wish = job.full and self.full
         new = 0
 
         def write(conn: sqlite3.Connection) -> None:
@@ -228,6 +230,7 @@ class ListPass:
             new = pending.record(conn, job.user_id, page.refs, body_priority)
             if number == 1:
                 self._writes_head(user, now)(conn)
+            if ends_wish:
                 jobs.clear_full(conn, job.id)
             users.set_cursor(
                 conn,

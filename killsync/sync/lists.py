@@ -63,10 +63,12 @@ class Lists:
 
     def start(self, now: float) -> None:
         """Take jobs and send what may be sent, most urgent first."""
-        while self._may_take or (self._next_job_at is not None and self._next_job_at <= now):
-            self._take_jobs(now)
+        while True:
+            if self._may_take or (self._next_job_at is not None and self._next_job_at <= now):
+                self._take_jobs(now)
             self._start_taken(now)
-        self._start_taken(now)
+            if not self._may_take:
+                return
 
     def _start_taken(self, now: float) -> None:
         for taken in self._ranked()[: self._s.settings.workers]:

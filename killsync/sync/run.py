@@ -70,7 +70,7 @@ def pick_up(store: Store, limits: Limits, settings: Settings, now: float) -> Non
     if not runs.last_crashed(conn):
         return
     in_line = jobs.first_in_line(conn, MOST_WRITES + settings.workers)
-    unwritten = [(body_bucket(), BATCH + settings.connections)]
+    unwritten = [(body_bucket(), BATCH + 2 * settings.connections)]
     unwritten += [(list_bucket(user_id), 1) for user_id in in_line]
     with store.transaction():
         for bucket, requests in unwritten:

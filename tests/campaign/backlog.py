@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 from campaign.case import Case, case
 from campaign.clock import TICK, Clock
@@ -16,7 +17,7 @@ def play_backlog(
 ) -> None:
     """A new killmail of one user is stored at the next tick, however many of others wait."""
     size, page_size = (100_000, 1000) if long else (3_000, 100)
-    options = {"page_size": page_size, "list_tokens": 0}
+    options: dict[str, Any] = {"page_size": page_size, "list_tokens": 0}
     with case(rng, characters=0, **options) as program:
         esi = program.simulator
         program.environment |= clock.environment

@@ -43,7 +43,12 @@ def play(seed: int, *, long: bool) -> Score:
 def races(score: Score, rng: random.Random, readers: int) -> None:
     """Start scans and syncs at once while others read: one run at a time, all answered."""
     score.cases += 1
-    options = {"characters": RACERS // 2, "killmails": 30, "shared": 0, "list_tokens": 0}
+    options: dict[str, Any] = {
+        "characters": RACERS // 2,
+        "killmails": 30,
+        "shared": 0,
+        "list_tokens": 0,
+    }
     with case(rng, **options) as program:
         users = [login["character_id"] for login in program.simulator.logins]
         commands = [["sync", str(user)] for user in users]
@@ -204,7 +209,12 @@ def in_a_hurry(
 ) -> None:
     """A sync beside a backfill of another user: it is served at once, and the backfill goes on."""
     score.cases += 1
-    options = {"latency_body": 0.05, "list_tokens": 0, "body_tokens": 0, "page_size": 200}
+    options: dict[str, Any] = {
+        "latency_body": 0.05,
+        "list_tokens": 0,
+        "body_tokens": 0,
+        "page_size": 200,
+    }
     with case(rng, characters=0, **options) as program:
         esi = program.simulator
         hurried = esi.add_character(killmails=40)["character_id"]
