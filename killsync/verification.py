@@ -241,8 +241,8 @@ def _check_jobs(verdict: Verdict, store: Store, *, locked: bool) -> None:
 
 def _judge_running(verdict: Verdict, conn: sqlite3.Connection) -> None:
     running = verify.running_jobs(conn)
-    if running and runs.last_crashed(conn):
-        verdict.notes.append("the last run was killed: the next one takes up what it had begun")
+    if running and runs.last_broke_off(conn):
+        verdict.notes.append("the last run broke off: the next one takes up what it had begun")
         return
     for user_id in running:
         verdict.add(_job(user_id, "the job is marked as running, and no run has it"))

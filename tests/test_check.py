@@ -733,7 +733,19 @@ def test_after_a_run_was_killed(killsync: Make, background: Callable[..., Any]) 
     assert wait_for_exit(scan, signal.SIGKILL) == -signal.SIGKILL
     lines = said(program)
     assert lines[-1] == "no mistake found"
-    assert any("the last run was killed: the next one takes up" in line for line in lines)
+    assert any("the last run broke off: the next one takes up" in line for line in lines)
+
+
+def test_after_a_run_that_could_not_write(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=5)
+    program.execute(
+        "CREATE TRIGGER full BEFORE INSERT ON killmails BEGIN SELECT RAISE(ABORT, 'full'); END"
+    )
+    program.run("scan", exit_code=2)
+    assert program.rows("SELECT state FROM jobs") == [("running",)]
+    lines = said(program)
+    assert any("the last run broke off: the next one takes up" in line for line in lines)
+    assert lines[-1] == "no mistake found"
 
 
 def test_after_the_newest_killmail_was_taken_off_the_list(killsync: Make) -> None:

@@ -80,6 +80,18 @@ def last_crashed(conn: sqlite3.Connection) -> bool:
     return row is not None and row[0] is None
 
 
+def last_broke_off(conn: sqlite3.Connection) -> bool:
+    """Tell whether the newest run may have left jobs as running: it was killed, or failed.
+
+    The next run takes them up; one that ended well or was stopped leaves none.
+    """
+    row = conn.execute(
+        """SELECT finished_at IS NULL OR exit_code NOT IN (0, 130, 143)
+        FROM runs ORDER BY id DESC LIMIT 1"""
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
 def holder(conn: sqlite3.Connection) -> Holder | None:
     """Return the newest run if it has not ended: the holder, as long as the lock is held."""
     row = conn.execute(
