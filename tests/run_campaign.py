@@ -23,9 +23,7 @@ COLUMNS = [field.name for field in fields(Score)][:-2]
 def main() -> int:
     """Play the parts that were asked for, and print the table."""
     options = parsed()
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 120
+    console = Console(highlight=False, markup=False, width=110)
     console.print(f"seed {options.seed}, {'long' if options.long else 'short'} form")
     scores = []
     for part in options.part or PARTS:

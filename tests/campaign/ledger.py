@@ -133,6 +133,11 @@ class Ledger:
             self._stored_at.setdefault(killmail_id, now)
         return after
 
+    def logins_renewed(self) -> None:
+        """Forget the losses that a new login has mended: the next one is another."""
+        mended = self._program.renewed
+        self.lost = {user for user in self.lost if mended[user] < self.losses[user]}
+
     def logins_are_explained(self) -> None:
         """Check at the end that exactly those who lost a token have been given a new one."""
         renewed = self._program.renewed

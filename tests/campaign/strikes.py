@@ -128,6 +128,7 @@ class Strikes:
             esi.thaw()
             self.before_launch()
             self.program.renew_logins()
+            self.ledger.logins_renewed()
 
     def _launch_some(self) -> list[Launch]:
         rng = self._rng
