@@ -24,6 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import KeySet
+from world import wait_until
 
 from killsync.simulator import Options, Ready
 from killsync.simulator.bodies import Killmail, killmail_hash, make_body
@@ -459,6 +460,55 @@ def test_faults_that_break_the_connection(start: Start, rule: dict[str, Any]) ->
     assert broken["fault"]
     assert broken["end"]
     assert broken["status"] == (200 if "cut" in rule else None)
+
+
+def test_headers_may_drip_as_a_body_may(start: Start) -> None:
+    client = start()
+    mine = reader(client)
+    client.fault("list", times=1, drip_head=0.001)
+    began = time.monotonic()
+    assert len(mine.page().json()) == 2
+    assert time.monotonic() - began > 0.001 * len("HTTP/1.1 200 OK")
+
+
+def test_a_huge_answer_counts_what_has_left(start: Start) -> None:
+    client = start()
+    mine = reader(client)
+    client.fault("list", times=1, huge=1 << 30)
+    client.session.stream = True
+    with mine.page() as answer:
+        assert len(answer.raw.read(100_000)) == 100_000
+    assert mine.page().status_code == 200
+    assert 100_000 <= client.log("list")[0]["sent"] < 1 << 28
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [("refuse", requests.ConnectionError), ("unreachable", requests.ConnectTimeout)],
+)
+def test_the_whole_address_may_vanish_and_comes_back(
+    start: Start, fault: str, error: type[Exception]
+) -> None:
+    client = start()
+    mine = reader(client)
+    idle = requests.Session()
+    assert idle.get(f"{client.url}/_control/options").status_code == 200
+    client.fault("list", times=1, **{fault: 6})
+    with pytest.raises(requests.ConnectionError):
+        mine.page()
+    with pytest.raises(error):
+        requests.get(client.url, timeout=0.2)
+    with pytest.raises(requests.ConnectionError):
+        idle.get(client.url, timeout=0.2)
+    wait_until(lambda: is_reachable(client.url))
+    assert mine.page().status_code == 200
+    assert [entry["status"] for entry in client.log("list")] == [None, 200]
+
+
+def is_reachable(url: str) -> bool:
+    with contextlib.suppress(requests.RequestException):
+        return requests.get(f"{url}/_control/options", timeout=1).ok
+    return False
 
 
 def test_an_effect_may_outlive_its_answer(start: Start) -> None:

@@ -40,12 +40,22 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=Tru
     cut: bool = False
     wrong_json: str | None = None
     drip: Seconds | None = None
+    drip_head: Seconds | None = None
+    refuse: Seconds | None = None
+    unreachable: Seconds | None = None
     after_effect: bool = False
 
     @property
     def silences(self) -> bool:
         """Say whether the client gets no answer at all."""
-        return self.reset or self.close or self.hang is not None
+        silent = (self.hang, self.refuse, self.unreachable)
+        return self.reset or self.close or any(seconds is not None for seconds in silent)
+
+    @property
+    def streams(self) -> bool:
+        """Say whether the answer is sent bit by bit."""
+        slow = (self.huge, self.drip, self.drip_head)
+        return any(amount is not None for amount in slow)
 
     def meets(self, target: Target) -> bool:
         """Say whether the rule is about this request."""

@@ -6,7 +6,10 @@ import msgspec
 
 
 class Entry(msgspec.Struct):
-    """One request; times are unix times, status is None if no answer was sent."""
+    """One request; times are unix times, status is None if no answer was sent.
+
+    `sent` counts the bytes of a huge answer that have left.
+    """
 
     n: int
     start: float
@@ -30,6 +33,7 @@ class Entry(msgspec.Struct):
     # which refresh token a token request was about; a later one has a higher number
     generation: int | None = None
     fault: bool = False
+    sent: int = 0
 
 
 class Log:

@@ -3,29 +3,20 @@
 import asyncio
 import signal
 import socket
-import struct
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import count
 
 import msgspec
 
-from killsync.simulator.faults import Fault
+from killsync.simulator.connection import Connection
 from killsync.simulator.options import Options
-from killsync.simulator.service import Outcome, Service
-from killsync.simulator.wire import (
-    MalformedRequestError,
-    Request,
-    encode_head,
-    error,
-    http_date,
-    read_request,
-)
+from killsync.simulator.service import Service
 
 HOST = "127.0.0.1"
-CHUNK = b" " * 65536
-
-_LINGER_ZERO = struct.pack("ii", 1, 0)
+BACKLOG = 1024
+FILLERS = 4
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -44,137 +35,68 @@ class Ready(msgspec.Struct, frozen=True):
     logins: list[Login]
 
 
-class Connection(asyncio.Protocol):
-    """One client's connection; a request waits until the one before it is answered."""
+class Listener:
+    """Where clients connect: a port that may vanish for a while, with every connection."""
 
-    def __init__(self, service: Service, number: int) -> None:
+    def __init__(self, service: Service) -> None:
+        self.connections: set[Connection] = set()
         self._service = service
-        self._number = number
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
-        self._buffer = bytearray()
-        self._peer = ""
-        self._outcome: Outcome | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._keep_alive = True
-        self._writable = asyncio.Event()
-        self._stream: asyncio.Task[None] | None = None
+        self._numbers = count(1)
+        self._server: asyncio.Server
+        self._absence: asyncio.Task[None] | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the client; answers leave at once, without Nagle's delay."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._peer = transport.get_extra_info("peername")[0]
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._writable.set()
+    async def open(self, port: int) -> int:
+        """Listen, on a port of the system's choice if `port` is 0; return the port."""
+        await self._listen(_bound(port))
+        return int(self._server.sockets[0].getsockname()[1])
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget what was still to be sent."""
-        if self._timer:
-            self._timer.cancel()
-        if self._stream:
-            self._stream.cancel()
-        self._finish()
+    def close(self) -> None:
+        """Stop listening."""
+        if self._absence:
+            self._absence.cancel()
+        self._server.close()
 
-    def pause_writing(self) -> None:
-        """Let a stream wait for a slow client."""
-        self._writable.clear()
+    def vanish(self, seconds: float, *, refusing: bool) -> None:
+        """Reset every connection; refuse new ones for a while, or leave them unanswered."""
+        port = self._server.sockets[0].getsockname()[1]
+        self._server.close()
+        # bound at once, so that nobody else takes the port
+        sock = _bound(port)
+        for connection in list(self.connections):
+            connection.abort()
+        self._absence = asyncio.get_running_loop().create_task(
+            self._come_back(sock, seconds, refusing=refusing)
+        )
 
-    def resume_writing(self) -> None:
-        """Let a stream go on."""
-        self._writable.set()
+    async def _listen(self, sock: socket.socket) -> None:
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self._service, self, next(self._numbers)), sock=sock, backlog=BACKLOG
+        )
 
-    def data_received(self, data: bytes) -> None:
-        """Collect a request that may come in any number of packets."""
-        self._buffer += data
-        if self._outcome is None:
-            self._next()
+    async def _come_back(self, sock: socket.socket, seconds: float, *, refusing: bool) -> None:
+        with ExitStack() as held:
+            for filler in [] if refusing else _filled(sock):
+                held.callback(filler.close)
+            await asyncio.sleep(seconds)
+        await self._listen(sock)
 
-    def _next(self) -> None:
-        try:
-            request = read_request(self._buffer) if self._buffer else None
-        except MalformedRequestError as problem:
-            answer = error(problem.status, str(problem))
-            head = encode_head(answer, http_date(time.time()), keep_alive=False)
-            self._buffer.clear()
-            self._transport.write(head + answer.body)
-            self._transport.close()
-            return
-        if request:
-            self._begin(request)
 
-    def _begin(self, request: Request) -> None:
-        request.peer = self._peer
-        self._keep_alive = request.keep_alive
-        self._outcome = self._service.respond(request, self._number, time.time())
-        if self._outcome.latency > 0:
-            self._timer = self._loop.call_later(self._outcome.latency, self._deliver)
-        else:
-            self._deliver()
+def _bound(port: int) -> socket.socket:
+    """Return a socket at a port that does not listen: whoever connects is refused."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((HOST, port))
+    return sock
 
-    def _deliver(self) -> None:
-        outcome = self._outcome
-        assert outcome is not None
-        fault = outcome.fault
-        if fault and fault.silences:
-            self._silence(fault)
-        elif fault and (fault.huge is not None or fault.drip is not None):
-            self._stream = self._loop.create_task(self._send_slowly(outcome, fault))
-        elif fault and fault.cut:
-            half = outcome.answer.body[: len(outcome.answer.body) // 2]
-            self._transport.write(self._head(outcome) + half)
-            self._transport.close()
-        else:
-            self._transport.write(self._head(outcome) + outcome.answer.body)
-            self._over()
 
-    def _head(self, outcome: Outcome, length: int | None = None) -> bytes:
-        date = http_date(time.time())
-        return encode_head(outcome.answer, date, self._keep_alive, length)
-
-    def _silence(self, fault: Fault) -> None:
-        if fault.hang is not None:
-            self._timer = self._loop.call_later(fault.hang, self._transport.close)
-        elif fault.reset:
-            # Closing with a linger time of zero sends RST instead of FIN.
-            sock = self._transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-            self._transport.abort()
-        else:
-            self._transport.close()
-
-    async def _send_slowly(self, outcome: Outcome, fault: Fault) -> None:
-        self._transport.write(self._head(outcome, fault.huge))
-        if fault.huge is not None:
-            await self._send_spaces(fault.huge)
-        else:
-            for byte in outcome.answer.body:
-                await asyncio.sleep(fault.drip or 0)
-                self._transport.write(bytes((byte,)))
-        self._stream = None
-        self._over()
-
-    async def _send_spaces(self, length: int) -> None:
-        for start in range(0, length, len(CHUNK)):
-            await self._writable.wait()
-            self._transport.write(CHUNK[: length - start])
-
-    def _over(self) -> None:
-        self._finish()
-        if not self._keep_alive:
-            self._transport.close()
-        elif self._buffer:
-            self._loop.call_soon(self._next_if_idle)
-
-    def _next_if_idle(self) -> None:
-        if self._outcome is None and not self._transport.is_closing():
-            self._next()
-
-    def _finish(self) -> None:
-        if self._outcome:
-            self._service.finish(self._outcome, time.time())
-            self._outcome = None
-        self._timer = None
+def _filled(sock: socket.socket) -> list[socket.socket]:
+    """Listen with a full queue: the handshake of whoever connects is never completed."""
+    sock.listen(0)
+    fillers = [socket.socket() for _ in range(FILLERS)]
+    for filler in fillers:
+        filler.setblocking(False)
+        filler.connect_ex(sock.getsockname())
+    return fillers
 
 
 def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
@@ -188,16 +110,13 @@ async def _serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     service = Service(options, time.time())
-    numbers = count(1)
-    server = await loop.create_server(
-        lambda: Connection(service, next(numbers)), HOST, options.port, backlog=1024
-    )
-    port = server.sockets[0].getsockname()[1]
+    listener = Listener(service)
+    port = await listener.open(options.port)
     service.base_url = f"http://{HOST}:{port}"
     on_ready(_ready(service))
     await stop.wait()
     # Not awaited: since Python 3.12 that would wait for idle keep-alive connections.
-    server.close()
+    listener.close()
 
 
 def _ready(service: Service) -> Ready:
