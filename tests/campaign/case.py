@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from campaign.score import Score
 from killsync import lock
 
 MOST_SCANS = 40
+PROGRAM = ("-m", "killsync")
 
 
 class Case(Killsync):
@@ -39,7 +40,11 @@ class Case(Killsync):
         self.environment["TMPDIR"] = str(scratch)
 
     def launch(
-        self, *arguments: str, given: str = "", **environment: str
+        self,
+        *arguments: str,
+        given: str = "",
+        program: Sequence[str] = PROGRAM,
+        **environment: str,
     ) -> subprocess.Popen[bytes]:
         """Start a command whose output goes to files in `said`; the caller waits for it.
 
@@ -50,7 +55,7 @@ class Case(Killsync):
         stem = self.said / f"{self.calls:04}-{arguments[0]}"
         with stem.with_suffix(".out").open("wb") as out, stem.with_suffix(".err").open("wb") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "killsync", *arguments],
+                [sys.executable, *program, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=err,
@@ -153,7 +158,9 @@ class Case(Killsync):
         log = self.simulator.log()
         score.requests += len(log)
         asked = Counter(
-            e["killmail_id"] for e in log if e["route"] == "body" and e["status"] == 200
+            e["killmail_id"]
+            for e in log
+            if e["route"] == "body" and e["status"] == 200 and not e["fault"]
         )
         score.asked_again += sum(count - 1 for count in asked.values())
 

@@ -1,0 +1,48 @@
+"""Faults: every one at every kind of request, and outages of a whole service."""
+
+import random
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from campaign import cells, matrix, outages
+from campaign.score import Score
+
+# those that wait cost next to nothing while they do
+WAITING, WORKING = 8, 3
+
+Play = Callable[[int], Score]
+
+
+def play(seed: int, *, long: bool) -> Score:
+    """Play the whole matrix, or a sample that has every fault and every kind of request."""
+    rng = random.Random(seed)
+    chosen = matrix.all_cells() if long else matrix.sample(rng)
+    down = outages.OUTAGES if long else rng.sample([o for o in outages.OUTAGES if not o.waits], 2)
+    # the longest first
+    waiting: list[Play] = [partial(outages.play, o) for o in down if o.waits]
+    waiting += [partial(cells.play, cell) for cell in chosen if cell.waits]
+    working: list[Play] = [partial(outages.play, o) for o in down if not o.waits]
+    working += [partial(cells.play, cell) for cell in chosen if not cell.waits]
+    with ThreadPoolExecutor(WAITING) as patient, ThreadPoolExecutor(WORKING) as busy:
+        scores = [patient.submit(_played, one, seed) for one in waiting]
+        scores += [busy.submit(_played, one, seed) for one in working]
+    total = Score("faults")
+    for future in scores:
+        _add(total, future.result())
+    return total
+
+
+def _played(one: Play, seed: int) -> Score:
+    try:
+        return one(seed)
+    except Exception:
+        # one case that breaks must not hide what the others find
+        return Score("faults", problems=[f"{one}: {traceback.format_exc()}"])
+
+
+def _add(total: Score, score: Score) -> None:
+    for count in ("cases", "faults", "requests", "asked_again", "new_logins", "lost", "duplicated"):
+        setattr(total, count, getattr(total, count) + getattr(score, count))
+    total.problems += [f"faults: {problem}" for problem in score.problems]
