@@ -7,7 +7,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -102,7 +102,8 @@ class Sso:
     def prepare(self) -> None:
         """Have the metadata and keys at hand, so that nothing stands between grant and check.
 
-        Raises Unavailable if SSO does not give them: that is no user's fault.
+        Raises Unavailable if SSO does not give them, RateLimited if it asks for a rest: that is no
+        user's fault.
         """
         with self._lock:
             if self._metadata is None:
@@ -231,6 +232,7 @@ class Sso:
         self._http.raise_if_stopping()
         self.requests += 1
         answer = self._http.send("GET", url, {"Accept": "application/json"})
+        self._obey_rest(answer.status, answer.headers)
         if answer.status != 200:
             kind = Unavailable if answer.status >= 500 else Refused
             raise kind(f"SSO says {answer.status} for its metadata or keys")
@@ -266,11 +268,14 @@ class Sso:
             session.register_compliance_hook("refresh_token_response", self._check_status)
         return session
 
+    def _obey_rest(self, status: int, headers: Mapping[str, str]) -> None:
+        if status == 429:
+            rest = retry_after(headers.get("Retry-After"), _REST)
+            raise RateLimited("SSO asks for a rest (429)", self._clock() + rest)
+
     def _check_status(self, response: "requests.Response") -> "requests.Response":
         status = response.status_code
-        if status == 429:
-            rest = retry_after(response.headers.get("Retry-After"), _REST)
-            raise RateLimited("SSO asks for a rest (429)", self._clock() + rest)
+        self._obey_rest(status, response.headers)
         if status >= 500:
             raise Unavailable(f"SSO says {status}")
         try:

@@ -272,6 +272,23 @@ def test_sso_that_asks_for_a_rest_is_left_alone_until_then(stale: Start, body: s
     assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
 
 
+@pytest.mark.parametrize("route", ["metadata", "jwks"])
+def test_sso_that_asks_for_a_rest_before_any_refresh_is_left_alone_until_then(
+    stale: Start, route: str
+) -> None:
+    program = stale(characters=2, killmails=1)
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
+        conn.execute("DELETE FROM sso_documents")
+    program.simulator.fault(route, status=429, headers={"Retry-After": "600"})
+    for _ in range(2):
+        program.run("scan")
+        program.execute("UPDATE jobs SET not_before = NULL")
+        assert asked(program, route) == 1
+    assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
+    program.execute("DELETE FROM rate_limits")
+    assert_works_again(program)
+
+
 def test_one_failing_refresh_is_tried_again(stale: Start) -> None:
     program = stale(characters=1, killmails=1)
     program.simulator.fault("token", status=500, times=1)
