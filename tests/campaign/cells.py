@@ -47,7 +47,12 @@ _LIES = {REFRESH: "token_endpoint", KEYS: "jwks_uri"}
 def play(cell: Cell, seed: int) -> Score:
     """Play one cell; return what it has counted, and every problem."""
     rng = random.Random(f"{seed} {cell.name}")
-    options = {"characters": USERS, "killmails": KILLMAILS, "page_size": PAGE_SIZE, "shared": 0}
+    options: dict[str, Any] = {
+        "characters": USERS,
+        "killmails": KILLMAILS,
+        "page_size": PAGE_SIZE,
+        "shared": 0,
+    }
     with case(rng, **options) as program, ExitStack() as stack:
         return _Play(cell, program, stack).play()
 

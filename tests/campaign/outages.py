@@ -58,7 +58,7 @@ def play(outage: Outage, seed: int) -> Score:
     """Scan 30 users during the outage and after it."""
     score = Score(outage.name, cases=1)
     rng = random.Random(f"{seed} {outage.name}")
-    options = {"characters": USERS, "killmails": 2, "shared": 0}
+    options: dict[str, Any] = {"characters": USERS, "killmails": 2, "shared": 0}
     with case(rng, **options) as program, ExitStack() as stack:
         environment = {}
         if outage.of_sso:
