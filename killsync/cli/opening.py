@@ -35,6 +35,13 @@ def locked(store: Store, patience: float) -> Iterator[None]:
         yield
 
 
+def upgrade(store: Store, patience: float) -> None:
+    """Bring the schema up to date, which needs the lock only if it is not. Raises lock.Busy."""
+    if store.version() < connection.VERSION:
+        with locked(store, patience):
+            pass
+
+
 def check_origin(store: Store, settings: Settings) -> None:
     """Raise UsageError unless ESI and SSO may be called for this database as configured."""
     config.require_contact(settings)

@@ -16,7 +16,7 @@ from killsync.config import Settings
 from killsync.errors import KillsyncError, TryLater, UsageError
 from killsync.model import Job, Priority, User
 from killsync.reports import holder
-from killsync.store import connection, jobs, pending, users
+from killsync.store import jobs, pending, users
 from killsync.store.connection import Store
 from killsync.sync.events import Held
 from killsync.times import iso_after
@@ -49,8 +49,10 @@ def sync(
         words = [*(names or []), *(user or [])]
         if not words:
             raise UsageError("name a user, by character id or name: killsync sync USER")
-        deadline = time.time() + seconds("--timeout", timeout)
+        # the time of day may be set while it waits
+        deadline = time.monotonic() + seconds("--timeout", timeout)
         with opening.for_writing(settings) as store:
+            opening.upgrade(store, deadline - time.monotonic())
             wanted = _syncable(who.named(store, words))
             opening.check_origin(store, settings)
             request = _Request(call, settings, store, stop, wanted, deadline)
@@ -95,9 +97,6 @@ class _Request:
 
     def queue(self, *, full: bool) -> None:
         """Queue the users at priority 5, or raise the jobs that they have."""
-        if self._store.version() < connection.VERSION:
-            with opening.locked(self._store, max(0.0, self._deadline - time.time())):
-                pass
         with self._store.transaction() as conn:
             now = time.time()
             jobs.queue(conn, self._ids, Priority.MANUAL, now, full=full, at_once=True)
@@ -115,7 +114,7 @@ class _Request:
     def wait(self) -> int:
         """Wait for the run in progress, or be the run; return the exit code."""
         while self._is_open() and self._stop.exit_code is None:
-            if time.time() >= self._deadline:
+            if time.monotonic() >= self._deadline:
                 self._call.warn("waited too long; the job stays queued for the next run")
                 return TryLater.exit_code
             try:
@@ -138,7 +137,7 @@ class _Request:
                 "sync",
                 report,
                 self._stop,
-                max_runtime=max(0.0, self._deadline - time.time()),
+                max_runtime=max(0.0, self._deadline - time.monotonic()),
                 only_users=self._ids,
             )
         self._failures = outcome.tally.failures

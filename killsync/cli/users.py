@@ -19,7 +19,7 @@ from killsync.cli.text import count, safe
 from killsync.config import Settings
 from killsync.errors import ApplicationError, DatabaseError, KillsyncError, TryLater, UsageError
 from killsync.model import User
-from killsync.store import connection, jobs, killmails, origin, pending, users
+from killsync.store import jobs, killmails, origin, pending, users
 from killsync.store.connection import Store
 
 app = typer.Typer(help="List, add, disable, enable and remove characters.", rich_markup_mode=None)
@@ -202,9 +202,7 @@ def _change_state(store: Store, user: User, state: str) -> None:
 def _for_users(settings: Settings, *, create: bool = False) -> Iterator[Store]:
     """Yield the database with its schema up to date, which needs the lock only if it is not."""
     with opening.for_writing(settings, create=create) as store:
-        if store.version() < connection.VERSION:
-            with opening.locked(store, _LOCK_PATIENCE):
-                pass
+        opening.upgrade(store, _LOCK_PATIENCE)
         yield store
 
 

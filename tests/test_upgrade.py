@@ -1,0 +1,84 @@
+"""Semantics 26: the database of an older killsync, upgraded by whoever writes, by nobody else."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+from world import Killsync, run_in_progress
+
+from killsync.store import connection, schema
+
+Make = Callable[..., Killsync]
+
+
+def make_old(program: Killsync) -> None:
+    """Turn a database that nobody has open into one that only the first migration has made."""
+    rows = program.rows("SELECT user_id, name, added_at FROM users")
+    facts = program.rows("SELECT name, value FROM facts WHERE name <> 'stored_seq'")
+    for file in program.directory.glob(f"{program.database.name}*"):
+        if ".tokens" not in file.name:
+            file.unlink()
+    with closing(sqlite3.connect(program.database)) as conn:
+        conn.execute("PRAGMA journal_mode = WAL")
+        conn.execute(f"PRAGMA application_id = {0x4B534E43}")
+        db = Database(conn)
+        later = [m.name for m in schema.migrations.pending(db)][1]
+        schema.migrations.apply(db, stop_before=later)
+        with conn:
+            conn.executemany("INSERT INTO users (user_id, name, added_at) VALUES (?, ?, ?)", rows)
+            conn.executemany("INSERT INTO facts VALUES (?, ?)", facts)
+    program.database.chmod(0o600)
+
+
+def version(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as conn:
+        return int(conn.execute("PRAGMA user_version").fetchone()[0])
+
+
+@pytest.fixture
+def old(killsync: Make) -> Killsync:
+    program = killsync(characters=1, killmails=3)
+    make_old(program)
+    assert version(program.database) == 1
+    return program
+
+
+def backup_of(program: Killsync) -> Path:
+    return Path(f"{program.database}.before-{connection.VERSION}")
+
+
+def user_id(program: Killsync) -> str:
+    return str(program.simulator.logins[0]["character_id"])
+
+
+@pytest.mark.parametrize("command", ["scan", "sync", "users"])
+def test_a_command_that_writes_upgrades_an_old_database_and_keeps_a_backup(
+    old: Killsync, command: str
+) -> None:
+    words = {"scan": (), "sync": (user_id(old),), "users": ("enable", user_id(old))}[command]
+    old.run(command, *words)
+    assert version(old.database) == connection.VERSION
+    assert version(backup_of(old)) == 1
+    with closing(sqlite3.connect(backup_of(old))) as conn:
+        assert conn.execute("SELECT user_id FROM users").fetchall() == [(int(user_id(old)),)]
+    old.run("scan")
+    old.assert_equals_truth()
+
+
+@pytest.mark.parametrize("command", ["status", "export"])
+def test_a_command_that_reads_refuses_an_old_database_and_says_what_upgrades_it(
+    old: Killsync, command: str
+) -> None:
+    assert "`killsync scan` upgrades it" in old.run(command, exit_code=2).stderr
+    assert version(old.database) == 1
+    assert not backup_of(old).exists()
+
+
+def test_an_old_database_is_not_upgraded_while_another_run_holds_the_lock(old: Killsync) -> None:
+    with run_in_progress(old):
+        old.run("scan")
+        old.run("sync", user_id(old), "--timeout", "1s", exit_code=75)
+        assert version(old.database) == 1
