@@ -512,7 +512,7 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "limits.save": lambda conn: limits.save(conn, [Bucket("killmail", "", 3600, 900.0)]),
     "runs.begin": lambda conn: runs.begin(conn, "scan", NOW),
     "runs.end": lambda conn: runs.end(conn, 1, runs.Run("scan"), 0, NOW),
-    "runs.last_success": lambda conn: runs.last_success(conn),
+    "runs.last_success": lambda conn: runs.last_success(conn, NOW),
     "runs.holder": lambda conn: runs.holder(conn),
 }
 

@@ -132,7 +132,7 @@ class _Scan:
 
     def _tell_later(self, error: TryLater, now: float) -> None:
         """Say that it could not be done; to cron only when that has lasted."""
-        since = runs.last_success(self._store.conn)
+        since = runs.last_success(self._store.conn, now)
         lasted = 0.0 if since is None else max(0.0, now - since)
         if not self._call.quiet:
             self._call.warn(str(error))

@@ -100,15 +100,18 @@ def holder(conn: sqlite3.Connection) -> Holder | None:
     return None if row is None or row[4] is not None else Holder(*row[:4])
 
 
-def last_success(conn: sqlite3.Connection) -> float | None:
+def last_success(conn: sqlite3.Connection, now: float) -> float | None:
     """Return when a run that asked for something last ended with 0 or 1.
 
-    If none ever did, when the first began.
+    If none ever did, when the first began. A time ahead of `now` is a wrong clock's, and not
+    believed.
     """
     row = conn.execute(
         """SELECT coalesce(
-            (SELECT max(finished_at) FROM runs WHERE exit_code IN (0, 1) AND requests > 0),
-            (SELECT started_at FROM runs ORDER BY id LIMIT 1))"""
+            (SELECT max(finished_at) FROM runs
+                WHERE exit_code IN (0, 1) AND requests > 0 AND finished_at <= :now),
+            (SELECT started_at FROM runs WHERE started_at <= :now ORDER BY id LIMIT 1))""",
+        {"now": iso(now)},
     ).fetchone()
     return unix_or_none(row[0])
 

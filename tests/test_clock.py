@@ -1,0 +1,162 @@
+"""Semantics 19: what a clock that was wrong has left in the database keeps nobody waiting."""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+from world import Killsync
+
+from killsync.times import DAY, iso
+
+Make = Callable[..., Killsync]
+
+AHEAD = pytest.mark.parametrize("ahead", [DAY + 3600, 366 * DAY], ids=["a day", "a year"])
+
+
+def one_user(killsync: Make) -> tuple[Killsync, int]:
+    program = killsync(characters=1, killmails=3)
+    return program, program.simulator.logins[0]["character_id"]
+
+
+def in_tokens(program: Killsync, sql: str, moment: float) -> None:
+    with closing(sqlite3.connect(f"{program.database}.tokens", timeout=60)) as conn, conn:
+        assert conn.execute(sql, [moment]).rowcount > 0
+
+
+@AHEAD
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["not_before"],
+        ["last_killmail_sync_at", "list_cached_until"],
+        ["last_killmail_sync_at", "list_cached_until", "not_before", "last_full_at"],
+    ],
+    ids=["rest", "head", "all"],
+)
+def test_the_times_of_a_user_keep_him_not_waiting(
+    killsync: Make, columns: list[str], ahead: float
+) -> None:
+    program, user = one_user(killsync)
+    program.run("scan")
+    program.simulator.add_killmails(user, 2)
+    program.simulator.thaw()
+    program.make_due()
+    for column in columns:
+        program.execute(f"UPDATE users SET {column} = ?", iso(time.time() + ahead))
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+@AHEAD
+def test_the_cache_time_of_a_gap_hides_no_page(killsync: Make, ahead: float) -> None:
+    program = killsync(characters=1, killmails=40, page_size=10)
+    program.run("scan", KILLSYNC_MAX_PAGES="2")
+    program.execute("UPDATE users SET backfill_cached_until = ?", iso(time.time() + ahead))
+    program.simulator.clear_log()
+    program.run("scan")
+    assert [entry["page"] for entry in program.simulator.log("list")] == [2, 3, 4]
+    program.assert_equals_truth()
+
+
+@AHEAD
+def test_a_job_that_was_put_off_is_taken(killsync: Make, ahead: float) -> None:
+    program, user = one_user(killsync)
+    program.run("sync", str(user), "--no-wait")
+    program.execute("UPDATE jobs SET not_before = ?", iso(time.time() + ahead))
+    program.run("scan")
+    program.assert_equals_truth()
+    assert program.status()["jobs"]["queued"] == 0
+
+
+@AHEAD
+def test_a_body_that_was_put_off_is_fetched(killsync: Make, ahead: float) -> None:
+    program, _ = one_user(killsync)
+    program.simulator.fault("body", status=500)
+    program.run("scan", exit_code=1)
+    program.simulator.clear_faults()
+    program.execute("UPDATE pending_killmails SET not_before = ?", iso(time.time() + ahead))
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+@AHEAD
+def test_a_resting_or_spent_bucket_is_used(killsync: Make, ahead: float) -> None:
+    program, user = one_user(killsync)
+    program.run("scan")
+    program.simulator.add_killmails(user, 2)
+    program.simulator.thaw()
+    program.make_due()
+    program.execute(
+        'UPDATE rate_limits SET retry_at = ?1, spent = json_array(json_array(?1, "limit"))',
+        time.time() + ahead,
+    )
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+@AHEAD
+def test_a_used_up_error_limit_or_a_resting_sso_stops_nothing(killsync: Make, ahead: float) -> None:
+    program = killsync(characters=1, killmails=3, access_lifetime=30)
+    program.simulator.options(access_lifetime=1200)
+    for group in ("error-limit", "sso"):
+        program.execute(
+            "INSERT INTO rate_limits VALUES (?, '', 100, 60, '[]', ?)", group, time.time() + ahead
+        )
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+@AHEAD
+def test_an_access_token_that_seems_to_last_is_renewed(killsync: Make, ahead: float) -> None:
+    program, _ = one_user(killsync)
+    in_tokens(program, "UPDATE tokens SET access_expires_at = ?", time.time() + ahead)
+    program.simulator.clear_log()
+    program.run("scan")
+    assert len(program.simulator.log("token")) == 1
+    program.assert_equals_truth()
+
+
+@AHEAD
+def test_a_claim_of_another_host_is_over(killsync: Make, ahead: float) -> None:
+    program = killsync(characters=1, killmails=3, access_lifetime=30)
+    in_tokens(
+        program,
+        "UPDATE tokens SET claimed_by = 'elsewhere:1', claimed_until = ?",
+        time.time() + ahead,
+    )
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+@AHEAD
+def test_what_sso_publishes_is_read_again(killsync: Make, ahead: float) -> None:
+    program = killsync(characters=1, killmails=3, access_lifetime=30)
+    in_tokens(program, "UPDATE sso_documents SET fetched_at = ?", time.time() + ahead)
+    program.simulator.clear_log()
+    program.run("scan")
+    assert len(program.simulator.log("metadata")) == len(program.simulator.log("jwks")) == 1
+    program.assert_equals_truth()
+
+
+@AHEAD
+def test_a_success_in_the_future_does_not_silence_a_quiet_scan(
+    killsync: Make, ahead: float
+) -> None:
+    program, _ = one_user(killsync)
+    program.run("scan")
+    program.run("scan")
+    first = "(SELECT min(id) FROM runs)"
+    program.execute(
+        f"UPDATE runs SET started_at = ?1, finished_at = ?1 WHERE id = {first}",
+        iso(time.time() + ahead),
+    )
+    program.execute(
+        f"UPDATE runs SET started_at = ?1, finished_at = ?1 WHERE id <> {first}",
+        iso(time.time() - 4 * 3600),
+    )
+    program.make_due()
+    program.simulator.fault("list", status=503)
+    said = program.run("scan", "--quiet", exit_code=75).stderr
+    assert "nothing has succeeded for 4h" in said
