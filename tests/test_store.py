@@ -210,6 +210,18 @@ def test_an_older_database_is_not_upgraded_by_a_reader(current: Path) -> None:
     assert "upgrades it" in refusal(current, read_only=True)
 
 
+@pytest.mark.parametrize(("version", "refused"), [((3, 36, 0), True), ((3, 37, 0), False)])
+def test_sqlite_is_3_37_or_later(
+    current: Path, monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], refused: bool
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
+    if refused:
+        with pytest.raises(DatabaseError, match=re.escape("killsync needs 3.37")):
+            connection.connect(current)
+    else:
+        connection.connect(current).close()
+
+
 def test_a_directory_is_refused(tmp_path: Path) -> None:
     assert "cannot be opened" in refusal(tmp_path, read_only=False)
 
@@ -294,6 +306,17 @@ def test_a_new_or_current_database_needs_no_backup(current: Path) -> None:
     with closing(connection.connect(current)) as store:
         connection.upgrade(store)
     assert list(current.parent.glob("*before*")) == []
+
+
+def test_an_upgrade_goes_without_a_backup_where_there_is_no_space_for_one(
+    current: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = os.statvfs_result([4096, 4096, 1000, 0, 0, 0, 0, 0, 0, 255])
+    with closing(connection.connect(current)) as store:
+        monkeypatch.setattr(os, "statvfs", lambda _: full)
+        connection.upgrade(store, next_version(add_column))
+        assert store.version() == connection.VERSION + 1
+    assert not backup_of(current).exists()
 
 
 def test_a_migration_that_fails_leaves_the_old_version(current: Path) -> None:
