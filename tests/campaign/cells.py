@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import re
 import sqlite3
 import time
 import urllib.request
@@ -18,11 +17,9 @@ from campaign.case import Case, case
 from campaign.matrix import (
     BODY,
     DOCUMENTS,
-    EXIT_CODES,
     FIRST,
     KEYS,
     LATER,
-    LISTS,
     METADATA,
     REFRESH,
     ROUTES,
@@ -33,13 +30,12 @@ from campaign.matrix import (
     Outcome,
 )
 from campaign.score import Score
+from campaign.verdict import Struck, Verdict
 
 USERS, KILLMAILS, PAGE_SIZE = 3, 5, 2
 QUICK, PATIENT = 240.0, 700.0
 # the issue allows 150 MB of resident memory
 MOST_MEMORY = 150 * 1024
-# killsync reads 4 MiB, and the system buffers some more on both sides
-MOST_OF_A_HUGE_ANSWER = 32 << 20
 HURRIED = "import killsync.http as h; h.DEADLINE = 20.0; from killsync.__main__ import main; main()"
 _LIES = {REFRESH: "token_endpoint", KEYS: "jwks_uri"}
 
@@ -63,12 +59,9 @@ class _Play:
         self.expected = cell.expected
         self.program = program
         self.score = Score(cell.name, cases=1)
-        self.users = sorted(login["character_id"] for login in program.simulator.logins)
-        # an address that has gone is noticed for certain if nobody has been answered before
-        down = self.expected.outcome is Outcome.ESI_DOWN
-        self.ill = self.users[0] if down else program.rng.choice(self.users)
-        self.killmail = program.simulator.listed(self.ill)[0]
-        self.expired = self._expired()
+        self.struck = self._struck()
+        self._let_tokens_expire()
+        self.verdict = Verdict(cell, program, self.score, self.struck)
         self.environment = self._environment(stack)
 
     def play(self) -> Score:
@@ -77,26 +70,41 @@ class _Play:
         simulator.clear_log()
         code = self._scan()
         wait_until(lambda: _is_reachable(simulator.url))
-        self._judge_run(code, simulator.log())
+        self.verdict.of_run(code, self.program.heard(), simulator.log())
         if self.expected.outcome not in (Outcome.DONE, Outcome.ESI_DOWN, Outcome.SSO_DOWN):
             self._scan_at_once()
         self.score.faults += sum(entry["fault"] for entry in simulator.log()) or 1
         self._heal()
         return self.score
 
-    def _expired(self) -> list[int]:
-        """Let the access tokens of some be over; return whose."""
-        if self.cell.kind not in SSO:
-            return []
-        others = [user for user in self.users if user != self.ill]
-        # of what takes minutes, one user is enough
-        expired = [self.ill] if self.cell.fault in SLOW else [self.ill, others[0]]
+    def _struck(self) -> Struck:
+        simulator, kind = self.program.simulator, self.cell.kind
+        users = sorted(login["character_id"] for login in simulator.logins)
+        # an address that has gone is noticed for certain if nobody has been answered before
+        down = self.expected.outcome is Outcome.ESI_DOWN
+        ill = users[0] if down else self.program.rng.choice(users)
+        others = [user for user in users if user != ill]
+        expired: list[int] = []
+        if kind in SSO:
+            # of what takes minutes, one user is enough
+            expired = [ill] if self.cell.fault in SLOW else [ill, others[0]]
+        killmail = simulator.listed(ill)[0]
+        target = {
+            FIRST: {"character_id": ill, "page": 1},
+            LATER: {"character_id": ill, "page": 2},
+            BODY: {"killmail_id": killmail},
+            REFRESH: {"character_id": ill},
+        }
+        return Struck(users, ill, killmail, expired, target.get(kind, {}))
+
+    def _let_tokens_expire(self) -> None:
+        if not self.struck.expired:
+            return
         with closing(sqlite3.connect(f"{self.program.database}.tokens")) as conn, conn:
-            for user in expired:
+            for user in self.struck.expired:
                 conn.execute("UPDATE tokens SET access_token = NULL WHERE user_id = ?", [user])
             if self.cell.kind in DOCUMENTS or self.is_a_lie:
                 conn.execute("DELETE FROM sso_documents")
-        return expired
 
     @property
     def is_a_lie(self) -> bool:
@@ -114,21 +122,9 @@ class _Play:
             lie = _metadata(simulator.url) | {_LIES[kind]: nowhere}
             simulator.fault("metadata", wrong_json=json.dumps(lie))
             return {}
-        simulator.fault(ROUTES[kind], **self._target(), **self._rule())
+        simulator.fault(ROUTES[kind], **self.struck.target, **self._rule())
         # one at a time, so that nothing is in flight when ESI asks for a rest
         return {"KILLSYNC_CONNECTIONS": "1"} if self.expected.rest else {}
-
-    def _target(self) -> dict[str, int]:
-        match self.cell.kind:
-            case "first page":
-                return {"character_id": self.ill, "page": 1}
-            case "later page":
-                return {"character_id": self.ill, "page": 2}
-            case "body":
-                return {"killmail_id": self.killmail}
-            case "refresh":
-                return {"character_id": self.ill}
-        return {}
 
     def _rule(self) -> dict[str, Any]:
         rule = dict(RULES[self.cell.fault])
@@ -142,7 +138,7 @@ class _Play:
 
     def _misshapen(self) -> str:
         if self.cell.kind == BODY:
-            body = self.program.simulator.truth()["bodies"][str(self.killmail)]
+            body = self.program.simulator.truth()["bodies"][str(self.struck.killmail)]
             return json.dumps(body | {"victim": 7})
         return '{"keys":[{}]}' if self.cell.kind == KEYS else '{"issuer":7}'
 
@@ -161,139 +157,6 @@ class _Play:
             return self.program.launch("scan", **self.environment)
         return self.program.launch("scan", program=("-c", HURRIED), **self.environment)
 
-    def _judge_run(self, code: int, log: list[dict[str, Any]]) -> None:
-        must, expected, said = self.score.must, self.expected, self.program.heard()
-        must(code == EXIT_CODES.get(expected.outcome, 0), f"exit {code}: {said}")
-        must(expected.why in said, f"{expected.why!r} is not said: {said}")
-        struck = [entry for entry in log if self._is_struck(entry)]
-        most = expected.most * max(1, len(self.expired) if self.cell.kind in DOCUMENTS else 1)
-        must(len(struck) <= most, f"{len(struck)} requests instead of {most} at the most")
-        must(not any(e["path"] == "/elsewhere" for e in log), "a redirect was followed")
-        sent = max((entry["sent"] for entry in log), default=0)
-        must(sent < MOST_OF_A_HUGE_ANSWER, f"{sent >> 20} MiB of a huge answer were taken")
-        self._judge_struck(said)
-        self._judge_others()
-        if expected.rest:
-            self._judge_rest(struck)
-
-    def _is_struck(self, entry: dict[str, Any]) -> bool:
-        target = {"route": ROUTES[self.cell.kind]} | self._target()
-        return all(entry[name] == value for name, value in target.items())
-
-    def _judge_struck(self, said: str) -> None:
-        match self.expected.outcome:
-            case Outcome.USER_FAILS | Outcome.NEEDS_LOGIN | Outcome.PUT_OFF:
-                self._judge_user(said)
-            case Outcome.BODY_PUT_OFF | Outcome.ASIDE:
-                self._judge_body(said)
-            case Outcome.SSO_DOWN | Outcome.SSO_RESTS:
-                for user in self.expired:
-                    self._judge_waiting(user)
-            case Outcome.LIST_RESTS if self.cell.kind == FIRST:
-                self._judge_waiting(self.ill)
-            case Outcome.ESI_DOWN | Outcome.ESI_RESTS:
-                blamed = self.program.rows(
-                    "SELECT 1 FROM users WHERE state <> 'active' OR failures OR error IS NOT NULL"
-                )
-                self.score.must(not blamed, f"somebody is blamed: {said}")
-        page = self.program.rows("SELECT backfill_page FROM users WHERE user_id = ?", self.ill)
-        if self.cell.kind == LATER and self.expected.outcome is not Outcome.DONE:
-            self.score.must(page == [(2,)], f"the gap is not open at page 2 but {page}")
-
-    def _judge_user(self, said: str) -> None:
-        must, why = self.score.must, self.expected.why
-        (name, state, failures, error) = self.program.rows(
-            "SELECT name, state, failures, error FROM users WHERE user_id = ?", self.ill
-        )[0]
-        job, job_error = self._job(self.ill)
-        must(name in said, f"{name} is not named: {said}")
-        if self.expected.outcome is Outcome.PUT_OFF:
-            must((state, failures, error) == ("active", 0, None), f"{state} {failures} {error}")
-            must(job == "queued" and why in (job_error or ""), f"{job} {job_error}")
-            return
-        login = self.expected.outcome is Outcome.NEEDS_LOGIN
-        must(state == ("needs_login" if login else "active"), f"the user is {state}")
-        must(login or failures == 1, f"{failures} failures")
-        must(why in (error or ""), f"{why!r} is not the error: {error}")
-        must(not login or "killsync users add" in (error or ""), f"no way out is named: {error}")
-        must(job == "failed", f"the job is {job}")
-
-    def _judge_waiting(self, user: int) -> None:
-        found = self.program.rows(
-            "SELECT state, failures, error FROM users WHERE user_id = ?", user
-        )
-        self.score.must(found == [("active", 0, None)], f"a user who has to wait is {found}")
-        self.score.must(self._job(user)[0] == "queued", f"the job is {self._job(user)}")
-
-    def _judge_body(self, said: str) -> None:
-        must, why = self.score.must, self.expected.why
-        rows = self.program.rows(
-            "SELECT killmail_id, attempts, error, set_aside_at, not_before FROM pending_killmails"
-        )
-        must(len(rows) == 1, f"pending: {rows}")
-        for killmail, attempts, error, aside, not_before in rows:
-            must(killmail == self.killmail and attempts == 1, f"pending: {rows}")
-            must(why in (error or ""), f"{why!r} is not the error: {error}")
-            must(bool(aside) == (self.expected.outcome is Outcome.ASIDE), f"aside: {aside}")
-            must(bool(aside) != bool(not_before), f"put off until {not_before}")
-            must(re.search(rf"killmail {killmail}\b", said) is not None, f"not named: {said}")
-
-    def _job(self, user: int) -> tuple[str | None, str | None]:
-        rows = self.program.rows(
-            "SELECT state, error FROM jobs WHERE user_id = ? ORDER BY id DESC LIMIT 1", user
-        )
-        return rows[0] if rows else (None, None)
-
-    def _judge_others(self) -> None:
-        """Whoever is not struck must be done."""
-        outcome = self.expected.outcome
-        if outcome in (Outcome.ESI_DOWN, Outcome.ESI_RESTS):
-            return
-        waiting = self.expired if outcome in (Outcome.SSO_DOWN, Outcome.SSO_RESTS) else [self.ill]
-        if outcome is Outcome.DONE or self.cell.kind == BODY:
-            waiting = []
-        for user in self.users:
-            if user not in waiting:
-                self._judge_done(user)
-
-    def _judge_done(self, user: int) -> None:
-        must = self.score.must
-        listed = self.program.simulator.listed(user)
-        must(self.program.recorded(user) == listed, f"user {user} is not listed")
-        (failures, error, stored) = self.program.rows(
-            "SELECT failures, error, killmails FROM users WHERE user_id = ?", user
-        )[0]
-        must((failures, error) == (0, None), f"user {user} is blamed: {error}")
-        outcome = self.expected.outcome
-        one = outcome in (Outcome.BODY_PUT_OFF, Outcome.ASIDE) and user == self.ill
-        if outcome is not Outcome.BODIES_REST:
-            must(stored == len(listed) - one, f"user {user} has {stored} killmails stored")
-
-    def _judge_rest(self, struck: list[dict[str, Any]]) -> None:
-        if not struck:
-            self.score.must(False, "nothing was asked")
-            return
-        refusal, rest = struck[0], self.expected.rest
-        if self.expected.outcome is Outcome.DONE:
-            pauses = [later["start"] - refusal["start"] for later in struck[1:]]
-            self.score.must(all(p >= rest for p in pauses), f"asked again after {pauses}")
-            return
-        group, key = self._bucket()
-        rows = self.program.rows(
-            'SELECT retry_at FROM rate_limits WHERE "group" = ? AND "key" = ?', group, key
-        )
-        until = rows[0][0] if rows and rows[0][0] else 0
-        kept = until - refusal["start"]
-        self.score.must(rest <= kept <= rest + QUICK, f"{group} rests for {kept:.0f} s")
-
-    def _bucket(self) -> tuple[str, str]:
-        return {
-            Outcome.LIST_RESTS: ("char-killmail", str(self.ill)),
-            Outcome.BODIES_REST: ("killmail", ""),
-            Outcome.ESI_RESTS: ("error-limit", ""),
-            Outcome.SSO_RESTS: ("sso", ""),
-        }[self.expected.outcome]
-
     def _scan_at_once(self) -> None:
         """A second run right after: it leaves alone what has failed or has to rest."""
         simulator = self.program.simulator
@@ -302,7 +165,7 @@ class _Play:
             self._let_users_be_tried()
         code = self._scan()
         self.score.must(code == 0, f"exit {code} at once: {self.program.heard()}")
-        strays = [entry for entry in simulator.log()[before:] if self._is_stray(entry)]
+        strays = [entry for entry in simulator.log()[before:] if self.verdict.is_stray(entry)]
         self.score.must(not strays, f"{len(strays)} requests at once: {strays[:1]}")
 
     def _let_users_be_tried(self) -> None:
@@ -311,19 +174,6 @@ class _Play:
         for table in ("users", "jobs", "pending_killmails"):
             self.program.execute(f"UPDATE {table} SET not_before = NULL")
 
-    def _is_stray(self, entry: dict[str, Any]) -> bool:
-        route = entry["route"]
-        match self.expected.outcome:
-            case Outcome.ESI_RESTS:
-                return route in ("list", "body", "names", "status")
-            case Outcome.SSO_RESTS:
-                return route in ("metadata", "token", "jwks")
-            case Outcome.BODIES_REST:
-                return bool(route == "body")
-        if self.cell.kind in LISTS:
-            return bool(route == "list" and entry["character_id"] == self.ill)
-        return self._is_struck(entry)
-
     def _heal(self) -> None:
         """After the fault, and an hour, one scan does all that is left."""
         program, must = self.program, self.score.must
@@ -331,6 +181,8 @@ class _Play:
         program.renew_logins()
         program.let_all_be_tried()
         program.simulator.thaw()
+        # a window later all tokens have come back
+        program.simulator.options(list_tokens=0, body_tokens=0)
         # only the user can decide that ESI may have changed its mind
         program.execute("UPDATE pending_killmails SET set_aside_at = NULL")
         if self.is_a_lie:

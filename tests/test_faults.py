@@ -1,0 +1,98 @@
+"""Faults that concern more than one request: outages, vanished addresses, endless answers."""
+
+from collections.abc import Callable
+
+import pytest
+from world import Killsync, wait_until
+
+Make = Callable[..., Killsync]
+
+# what killsync reads of an answer, and what the system buffers on both sides
+MOST_OF_AN_ANSWER = 32 << 20
+
+
+def ids(program: Killsync) -> list[int]:
+    return sorted(login["character_id"] for login in program.simulator.logins)
+
+
+def let_users_be_tried(program: Killsync) -> None:
+    program.make_due()
+    for table in ("users", "jobs", "pending_killmails"):
+        program.execute(f"UPDATE {table} SET not_before = NULL")
+
+
+def is_back(program: Killsync) -> bool:
+    try:
+        return bool(program.simulator.control("options"))
+    except OSError:
+        return False
+
+
+def test_an_outage_costs_few_requests_however_many_users_are_due(killsync: Make) -> None:
+    program = killsync(characters=30, killmails=1, shared=0)
+    error = '{"error":"The datasource tranquility is temporarily unavailable"}'
+    program.simulator.fault("any", status=503, body=error)
+    program.simulator.clear_log()
+    said = program.run("scan", exit_code=75).stderr
+    assert "temporarily unavailable" in said
+    assert len(program.simulator.log()) <= 9
+    assert program.rows("SELECT DISTINCT state, failures, error FROM users") == [
+        ("active", 0, None)
+    ]
+    assert program.status()["jobs"] == {"queued": 30, "running": 0, "failed": 0}
+    program.simulator.clear_faults()
+    let_users_be_tried(program)
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+def test_an_address_that_vanishes_in_the_middle_of_a_list_blames_nobody(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=5, page_size=2, shared=0)
+    program.simulator.fault("list", page=2, times=1, refuse=20)
+    program.run("scan", exit_code=75)
+    users = program.rows("SELECT state, failures, backfill_page FROM users ORDER BY user_id")
+    assert users == [("active", 0, 2), ("active", 0, None)]
+    wait_until(lambda: is_back(program))
+    let_users_be_tried(program)
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+def test_an_answer_without_end_is_not_read_to_its_end_and_fails_its_user(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=2, shared=0)
+    ill, healthy = ids(program)
+    program.simulator.fault("list", character_id=ill, huge=1 << 30)
+    program.run("scan", exit_code=1)
+    assert "larger than" in program.user(ill)["error"]
+    assert program.user(healthy)["killmails"] == 2
+    asked = [e for e in program.simulator.log("list") if e["character_id"] == ill]
+    assert len(asked) == 3
+    assert 0 < max(entry["sent"] for entry in asked) < MOST_OF_AN_ANSWER
+
+
+@pytest.mark.parametrize("route", ["list", "body"])
+def test_a_redirect_is_followed_by_no_request(killsync: Make, route: str) -> None:
+    program = killsync(characters=1, killmails=1)
+    program.simulator.fault(route, redirect=f"{program.simulator.url}/elsewhere")
+    said = program.run("scan", exit_code=1).stderr
+    assert "never followed" in said
+    assert [e for e in program.simulator.log() if e["path"] == "/elsewhere"] == []
+
+
+def test_a_promised_page_that_is_not_there_fails_the_user_and_leaves_the_gap_open(
+    killsync: Make,
+) -> None:
+    program = killsync(characters=1, killmails=5, page_size=2)
+    (user,) = ids(program)
+    program.simulator.fault("list", page=2, status=404)
+    program.run("scan", exit_code=1)
+    assert "promises page 2" in program.user(user)["error"]
+    assert program.user(user)["backfill"] == {"page": 2, "until_id": None}
+    assert len([e for e in program.simulator.log("list") if e["page"] == 2]) <= 3
+    program.simulator.clear_faults()
+    let_users_be_tried(program)
+    # a window later: what was looked for in vain has used up most of the tokens
+    program.execute("DELETE FROM rate_limits")
+    program.simulator.options(list_tokens=0)
+    program.run("scan")
+    program.assert_equals_truth()
