@@ -80,9 +80,9 @@ class _Play:
     def _struck(self) -> Struck:
         simulator, kind = self.program.simulator, self.cell.kind
         users = sorted(login["character_id"] for login in simulator.logins)
-        # an address that has gone is noticed for certain if nobody has been answered before
-        down = self.expected.outcome is Outcome.ESI_DOWN
-        ill = users[0] if down else self.program.rng.choice(users)
+        # what concerns all who come later is certain to concern them if it strikes the first
+        first = self.expected.outcome in (Outcome.ESI_DOWN, Outcome.SSO_RESTS)
+        ill = users[0] if first else self.program.rng.choice(users)
         others = [user for user in users if user != ill]
         expired: list[int] = []
         if kind in SSO:
