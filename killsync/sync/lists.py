@@ -13,19 +13,17 @@ from killsync.errors import (
     Stopped,
     TokenBusy,
     Unavailable,
-    told,
 )
 from killsync.esi import list_bucket
-from killsync.model import Access, Job, Page, Priority, User
+from killsync.model import Access, Job, Page, Priority
 from killsync.ratelimit import sso_bucket
 from killsync.store import jobs, users
 from killsync.store import limits as stored_limits
 from killsync.sync.context import Health, Services, Tally
-from killsync.sync.events import ListPutOff, UserFailed
+from killsync.sync.endings import Endings
 from killsync.sync.journal import Journal
 from killsync.sync.listing import ListPass
 from killsync.sync.slots import Result, Slots
-from killsync.times import iso_after
 
 LONGEST_PAUSE = 60.0
 _TOKEN_BUSY_WAIT = 2.0
@@ -42,6 +40,7 @@ class Lists:
         self._slots = slots
         self._health = health
         self._tally = tally
+        self._endings = Endings(services, journal, tally)
         self._passes: dict[int, ListPass] = {}
         # ended, but not in the database yet
         self._ended: set[int] = set()
@@ -223,30 +222,10 @@ class Lists:
 
     def _finish(self, taken: ListPass, now: float) -> None:
         """End a job: its list is read as far as this run may."""
-        job = taken.job
+        job_id = taken.job.id
         self._leave(taken)
-        self._ended.add(job.id)
-        ended = partial(self._ended.discard, job.id)
-        if taken.wants_full:
-            later = partial(jobs.give_back, job_id=job.id, not_before=taken.user.cached_until)
-            self._journal.add(later, now, ended)
-        else:
-            self._journal.add(partial(jobs.finish, job=job, now=now), now, ended)
-        taken.done(self._s.report, self._rest_user(taken.user, now))
-        if job.priority >= Priority.MANUAL:
-            self._journal.commit()
-
-    def _rest_user(self, user: User, now: float) -> float | None:
-        """Leave a user with an open gap alone until some pages of it may be asked for."""
-        if user.cursor.page is None:
-            return None
-        bucket = list_bucket(user.user_id)
-        again = self._s.limits.ready_at(bucket, Priority.BACKGROUND, now, requests=3)
-        if again > now:
-            again = min(again, now + schedule.LONGEST_REST)
-            rest = partial(users.rest, user_id=user.user_id, not_before=again)
-            self._journal.add(rest, now)
-        return again
+        self._ended.add(job_id)
+        self._endings.finish(taken, now, then=partial(self._ended.discard, job_id))
 
     def _rest(self, taken: ListPass, until: float, now: float) -> None:
         """Let a job whose bucket is empty end, or wait in the queue, so that others go on."""
@@ -258,18 +237,7 @@ class Lists:
 
     def _put_off(self, taken: ListPass, until: float, reason: str, *, blame: bool) -> None:
         self._leave(taken)
-        self._journal.commit(
-            partial(
-                jobs.give_back,
-                job_id=taken.job.id,
-                not_before=until,
-                error=reason if blame else None,
-                blame=blame,
-            )
-        )
-        self._tally.put_off += blame
-        user = taken.user
-        self._s.report(ListPutOff(user.user_id, user.name, reason, iso_after(until)))
+        self._endings.put_off(taken, until, reason, blame=blame)
 
     def _failed(
         self, taken: ListPass, error: BaseException, now: float, kind: str = "list"
@@ -293,27 +261,10 @@ class Lists:
                 taken.renewed = True
                 self._forget_access(taken)
             case _:
-                self._blame(taken, error, now)
+                self._leave(taken)
+                self._endings.fail(taken, error, now)
 
     def _forget_access(self, taken: ListPass) -> None:
         if taken.access is not None:
             self._s.tokens.forget_access(taken.job.user_id, taken.access.token)
         taken.access = None
-
-    def _blame(self, taken: ListPass, error: BaseException, now: float) -> None:
-        """Blame the user: his own token or list is what does not work."""
-        user, job = taken.user, taken.job
-        text = told(error)
-        until: float | None = None
-        if isinstance(error, LoginNeeded):
-            text += "; give a new refresh token to `killsync users add`"
-            blame = partial(users.set_state, user_id=user.user_id, state="needs_login", error=text)
-        else:
-            until = now + schedule.user_backoff(self._s.settings.min_age, user.failures + 1)
-            blame = partial(users.set_failed, user_id=user.user_id, error=text, not_before=until)
-        self._leave(taken)
-        self._tally.errors += 1
-        self._tally.failures += user.failures == 0
-        self._journal.commit(blame, partial(jobs.finish, job=job, now=now, error=text))
-        when = None if until is None else iso_after(until)
-        self._s.report(UserFailed(user.user_id, user.name, text, when, first=user.failures == 0))
