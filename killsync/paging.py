@@ -88,19 +88,20 @@ def after_page(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
     ordered = progress.ordered and newest_first(page.refs)
     seen = msgspec.structs.replace(progress, snapshot=_snapshot(page), ordered=ordered)
     if progress.doubtful:
-        if not _overlaps(page, seen):
-            return _back(cursor, number, page, seen)
-    elif _moved(progress.snapshot, page):
-        rechecks = progress.rechecks + 1 if number <= progress.rechecked else 1
-        if rechecks <= _MOST_RECHECKS:
-            deepest = max(number, progress.rechecked)
-            noted = msgspec.structs.replace(seen, rechecked=deepest, rechecks=rechecks)
-            return _back(cursor, number, page, noted)
-        if not _overlaps(page, seen):
-            return Step(
-                cursor, progress, None, contradicted=_breaks_promise(number, page, progress)
-            )
-    return _forward(cursor, number, page, seen)
+        decide = _forward if _overlaps(page, seen) else _back
+        return decide(cursor, number, page, seen)
+    if not _moved(progress.snapshot, page):
+        return _forward(cursor, number, page, seen)
+    broken = _breaks_promise(number, page, progress)
+    rechecks = progress.rechecks + 1 if number <= progress.rechecked else 1
+    # asking past the end costs most of all
+    if rechecks <= (1 if broken else _MOST_RECHECKS):
+        deepest = max(number, progress.rechecked)
+        noted = msgspec.structs.replace(seen, rechecked=deepest, rechecks=rechecks)
+        return _back(cursor, number, page, noted)
+    if _overlaps(page, seen):
+        return _forward(cursor, number, page, seen)
+    return Step(cursor, progress, None, contradicted=broken)
 
 
 def _back(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:

@@ -114,12 +114,16 @@ class Sso:
     def refresh(self, refresh_token: str) -> Grant:
         """Exchange a refresh token. The answer may hold a new one: store it before anything else.
 
-        Raises LoginNeeded, ApplicationError, Unavailable, ServerFault, RateLimited or Refused.
+        Raises LoginNeeded, ApplicationError, Unavailable or RateLimited.
         """
         endpoint = self._known_metadata().token_endpoint
-        token = self._http.patiently(
-            lambda: self._call(lambda s: s.refresh_token(endpoint, refresh_token=refresh_token))
-        )
+        try:
+            token = self._http.patiently(
+                lambda: self._call(lambda s: s.refresh_token(endpoint, refresh_token=refresh_token))
+            )
+        except ServerFault as error:
+            # an answer that cannot be read says nothing of the character
+            raise Unavailable(str(error)) from error
         access, renewed = token.get("access_token"), token.get("refresh_token")
         lifetime = token.get("expires_in")
         if not isinstance(access, str) or not isinstance(renewed, str):

@@ -109,14 +109,13 @@ def outage(esi: str, of_sso: str) -> Row:
     }
 
 
-def broken(esi: str, of_sso: str, *, blamed: bool = True) -> Row:
-    """An answer that is of no use: tried again, and then the user's or killmail's failure."""
-    of_refresh = Outcome.USER_FAILS if blamed else Outcome.PUT_OFF
+def broken(esi: str, of_sso: str) -> Row:
+    """An answer of no use: tried again; then the list or killmail fails, but no refresh does."""
     return {
         **lists(Outcome.USER_FAILS, esi, 3),
         BODY: Expected(Outcome.BODY_PUT_OFF, esi, 3),
         **sso(of_sso, 3),
-        REFRESH: Expected(of_refresh, of_sso, 3),
+        REFRESH: Expected(Outcome.PUT_OFF, of_sso, 3),
     }
 
 
@@ -136,7 +135,7 @@ MATRIX: dict[str, Row] = {
     "403 scope": lists(Outcome.NEEDS_LOGIN, "required scope"),
     "403 expiry": lists(Outcome.USER_FAILS, "too far in the future", 2),
     # a page that X-Pages has promised is looked for again, one page back
-    "404": refused(404) | {LATER: Expected(Outcome.USER_FAILS, "X-Pages promises page 2", 3)},
+    "404": refused(404) | {LATER: Expected(Outcome.USER_FAILS, "X-Pages promises page 2", 2)},
     "420": refused(420) | {FIRST: ESI_RESTS, LATER: ESI_RESTS, BODY: ESI_RESTS},
     "422": refused(422) | {BODY: Expected(Outcome.ASIDE, "Invalid killmail_id")},
     "429": {
@@ -150,7 +149,7 @@ MATRIX: dict[str, Row] = {
         BODY: Expected(Outcome.BODIES_REST, "", 1, 900),
         **dict.fromkeys(SSO, Expected(Outcome.SSO_RESTS, "rest", 1, A_MINUTE)),
     },
-    "500": broken("ESI says 500", "SSO says 500", blamed=False),
+    "500": broken("ESI says 500", "SSO says 500"),
     "502 HTML": outage("ESI says 502", "SSO says 502"),
     "503": outage("temporarily unavailable", "SSO says 503"),
     "504": outage("Timeout contacting", "SSO says 504"),
@@ -159,7 +158,7 @@ MATRIX: dict[str, Row] = {
     "reset": outage("127.0.0.1", "127.0.0.1"),
     "hang": outage("no answer in time", "no answer in time"),
     "cut": broken("cut short", "cut short"),
-    "wrong JSON": broken("is not JSON", "SSO's", blamed=False),
+    "wrong JSON": broken("is not JSON", "SSO's"),
     "wrong shape": {
         **lists(Outcome.USER_FAILS, "killmail_hash"),
         BODY: Expected(Outcome.ASIDE, "victim"),
