@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from killsync.errors import RateLimited
+from killsync.model import Priority
 from killsync.times import DAY, has_passed, iso_after
 
 LIKELY_COST = 2
-MANUAL = 5
-NEW = 3
 ERROR_LIMIT = "error-limit"
 _SLOTS = 60
 _SETTLES_IN = 1.0
@@ -195,8 +194,8 @@ class Limits:
             return [msgspec.structs.replace(b, spent=list(b.spent)) for b in changed]
 
     def _ready_at(self, bucket: Bucket, priority: int, now: float, requests: int) -> float:
-        reserve = 0.0 if priority >= MANUAL else self._reserve
-        if priority < NEW:
+        reserve = 0.0 if priority >= Priority.MANUAL else self._reserve
+        if priority < Priority.BACKGROUND:
             reserve += (1 - reserve) * _FOR_THE_NEW
         booked = self._in_flight.get((bucket.group, bucket.key), 0)
         at = bucket.ready_at(now, LIKELY_COST * requests, reserve, booked)

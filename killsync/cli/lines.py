@@ -108,7 +108,7 @@ def _(event: events.HashMismatch) -> str:
 
 @sentence.register
 def _(event: events.Waiting) -> str:
-    return f"waiting {duration(event.seconds)} for ESI's rate limit"
+    return f"waiting {duration(event.seconds)}, until ESI may be asked again"
 
 
 class LineReport:

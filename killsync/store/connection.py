@@ -237,7 +237,8 @@ def _advice(error: sqlite3.Error) -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return {
         sqlite3.SQLITE_NOTADB: "is not an SQLite database; name another with --db",
-        sqlite3.SQLITE_CORRUPT: "is damaged; restore it from a backup, nothing was changed",
+        sqlite3.SQLITE_CORRUPT: "is damaged, and was not changed: restore a backup, or save what "
+        "can be read into a new file with `sqlite3 killsync.db .recover`",
         sqlite3.SQLITE_READONLY: "cannot be written; check the permissions of it and its directory",
         sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the permissions of it and its directory",
         sqlite3.SQLITE_FULL: "the disk is full; what was committed is safe, free some space",

@@ -18,8 +18,7 @@ def record(
     """Record a page: what it shows belongs to the user, and is pending unless it is stored.
 
     That holds for what was listed before too, should it have got lost; another hash than before
-    is believed. Returns how many of the
-    killmails are new for the user.
+    is believed. Returns how many of the killmails are new for the user.
     """
     shown = {ref.killmail_id: ref for ref in refs}
     listed = [
@@ -218,7 +217,9 @@ def waiting_for(conn: sqlite3.Connection, user_ids: Iterable[int]) -> int:
 
 def only_of(conn: sqlite3.Connection, user_id: int) -> list[int]:
     """Return the stored killmails that this user lists and no other."""
-    return [i for i in _alone(conn, user_id) if _is_stored(conn, i)]
+    alone = _alone(conn, user_id)
+    bodiless = _without_body(conn, alone)
+    return [killmail_id for killmail_id in alone if killmail_id not in bodiless]
 
 
 def forget_user(conn: sqlite3.Connection, user_id: int) -> None:
@@ -246,10 +247,3 @@ def _without_body(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[
         [json.dumps(list(killmail_ids))],
     )
     return {killmail_id for (killmail_id,) in rows}
-
-
-def _is_stored(conn: sqlite3.Connection, killmail_id: int) -> bool:
-    return (
-        conn.execute("SELECT 1 FROM killmails WHERE killmail_id = ?", [killmail_id]).fetchone()
-        is not None
-    )

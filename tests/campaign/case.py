@@ -1,7 +1,6 @@
 """One case: a simulator and a database of its own, judged when all faults are over."""
 
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -181,8 +180,3 @@ def case(rng: random.Random, *, users: bool = True, **options: Any) -> Iterator[
             yield program
     finally:
         shutil.rmtree(directory)
-
-
-def home(directory: Path) -> dict[str, str]:
-    """Return an environment in which nothing of the person's own is read."""
-    return {"PATH": os.environ["PATH"], "HOME": str(directory)}

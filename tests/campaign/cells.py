@@ -1,10 +1,8 @@
 """One cell of the fault matrix, played: the fault, what followed from it, and the healing."""
 
 import json
-import os
 import random
 import sqlite3
-import time
 import urllib.request
 from contextlib import ExitStack, closing
 from subprocess import Popen
@@ -19,6 +17,7 @@ from campaign.matrix import (
     BODY,
     DOCUMENTS,
     FIRST,
+    GONE,
     KEYS,
     LATER,
     METADATA,
@@ -30,13 +29,12 @@ from campaign.matrix import (
     Cell,
     Outcome,
 )
+from campaign.running import Running
 from campaign.score import Score
 from campaign.verdict import Struck, Verdict
 
 USERS, KILLMAILS, PAGE_SIZE = 3, 5, 2
 QUICK, PATIENT = 240.0, 700.0
-# the issue allows 150 MB of resident memory
-MOST_MEMORY = 150 * 1024
 HURRIED = "import killsync.http as h; h.DEADLINE = 20.0; from killsync.__main__ import main; main()"
 _LIES = {REFRESH: "token_endpoint", KEYS: "jwks_uri"}
 
@@ -74,7 +72,10 @@ class _Play:
         self.verdict.of_run(code, self.program.heard(), simulator.log())
         if self.expected.outcome not in (Outcome.DONE, Outcome.ESI_DOWN, Outcome.SSO_DOWN):
             self._scan_at_once()
-        self.score.faults += sum(entry["fault"] for entry in simulator.log()) or 1
+        struck = sum(entry["fault"] for entry in simulator.log())
+        # an address that is gone sees nobody
+        self.score.must(struck > 0 or self.cell.fault in GONE, "the fault never struck")
+        self.score.faults += struck or 1
         self._heal()
         return self.score
 
@@ -147,12 +148,15 @@ class _Play:
     def _scan(self) -> int:
         """Scan; note what must hold of any run: its end, its memory."""
         patience = PATIENT if self.cell.waits else QUICK
-        process = self._launch()
-        code, memory = _finished(process, patience)
-        self.score.must(code is not None, f"the run has not ended after {patience:.0f} s")
-        self.score.must(memory < MOST_MEMORY, f"the run took {memory >> 10} MiB")
+        running = Running(self._launch(), patience)
+        try:
+            code = running.wait()
+        except TimeoutError:
+            self.score.must(False, f"the run has not ended after {patience:.0f} s")
+            return -1
+        running.judge_memory(self.score)
         self.score.must("Traceback" not in self.program.heard(), self.program.heard())
-        return -1 if code is None else code
+        return code
 
     def _launch(self) -> Popen[bytes]:
         if self.expected.rest == A_MINUTE:
@@ -206,21 +210,6 @@ class _Play:
         """A day later: what SSO publishes is asked for again."""
         with closing(sqlite3.connect(f"{self.program.database}.tokens")) as conn, conn:
             conn.execute("DELETE FROM sso_documents")
-
-
-def _finished(process: Popen[bytes], patience: float) -> tuple[int | None, int]:
-    """Wait for a process; return its exit code, and the most memory it had, in KiB."""
-    deadline = time.monotonic() + patience
-    while True:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return process.returncode, usage.ru_maxrss
-        if time.monotonic() > deadline:
-            process.kill()
-            process.wait()
-            return None, 0
-        time.sleep(0.02)
 
 
 def _metadata(url: str) -> dict[str, Any]:

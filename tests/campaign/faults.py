@@ -30,7 +30,9 @@ def play(seed: int, *, long: bool) -> Score:
         scores += [busy.submit(_played, one, seed) for one in working]
     total = Score("faults")
     for future in scores:
-        _add(total, future.result())
+        played = future.result()
+        played.problems = [f"faults: {problem}" for problem in played.problems]
+        total.take(played)
     return total
 
 
@@ -40,9 +42,3 @@ def _played(one: Play, seed: int) -> Score:
     except Exception:
         # one case that breaks must not hide what the others find
         return Score("faults", problems=[f"{one}: {traceback.format_exc()}"])
-
-
-def _add(total: Score, score: Score) -> None:
-    for count in ("cases", "faults", "requests", "asked_again", "new_logins", "lost", "duplicated"):
-        setattr(total, count, getattr(total, count) + getattr(score, count))
-    total.problems += [f"faults: {problem}" for problem in score.problems]

@@ -4,6 +4,7 @@ import random
 from functools import partial
 
 from campaign.case import case
+from campaign.moments import KINDS
 from campaign.score import Score, two_at_a_time
 from campaign.strikes import Strikes, finish, kinds_of, named, options_of
 
@@ -15,7 +16,10 @@ LONG_CASES, LONG_STRIKES = 18, 13
 def play(seed: int, *, long: bool) -> Score:
     """Kill runs of so many databases, and judge each of them."""
     cases, strikes = (LONG_CASES, LONG_STRIKES) if long else (CASES, STRIKES)
-    return two_at_a_time(PART, partial(play_case, seed, strikes), range(cases))
+    score = two_at_a_time(PART, partial(play_case, seed, strikes), range(cases))
+    for kind in KINDS if long else ():
+        score.must(score.moments[kind] > 0, f"no run was struck at: {kind}")
+    return score
 
 
 def play_case(seed: int, strikes: int, number: int) -> Score:

@@ -74,7 +74,6 @@ class Expected:
 
 Row = dict[str, Expected]
 
-ESI_GONE = Expected(Outcome.ESI_DOWN, "cannot be reached", 3)
 ESI_RESTS = Expected(Outcome.ESI_RESTS, "", 1, REST)
 
 
@@ -202,6 +201,7 @@ RULES: dict[str, dict[str, Any]] = {
 }
 
 # These wait for time-outs most of their time: many may be played at once.
+GONE = ("refused", "no handshake")
 SLOW = ("hang", "drip", "drip of headers", "no handshake", "refused")
 
 

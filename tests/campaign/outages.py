@@ -70,7 +70,9 @@ def play(outage: Outage, seed: int) -> Score:
         program.simulator.clear_log()
         code = program.launch("scan", **environment).wait(PATIENCE)
         _judge(program, score, outage, code)
-        score.faults += sum(entry["fault"] for entry in program.simulator.log()) or MOST_REQUESTS
+        struck = sum(entry["fault"] for entry in program.simulator.log())
+        score.must(struck > 0 or bool(outage.url), "the fault never struck")
+        score.faults += struck or MOST_REQUESTS
         program.simulator.clear_faults()
         program.let_all_be_tried()
         code = program.call("scan")

@@ -27,7 +27,7 @@ def play(seed: int, *, long: bool) -> Score:
     reason = cannot_be_cut()
     if reason:
         sys.stdout.write(f"power: skipped: {reason}\n")
-        return Score(PART)
+        return Score(PART, problems=[f"{PART}: could not be played: {reason}"] if long else [])
     cases, cuts, first = (
         (LONG_CASES, LONG_CUTS, LONG_FIRST_CUTS) if long else (CASES, CUTS, FIRST_CUTS)
     )
