@@ -28,6 +28,8 @@ def stored_access(tokens: Tokens, user_id: int, now: float) -> Access | None:
         raise LoginNeeded("there is no token for this character")
     if token.access_token is None or token.access_expires_at is None:
         return None
+    if not token.access_token.isascii():
+        return None
     # SSO's access tokens last 20 minutes: one that claims a day was stored by a wrong clock
     if not now + FRESH_FOR <= token.access_expires_at <= now + 86400.0:
         return None
@@ -83,6 +85,8 @@ def _refresh_token(tokens: Tokens, user_id: int) -> str:
     token = tokens.get(user_id)
     if token is None:
         raise LoginNeeded("there is no token for this character")
+    if not token.refresh_token.isascii():
+        raise LoginNeeded("the stored token of this character is damaged")
     return token.refresh_token
 
 

@@ -3,7 +3,8 @@
 ESI returns a character's killmails newest first in practice and promises it nowhere; entries
 move to later pages when new ones arrive, and to earlier ones only when one is removed. So a page
 hides nothing if it follows another of the same snapshot, or if it overlaps with what was read
-before: if it reaches up to the floor, the lowest id of the pages done.
+before: if it reaches up to the floor, the lowest id of the pages done. Pages that ESI stamps with
+times of their own fit together if both are the same when they are read again.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ class Pass(msgspec.Struct, frozen=True):
 
     `snapshot` is (Last-Modified, X-Pages) of the page read before; `floor` the lowest id of the
     pages done (None: not known); `doubtful` says that the next page must overlap with them.
+    `seam` is where the list was seen to have changed: the page, the floor above it, its highest id.
     `rechecked` is the deepest page at which the list was seen to have changed, and `rechecks`
     how often since; `ordered` whether every page so far was newest first.
     """
@@ -28,6 +30,7 @@ class Pass(msgspec.Struct, frozen=True):
     snapshot: tuple[str | None, int | None] | None = None
     floor: int | None = None
     doubtful: bool = False
+    seam: tuple[int, int | None, int] | None = None
     rechecked: int = 0
     rechecks: int = 0
     ordered: bool = True
@@ -92,12 +95,15 @@ def after_page(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
         return decide(cursor, number, page, seen)
     if not _moved(progress.snapshot, page):
         return _forward(cursor, number, page, seen)
+    seam = _seam(number, page, seen)
+    if seam is not None and seam == progress.seam:
+        return _forward(cursor, number, page, seen)
     broken = _breaks_promise(number, page, progress)
     rechecks = progress.rechecks + 1 if number <= progress.rechecked else 1
     # asking past the end costs most of all
     if rechecks <= (1 if broken else _MOST_RECHECKS):
         deepest = max(number, progress.rechecked)
-        noted = msgspec.structs.replace(seen, rechecked=deepest, rechecks=rechecks)
+        noted = msgspec.structs.replace(seen, rechecked=deepest, rechecks=rechecks, seam=seam)
         return _back(cursor, number, page, noted)
     if _overlaps(page, seen):
         return _forward(cursor, number, page, seen)
@@ -151,6 +157,12 @@ def _overlaps(page: Page, progress: Pass) -> bool:
     if progress.floor is None or not progress.ordered:
         return not page.past_end
     return any(ref.killmail_id >= progress.floor for ref in page.refs)
+
+
+def _seam(number: int, page: Page, progress: Pass) -> tuple[int, int | None, int] | None:
+    if not page.refs or not progress.ordered:
+        return None
+    return number, progress.floor, page.refs[0].killmail_id
 
 
 def _lower(floor: int | None, page: Page) -> int | None:

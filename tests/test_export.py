@@ -245,6 +245,20 @@ def test_killmails_are_read_as_fast_as_the_reader_takes_them(killsync: Make) -> 
     assert 0 < len(rest) < 1000
 
 
+@pytest.mark.parametrize("file", ["", ".tokens", ".lock"])
+def test_an_export_never_replaces_a_file_of_the_database(killsync: Make, file: str) -> None:
+    program = killsync(characters=1, killmails=2)
+    program.run("scan")
+    target = program.database.with_name(program.database.name + file)
+    link = program.directory / "link"
+    link.symlink_to(target)
+    before = target.read_bytes()
+    for output in (target, link):
+        done = program.run("export", "-o", str(output), exit_code=2)
+        assert "belongs to the database" in done.stderr
+    assert target.read_bytes() == before
+
+
 def test_while_a_scan_is_on_whole_killmails_are_exported(killsync: Make) -> None:
     program = killsync(characters=1, killmails=60, latency_body=0.4)
     with program.start("scan") as scan:

@@ -323,6 +323,22 @@ def test_a_list_refreshed_at_every_page_is_read_to_its_end(killsync: Make) -> No
     program.assert_equals_truth()
 
 
+def test_a_list_whose_pages_have_times_of_their_own_is_read_to_its_end(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 45, list_tokens=0)
+    listed = program.simulator.control("truth?bodies=0")["characters"][str(user_id)]["list"]
+    for number, start in enumerate(range(0, 45, 10), 1):
+        page = [{"killmail_id": i, "killmail_hash": h} for i, h in listed[start : start + 10]]
+        modified = f"Tue, 24 Nov 2026 03:00:0{number} GMT"
+        program.simulator.fault(
+            "list",
+            page=number,
+            wrong_json=json.dumps(page),
+            headers={"Last-Modified": modified},
+        )
+    program.run("scan")
+    program.assert_equals_truth()
+
+
 def test_404_on_page_1_is_an_error_and_no_end(killsync: Make) -> None:
     program, user_id = with_character(killsync, 5)
     program.simulator.fault("list", status=404, body='{"error":"Requested page does not exist!"}')

@@ -287,13 +287,19 @@ def test_a_gap_resumed_at_a_page_not_yet_done_needs_no_overlap() -> None:
 
 
 def test_a_list_that_will_not_keep_still_is_left_to_a_later_run() -> None:
-    pages = {3: (7, 6), 4: (3, 2)}
-    first = page(*pages[4], pages=9, modified="1")
-    step = after_page(Cursor(9, page=4), 4, first, DONE_DOWN_TO_6)
-    for number, modified in ((3, "2"), (4, "3"), (3, "4"), (4, "5")):
-        again = page(*pages[number], pages=9, modified=modified)
+    step = after_page(Cursor(9, page=4), 4, page(5, 4, pages=9, modified="1"), DONE_DOWN_TO_6)
+    for number, ids in ((3, (7, 6)), (4, (4, 3)), (3, (7, 6)), (4, (3, 2))):
+        again = page(*ids, pages=9, modified=str(ids) + str(step.progress.rechecks))
         step = after_page(step.cursor, number, again, step.progress)
     assert (step.next_page, step.cursor.page, step.contradicted) == (None, 4, False)
+
+
+def test_pages_with_times_of_their_own_that_stay_the_same_are_read_on() -> None:
+    third, fourth = page(7, 6, pages=9, modified="3rd"), page(3, 2, pages=9, modified="4th")
+    step = after_page(Cursor(9, page=4), 4, fourth, DONE_DOWN_TO_6)
+    step = after_page(step.cursor, 3, third, step.progress)
+    step = after_page(step.cursor, 4, fourth, step.progress)
+    assert (step.next_page, step.cursor.page) == (5, 5)
 
 
 def test_page_1_is_the_floor_of_a_gap_that_begins_below_it() -> None:

@@ -226,9 +226,13 @@ class ListReading(RuleBasedStateMachine):
             self.reader.read()
 
     def _read_while(self, changes: list[Change], *, full: bool, in_cache_time: bool) -> None:
-        """Read a page after each change."""
+        """Read a page after each change; ESI refreshes a list twice at most during a run."""
+        refreshes = 0
         for place, (change, number) in enumerate(changes):
-            change(self.esi, number)
+            before = self.esi.version
+            if refreshes < 2:
+                change(self.esi, number)
+            refreshes += place > 0 and self.esi.version != before
             if place == 0:
                 self.reader.begin(full=full, in_cache_time=in_cache_time)
             if self.reader.next_page is not None:

@@ -325,6 +325,16 @@ def test_an_outage_ends_the_scan_of_a_single_user_too(killsync: Make) -> None:
     assert program.user(ids(program)[0])["failures"] == 0
 
 
+def test_bodies_that_never_get_an_answer_do_not_end_every_scan(killsync: Make) -> None:
+    program = with_users(killsync, 1, killmails=8)
+    for killmail_id in program.simulator.listed(program.simulator.logins[0]["character_id"])[:3]:
+        program.simulator.fault("body", killmail_id=killmail_id, status=504)
+    program.run("scan", exit_code=75, KILLSYNC_CONNECTIONS="1")
+    program.run("scan", KILLSYNC_CONNECTIONS="1")
+    assert program.rows("SELECT count(*) FROM killmails") == [(5,)]
+    assert program.rows("SELECT DISTINCT attempts FROM pending_killmails") == [(1,)]
+
+
 def test_an_outage_of_sso_ends_the_scan_and_blames_no_user(killsync: Make) -> None:
     program = with_expired_access(killsync, 3)
     program.simulator.fault("token", status=503)

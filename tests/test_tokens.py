@@ -355,6 +355,22 @@ def test_a_scope_that_esi_misses_needs_a_new_login(killsync: Start) -> None:
     assert "killsync users add" in user["error"]
 
 
+def test_a_damaged_token_is_one_users_trouble_and_is_not_shown(killsync: Start) -> None:
+    program = killsync(characters=2, killmails=1, shared=0)
+    ill, well = user_ids(program)
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
+        conn.execute(
+            """UPDATE tokens SET access_token = NULL, refresh_token = CAST(
+                CAST(substr(refresh_token, 1, 10) AS BLOB) || x'ff'
+                || CAST(substr(refresh_token, 12) AS BLOB) AS TEXT) WHERE user_id = ?""",
+            [ill],
+        )
+    done = program.run("scan", exit_code=1)
+    token = program.simulator.logins[0]["refresh_token"]
+    assert token[:10] not in done.stdout + done.stderr
+    assert (program.user(ill)["state"], program.user(well)["killmails"]) == ("needs_login", 1)
+
+
 def test_new_signing_keys_of_sso_are_fetched_when_they_are_met(stale: Start) -> None:
     program = stale(characters=1, killmails=1)
     for _ in range(2):

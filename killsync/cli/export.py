@@ -40,6 +40,7 @@ def export(
             from killsync.store import killmails
 
             only = None if user is None else who.named(store, [user])[0].user_id
+            _check_target(output, settings.database)
             with _sink(output) as sink:
                 for stored in killmails.export(store.conn, user_id=only, since=moment):
                     line = killmail.encode(stored)
@@ -59,6 +60,14 @@ def _since(text: str, now: float) -> float:
         raise UsageError(
             f"--since is {text!r}: give a duration such as 7d, or a time such as 2026-11-24"
         ) from None
+
+
+def _check_target(output: Path | None, database: Path) -> None:
+    """Raise UsageError if the export would replace a file of the database."""
+    if output is not None and output.exists():
+        files = [database, *database.parent.glob(f"{database.name}[.-]*")]
+        if any(file.exists() and output.samefile(file) for file in files):
+            raise UsageError(f"{output}: belongs to the database; name another file")
 
 
 @contextmanager

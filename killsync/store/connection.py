@@ -35,6 +35,7 @@ class Store:
         self.path = path
         self.conn = conn
         self._file = path.stat()
+        self._seen = 0
 
     @cached_property
     def db(self) -> "Database":
@@ -81,9 +82,12 @@ class Store:
             raise _Displaced(f"{self.path}: was moved or deleted {_DURING_A_RUN}") from None
         if (now.st_dev, now.st_ino) != (self._file.st_dev, self._file.st_ino):
             raise _Displaced(f"{self.path}: was replaced by another file {_DURING_A_RUN}")
-        if now.st_size < self._file.st_size and now.st_size < self._size():
+        # another program may have made it smaller by VACUUM, and then has committed
+        seen = self.changed_elsewhere()
+        shrunk = seen == self._seen and now.st_size < self._file.st_size
+        if shrunk and now.st_size < self._size():
             raise _Displaced(f"{self.path}: was cut short by another program; restore a backup")
-        self._file = now
+        self._file, self._seen = now, seen
 
     def _size(self) -> int:
         pages, of_bytes = (
@@ -245,7 +249,14 @@ def _advice(error: sqlite3.Error) -> str:
         sqlite3.SQLITE_IOERR: "cannot be read or written; what was committed is safe, check "
         "the disk and its free space",
         sqlite3.SQLITE_BUSY: "another program keeps it locked; try again later",
-    }.get(code, f"SQLite says: {error}")
+    }.get(code, _said(error))
+
+
+def _said(error: sqlite3.Error) -> str:
+    # Python repeats the text that is none, which may be a token
+    if "decode" in str(error):
+        return "holds text that is none; `killsync check` says where"
+    return f"SQLite says: {error}"
 
 
 def _connect(path: Path, *, read_only: bool, timeout: float) -> sqlite3.Connection:

@@ -9,7 +9,9 @@ import socket
 import sqlite3
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from sqlite_utils import Database, Migrations
@@ -96,10 +98,10 @@ class Tokens:
 
     def get(self, user_id: int) -> Token | None:
         """Return a character's tokens, None if there are none."""
-        row = self._db.execute(
+        row = self._read(
             "SELECT refresh_token, access_token, access_expires_at FROM tokens WHERE user_id = ?",
-            [user_id],
-        ).fetchone()
+            user_id,
+        )
         return None if row is None else Token(*row)
 
     def put(self, user_id: int, token: Token, owner: str | None = None) -> None:
@@ -180,9 +182,7 @@ class Tokens:
 
     def document(self, url: str) -> tuple[bytes, float] | None:
         """Return a stored SSO document and when it was fetched."""
-        row = self._db.execute(
-            "SELECT body, fetched_at FROM sso_documents WHERE url = ?", [url]
-        ).fetchone()
+        row = self._read("SELECT body, fetched_at FROM sso_documents WHERE url = ?", url)
         return None if row is None else (row[0], row[1])
 
     def keep_document(self, url: str, body: bytes, now: float) -> None:
@@ -198,6 +198,11 @@ class Tokens:
         """Close every thread's connection; the threads have ended."""
         for conn in self._all:
             conn.close()
+
+    def _read(self, sql: str, key: int | str) -> tuple[Any, ...] | None:
+        with readable_errors(self.path):
+            row: tuple[Any, ...] | None = self._db.execute(sql, [key]).fetchone()
+            return row
 
     def _write(self, sql: str, parameters: list[object]) -> None:
         with readable_errors(self.path), write_transaction(self._db):
@@ -217,6 +222,8 @@ class Tokens:
                 self.path, timeout=60.0, isolation_level=None, check_same_thread=False
             )
             self._all.append(conn)
+            # a damaged token is one user's trouble, and no error may repeat it
+            conn.text_factory = partial(str, encoding="utf-8", errors="replace")
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
                 conn.execute(f"PRAGMA {pragma}")
             db = Database(conn)

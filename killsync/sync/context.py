@@ -72,6 +72,10 @@ class Health:
         self.fatal = self.fatal or error
         self._stopping.set()
 
+    def has_answered(self, service: str) -> bool:
+        """Tell whether a service has answered anything in this run."""
+        return service in self._answered
+
     def is_down(self, service: str) -> bool:
         """Tell whether a service, `esi` or `sso`, has ceased to answer."""
         return service in self._down

@@ -70,7 +70,9 @@ class Worker:
             self._slots.close()
         now = self._clock()
         self._health.conclude()
-        self._bodies.settle_doubts(now, down=self._s.stopping.is_set())
+        # bodies that get no answer from an ESI that answers others must not end every run
+        alone = self._health.is_down("esi") and self._health.has_answered("esi")
+        self._bodies.settle_doubts(now, down=self._s.stopping.is_set() and not alone)
         self._bodies.store(now)
         self._lists.give_back(now)
         self._journal.commit()
