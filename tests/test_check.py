@@ -105,7 +105,7 @@ DAMAGES = {
         "its hash is not the one that follows from it",
     ),
     "a hash with one digit changed": (
-        f"""UPDATE killmails SET killmail_hash = iif(killmail_hash GLOB '*0', 'f', '0')
+        f"""UPDATE killmails SET killmail_hash = iif(killmail_hash GLOB '0*', 'f', '0')
             || substr(killmail_hash, 2) WHERE killmail_id = {ONE}""",
         "body",
         "its hash is not the one that follows from it",
