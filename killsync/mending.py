@@ -1,7 +1,10 @@
 """Putting right what `verification` has found; ESI is asked by the next scan, not from here."""
 
 from collections.abc import Callable
+from itertools import count
+from pathlib import Path
 
+from killsync.errors import TryLater
 from killsync.findings import Finding, Kind, Verdict
 from killsync.store import repair
 from killsync.store.connection import Store, back_up, token_file
@@ -9,10 +12,31 @@ from killsync.store.connection import Store, back_up, token_file
 _Found = list[Finding]
 
 
-def copy_before(store: Store) -> str | None:
-    """Copy the database to `<db>.before-repair`; return where, None if there is no room for it."""
-    target = store.path.with_name(f"{store.path.name}.before-repair")
-    return str(target) if back_up(store, target) else None
+def copy_before(store: Store) -> Path:
+    """Copy the database to `<db>.before-repair`, or `-2`, `-3` and so on; return where.
+
+    Never to a name that is taken: the earliest copy holds what the first repair found. Raises
+    TryLater if there is no room for it.
+    """
+    target = _first_free(store.path)
+    try:
+        copied = back_up(store, target)
+    except BaseException:
+        target.unlink(missing_ok=True)  # half a copy is none
+        raise
+    if not copied:
+        # as much again must be left for what the repair and the next scan write
+        needed = 2 * store.path.stat().st_size / 1_000_000
+        raise TryLater(
+            f"{store.path.parent}: no room to copy the database first, {needed:,.1f} MB must be"
+            " free; nothing was changed"
+        )
+    return target
+
+
+def _first_free(database: Path) -> Path:
+    names = (f"{database.name}.before-repair" + (f"-{n}" if n > 1 else "") for n in count(1))
+    return next(path for name in names if not (path := database.with_name(name)).exists())
 
 
 def mend(store: Store, verdict: Verdict, now: float) -> None:

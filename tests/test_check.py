@@ -31,7 +31,10 @@ from world import (
     wait_until,
 )
 
+from killsync.errors import TryLater
 from killsync.killmail import decode, expected_hash
+from killsync.mending import copy_before
+from killsync.store.connection import connect
 from killsync.store.killmails import Arrival, insert
 from killsync.store.schema import migrations
 from killsync.store.verify_bodies import flaw, in_batches
@@ -615,6 +618,32 @@ def test_repair_keeps_a_copy_of_what_was_there(synced: Killsync) -> None:
     with closing(sqlite3.connect(copy)) as conn:
         rows = conn.execute("SELECT 1 FROM killmails WHERE victim_ship_type_id = 670").fetchall()
     assert rows
+
+
+def test_a_second_repair_keeps_the_copy_of_the_first(synced: Killsync) -> None:
+    first, second = (Path(f"{synced.database}.before-repair{end}") for end in ("", "-2"))
+    damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
+    said(synced, "--repair")
+    content = first.read_bytes()
+    damage(synced, f"UPDATE users SET killmails = 4711 WHERE user_id = {SOMEBODY}")
+    assert f"what it was before is kept in {second}" in said(synced, "--repair")
+    assert first.read_bytes() == content
+    with closing(sqlite3.connect(second)) as conn:
+        assert conn.execute("SELECT max(killmails) FROM users").fetchone() == (4711,)
+
+
+def test_without_room_for_a_copy_there_is_no_repair(
+    synced: Killsync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = os.statvfs_result((4096, 4096, 1000, 3, 3, 1000, 3, 3, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    before, size = bytes_of(synced), synced.database.stat().st_size
+    with closing(connect(synced.database)) as store, pytest.raises(TryLater) as raised:
+        copy_before(store)
+    assert raised.value.exit_code == 75
+    assert f"{2 * size / 1_000_000:.1f} MB must be free; nothing was changed" in str(raised.value)
+    assert bytes_of(synced) == before
+    assert not Path(f"{synced.database}.before-repair").exists()
 
 
 def test_repair_waits_for_a_run_and_then_gives_up(synced: Killsync) -> None:

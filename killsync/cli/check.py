@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -108,8 +109,7 @@ class _Check:
 
         path = self._settings.database
         with closing(connection.connect(path)) as writing, readable_errors(path):
-            copy = mending.copy_before(writing)
-            self._tell_copy(copy)
+            self._tell_copy(mending.copy_before(writing))
             for _ in range(_MOST_ROUNDS):
                 mending.mend(writing, verdict, time.time())
                 verdict = self._verify(store, locked=True)
@@ -130,11 +130,9 @@ class _Check:
             for line in _mistakes(verdict, what):
                 say(line)
 
-    def _tell_copy(self, copy: str | None) -> None:
-        if copy is None:
-            self._call.warn("there is no room for a copy of the database; going on without one")
-        elif not self._call.quiet and not self._as_json:
-            say(f"what it was before is kept in {copy}")
+    def _tell_copy(self, copy: Path) -> None:
+        if not self._call.quiet and not self._as_json:
+            say(f"what it was before is kept in {safe(copy, 400)}")
 
     def _show(self, verdict: "Verdict", *, mended: int = 0) -> None:
         if self._as_json:
