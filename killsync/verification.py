@@ -98,10 +98,9 @@ def _check_rest(verdict: Verdict, conn: sqlite3.Connection, progress: Progress) 
     for finding in (*feed_mistakes(feed), *_pending_mistakes(conn), *_unreadable(conn)):
         verdict.add(finding)
     if isinstance(feed.counter, int) and feed.used < feed.counter:
-        verdict.notes.append(
-            "numbers of stored_seq whose killmails were purged or fetched again: "
-            f"{feed.counter - feed.used}"
-        )
+        unused = feed.counter - feed.used
+        numbers = "number of stored_seq is" if unused == 1 else "numbers of stored_seq are"
+        verdict.notes.append(f"{unused} {numbers} unused (purged or fetched again); nothing to do")
     for user_id in verify.user_ids(conn):
         recorded = verify.recorded(conn, user_id)
         if recorded is not None:
@@ -115,7 +114,8 @@ def _unreadable(conn: sqlite3.Connection) -> Iterator[Finding]:
         text = f"{table}.{column}: no time in {count} of the rows, such as {example!r}"
         yield Finding(kind=Kind.TIME, text=text, advice="--repair forgets them")
     for group, key in verify.bad_limits(conn):
-        text = f"rate limit {group} {key}: what was spent cannot be read"
+        name = f"rate limit {group} {key}".rstrip()
+        text = f"{name}: what was spent cannot be read"
         yield Finding(kind=Kind.LIMIT, text=text, advice="--repair forgets it")
 
 
@@ -228,7 +228,7 @@ def _pending_mistakes(conn: sqlite3.Connection) -> Iterator[Finding]:
 
 def _check_jobs(verdict: Verdict, store: Store, *, locked: bool) -> None:
     for user_id in verify.users_with_several_jobs(store.conn):
-        verdict.add(_job(user_id, "has more than one open job"))
+        verdict.add(_job(verdict, user_id, "has more than one open job"))
     if not verify.running_jobs(store.conn):
         return
     if locked or not lock.lock_file(store.path).exists():
@@ -245,13 +245,14 @@ def _judge_running(verdict: Verdict, conn: sqlite3.Connection) -> None:
         verdict.notes.append("the last run broke off: the next one takes up what it had begun")
         return
     for user_id in running:
-        verdict.add(_job(user_id, "the job is marked as running, and no run has it"))
+        verdict.add(_job(verdict, user_id, "the job is marked as running, and no run has it"))
 
 
-def _job(user_id: int, what: str) -> Finding:
+def _job(verdict: Verdict, user_id: int, what: str) -> Finding:
+    names = {user.user_id: f"{user.name} ({user_id})" for user in verdict.users}
     return Finding(
         kind=Kind.JOB,
-        text=f"user {user_id}: {what}",
+        text=f"{names.get(user_id, f'user {user_id}')}: {what}",
         advice="--repair queues it again",
         user_id=user_id,
     )
@@ -272,8 +273,14 @@ def _check_files(verdict: Verdict, database: Path) -> None:
         advice = "if they are lost, `killsync users add` again"
         verdict.add(Finding(kind=Kind.FILE, text=str(error), advice=advice, mendable=False))
         return
-    for user in verdict.users:
-        if user.state == "active" and user.user_id not in holders:
+    active = [user for user in verdict.users if user.state == "active"]
+    if active and not token_path.exists():
+        text = f"{token_path} is missing"
+        advice = "restore it, or give new refresh tokens to `killsync users add`"
+        verdict.add(Finding(kind=Kind.FILE, text=text, advice=advice, mendable=False))
+        return
+    for user in active:
+        if user.user_id not in holders:
             verdict.add(_without_token(user))
     strangers = holders - {user.user_id for user in verdict.users}
     if strangers:

@@ -283,7 +283,7 @@ DAMAGES = {
     "a running job that no run has": (
         "UPDATE jobs SET state = 'running', finished_at = NULL WHERE id = 1",
         "job",
-        "the job is marked as running, and no run has it",
+        "): the job is marked as running, and no run has it",
     ),
     "a counter of the feed that went back": (
         "UPDATE facts SET value = 3 WHERE name = 'stored_seq'",
@@ -318,7 +318,7 @@ DAMAGES = {
     "a rate limit that cannot be read": (
         """UPDATE rate_limits SET spent = '[["noon", 1]]' WHERE "group" = 'killmail'""",
         "limit",
-        "what was spent cannot be read",
+        "rate limit killmail: what was spent cannot be read",
     ),
     "an index gone": (
         "DROP INDEX killmails_time",
@@ -378,7 +378,8 @@ def test_a_body_that_is_fetched_again_gets_a_number_of_its_own_in_the_feed(
     said(synced, "--repair")
     synced.run("scan")
     assert synced.rows("SELECT max(stored_seq) FROM killmails") == [(last + 1,)]
-    assert any("purged or fetched again" in note for note in verdict(synced)["notes"])
+    unused = "1 number of stored_seq is unused (purged or fetched again); nothing to do"
+    assert unused in verdict(synced)["notes"]
 
 
 def test_a_pending_body_without_a_hash_is_listed_again(synced: Killsync) -> None:
@@ -479,6 +480,18 @@ def test_an_active_user_without_a_token_needs_a_login(synced: Killsync) -> None:
     assert f"{login['name']} ({login['character_id']}): needs a login, there is no token" in line
     said(synced, "--repair")
     assert synced.user(login["character_id"])["state"] == "needs_login"
+
+
+def test_a_token_file_that_is_missing_costs_nobody_his_state(synced: Killsync) -> None:
+    tokens = Path(f"{synced.database}.tokens")
+    kept = tokens.rename(tokens.with_name("kept"))
+    advice = "restore it, or give new refresh tokens to `killsync users add`"
+    for arguments in ([], ["--repair"]):
+        mistakes = [m for m in said(synced, *arguments, exit_code=1) if m.startswith("mistake")]
+        assert mistakes == [f"mistake: {tokens} is missing; {advice}"]
+    assert synced.rows("SELECT DISTINCT state FROM users") == [("active",)]
+    kept.rename(tokens)
+    assert said(synced)[-1] == "no mistake found"
 
 
 @pytest.mark.parametrize("arguments", [[], ["--repair"]])
