@@ -22,6 +22,7 @@ class Kind(StrEnum):
     COUNTER = "counter"
     PENDING = "pending"
     JOB = "job"
+    WORD = "word"
     TIME = "time"
     LIMIT = "limit"
     TOKEN = "token"

@@ -87,6 +87,10 @@ def _counters(store: Store, found: _Found, now: float) -> None:
         repair.recount(store, user_id, now)
 
 
+def _words(store: Store, found: _Found, now: float) -> None:
+    repair.mend_words(store)
+
+
 def _jobs(store: Store, found: _Found, now: float) -> None:
     repair.mend_jobs(store)
 
@@ -123,6 +127,7 @@ _CURES: dict[Kind, Callable[[Store, _Found, float], None]] = {
     Kind.LIST: _lists,
     Kind.CURSOR: _cursors,
     Kind.COUNTER: _counters,
+    Kind.WORD: _words,
     Kind.JOB: _jobs,
     Kind.LIMIT: _limits,
     Kind.SCHEMA: _schema,

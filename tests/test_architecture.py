@@ -17,7 +17,7 @@ FLOORS = [
     {"config", "ratelimit", "paging", "lock", "schedule"},
     {"store"},
     {"http"},
-    {"esi", "sso"},
+    {"esi", "sso", "completeness"},
     {"accounts", "reports", "verification", "mending"},
     {"sync"},
     {"cli"},

@@ -46,6 +46,7 @@ ONE = """(SELECT killmail_id FROM items WHERE ordinal = 1 AND killmail_id IN (
     SELECT killmail_id FROM user_killmails GROUP BY 1 HAVING count(*) = 1) ORDER BY 1 LIMIT 1)"""
 SOMEBODY = "(SELECT min(user_id) FROM users)"
 NOBODY = 4711
+NOON = "2026-01-01T12:00:00Z"
 
 
 class Template(NamedTuple):
@@ -320,6 +321,16 @@ DAMAGES = {
         "limit",
         "rate limit killmail: what was spent cannot be read",
     ),
+    "a kind that is none": (
+        f"UPDATE users SET kind = 'ship' WHERE user_id = {SOMEBODY}",
+        "word",
+        "): users.kind 'ship' is none of character, corporation",
+    ),
+    "a job of no known state": (
+        "UPDATE jobs SET state = 'x' WHERE id = 1",
+        "word",
+        "): jobs.state 'x' is none of queued, running, done, failed",
+    ),
     "an index gone": (
         "DROP INDEX killmails_time",
         "schema",
@@ -437,12 +448,28 @@ def test_two_open_jobs_of_one_user_become_one(synced: Killsync) -> None:
     assert synced.rows("SELECT count(*) FROM jobs WHERE state = 'queued'") == [(1,)]
 
 
-def test_a_value_that_the_schema_forbids_is_named_and_left(synced: Killsync) -> None:
-    damage(synced, "UPDATE users SET kind = 'ship'")
-    assert kinds(synced) == {"content"}
-    assert "a kind or state in users is none" in "\n".join(said(synced, exit_code=1))
-    assert said(synced, "--repair", exit_code=1)[-1] == "1 mistake left"
-    assert synced.rows("SELECT DISTINCT kind FROM users") == [("ship",)]
+def test_a_user_of_no_known_state_is_disabled(synced: Killsync) -> None:
+    login = synced.simulator.logins[0]
+    damage(synced, f"UPDATE users SET state = 'x\x1b[2J' WHERE user_id = {login['character_id']}")
+    for command in (["status"], ["users"]):
+        assert "x\\x1b[2J: run" in synced.run(*command, COLUMNS="200").stdout
+    name = f"{login['name']} ({login['character_id']})"
+    (line,) = [line for line in said(synced, exit_code=1) if line.startswith("mistake")]
+    assert f"{name}: users.state 'x\\x1b[2J' is none of active, needs_login, disabled" in line
+    said(synced, "--repair")
+    assert synced.user(login["character_id"])["state"] == "disabled"
+    synced.run("users", "enable", str(login["character_id"]))
+    synced.run("scan")
+    synced.assert_equals_truth()
+
+
+def test_an_open_job_of_no_known_state_leaves_the_other_one(synced: Killsync) -> None:
+    queue = f"INSERT INTO jobs (user_id, priority, queued_at) VALUES ({SOMEBODY}, 3, '{NOON}')"
+    damage(synced, queue, "UPDATE jobs SET state = 'x' WHERE state = 'queued'", queue)
+    said(synced, "--repair")
+    jobs = f"SELECT count(*) FROM jobs WHERE state = 'queued' AND user_id = {SOMEBODY}"
+    assert synced.rows(jobs) == [(1,)]
+    assert said(synced)[-1] == "no mistake found"
 
 
 def test_a_body_that_breaks_the_schema_is_asked_for_again(synced: Killsync) -> None:

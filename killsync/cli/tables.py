@@ -36,7 +36,7 @@ def show_users(users: list[dict[str, Any]]) -> None:
         ("Character", "left"), ("Id", "right"), ("State", "left"), ("Killmails", "right")
     )
     for user in users:
-        state, style = _STATES[user["state"]]
+        state, style = _shown(user["state"])
         table.add_row(
             _name(safe(user["name"], 40)),
             str(user["user_id"]),
@@ -84,12 +84,17 @@ def _users(users: list[dict[str, Any]], now: float) -> "Table":
 
 
 def _state(user: dict[str, Any]) -> "Text":
-    state, style = _STATES[user["state"]]
+    state, style = _shown(user["state"])
     if user["failures"]:
         state, style = f"failed {user['failures']}x", "yellow"
     if user["backfill"]:
         state += f", page {user['backfill']['page']}"
     return _cell(state, style)
+
+
+def _shown(state: str) -> tuple[str, str]:
+    # a damaged row must not hide the others
+    return _STATES.get(state) or (f"{safe(state, 20)}: run `killsync check`", "bold red")
 
 
 def _next_due(text: str | None, now: float) -> str:

@@ -20,6 +20,7 @@ from killsync.store.verify import (
     UNLISTED,
     bad_limits,
     expected_schema,
+    is_unknown,
 )
 from killsync.store.verify_bodies import IMPOSSIBLE_SEQ
 from killsync.times import iso
@@ -175,6 +176,24 @@ def mend_jobs(store: Store) -> None:
                 AND other.state IN ('queued', 'running') AND other.id < jobs.id)"""
         )
         jobs.give_back_all(conn)
+
+
+def mend_words(store: Store) -> None:
+    """Disable users of no known state, make those of no known kind characters, queue odd jobs.
+
+    A user is disabled because nobody can know any more whether he may be asked for.
+    """
+    with store.transaction() as conn:
+        for (user_id,) in conn.execute(
+            f"SELECT user_id FROM users WHERE {is_unknown('users.state')}"
+        ).fetchall():
+            users.set_state(conn, user_id, "disabled", "the state was lost")
+            jobs.drop_open(conn, user_id)
+        conn.execute(f"UPDATE users SET kind = 'character' WHERE {is_unknown('users.kind')}")
+        odd = is_unknown("jobs.state")
+        # a user has one open job at most: the one that is there already will do
+        conn.execute(f"UPDATE OR IGNORE jobs SET state = 'queued', finished_at = NULL WHERE {odd}")
+        conn.execute(f"DELETE FROM jobs WHERE {odd}")
 
 
 def mend_times(store: Store, now: float) -> None:

@@ -37,10 +37,10 @@ STORED = """EXISTS (SELECT 1 FROM killmails
     WHERE killmails.killmail_id = pending_killmails.killmail_id)"""
 
 # SQLite forgets CHECK constraints of a file that it may only read
-_RULES = {
-    "users": "kind NOT IN ('character', 'corporation')"
-    " OR state NOT IN ('active', 'needs_login', 'disabled')",
-    "jobs": "state NOT IN ('queued', 'running', 'done', 'failed')",
+WORDS = {
+    "users.state": ("active", "needs_login", "disabled"),
+    "users.kind": ("character", "corporation"),
+    "jobs.state": ("queued", "running", "done", "failed"),
 }
 
 _LISTED = """
@@ -108,13 +108,19 @@ def integrity(conn: sqlite3.Connection) -> tuple[list[str], list[str]]:
     return [line for line in found if line not in content], content
 
 
-def broken_rules(conn: sqlite3.Connection) -> list[str]:
-    """Return which tables hold a word that none of killsync's commands knows."""
-    return [
-        f"a kind or state in {table} is none"
-        for table, broken in _RULES.items()
-        if conn.execute(f"SELECT 1 FROM {table} WHERE {broken} LIMIT 1").fetchone()
-    ]
+def unknown_words(conn: sqlite3.Connection) -> Iterator[tuple[int, str, str]]:
+    """Yield (user, key of `WORDS`, word) where a word stands that no command knows."""
+    for name in WORDS:
+        table, column = name.split(".")
+        for user_id, word in conn.execute(
+            f"SELECT user_id, {column} FROM {table} WHERE {is_unknown(name)}"
+        ):
+            yield user_id, name, str(word)
+
+
+def is_unknown(name: str) -> str:
+    """Return the condition that a column of `WORDS` holds a word that no command knows."""
+    return f"{name} NOT IN ({', '.join(map(repr, WORDS[name]))})"
 
 
 def schema_changes(conn: sqlite3.Connection) -> list[str]:
