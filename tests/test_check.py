@@ -99,105 +99,129 @@ def said(program: Killsync, *arguments: str, exit_code: int = 0) -> list[str]:
     return program.run("check", *arguments, exit_code=exit_code).stdout.splitlines()
 
 
-# every kind of damage: what is done to the database, and what check says
+# every kind of damage: what is done to the database, what check says, and how a repair ends
 
+
+# what the last line says after a repair
+ONE_BODY = "the next `killsync scan` asks ESI for 1 killmail"
+ONE_LIST = "the next `killsync scan` reads 1 list"
+NOTHING = "nothing is missing"
 
 DAMAGES = {
     "a ship that is another": (
         f"UPDATE killmails SET victim_ship_type_id = 670 WHERE killmail_id = {ONE}",
         "body",
         "its hash is not the one that follows from it",
+        ONE_BODY,
     ),
     "a hash with one digit changed": (
         f"""UPDATE killmails SET killmail_hash = iif(killmail_hash GLOB '0*', 'f', '0')
             || substr(killmail_hash, 2) WHERE killmail_id = {ONE}""",
         "body",
         "its hash is not the one that follows from it",
+        ONE_BODY,
     ),
     "a hash that is none": (
         f"UPDATE killmails SET killmail_hash = 'lost' WHERE killmail_id = {ONE}",
         "body",
         "its hash is not the one that follows from it",
+        ONE_BODY,
     ),
     "a hash said not to fit": (
         f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}",
         "body",
         "fits its hash, but is marked as if it did not",
+        ONE_BODY,
     ),
     "a time that is none": (
         f"UPDATE killmails SET killmail_time = 'noon' WHERE killmail_id = {ONE}",
         "body",
         "holds a value that ESI cannot have sent",
+        ONE_BODY,
     ),
     "a time of storing that is none": (
         f"UPDATE killmails SET stored_at = 'noon' WHERE killmail_id = {ONE}",
         "body",
         "was stored at 'noon', which is no time",
+        ONE_BODY,
     ),
     "an attacker gone": (
         f"DELETE FROM attackers WHERE ordinal = 0 AND killmail_id = {ONE}",
         "body",
         "killmail {id}: ",
+        ONE_BODY,
     ),
     "an attacker misplaced": (
         f"UPDATE attackers SET ordinal = 9999 WHERE ordinal = 0 AND killmail_id = {ONE}",
         "body",
         "killmail {id}: ",
+        ONE_BODY,
     ),
     "a security status that is a word": (
         f"UPDATE attackers SET security_status = 'x' WHERE ordinal = 0 AND killmail_id = {ONE}",
         "body",
         "holds a value that ESI cannot have sent",
+        ONE_BODY,
     ),
     "half a position": (
         f"UPDATE killmails SET victim_x = 1, victim_y = NULL WHERE killmail_id = {ONE}",
         "body",
         "holds a value that ESI cannot have sent",
+        ONE_BODY,
     ),
     "an item gone": (
         f"DELETE FROM items WHERE ordinal = 1 AND killmail_id = {ONE}",
         "body",
         "killmail {id}: ",
+        ONE_BODY,
     ),
     "an item in one that is not there": (
         f"UPDATE items SET parent = 9999 WHERE ordinal = 1 AND killmail_id = {ONE}",
         "body",
         "its rows cannot be put together",
+        ONE_BODY,
     ),
     "an item count that is another": (
         f"UPDATE killmails SET item_count = item_count + 1 WHERE killmail_id = {ONE}",
         "body",
         "its columns are not those that its content gives",
+        ONE_BODY,
     ),
     "extra fields that are no JSON": (
         f"UPDATE killmails SET extra = '{{' WHERE killmail_id = {ONE}",
         "body",
         "its rows cannot be put together",
+        ONE_BODY,
     ),
     "extra fields that are no object": (
         f"UPDATE items SET extra = '[1]' WHERE ordinal = 1 AND killmail_id = {ONE}",
         "body",
         "killmail {id}: ",
+        ONE_BODY,
     ),
     "extra fields that contradict a column": (
         f"""UPDATE killmails SET extra = '{{"solar_system_id": 1}}' WHERE killmail_id = {ONE}""",
         "body",
         "holds fields that contradict each other",
+        ONE_BODY,
     ),
     "text that is not UTF-8": (
         f"UPDATE items SET extra = CAST(x'ff' AS TEXT) WHERE ordinal = 1 AND killmail_id = {ONE}",
         "body",
         "its rows cannot be put together",
+        ONE_BODY,
     ),
     "a number in the feed that is impossible": (
         f"UPDATE killmails SET stored_seq = -3 WHERE killmail_id = {ONE}",
         "body",
         "has the impossible stored_seq -3",
+        ONE_BODY,
     ),
     "a number in the feed far too high": (
         f"UPDATE killmails SET stored_seq = 9223372036854775807 WHERE killmail_id = {ONE}",
         "body",
         "has the impossible stored_seq 9223372036854775807",
+        ONE_BODY,
     ),
     "attackers of no killmail": (
         f"INSERT INTO attackers SELECT {NOBODY}, ordinal, alliance_id, character_id,"
@@ -205,143 +229,169 @@ DAMAGES = {
         f" weapon_type_id, extra FROM attackers WHERE killmail_id = {ONE}",
         "orphan",
         "of the rows of attackers belong to nothing that is there",
+        NOTHING,
     ),
     "items of no killmail": (
         f"INSERT INTO items (killmail_id, ordinal, item_type_id, flag, singleton)"
         f" VALUES ({NOBODY}, 0, 34, 5, 0)",
         "orphan",
         "1 of the rows of items belong to nothing that is there",
+        NOTHING,
     ),
     "a list of no user": (
         f"INSERT INTO user_killmails VALUES ({NOBODY}, {ONE})",
         "orphan",
         "1 of the rows of user_killmails belong to nothing that is there",
+        NOTHING,
     ),
     "a job of no user": (
         f"INSERT INTO jobs (user_id, priority, queued_at)"
         f" VALUES ({NOBODY}, 3, '2026-01-01T00:00:00Z')",
         "orphan",
         "1 of the rows of jobs belong to nothing that is there",
+        NOTHING,
     ),
     "a body gone, its attackers left": (
         f"DELETE FROM killmails WHERE killmail_id = {ONE}",
         "list",
         ": listed, but neither stored nor pending",
+        ONE_LIST,
     ),
     "a list row gone": (
         f"DELETE FROM user_killmails WHERE killmail_id = {ONE}",
         "counter",
         "listed and",
+        ONE_LIST,
     ),
     "a list row too many": (
         f"INSERT INTO user_killmails VALUES ({SOMEBODY}, {NOBODY})",
         "list",
         ": listed, but neither stored nor pending",
+        ONE_LIST,
     ),
     "a stored id that was never listed": (
         f"UPDATE users SET last_killmail_id = {NOBODY} WHERE user_id = {SOMEBODY}",
         "cursor",
         f"the stored id {NOBODY} was never recorded",
+        ONE_LIST,
     ),
     "no stored id": (
         f"UPDATE users SET last_killmail_id = NULL WHERE user_id = {SOMEBODY}",
         "cursor",
         "no stored id, but",
+        ONE_LIST,
     ),
     "a gap at page 1": (
         f"UPDATE users SET backfill_page = 1 WHERE user_id = {SOMEBODY}",
         "cursor",
         "the gap begins at page 1, which is none",
+        ONE_LIST,
     ),
     "a gap down to what was never listed": (
         f"UPDATE users SET backfill_page = 2, backfill_until_id = {NOBODY}"
         f" WHERE user_id = {SOMEBODY}",
         "cursor",
         f"the gap ends at {NOBODY}, which was never recorded",
+        ONE_LIST,
     ),
     "what is noted of a gap that is closed": (
         f"UPDATE users SET backfill_full_from = '2026-11-01T00:00:00Z' WHERE user_id = {SOMEBODY}",
         "cursor",
         "no gap is open, but something is noted of one",
+        ONE_LIST,
     ),
     "a count of killmails that is another": (
         f"UPDATE users SET killmails = killmails + 2 WHERE user_id = {SOMEBODY}",
         "counter",
         "by the counts",
+        NOTHING,
     ),
     "pending and stored": (
         f"INSERT INTO pending_killmails (killmail_id, killmail_hash, priority)"
         f" SELECT killmail_id, killmail_hash, 3 FROM killmails WHERE killmail_id = {ONE}",
         "pending",
         "pending, although stored",
+        NOTHING,
     ),
     "pending for nobody": (
         f"INSERT INTO pending_killmails (killmail_id, killmail_hash, priority)"
         f" VALUES ({NOBODY}, '{'0' * 40}', 3)",
         "pending",
         f"killmail {NOBODY}: pending, although no user's list shows it",
+        NOTHING,
     ),
     "a running job that no run has": (
         "UPDATE jobs SET state = 'running', finished_at = NULL WHERE id = 1",
         "job",
         "): the job is marked as running, and no run has it",
+        NOTHING,
     ),
     "a counter of the feed that went back": (
         "UPDATE facts SET value = 3 WHERE name = 'stored_seq'",
         "feed",
         "the counter of stored_seq is 3, and ",
+        NOTHING,
     ),
     "no counter of the feed": (
         "DELETE FROM facts WHERE name = 'stored_seq'",
         "feed",
         "the counter of stored_seq is None, and ",
+        NOTHING,
     ),
     "a time of a sync that is none": (
         f"UPDATE users SET last_killmail_sync_at = 'a\x1b[2Jday' WHERE user_id = {SOMEBODY}",
         "time",
         "users.last_killmail_sync_at: no time in 1 of the rows",
+        ONE_LIST,
     ),
     "a time of joining that is none": (
         "UPDATE users SET added_at = '2026-13-01T00:00:00Z'",
         "time",
         "users.added_at: no time in 2 of the rows",
+        NOTHING,
     ),
     "a time of a job that is none": (
         "UPDATE jobs SET finished_at = '2026-11-24 03:00:00'",
         "time",
         "jobs.finished_at: no time in 2 of the rows",
+        NOTHING,
     ),
     "a time of a run that is none": (
         "UPDATE runs SET started_at = 'noon'",
         "time",
         "runs.started_at: no time in ",
+        NOTHING,
     ),
     "a rate limit that cannot be read": (
         """UPDATE rate_limits SET spent = '[["noon", 1]]' WHERE "group" = 'killmail'""",
         "limit",
         "rate limit killmail: what was spent cannot be read",
+        NOTHING,
     ),
     "a kind that is none": (
         f"UPDATE users SET kind = 'ship' WHERE user_id = {SOMEBODY}",
         "word",
         "): users.kind 'ship' is none of character, corporation",
+        NOTHING,
     ),
     "a job of no known state": (
         "UPDATE jobs SET state = 'x' WHERE id = 1",
         "word",
         "): jobs.state 'x' is none of queued, running, done, failed",
+        NOTHING,
     ),
     "an index gone": (
         "DROP INDEX killmails_time",
         "schema",
         "the index killmails_time is missing",
+        NOTHING,
     ),
 }
 
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damage_is_named_mended_and_healed_by_the_next_scan(synced: Killsync, name: str) -> None:
-    statement, kind, words = DAMAGES[name]
+    statement, kind, words, ending = DAMAGES[name]
     ((hurt,),) = synced.rows(f"SELECT {ONE}")
     damage(synced, statement)
     assert kind in kinds(synced)
@@ -352,7 +402,7 @@ def test_damage_is_named_mended_and_healed_by_the_next_scan(synced: Killsync, na
     assert "--repair" in named[0]
     assert lines[-1].endswith("found")
     repaired = said(synced, "--repair")
-    assert re.fullmatch(r"\d mistakes? mended; (nothing is missing|the next .*)", repaired[-1])
+    assert re.fullmatch(rf"\d mistakes? mended; {re.escape(ending)}", repaired[-1])
     assert not any("--repair" in line for line in repaired)
     synced.run("scan")
     synced.assert_equals_truth()
@@ -416,7 +466,7 @@ def test_a_body_that_lost_its_hash_and_its_content_is_listed_again(synced: Kills
         f"UPDATE killmails SET killmail_hash = '', extra = '{{' WHERE killmail_id = {hurt}",
     )
     last = said(synced, "--repair")[-1]
-    assert last.endswith("the next `killsync scan` reads 1 whole list again")
+    assert last.endswith("the next `killsync scan` reads 1 list")
     assert any(": the whole list is to be read again, " in line for line in said(synced))
     assert hurt not in {i for (i,) in synced.rows("SELECT killmail_id FROM pending_killmails")}
     synced.run("scan")
@@ -456,7 +506,8 @@ def test_a_user_of_no_known_state_is_disabled(synced: Killsync) -> None:
     name = f"{login['name']} ({login['character_id']})"
     (line,) = [line for line in said(synced, exit_code=1) if line.startswith("mistake")]
     assert f"{name}: users.state 'x\\x1b[2J' is none of active, needs_login, disabled" in line
-    said(synced, "--repair")
+    ending = "1 mistake mended; 1 user is disabled: `killsync users enable`"
+    assert said(synced, "--repair")[-1] == ending
     assert synced.user(login["character_id"])["state"] == "disabled"
     synced.run("users", "enable", str(login["character_id"]))
     synced.run("scan")
@@ -483,7 +534,24 @@ def test_a_body_that_breaks_the_schema_is_asked_for_again(synced: Killsync) -> N
 def test_a_table_that_was_altered_is_named_and_left(synced: Killsync) -> None:
     damage(synced, "ALTER TABLE runs ADD COLUMN mine TEXT")
     assert kinds(synced) == {"schema"}
-    assert said(synced, "--repair", exit_code=1)[-1] == "1 mistake left"
+    lines = said(synced, exit_code=1)
+    assert lines[-1] == "1 mistake found"
+    assert said(synced, "--repair", exit_code=1) == lines
+    assert not Path(f"{synced.database}.before-repair").exists()
+
+
+def test_what_is_mended_and_what_is_left_are_told_apart(synced: Killsync) -> None:
+    damage(
+        synced,
+        "ALTER TABLE runs ADD COLUMN mine TEXT",
+        f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}",
+        f"UPDATE users SET killmails = 4711 WHERE user_id = {SOMEBODY}",
+    )
+    done = synced.run("check", "--repair", "--json", exit_code=1)
+    told = json.loads(done.stdout)
+    assert (told["mended"], told["total"], told["ok"]) == (2, 1, False)
+    damage(synced, f"UPDATE users SET killmails = 4711 WHERE user_id = {SOMEBODY}")
+    assert said(synced, "--repair", exit_code=1)[-1] == "1 mistake mended, 1 left"
 
 
 def test_tables_and_views_of_ones_own_are_no_mistake(synced: Killsync) -> None:
@@ -505,7 +573,8 @@ def test_an_active_user_without_a_token_needs_a_login(synced: Killsync) -> None:
         conn.execute("DELETE FROM tokens WHERE user_id = ?", [login["character_id"]])
     (line,) = [line for line in said(synced, exit_code=1) if line.startswith("mistake")]
     assert f"{login['name']} ({login['character_id']}): needs a login, there is no token" in line
-    said(synced, "--repair")
+    ending = "1 mistake mended; 1 user needs a login: `killsync users add`"
+    assert said(synced, "--repair")[-1] == ending
     assert synced.user(login["character_id"])["state"] == "needs_login"
 
 
@@ -637,6 +706,21 @@ def test_quiet_says_nothing_when_all_is_well(synced: Killsync) -> None:
     assert done.stdout + done.stderr == ""
 
 
+def test_quiet_repair_says_what_was_found_and_how_it_ended(synced: Killsync) -> None:
+    damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
+    found, ending = said(synced, "--repair", "--quiet")
+    assert found.startswith("found: killmail ")
+    assert ending == "1 mistake mended; the next `killsync scan` asks ESI for 1 killmail"
+    assert said(synced, "--repair", "--quiet") == []
+
+
+def test_quiet_says_the_mistakes_and_their_number(synced: Killsync) -> None:
+    damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
+    mistake, ending = said(synced, "--quiet", exit_code=1)
+    assert mistake.startswith("mistake: killmail ")
+    assert ending == "1 mistake found"
+
+
 def test_check_changes_nothing_and_asks_nobody(synced: Killsync) -> None:
     synced.simulator.clear_log()
     before = synced.rows("SELECT * FROM users"), synced.rows("SELECT * FROM runs")
@@ -711,6 +795,23 @@ def test_an_open_gap_of_a_first_sync(killsync: Make) -> None:
     (user,) = verdict(program)["users"]
     assert (user["complete"], user["gap_page"]) == (None, 3)
     assert "not complete yet, 20 killmails; gap open at page 3, down to the end" in said(program)[1]
+
+
+def test_after_a_repair_an_open_gap_is_still_to_be_read(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=50, page_size=10)
+    program.run("scan", KILLSYNC_MAX_PAGES="2")
+    damage(program, f"UPDATE users SET last_killmail_id = {NOBODY}")
+    assert said(program, "--repair")[-1] == f"1 mistake mended; {ONE_LIST}"
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+def test_after_a_repair_a_disabled_user_who_lacks_something_is_named(synced: Killsync) -> None:
+    user_id = synced.simulator.logins[0]["character_id"]
+    synced.run("users", "disable", str(user_id))
+    damage(synced, f"INSERT INTO user_killmails VALUES ({user_id}, {NOBODY})")
+    ending = "2 mistakes mended; 1 user is disabled: `killsync users enable`"
+    assert said(synced, "--repair")[-1] == ending
 
 
 def test_below_an_open_gap_the_list_is_complete(killsync: Make) -> None:

@@ -15,21 +15,19 @@ from killsync import lock
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.stop import Stop
-from killsync.cli.text import count, safe
+from killsync.cli.text import safe
 from killsync.config import Settings
 from killsync.errors import DatabaseError
 from killsync.store import connection
 from killsync.store.connection import Store, readable_errors
 
 if TYPE_CHECKING:
-    from killsync.findings import Finding, UserFound, Verdict
+    from killsync.findings import Verdict
     from killsync.verification import Progress
 
 _LOCK_PATIENCE = 10.0
 _LOCK_STEP = 0.5
 _MOST_ROUNDS = 3
-_MOST_SHOWN = 20
-_FOUND = "found"
 
 
 def check(
@@ -71,14 +69,12 @@ class _Check:
     def repair(self) -> int:
         """Check, mend and check again until nothing is left that can be mended."""
         with opening.for_reading(self._settings) as store, self._locked(store):
-            verdict = self._verify(store, locked=True)
-            before = verdict.total
-            if not before or verdict.damaged:
-                self._show(verdict)
-                return _code(verdict)
-            self._tell(_FOUND, verdict)
-            verdict = self._mend(store, verdict)
-        self._show(verdict, mended=before)
+            verdict = before = self._verify(store, locked=True)
+            mendable = _can_be_mended(before)
+            if mendable:
+                self._tell_found(before)
+                verdict = self._mend(store, before)
+        self._show(verdict, before if mendable else None)
         return _code(verdict)
 
     @contextmanager
@@ -113,7 +109,7 @@ class _Check:
             for _ in range(_MOST_ROUNDS):
                 mending.mend(writing, verdict, time.time())
                 verdict = self._verify(store, locked=True)
-                if not any(found.mendable for found in verdict.mistakes):
+                if not _can_be_mended(verdict):
                     break
         return verdict
 
@@ -125,106 +121,39 @@ class _Check:
         with _progress(self._call, self._stop) as progress:
             return verification.verify_all(store, progress, locked=locked)
 
-    def _tell(self, what: str, verdict: "Verdict") -> None:
+    def _tell_found(self, verdict: "Verdict") -> None:
+        from killsync.cli import verdict_lines
+
         if not self._as_json:
-            for line in _mistakes(verdict, what):
+            for line in verdict_lines.mistakes(verdict, verdict_lines.FOUND):
                 say(line)
 
     def _tell_copy(self, copy: Path) -> None:
         if not self._call.quiet and not self._as_json:
             say(f"what it was before is kept in {safe(copy, 400)}")
 
-    def _show(self, verdict: "Verdict", *, mended: int = 0) -> None:
+    def _show(self, verdict: "Verdict", before: "Verdict | None" = None) -> None:
+        from killsync.cli import verdict_lines
+
         if self._as_json:
-            say(json.dumps(_json(verdict, mended), indent=2))
-            return
-        if self._call.quiet and not verdict.total:
-            return
-        for line in _lines(verdict, mended):
-            say(line)
+            say(json.dumps(_json(verdict, verdict_lines.mended(verdict, before)), indent=2))
+        elif not self._call.quiet or verdict.damaged:
+            for line in verdict_lines.everything(verdict, before):
+                say(line)
+        elif verdict.total or before:
+            for line in verdict_lines.mistakes(verdict, "mistake"):
+                say(line)
+            say(verdict_lines.conclusion(verdict, before))
+
+
+def _can_be_mended(verdict: "Verdict") -> bool:
+    return any(found.mendable for found in verdict.mistakes)
 
 
 def _code(verdict: "Verdict") -> int:
     if verdict.damaged:
         return DatabaseError.exit_code
     return 1 if verdict.total else 0
-
-
-def _lines(verdict: "Verdict", mended: int) -> Iterator[str]:
-    if verdict.damaged:
-        yield from _mistakes(verdict, "damaged")
-        yield (
-            f"{safe(verdict.database, 400)} is damaged, and was not changed: restore a backup, or "
-            "save what can be read: `sqlite3 OLD .recover | sqlite3 NEW`, then check NEW"
-        )
-        return
-    yield (
-        f"{count(verdict.killmails, 'killmail')}, {count(verdict.attackers, 'attacker')} and "
-        f"{count(verdict.items, 'item')} read, each body compared with its hash"
-    )
-    for user in verdict.users:
-        yield _user(user)
-    if verdict.unlisted:
-        yield f"{count(verdict.unlisted, 'killmail')} kept of users who were removed"
-    for note in verdict.notes:
-        yield f"note: {safe(note, 400)}"
-    yield from _mistakes(verdict, "mistake")
-    yield _conclusion(verdict, mended)
-
-
-def _user(user: "UserFound") -> str:
-    parts = [_complete(user), count(user.killmails, "killmail")]
-    parts += [f"{user.pending:,} pending"] if user.pending else []
-    parts += [f"{user.set_aside:,} set aside"] if user.set_aside else []
-    line = f"{safe(user.name, 40)} ({user.user_id}): {', '.join(parts)}"
-    if user.gap_page is not None:
-        end = "the end" if user.gap_until_id is None else f"killmail {user.gap_until_id}"
-        line += f"; gap open at page {user.gap_page}, down to {end}"
-    return line if user.state == "active" else f"{line}; {user.state.replace('_', ' ')}"
-
-
-def _complete(user: "UserFound") -> str:
-    if not user.synced:
-        return "never synced"
-    if user.read_again:
-        return "the whole list is to be read again"
-    if user.complete is None:
-        return "not complete yet"
-    since = "" if user.complete.since is None else f"from {safe(user.complete.since)} "
-    return f"complete {since}to {safe(user.complete.until)}"
-
-
-def _mistakes(verdict: "Verdict", what: str) -> Iterator[str]:
-    shown: dict[str, int] = {}
-    for finding in verdict.mistakes:
-        shown[finding.kind] = shown.get(finding.kind, 0) + 1
-        if shown[finding.kind] <= _MOST_SHOWN:
-            yield _mistake(finding, what)
-    for kind, number in verdict.found.items():
-        if number > _MOST_SHOWN:
-            yield f"{what}: {number - _MOST_SHOWN:,} more of the kind '{kind}'"
-
-
-def _mistake(finding: "Finding", what: str) -> str:
-    # while it is being mended nobody has to do anything about it
-    mending = what == _FOUND and finding.mendable
-    advice = f"; {finding.advice}" if finding.advice and not mending else ""
-    return f"{what}: {safe(finding.text, 400)}{advice}"
-
-
-def _conclusion(verdict: "Verdict", mended: int) -> str:
-    if verdict.total:
-        return f"{count(verdict.total, 'mistake')} " + ("left" if mended else "found")
-    if not mended:
-        return "no mistake found"
-    return f"{count(mended, 'mistake')} mended; {_next_scan(verdict)}"
-
-
-def _next_scan(verdict: "Verdict") -> str:
-    lists = sum(user.read_again and user.state == "active" for user in verdict.users)
-    todo = [f"asks ESI for {count(verdict.pending, 'killmail')}"] if verdict.pending else []
-    todo += [f"reads {count(lists, 'whole list')} again"] if lists else []
-    return f"the next `killsync scan` {' and '.join(todo)}" if todo else "nothing is missing"
 
 
 def _json(verdict: "Verdict", mended: int) -> dict[str, Any]:
