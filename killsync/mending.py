@@ -10,6 +10,7 @@ from killsync.store import repair
 from killsync.store.connection import Store, back_up, token_file
 
 _Found = list[Finding]
+_Cure = Callable[[Store, _Found, float], None]
 
 
 def copy_before(store: Store) -> Path:
@@ -51,12 +52,16 @@ def mend(store: Store, verdict: Verdict, now: float) -> None:
             cure(store, found, now)
 
 
-def _schema(store: Store, found: _Found, now: float) -> None:
-    repair.add_missing_indexes(store)
+def _anywhere(cure: Callable[[Store], None]) -> _Cure:
+    return lambda store, found, now: cure(store)
 
 
-def _orphans(store: Store, found: _Found, now: float) -> None:
-    repair.delete_orphans(store)
+def _of_each_user(cure: Callable[[Store, int, float], None]) -> _Cure:
+    def mend_each(store: Store, found: _Found, now: float) -> None:
+        for user_id in sorted({f.user_id for f in found if f.user_id is not None}):
+            cure(store, user_id, now)
+
+    return mend_each
 
 
 def _bodies(store: Store, found: _Found, now: float) -> None:
@@ -64,73 +69,25 @@ def _bodies(store: Store, found: _Found, now: float) -> None:
     repair.ask_again(store, failing, now)
 
 
-def _feed(store: Store, found: _Found, now: float) -> None:
-    repair.mend_feed(store)
-
-
-def _pending(store: Store, found: _Found, now: float) -> None:
-    repair.mend_pending(store, now)
-
-
-def _lists(store: Store, found: _Found, now: float) -> None:
-    for user_id in _users(found):
-        repair.forget_lost(store, user_id, now)
-
-
-def _cursors(store: Store, found: _Found, now: float) -> None:
-    for user_id in _users(found):
-        repair.mend_cursor(store, user_id, now)
-
-
-def _counters(store: Store, found: _Found, now: float) -> None:
-    for user_id in _users(found):
-        repair.recount(store, user_id, now)
-
-
-def _words(store: Store, found: _Found, now: float) -> None:
-    repair.mend_words(store)
-
-
-def _jobs(store: Store, found: _Found, now: float) -> None:
-    repair.mend_jobs(store)
-
-
-def _times(store: Store, found: _Found, now: float) -> None:
-    repair.mend_times(store, now)
-
-
-def _limits(store: Store, found: _Found, now: float) -> None:
-    repair.forget_bad_limits(store)
-
-
-def _tokens(store: Store, found: _Found, now: float) -> None:
-    for user_id in _users(found):
-        repair.needs_login(store, user_id)
-
-
-def _files(store: Store, found: _Found, now: float) -> None:
+def _close_to_others(store: Store) -> None:
     token_file(store.path).chmod(0o600)
-
-
-def _users(found: _Found) -> list[int]:
-    return sorted({f.user_id for f in found if f.user_id is not None})
 
 
 # the counter of the feed first: the numbers of bodies that go must never come back; indexes when
 # nothing is there twice any more
-_CURES: dict[Kind, Callable[[Store, _Found, float], None]] = {
-    Kind.FEED: _feed,
-    Kind.TIME: _times,
-    Kind.ORPHAN: _orphans,
+_CURES: dict[Kind, _Cure] = {
+    Kind.FEED: _anywhere(repair.mend_feed),
+    Kind.TIME: lambda store, found, now: repair.mend_times(store, now),
+    Kind.ORPHAN: _anywhere(repair.delete_orphans),
     Kind.BODY: _bodies,
-    Kind.PENDING: _pending,
-    Kind.LIST: _lists,
-    Kind.CURSOR: _cursors,
-    Kind.COUNTER: _counters,
-    Kind.WORD: _words,
-    Kind.JOB: _jobs,
-    Kind.LIMIT: _limits,
-    Kind.SCHEMA: _schema,
-    Kind.TOKEN: _tokens,
-    Kind.FILE: _files,
+    Kind.PENDING: lambda store, found, now: repair.mend_pending(store, now),
+    Kind.LIST: _of_each_user(repair.forget_lost),
+    Kind.CURSOR: _of_each_user(repair.mend_cursor),
+    Kind.COUNTER: _of_each_user(repair.recount),
+    Kind.WORD: _anywhere(repair.mend_words),
+    Kind.JOB: _anywhere(repair.mend_jobs),
+    Kind.LIMIT: _anywhere(repair.forget_bad_limits),
+    Kind.SCHEMA: _anywhere(repair.add_missing_indexes),
+    Kind.TOKEN: _of_each_user(lambda store, user_id, now: repair.needs_login(store, user_id)),
+    Kind.FILE: _anywhere(_close_to_others),
 }
