@@ -2,13 +2,12 @@
 
 import json
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from world import TIMEOUT, Killsync
+from world import Killsync, wait_until
 
 Make = Callable[..., Killsync]
 
@@ -356,10 +355,7 @@ def test_a_body_of_another_killmail_is_set_aside(killsync: Make) -> None:
 def test_after_a_kill_no_stored_body_is_fetched_again(killsync: Make) -> None:
     program, user_id = with_character(killsync, 60, latency_body=0.1)
     with program.start("scan", KILLSYNC_CONNECTIONS="2") as process:
-        deadline = time.monotonic() + TIMEOUT
-        while not program.rows("SELECT 1 FROM killmails"):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: program.rows("SELECT 1 FROM killmails"))
         process.send_signal(signal.SIGKILL)
     kept = stored(program)
     assert 0 < len(kept) < 60

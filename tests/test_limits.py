@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from world import TIMEOUT, Killsync
+from world import TIMEOUT, Killsync, wait_until
 
 Make = Callable[..., Killsync]
 
@@ -166,10 +166,7 @@ def test_what_a_killed_run_may_have_spent_counts_as_spent(killsync: Make) -> Non
     program.simulator.fault("list", hang=60, times=1)
     program.simulator.fault("any", keep_limit_headers=False)
     with program.start("scan") as process:
-        deadline = time.monotonic() + TIMEOUT
-        while not pages(program):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: pages(program))
         process.send_signal(signal.SIGKILL)
     program.run("scan")
     assert bucket(program, "char-killmail", str(user_id))["remaining"] == 30 - 2 - 2
@@ -278,10 +275,7 @@ def test_a_420_without_a_reset_rests_for_60_seconds(killsync: Make) -> None:
     program, _ = with_character(killsync, 4)
     program.simulator.fault("list", status=420, keep_limit_headers=False)
     process = program.start("scan")
-    deadline = time.monotonic() + TIMEOUT
-    while not program.status()["rate_limits"] or not pages(program):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: program.status()["rate_limits"] and pages(program))
     process.terminate()
     process.communicate(timeout=TIMEOUT)
     assert 30 < rests_for(program, "error-limit") <= 61

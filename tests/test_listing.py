@@ -3,13 +3,12 @@
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from world import TIMEOUT, Killsync
+from world import TIMEOUT, Killsync, wait_until
 
 Make = Callable[..., Killsync]
 
@@ -43,19 +42,12 @@ def backfill(program: Killsync, user_id: int) -> Any:
     return program.user(user_id)["backfill"]
 
 
-def wait_for_page(program: Killsync, page: int) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while page not in pages(program):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @contextmanager
 def scanning_past(program: Killsync, page: int) -> Iterator[subprocess.Popen[str]]:
     """Scan; the block runs when this page has left ESI and has not arrived yet."""
     program.simulator.fault("list", page=page, delay=1, times=1)
     with program.start("scan") as process:
-        wait_for_page(program, page)
+        wait_until(lambda: page in pages(program))
         yield process
         _, errors = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, errors
@@ -235,7 +227,7 @@ def test_a_run_killed_between_two_pages_leaves_the_same_gap_as_one_cut_short(
     program, user_id = with_character(killsync, 50)
     program.simulator.fault("list", page=3, hang=60, times=1)
     with program.start("scan") as process:
-        wait_for_page(program, 3)
+        wait_until(lambda: 3 in pages(program))
         process.send_signal(signal.SIGKILL)
     assert backfill(program, user_id) == {"page": 3, "until_id": None}
     assert program.user(user_id)["last_killmail_id"] == program.simulator.listed(user_id)[0]

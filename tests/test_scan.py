@@ -3,12 +3,11 @@
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from world import TIMEOUT, Killsync, wait_for_exit
+from world import Killsync, wait_for_exit, wait_until
 
 Make = Callable[..., Killsync]
 
@@ -55,18 +54,11 @@ def scan_later(program: Killsync, *arguments: str, exit_code: int = 0) -> tuple[
     return done.stdout, done.stderr
 
 
-def wait_for_requests(program: Killsync, route: str, count: int = 1) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while len(program.simulator.log(route)) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def start_slow_scan(program: Killsync) -> subprocess.Popen[str]:
     """Start a scan and return while ESI keeps it waiting for its first list."""
     program.simulator.fault("list", hang=60, times=1)
     process = program.start("scan")
-    wait_for_requests(program, "list")
+    wait_until(lambda: program.simulator.log("list"))
     return process
 
 
@@ -176,7 +168,7 @@ def test_a_scan_that_is_told_to_stop_gives_its_jobs_back(killsync: Make) -> None
     program = with_users(killsync, 2)
     program.simulator.fault("list", delay=1, times=1)
     with program.start("scan") as process:
-        wait_for_requests(program, "list")
+        wait_until(lambda: program.simulator.log("list"))
         assert wait_for_exit(process, signal.SIGTERM) == 143
     assert len(program.simulator.log("list")) == 1
     assert program.status()["jobs"] == {"queued": 1, "running": 0, "failed": 0}

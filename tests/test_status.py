@@ -4,7 +4,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 from terminal import Terminal, at_terminal
-from world import TIMEOUT, Killsync, wait_for_exit
+from world import TIMEOUT, Killsync, wait_for_exit, wait_until
 
 Make = Callable[..., Killsync]
 Kinds = dict[str, tuple[type, ...]]
@@ -106,13 +105,6 @@ def scanning(program: Killsync) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate(timeout=TIMEOUT)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_before_the_first_run_status_has_every_key(killsync: Make) -> None:

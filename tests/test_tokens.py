@@ -1,14 +1,13 @@
 import os
 import sqlite3
 import stat
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from subprocess import Popen
 from typing import Any
 
 import pytest
-from world import TIMEOUT, Killsync
+from world import TIMEOUT, Killsync, wait_until
 
 Start = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
@@ -35,13 +34,6 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     before = os.umask(request.param)
     yield request.param
     os.umask(before)
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def user_ids(program: Killsync) -> list[int]:

@@ -1,7 +1,6 @@
 import json
 import signal
 import sqlite3
-import time
 import unicodedata
 from collections.abc import Callable
 from contextlib import closing
@@ -408,8 +407,7 @@ def test_a_user_removed_during_a_refresh_leaves_no_token_behind(killsync: Start)
     with closing(sqlite3.connect(f"{program.database}.tokens")) as tokens, tokens:
         tokens.execute("UPDATE tokens SET access_expires_at = 1")
     with program.start("scan") as scan:
-        while len(program.simulator.log("token")) < 2:
-            time.sleep(0.05)
+        wait_until(lambda: len(program.simulator.log("token")) >= 2)
         program.run("users", "remove", str(user_id))
         scan.communicate(timeout=60)
     with closing(sqlite3.connect(f"{program.database}.tokens")) as tokens:
