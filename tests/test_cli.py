@@ -466,15 +466,9 @@ def test_a_json_log_stays_one_when_something_fails(
     program = killsync(characters=3, killmails=3, shared=0)
     if route == "token":
         program.environment["KILLSYNC_WORKERS"] = "3"
-        expire_access(program)
+        program.expire_access()
     program.simulator.fault(route, status=status)
     assert_events(scan_as_json(program, exit_code=exit_code))
-
-
-def expire_access(program: Killsync) -> None:
-    tokens = program.database.with_name("killsync.db.tokens")
-    with closing(sqlite3.connect(tokens)) as conn, conn:
-        conn.execute("UPDATE tokens SET access_token = NULL, access_expires_at = NULL")
 
 
 def test_a_json_log_stays_one_when_the_time_is_over(killsync: Make) -> None:

@@ -1,9 +1,7 @@
 """Semantics 19: what a clock that was wrong has left in the database keeps nobody waiting."""
 
-import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
 
 import pytest
 from world import Killsync
@@ -18,11 +16,6 @@ AHEAD = pytest.mark.parametrize("ahead", [DAY + 3600, 366 * DAY], ids=["a day", 
 def one_user(killsync: Make) -> tuple[Killsync, int]:
     program = killsync(characters=1, killmails=3)
     return program, program.simulator.logins[0]["character_id"]
-
-
-def in_tokens(program: Killsync, sql: str, moment: float) -> None:
-    with closing(sqlite3.connect(f"{program.database}.tokens", timeout=60)) as conn, conn:
-        assert conn.execute(sql, [moment]).rowcount > 0
 
 
 @AHEAD
@@ -111,7 +104,8 @@ def test_a_used_up_error_limit_or_a_resting_sso_stops_nothing(killsync: Make, ah
 @AHEAD
 def test_an_access_token_that_seems_to_last_is_renewed(killsync: Make, ahead: float) -> None:
     program, _ = one_user(killsync)
-    in_tokens(program, "UPDATE tokens SET access_expires_at = ?", time.time() + ahead)
+    until = time.time() + ahead
+    assert program.execute_on_tokens("UPDATE tokens SET access_expires_at = ?", until)
     program.simulator.clear_log()
     program.run("scan")
     assert len(program.simulator.log("token")) == 1
@@ -121,10 +115,8 @@ def test_an_access_token_that_seems_to_last_is_renewed(killsync: Make, ahead: fl
 @AHEAD
 def test_a_claim_of_another_host_is_over(killsync: Make, ahead: float) -> None:
     program = killsync(characters=1, killmails=3, access_lifetime=30)
-    in_tokens(
-        program,
-        "UPDATE tokens SET claimed_by = 'elsewhere:1', claimed_until = ?",
-        time.time() + ahead,
+    assert program.execute_on_tokens(
+        "UPDATE tokens SET claimed_by = 'elsewhere:1', claimed_until = ?", time.time() + ahead
     )
     program.run("scan")
     program.assert_equals_truth()
@@ -133,7 +125,8 @@ def test_a_claim_of_another_host_is_over(killsync: Make, ahead: float) -> None:
 @AHEAD
 def test_what_sso_publishes_is_read_again(killsync: Make, ahead: float) -> None:
     program = killsync(characters=1, killmails=3, access_lifetime=30)
-    in_tokens(program, "UPDATE sso_documents SET fetched_at = ?", time.time() + ahead)
+    fetched = time.time() + ahead
+    assert program.execute_on_tokens("UPDATE sso_documents SET fetched_at = ?", fetched)
     program.simulator.clear_log()
     program.run("scan")
     assert len(program.simulator.log("metadata")) == len(program.simulator.log("jwks")) == 1

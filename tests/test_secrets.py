@@ -45,12 +45,6 @@ def scan_again(program: Case, *words: str) -> None:
     program.call("--verbose", *words, "scan", "--force", "--workers", "8")
 
 
-def forget_access(program: Killsync) -> None:
-    """Let every user need a refresh."""
-    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
-        conn.execute("UPDATE tokens SET access_token = NULL")
-
-
 def repeated(tokens: list[str]) -> str:
     """Return the tokens in all forms in which a server may give them back."""
     coded = [base64.b64encode(token.encode()).decode() for token in tokens]
@@ -89,7 +83,7 @@ def test_an_error_that_repeats_a_secret_is_not_repeated(leaky: Case, route: str)
         leaky.simulator.fault(route, character_id=user, **fault, times=3)
     for number in range(10):
         if route == "token":
-            forget_access(leaky)
+            leaky.expire_access()
         scan_again(leaky, *("--log-format", "json") if number % 2 else ())
         met = {entry["character_id"] for entry in leaky.simulator.log(route) if entry["fault"]}
         if met == faults.keys():
@@ -103,7 +97,7 @@ def test_an_error_that_repeats_a_secret_is_not_repeated(leaky: Case, route: str)
 
 def test_a_wrong_client_secret_is_not_shown(leaky: Case) -> None:
     leaky.simulator.options(client_secret="another-S3cret-of-theirs")
-    forget_access(leaky)
+    leaky.expire_access()
     scan_again(leaky)
     assert leaky.rows("SELECT DISTINCT state FROM users") == [("active",)]
     assert hunt(leaky, leaky.processes) == []

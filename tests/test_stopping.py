@@ -1,11 +1,9 @@
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from subprocess import Popen
 from typing import Any
 
@@ -115,8 +113,7 @@ def test_a_stop_during_what_sso_publishes_asks_for_nothing_more(
     killsync: Start, background: Background, route: str
 ) -> None:
     program = killsync(characters=1, killmails=2, access_lifetime=30)
-    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
-        conn.execute("DELETE FROM sso_documents")
+    program.forget_sso_documents()
     program.simulator.clear_log()
     program.simulator.options(latency_sso=1)
     process = background(program, "scan")
@@ -263,9 +260,8 @@ def test_wherever_a_stop_finds_a_run_nothing_more_is_sent_and_it_ends_soon(
 ) -> None:
     route, options, fault = MOMENTS[moment]
     program = killsync(characters=3, killmails=8, shared=0, list_tokens=0)
-    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
-        conn.execute("UPDATE tokens SET access_token = NULL")
-        conn.execute("DELETE FROM sso_documents")
+    program.expire_access()
+    program.forget_sso_documents()
     program.simulator.clear_log()
     program.simulator.options(**options)
     if fault:

@@ -44,11 +44,6 @@ def asked(program: Killsync, route: str) -> int:
     return len(program.simulator.log(route))
 
 
-def forget_what_sso_publishes(program: Killsync) -> None:
-    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
-        conn.execute("DELETE FROM sso_documents")
-
-
 def stored_tokens(program: Killsync) -> list[tuple[str, str | None]]:
     """Return (refresh token, access token) of each user."""
     with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
@@ -192,7 +187,7 @@ def test_sso_down_exits_75_after_three_users_and_is_no_users_failure(
 ) -> None:
     program = stale(characters=4, killmails=1)
     if route != "token":
-        forget_what_sso_publishes(program)
+        program.forget_sso_documents()
     program.simulator.fault(route, **fault)
     program.run("scan", exit_code=75)
     assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
@@ -231,7 +226,7 @@ def test_trouble_with_what_sso_publishes_blames_nobody_and_is_not_kept(
     stale: Start, route: str, fault: dict[str, Any]
 ) -> None:
     program = stale(characters=2, killmails=1)
-    forget_what_sso_publishes(program)
+    program.forget_sso_documents()
     program.simulator.fault(route, **fault)
     program.run("scan", exit_code=75)
     assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
@@ -241,10 +236,7 @@ def test_trouble_with_what_sso_publishes_blames_nobody_and_is_not_kept(
 
 def test_while_sso_is_down_users_with_a_lasting_access_token_are_synced(killsync: Start) -> None:
     program = killsync(characters=5, killmails=2, shared=0)
-    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
-        conn.execute(
-            "UPDATE tokens SET access_expires_at = 0 WHERE user_id <> ?", [user_ids(program)[4]]
-        )
+    program.expire_access(*user_ids(program)[:4])
     program.simulator.clear_log()
     program.simulator.fault("token", status=503)
     program.run("scan", exit_code=75)
@@ -269,8 +261,7 @@ def test_sso_that_asks_for_a_rest_before_any_refresh_is_left_alone_until_then(
     stale: Start, route: str
 ) -> None:
     program = stale(characters=2, killmails=1)
-    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
-        conn.execute("DELETE FROM sso_documents")
+    program.forget_sso_documents()
     program.simulator.fault(route, status=429, headers={"Retry-After": "600"})
     for _ in range(2):
         program.run("scan")

@@ -404,8 +404,7 @@ def test_a_user_removed_during_a_refresh_leaves_no_token_behind(killsync: Start)
     program = killsync(characters=1, killmails=2, rotate=True)
     user_id = user_ids(program)[0]
     program.simulator.fault("token", delay=2, times=1)
-    with closing(sqlite3.connect(f"{program.database}.tokens")) as tokens, tokens:
-        tokens.execute("UPDATE tokens SET access_expires_at = 1")
+    program.expire_access()
     with program.start("scan") as scan:
         wait_until(lambda: len(program.simulator.log("token")) >= 2)
         program.run("users", "remove", str(user_id))

@@ -163,6 +163,23 @@ class Killsync:
         with closing(sqlite3.connect(self.database, timeout=60)) as conn, conn:
             conn.execute(sql, parameters)
 
+    def execute_on_tokens(self, sql: str, *parameters: Any) -> int:
+        """Change the token file behind killsync's back; return how many rows."""
+        with closing(sqlite3.connect(f"{self.database}.tokens", timeout=60)) as conn, conn:
+            return conn.execute(sql, parameters).rowcount
+
+    def expire_access(self, *user_ids: int) -> None:
+        """Let these users, or all, need a refresh: their access tokens are past their time."""
+        users = ",".join(map(str, user_ids)) or "user_id"
+        changed = self.execute_on_tokens(
+            f"UPDATE tokens SET access_expires_at = 0 WHERE user_id IN ({users})"
+        )
+        assert changed > 0
+
+    def forget_sso_documents(self) -> None:
+        """Let what SSO publishes about itself be asked for again."""
+        self.execute_on_tokens("DELETE FROM sso_documents")
+
     def recorded(self, user_id: int) -> list[int]:
         """Return the ids recorded for a user, newest first."""
         rows = self.rows(

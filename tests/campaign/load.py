@@ -197,8 +197,7 @@ def locked_amid_a_refresh(score: Score, rng: random.Random, seconds: float) -> N
     with case(rng, characters=1, killmails=20, latency_sso=2, rotate=True) as program:
         program.simulator.control("expire_access", "POST")
         program.simulator.clear_log()
-        with closing(sqlite3.connect(program.directory / "killsync.db.tokens")) as conn, conn:
-            conn.execute("UPDATE tokens SET access_token = NULL, access_expires_at = NULL")
+        program.expire_access()
         scan = Running(program.launch("scan"))
         wait_until(lambda: program.simulator.log("token"))
         must_outlast(score, program, lambda: scan, "killsync.db.tokens", seconds)
