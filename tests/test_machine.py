@@ -5,10 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import closing
 
 import pytest
+from campaign.clock import Clock
 from hostile_bodies import plain
 from world import TIMEOUT, Killsync
 
@@ -16,7 +18,6 @@ from killsync.http import LARGEST_ANSWER
 
 Make = Callable[..., Killsync]
 
-TESTS = Path(__file__).parent
 DAY = 86400
 
 
@@ -154,12 +155,9 @@ def scan_by_a_clock(program: Killsync, wrong_by: int) -> subprocess.CompletedPro
     for login in program.simulator.logins:
         program.simulator.add_killmails(login["character_id"], 1)
     program.simulator.thaw()
-    return program.run(
-        "scan",
-        exit_code=None,
-        PYTHONPATH=str(TESTS / "shifted_clock"),
-        KILLSYNC_CLOCK_WRONG_BY=str(wrong_by),
-    )
+    with closing(Clock(program.directory / "clock")) as clock:
+        clock.set(time.time() + wrong_by)
+        return program.run("scan", exit_code=None, **clock.environment)
 
 
 @pytest.mark.parametrize("wrong_by", [DAY, -DAY], ids=["ahead", "behind"])

@@ -1,1 +1,1 @@
-"""A clock for the processes of the campaign."""
+"""A false clock for the processes of the tests."""
