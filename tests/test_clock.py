@@ -1,4 +1,4 @@
-"""Semantics 19: what a clock that was wrong has left in the database keeps nobody waiting."""
+"""What a clock that was wrong has left in the database keeps nobody waiting."""
 
 import time
 from collections.abc import Callable

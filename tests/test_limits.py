@@ -5,12 +5,14 @@ import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from subprocess import Popen
 from typing import Any
 
 import pytest
 from world import TIMEOUT, Killsync, wait_until
 
 Make = Callable[..., Killsync]
+Background = Callable[..., Popen[str]]
 
 
 def with_character(make: Make, killmails: int, **options: Any) -> tuple[Killsync, int]:
@@ -170,6 +172,22 @@ def test_what_a_killed_run_may_have_spent_counts_as_spent(killsync: Make) -> Non
         process.send_signal(signal.SIGKILL)
     program.run("scan")
     assert bucket(program, "char-killmail", str(user_id))["remaining"] == 30 - 2 - 2
+
+
+def test_bodies_that_a_killed_run_may_have_asked_for_count_as_spent(
+    killsync: Make, background: Background
+) -> None:
+    program = killsync(characters=1, killmails=12, body_tokens=0)
+    program.simulator.fault("body", hang=60)
+    scan = background(program, "scan", KILLSYNC_CONNECTIONS="4")
+    wait_until(lambda: len(program.simulator.log("body")) == 4)
+    scan.kill()
+    scan.communicate(timeout=TIMEOUT)
+    program.simulator.clear_faults()
+    program.run("scan", KILLSYNC_CONNECTIONS="4")
+    (bodies,) = (b for b in program.status()["rate_limits"] if b["group"] == "killmail")
+    assert bodies["limit"] - bodies["remaining"] >= 2 * (4 + 12)
+    program.assert_equals_truth()
 
 
 def test_the_rest_that_a_429_asks_for_is_kept_in_later_runs(killsync: Make) -> None:

@@ -1,4 +1,4 @@
-"""Semantics 1 to 9: which pages of a list are asked for, and that nothing on it is missed."""
+"""Which pages of a list are asked for, and that nothing on it is missed."""
 
 import re
 import signal

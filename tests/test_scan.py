@@ -1,15 +1,24 @@
 """`killsync scan` as cron runs it: who is due, one run at a time, what it says and when not."""
 
+import os
 import re
 import signal
+import sqlite3
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from world import Killsync, wait_for_exit, wait_until
+from world import TIMEOUT, Killsync, run_in_progress, wait_for_exit, wait_until
+
+from killsync.store import connection
+from killsync.times import MINUTE, unix
 
 Make = Callable[..., Killsync]
+Background = Callable[..., subprocess.Popen[str]]
 
 
 def with_users(make: Make, users: int, *, killmails: int = 2, **options: Any) -> Killsync:
@@ -127,6 +136,13 @@ def test_at_equal_priority_the_oldest_job_goes_first(killsync: Make) -> None:
     assert asked(program) == [first, second, third]
 
 
+def test_between_two_users_lies_no_page_delay(killsync: Make) -> None:
+    program = killsync(characters=3, killmails=2)
+    program.run("scan", KILLSYNC_PAGE_DELAY="10m")
+    assert sorted(e["character_id"] for e in program.simulator.log("list")) == ids(program)
+    program.assert_equals_truth()
+
+
 def test_a_disabled_user_is_never_due(killsync: Make) -> None:
     program = with_users(killsync, 2)
     resting, active = ids(program)
@@ -152,6 +168,23 @@ def test_a_second_scan_is_silent_when_quiet(killsync: Make) -> None:
         done = program.run("scan", "--quiet")
         wait_for_exit(process, signal.SIGKILL)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def lock_is_open_in(process: subprocess.Popen[str]) -> bool:
+    folder = Path(f"/proc/{process.pid}/fd")
+    return any(os.path.realpath(file).endswith(".lock") for file in folder.iterdir())
+
+
+def test_a_short_look_at_the_lock_costs_no_tick(killsync: Make, background: Background) -> None:
+    program = killsync(characters=1, killmails=2)
+    program.run("users")
+    connection.make_private_file(Path(f"{program.database}.lock"))
+    with run_in_progress(program):
+        scan = background(program, "scan")
+        wait_until(lambda: lock_is_open_in(scan))
+    said, _ = scan.communicate(timeout=TIMEOUT)
+    assert "another run is in progress" not in said
+    program.assert_equals_truth()
 
 
 def test_a_killed_scan_leaves_no_lock_and_its_job_to_the_next(killsync: Make) -> None:
@@ -245,6 +278,22 @@ def test_a_user_who_failed_is_left_alone_for_min_age_and_then_tried_again(
     program.assert_equals_truth()
     user = program.user(ids(program)[0])
     assert (user["failures"], user["error"]) == (0, None)
+
+
+def test_a_user_who_fails_again_and_again_is_left_alone_twice_as_long_each_time(
+    killsync: Make,
+) -> None:
+    program = killsync(characters=1, killmails=2)
+    program.simulator.fault("list", status=403)
+    waits: list[float] = []
+    for _ in range(3):
+        program.execute("UPDATE users SET not_before = NULL")
+        before = time.time()
+        program.run("scan", exit_code=None)
+        ((until,),) = program.rows("SELECT not_before FROM users")
+        assert unix(until) <= time.time() + 15 * MINUTE * 2 ** len(waits) + 1
+        waits.append((unix(until) - before) // (15 * MINUTE))
+    assert waits == [1, 2, 4]
 
 
 def test_a_failure_that_lasts_is_reported_once(killsync: Make) -> None:
@@ -398,6 +447,36 @@ def test_a_scan_with_nothing_due_says_so(killsync: Make) -> None:
     program = with_users(killsync, 1)
     program.run("scan")
     assert "nothing is due" in program.run("scan").stdout
+
+
+@contextmanager
+def commits_of(program: Killsync) -> Iterator[list[int]]:
+    """Count the transactions that the block commits, from the WAL, which a reader keeps."""
+    counted: list[int] = []
+    with closing(sqlite3.connect(program.database, isolation_level=None)) as conn:
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        conn.execute("BEGIN")
+        conn.execute("SELECT 1 FROM users").fetchone()
+        yield counted
+        wal = Path(f"{program.database}-wal").read_bytes()
+        frame = 24 + int.from_bytes(wal[8:12])
+        # of a frame that ends a transaction the second word is not zero
+        sizes = [int.from_bytes(wal[at + 4 : at + 8]) for at in range(32, len(wal), frame)]
+        counted.append(sum(size > 0 for size in sizes))
+
+
+def test_users_with_nothing_new_share_their_commits(killsync: Make) -> None:
+    program = killsync(characters=40, killmails=1, shared=0)
+    program.run("scan")
+    program.make_due()
+    program.simulator.clear_log()
+    tokens = Path(f"{program.database}.tokens")
+    before = tokens.stat().st_mtime_ns
+    with commits_of(program) as counted:
+        program.run("scan")
+    assert [e["status"] for e in program.simulator.log()] == [304] * 40
+    assert 0 < counted[0] < 40
+    assert tokens.stat().st_mtime_ns == before
 
 
 def test_a_run_is_recorded_with_what_it_did(killsync: Make) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 from terminal import Terminal, at_terminal
-from world import TIMEOUT, Killsync, wait_for_exit, wait_until
+from world import TIMEOUT, Killsync, read_until, wait_for_exit, wait_until
 
 Make = Callable[..., Killsync]
+Background = Callable[..., subprocess.Popen[str]]
 Kinds = dict[str, tuple[type, ...]]
 
 STATUS: Kinds = {
@@ -181,6 +182,20 @@ def test_a_killed_scan_holds_no_lock(killsync: Make) -> None:
     with scanning(program) as scan:
         wait_for_exit(scan, signal.SIGKILL)
         assert program.status()["lock"] is None
+
+
+def test_who_waits_for_the_lock_is_not_shown_as_its_holder(
+    killsync: Make, background: Background
+) -> None:
+    program = killsync(characters=1, killmails=2)
+    program.simulator.fault("list", hang=60, times=1)
+    scan = background(program, "scan")
+    wait_until(lambda: program.simulator.log("list"))
+    waiting = background(program, "sync", str(first_user(program)))
+    read_until(waiting, "waiting for")
+    assert program.status()["lock"]["pid"] == scan.pid
+    scan.send_signal(signal.SIGKILL)
+    assert waiting.wait(TIMEOUT) == 0
 
 
 def test_a_queued_job_is_counted(killsync: Make) -> None:

@@ -485,6 +485,36 @@ def test_runs_stay_for_400_days(store: Store) -> None:
     assert values(store, "SELECT id FROM runs") == [2, 3]
 
 
+def test_old_failures_and_runs_are_deleted_in_small_batches(store: Store) -> None:
+    conn = store.conn
+    users.add(conn, 1, "Hakon", NOW)
+    old = "2001-01-01T00:00:00Z"
+    for _ in range(1200):
+        conn.execute(
+            "INSERT INTO jobs (user_id, priority, state, queued_at, finished_at)"
+            " VALUES (1, 3, 'failed', ?, ?)",
+            [old, old],
+        )
+        conn.execute(
+            "INSERT INTO runs (command, pid, host, started_at) VALUES ('scan', 1, 'h', ?)",
+            [old],
+        )
+    left = []
+    for _ in range(3):
+        run_id = runs.begin(conn, "scan", NOW)
+        jobs.prune(conn, NOW)
+        runs.end(conn, run_id, runs.Run("scan"), 0, NOW + DAY)
+        left.append(
+            conn.execute(
+                "SELECT (SELECT count(*) FROM jobs WHERE finished_at = ?1),"
+                " (SELECT count(*) FROM runs WHERE started_at = ?1)",
+                [old],
+            ).fetchone()
+        )
+    # the newest failure of a user stays
+    assert left == [(700, 700), (200, 200), (1, 0)]
+
+
 # the plans of what runs at every tick
 
 BIG = {"users", "jobs", "killmails", "user_killmails", "pending_killmails", "attackers", "items"}

@@ -276,6 +276,22 @@ def test_a_manual_list_overtakes_the_background_backfill(
     program.assert_equals_truth()
 
 
+def test_a_worker_that_waits_for_a_limit_begins_with_a_manual_job_at_once(
+    killsync: Start, background: Callable[..., Popen[str]]
+) -> None:
+    program = killsync(characters=2, killmails=2, shared=0)
+    resting, asked = ids(program)
+    program.run("users", "disable", str(asked))
+    program.simulator.fault("list", character_id=resting, status=429, headers={"Retry-After": "55"})
+    scan = background(program, "scan")
+    read_until(scan, "waiting")
+    program.run("users", "enable", str(asked))
+    done = program.run("sync", str(asked))
+    assert f"(pid {scan.pid})" in done.stderr
+    assert "2 killmails stored" in done.stdout
+    assert [e["character_id"] for e in program.simulator.log("list")] == [resting, asked]
+
+
 def test_manual_bodies_overtake_the_bodies_of_the_background(
     killsync: Start, background: Callable[..., Popen[str]]
 ) -> None:

@@ -1,19 +1,25 @@
 import os
+import socket
 import sqlite3
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
 import pytest
 from world import TIMEOUT, Killsync, wait_until
 
+from killsync.store.tokens import Token, Tokens
+
 Start = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
 
 ABOUT_TO_EXPIRE = 30
 LASTING = 1200
+TOKEN_PRAGMAS = {"synchronous": 2, "secure_delete": 1}
 
 
 @pytest.fixture
@@ -307,6 +313,23 @@ def test_a_token_that_another_process_has_renewed_meanwhile_is_used(
     program.assert_equals_truth()
 
 
+def test_a_token_that_another_process_refreshes_is_left_to_it(killsync: Start) -> None:
+    program = killsync(characters=1, killmails=2, access_lifetime=30)
+    program.simulator.options(access_lifetime=1200)
+    program.simulator.clear_log()
+    with closing(sqlite3.connect(f"{program.database}.tokens", isolation_level=None)) as conn:
+        claim = "UPDATE tokens SET claimed_by = ?, claimed_until = ?"
+        conn.execute(claim, [f"{socket.gethostname()}:{os.getpid()}", time.time() + 110])
+        program.run("scan", "--max-runtime", "3s")
+        assert program.simulator.log("token") == []
+        assert program.status()["jobs"]["queued"] == 1
+        assert program.rows("SELECT state, failures FROM users") == [("active", 0)]
+        conn.execute(claim, [None, None])
+    program.execute("UPDATE jobs SET not_before = NULL")
+    program.run("scan")
+    program.assert_equals_truth()
+
+
 def test_an_access_token_that_esi_rejects_is_refreshed_once(killsync: Start) -> None:
     program = killsync(characters=1, killmails=2)
     program.simulator.clear_log()
@@ -428,6 +451,14 @@ def test_refresh_tokens_that_are_replaced_leave_no_trace(stale: Start) -> None:
     assert before != after
     for file in program.directory.iterdir():
         assert not file.is_file() or before.encode() not in file.read_bytes(), file.name
+
+
+def test_the_token_file_is_written_through_and_what_is_deleted_is_erased(tmp_path: Path) -> None:
+    with closing(Tokens(tmp_path / "killsync.db")) as tokens:
+        tokens.put(1, Token("one"))
+        pragmas = [tokens._db.execute(f"PRAGMA {p}").fetchone()[0] for p in TOKEN_PRAGMAS]
+    # 2 is FULL
+    assert dict(zip(TOKEN_PRAGMAS, pragmas, strict=True)) == TOKEN_PRAGMAS
 
 
 def test_an_error_of_sso_that_repeats_the_token_is_not_repeated(stale: Start) -> None:

@@ -1,4 +1,4 @@
-"""Semantics 26: the database of an older killsync, upgraded by whoever writes, by nobody else."""
+"""The database of an older killsync, upgraded by whoever writes, by nobody else."""
 
 import sqlite3
 from collections.abc import Callable
