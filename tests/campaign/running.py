@@ -13,6 +13,12 @@ MOST_MEMORY_MB = 150
 _LOOK_EVERY = 0.02
 
 
+def most_resident_mb(status: str) -> float:
+    """Return the most memory a process has had, of its /proc/<pid>/status; 0 when it has ended."""
+    sizes = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(sizes[0]) / 1024 if sizes else 0.0
+
+
 class Running:
     """Looks at a process again and again until it ends."""
 
@@ -24,9 +30,8 @@ class Running:
     def goes_on(self) -> bool:
         """Tell whether it still runs; one that never ends is killed."""
         with suppress(FileNotFoundError, ProcessLookupError):
-            for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    self.peak_mb = max(self.peak_mb, int(line.split()[1]) / 1024)
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            self.peak_mb = max(self.peak_mb, most_resident_mb(status))
         if self.process.poll() is not None:
             return False
         if time.monotonic() > self._deadline:
