@@ -1,4 +1,4 @@
-"""EVE SSO: metadata, keys, refreshed and verified tokens, revocation.
+"""EVE SSO: refreshed and verified tokens, revocation.
 
 Source of every fact: EVE's SSO documentation (OAuth 2.0, RS256 access tokens of 20 minutes).
 """
@@ -7,52 +7,28 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from killsync.errors import (
     ApplicationError,
     LoginNeeded,
-    RateLimited,
     Refused,
-    ServerFault,
     Unavailable,
 )
 from killsync.http import Http, own_errors
-from killsync.times import DAY, retry_after
+from killsync.published import Documents, Published, nobodys_fault, obey_rest
+from killsync.times import DAY
 
 if TYPE_CHECKING:
-    import requests
+    from requests import Response
 
 _CHARACTER_ID = re.compile(r"[1-9][0-9]{0,17}")
-_KEEP_DOCUMENTS = 86400.0
 _LEEWAY = 60
-_METADATA_PATH = "/.well-known/oauth-authorization-server"
 _WRONG_APPLICATION = {"invalid_client", "unauthorized_client", "unsupported_grant_type"}
 _LOGIN_HELPS = {"invalid_grant", "invalid_token"}
-_REST = 60.0
-
-T = TypeVar("T")
-
-
-class Documents(Protocol):
-    """Where metadata and keys are kept from run to run."""
-
-    def document(self, url: str) -> tuple[bytes, float] | None:
-        """Return a document and when it was fetched."""
-
-    def keep_document(self, url: str, body: bytes, now: float) -> None:
-        """Keep a document."""
-
-
-class _Metadata(msgspec.Struct):
-    issuer: str
-    token_endpoint: str
-    jwks_uri: str
-    revocation_endpoint: str | None = None
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -91,13 +67,15 @@ class Sso:
         self._url = url
         self._client_id = client_id
         self._client_secret = client_secret
-        self._documents = documents
         self._clock = clock
-        self._lock = threading.Lock()
+        self._published = Published(http, url, documents, clock)
         self._local = threading.local()
-        self._metadata: _Metadata | None = None
-        self._keys: Any = None
-        self.requests = 0
+        self._sent = 0
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent."""
+        return self._sent + self._published.requests
 
     def prepare(self) -> None:
         """Have the metadata and keys at hand, so that nothing stands between grant and check.
@@ -105,25 +83,19 @@ class Sso:
         Raises Unavailable if SSO does not give them, RateLimited if it asks for a rest: that is no
         user's fault.
         """
-        with self._lock:
-            if self._metadata is None:
-                self._metadata = self._document(self._url + _METADATA_PATH, _metadata_of)
-            if self._keys is None:
-                self._keys = self._document(self._metadata.jwks_uri, _keys_of)
+        self._published.metadata()
+        self._published.keys()
 
     def refresh(self, refresh_token: str) -> Grant:
         """Exchange a refresh token. The answer may hold a new one: store it before anything else.
 
         Raises LoginNeeded, ApplicationError, Unavailable or RateLimited.
         """
-        endpoint = self._known_metadata().token_endpoint
-        try:
+        endpoint = self._published.metadata().token_endpoint
+        with nobodys_fault():
             token = self._http.patiently(
                 lambda: self._call(lambda s: s.refresh_token(endpoint, refresh_token=refresh_token))
             )
-        except ServerFault as error:
-            # an answer that cannot be read says nothing of the character
-            raise Unavailable(str(error)) from error
         access, renewed = token.get("access_token"), token.get("refresh_token")
         lifetime = token.get("expires_in")
         if not isinstance(access, str) or not isinstance(renewed, str):
@@ -136,7 +108,7 @@ class Sso:
     def revoke(self, refresh_token: str) -> None:
         """Tell SSO to forget a refresh token. Raises as `refresh`."""
         self.prepare()
-        endpoint = self._known_metadata().revocation_endpoint
+        endpoint = self._published.metadata().revocation_endpoint
         if endpoint is None:
             raise Refused("SSO offers no revocation")
         self._call(
@@ -171,19 +143,17 @@ class Sso:
         from joserfc.errors import JoseError
 
         try:
-            return jwt.decode(access_token, self._keys, algorithms=["RS256"]).claims
+            return jwt.decode(access_token, self._published.keys(), algorithms=["RS256"]).claims
         except (JoseError, ValueError):
             # the key may be new: ask once more
-            with self._lock:
-                url = self._known_metadata().jwks_uri
-                self._keys = self._document(url, _keys_of, fresh=True)
-            return jwt.decode(access_token, self._keys, algorithms=["RS256"]).claims
+            keys = self._published.keys(fresh=True)
+            return jwt.decode(access_token, keys, algorithms=["RS256"]).claims
 
     def _checked(self, claims: dict[str, Any]) -> Character:
         from joserfc.jwt import JWTClaimsRegistry
 
         self._check_times(claims)
-        issuer = self._known_metadata().issuer.rstrip("/")
+        issuer = self._published.metadata().issuer.rstrip("/")
         bare = issuer.removeprefix("https://")
         JWTClaimsRegistry(
             now=int(self._clock()),
@@ -212,41 +182,11 @@ class Sso:
         if not issued - _LEEWAY <= self._clock() <= ends + _LEEWAY:
             raise Unavailable("SSO's new token is not valid now: check this computer's clock")
 
-    def _known_metadata(self) -> _Metadata:
-        if self._metadata is None:
-            self.prepare()
-        assert self._metadata is not None
-        return self._metadata
-
-    def _document(self, url: str, read: Callable[[bytes], T], *, fresh: bool = False) -> T:
-        """Return what SSO publishes at `url`, as kept for a day if not `fresh`."""
-        kept = self._documents.document(url)
-        now = self._clock()
-        if kept is not None and not fresh and now - _KEEP_DOCUMENTS < kept[1] <= now:
-            with suppress(ServerFault):
-                return read(kept[0])
-        try:
-            body, value = self._http.patiently(lambda: self._fetch(url, read))
-        except Refused as error:
-            raise Unavailable(str(error)) from error
-        self._documents.keep_document(url, body, now)
-        return value
-
-    def _fetch(self, url: str, read: Callable[[bytes], T]) -> tuple[bytes, T]:
-        self._http.raise_if_stopping()
-        self.requests += 1
-        answer = self._http.send("GET", url, {"Accept": "application/json"})
-        self._obey_rest(answer.status, answer.headers)
-        if answer.status != 200:
-            kind = Unavailable if answer.status >= 500 else Refused
-            raise kind(f"SSO says {answer.status} for its metadata or keys")
-        return answer.body, read(answer.body)
-
     def _call(self, send: Callable[[Any], Any], *, parse: bool = True) -> dict[str, Any]:
         from authlib.integrations.base_client import OAuthError
 
         self._http.raise_if_stopping()
-        self.requests += 1
+        self._sent += 1
         try:
             with own_errors(self._url):
                 answer = send(self._session())
@@ -272,14 +212,9 @@ class Sso:
             session.register_compliance_hook("refresh_token_response", self._check_status)
         return session
 
-    def _obey_rest(self, status: int, headers: Mapping[str, str]) -> None:
-        if status == 429:
-            rest = retry_after(headers.get("Retry-After"), _REST)
-            raise RateLimited("SSO asks for a rest (429)", self._clock() + rest)
-
-    def _check_status(self, response: "requests.Response") -> "requests.Response":
+    def _check_status(self, response: "Response") -> "Response":
         status = response.status_code
-        self._obey_rest(status, response.headers)
+        obey_rest(status, response.headers, self._clock())
         if status >= 500:
             raise Unavailable(f"SSO says {status}")
         try:
@@ -289,23 +224,6 @@ class Sso:
         except ValueError:
             self._local.answer = None
         return response
-
-
-def _metadata_of(body: bytes) -> _Metadata:
-    try:
-        return msgspec.json.decode(body, type=_Metadata)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ServerFault(f"SSO's metadata has the wrong shape: {error}") from error
-
-
-def _keys_of(body: bytes) -> Any:
-    from joserfc.errors import JoseError
-    from joserfc.jwk import KeySet
-
-    try:
-        return KeySet.import_key_set(msgspec.json.decode(body))
-    except (JoseError, msgspec.DecodeError, ValueError, KeyError, TypeError) as error:
-        raise ServerFault("SSO's keys have the wrong shape") from error
 
 
 def _explained(error: Any) -> Exception:

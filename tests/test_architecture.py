@@ -17,6 +17,7 @@ FLOORS = [
     {"config", "ratelimit", "paging", "lock", "schedule"},
     {"store"},
     {"http"},
+    {"published"},
     {"esi", "sso", "completeness"},
     {"accounts", "reports", "verification", "mending"},
     {"sync"},

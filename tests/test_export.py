@@ -260,7 +260,7 @@ def test_an_export_never_replaces_a_file_of_the_database(killsync: Make, file: s
 
 
 def test_while_a_scan_is_on_whole_killmails_are_exported(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=60, latency_body=0.4)
+    program = killsync(characters=1, killmails=60, latency_body=3)
     with program.start("scan") as scan:
         while not program.database.exists() or not program.rows("SELECT 1 FROM killmails"):
             assert scan.poll() is None

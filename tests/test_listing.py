@@ -1,5 +1,6 @@
 """Which pages of a list are asked for, and that nothing on it is missed."""
 
+import json
 import re
 import signal
 import subprocess
@@ -316,7 +317,7 @@ def test_a_list_refreshed_at_every_page_is_read_to_its_end(killsync: Make) -> No
 
 
 def test_a_list_whose_pages_have_times_of_their_own_is_read_to_its_end(killsync: Make) -> None:
-    program, user_id = with_character(killsync, 45, list_tokens=0)
+    program, user_id = with_character(killsync, 45)
     listed = program.simulator.control("truth?bodies=0")["characters"][str(user_id)]["list"]
     for number, start in enumerate(range(0, 45, 10), 1):
         page = [{"killmail_id": i, "killmail_hash": h} for i, h in listed[start : start + 10]]

@@ -395,7 +395,7 @@ def test_claims_of_access_tokens_may_be_replaced(start: Start) -> None:
 
 
 def test_more_than_five_refreshes_at_once_fail(start: Start) -> None:
-    client = start(latency_sso=0.2)
+    client = start(latency_sso=3)
     token = client.ready.logins[0].refresh_token
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda _: client.refresh(token).status_code, range(8)))

@@ -10,8 +10,16 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
+
+import msgspec
+
+_forks = get_context("forkserver")
+_forks.set_forkserver_preload(["killsync.simulator", "msgspec", "urllib.request"])
 
 TIMEOUT = 120
 
@@ -19,10 +27,8 @@ TIMEOUT = 120
 class Simulator:
     """A simulator in a process of its own, and its control API."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        self.process = process
-        ready = json.loads(process.stdout.readline())
+    def __init__(self, process: subprocess.Popen[str] | ForkServerProcess, ready: Any) -> None:
+        self.pid = process.pid or 0
         self.url: str = ready["base_url"]
         self.client_id: str = ready["client_id"]
         self.logins: list[dict[str, Any]] = ready["logins"]
@@ -85,9 +91,31 @@ def simulator(**options: Any) -> Iterator[Simulator]:
         text=True,
     ) as process:
         try:
-            yield Simulator(process)
+            assert process.stdout is not None
+            yield Simulator(process, json.loads(process.stdout.readline()))
         finally:
             process.terminate()
+
+
+@contextmanager
+def forked_simulator(**options: Any) -> Iterator[Simulator]:
+    """Do the same with a process that has read its modules already: the suite needs many."""
+    theirs, ours = _forks.Pipe()
+    process = _forks.Process(target=_serve, args=(options, theirs), daemon=True)
+    process.start()
+    try:
+        yield Simulator(process, ours.recv())
+    finally:
+        process.terminate()
+        process.join()
+        process.close()
+
+
+def _serve(options: dict[str, Any], ours: Connection) -> None:
+    from killsync.simulator import Options, serve
+
+    texts = {name: str(value) if name == "claims" else value for name, value in options.items()}
+    serve(msgspec.convert(texts, Options), lambda ready: ours.send(msgspec.to_builtins(ready)))
 
 
 class Killsync:

@@ -66,7 +66,10 @@ def simulator(
         given |= dict(_pair(text) for text in settings or [])
         from killsync.simulator import serve
 
-        serve(_options(given), _print_json if as_json else _print_environment)
+        try:
+            serve(_options(given), _print_json if as_json else _print_environment)
+        except OSError as error:
+            raise UsageError(f"port {port} cannot be listened on: {error.strerror}") from error
 
 
 def _pair(text: str) -> tuple[str, str]:

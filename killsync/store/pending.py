@@ -32,13 +32,13 @@ def record(
     conn.executemany(
         "INSERT OR IGNORE INTO pending_killmails (killmail_id, killmail_hash, priority)"
         " VALUES (?, ?, ?)",
-        [[killmail_id, shown[killmail_id].killmail_hash, priority] for killmail_id in bodiless],
+        [[i, shown[i].killmail_hash, priority] for i in bodiless],
     )
     conn.executemany(
-        """UPDATE pending_killmails SET killmail_hash = ?1, attempts = 0, error = NULL,
-            not_before = NULL, set_aside_at = NULL
-        WHERE killmail_id = ?2 AND killmail_hash <> ?1""",
-        [[shown[killmail_id].killmail_hash, killmail_id] for killmail_id in bodiless],
+        """UPDATE pending_killmails SET killmail_hash = ?1, priority = max(priority, ?2),
+            attempts = 0, error = NULL, not_before = NULL, set_aside_at = NULL
+        WHERE killmail_id = ?3 AND killmail_hash <> ?1""",
+        [[shown[i].killmail_hash, priority, i] for i in bodiless],
     )
     conn.executemany(
         "UPDATE pending_killmails SET priority = ?1 WHERE killmail_id = ?2 AND priority < ?1",

@@ -97,31 +97,41 @@ class Bodies:
             self.look_again()
             return
         self._tally.errors += 1
-        self._tally.failures += body.attempts == 0
         text = told(error)
-        settled = partial(self._taken.pop, killmail_id, None)
         if isinstance(error, KillmailUnknown | BodyRejected):
+            self._tally.failures += 1
             aside = partial(pending.set_aside, killmail_id=killmail_id, error=text, now=now)
-            self._journal.add(aside, now, settled)
+            self._journal.add(aside, now, partial(self._taken.pop, killmail_id, None))
             self._report(BodySetAside(killmail_id, text))
             return
-        again = now + schedule.body_backoff(body.attempts + 1)
-        put_off = partial(pending.put_off, killmail_id=killmail_id, error=text, not_before=again)
-        self._journal.add(put_off, now, settled)
+        self._tally.failures += body.attempts == 0
+        again = self._put_off(body, text, now)
         self._report(BodyPutOff(killmail_id, text, iso_after(again), first=body.attempts == 0))
+
+    def _put_off(self, body: Pending, text: str, now: float) -> float:
+        again = now + schedule.body_backoff(body.attempts + 1)
+        write = partial(pending.put_off, killmail_id=body.killmail_id, error=text, not_before=again)
+        self._journal.add(write, now, partial(self._taken.pop, body.killmail_id, None))
+        return again
 
     def doubt(self, killmail_id: int, error: Unavailable) -> None:
         """Hold back a body that got no answer, until it is known whether anything gets one."""
         self._doubts[killmail_id] = error
 
-    def settle_doubts(self, now: float, *, down: bool) -> None:
-        """Put off what was held back; if the service is down, leave it pending as it was."""
+    def settle_doubts(self, now: float, *, down: bool, answered: bool = False) -> None:
+        """Put off what was held back, for its own failure or because the service is `down`.
+
+        Of a service that had not `answered` anything before, it stays pending as it was.
+        Otherwise it is put off without a word: these bodies alone must not end every run.
+        """
         doubts, self._doubts = self._doubts, {}
         for killmail_id, error in doubts.items():
-            if down:
-                del self._taken[killmail_id]
-            else:
+            if not down:
                 self.failed(killmail_id, error, now)
+            elif answered:
+                self._put_off(self._taken[killmail_id], told(error), now)
+            else:
+                del self._taken[killmail_id]
 
     def is_batch_due(self, now: float) -> bool:
         """Tell whether what has arrived is to be stored now."""

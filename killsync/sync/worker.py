@@ -70,9 +70,8 @@ class Worker:
             self._slots.close()
         now = self._clock()
         self._health.conclude()
-        # bodies that get no answer from an ESI that answers others must not end every run
-        alone = self._health.is_down("esi") and self._health.has_answered("esi")
-        self._bodies.settle_doubts(now, down=self._s.stopping.is_set() and not alone)
+        answered = self._health.is_down("esi") and self._health.has_answered("esi")
+        self._bodies.settle_doubts(now, down=self._s.stopping.is_set(), answered=answered)
         self._bodies.store(now)
         self._lists.give_back(now)
         self._journal.commit()

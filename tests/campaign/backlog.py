@@ -65,7 +65,7 @@ def scan(score: Score, program: Case, clock: Clock) -> None:
     score.cases += 1
     clock.forward_to(clock.now() // TICK * TICK + TICK)
     running = Running(program.launch("scan"))
-    clock.play(running, beside=program.simulator.process.pid)
+    clock.play(running, beside=program.simulator.pid)
     said = f"a scan with a backlog: exit {running.process.returncode}, {program.heard()}"
     score.must(running.process.returncode == 0, said)
     running.judge_memory(score)
