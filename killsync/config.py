@@ -51,8 +51,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     @property
     def database(self) -> Path:
-        """The database file: `db`, or `killsync.db` in the user's data directory."""
-        return Path(self.db).expanduser() if self.db else _user_directory("data") / "killsync.db"
+        """The database file: `db`, or `killsync.db` in the user's data directory.
+
+        Of a link, what it leads to: the files beside it must be the same by every name.
+        """
+        path = Path(self.db).expanduser() if self.db else _user_directory("data") / "killsync.db"
+        return path.resolve() if path.is_symlink() else path
 
 
 def load(config: Path | None, flags: Mapping[str, object], env: Mapping[str, str]) -> Settings:

@@ -214,3 +214,25 @@ def test_a_damaged_token_file_is_named_and_never_overwritten(killsync: Make) -> 
     assert contents(program)[tokens.name] == before
     assert program.rows("SELECT state, failures FROM users") == [("active", 0)]
     assert program.status()["jobs"]["running"] == 0
+
+
+def test_a_token_file_that_is_gone_costs_nobody_the_login(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=2)
+    tokens = program.database.with_name("killsync.db.tokens")
+    elsewhere = program.directory / "elsewhere"
+    tokens.rename(elsewhere)
+    done = program.run("scan", exit_code=2)
+    assert str(tokens) in done.stderr
+    elsewhere.rename(tokens)
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+def test_a_link_to_the_database_leads_to_the_files_beside_it(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=2)
+    link = program.directory / "elsewhere" / "link.db"
+    link.parent.mkdir()
+    link.symlink_to(program.database)
+    program.run("scan", "--db", str(link))
+    assert list(link.parent.iterdir()) == [link]
+    program.assert_equals_truth()

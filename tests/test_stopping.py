@@ -1,9 +1,11 @@
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from subprocess import Popen
 from typing import Any
 
@@ -123,6 +125,21 @@ def test_a_stop_during_what_sso_publishes_asks_for_nothing_more(
     assert len(program.simulator.log()) == before
     assert jobs(program)["running"] == 0
     program.simulator.options(access_lifetime=1200)
+    assert_the_next_scan_completes(program)
+
+
+@SIGNALS
+def test_a_stop_does_not_wait_for_a_database_that_another_program_keeps_locked(
+    killsync: Start, background: Background, number: int, exit_code: int
+) -> None:
+    program = killsync(characters=1, killmails=40, latency_body=0.2)
+    process = background(program, "scan", KILLSYNC_CONNECTIONS="1")
+    wait_until(lambda: asked(program, "body") >= 3)
+    with closing(sqlite3.connect(program.database, isolation_level=None, timeout=60)) as conn:
+        conn.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        assert wait_for_exit(process, number) == exit_code
+        assert time.monotonic() - began < 30, "SQLite itself would wait for a minute"
     assert_the_next_scan_completes(program)
 
 

@@ -19,7 +19,8 @@ from killsync.cli.text import safe
 from killsync.config import Settings
 from killsync.errors import DatabaseError
 from killsync.store import connection
-from killsync.store.connection import Store, readable_errors
+from killsync.store.connection import Store
+from killsync.store.sqlite_errors import readable_errors
 
 if TYPE_CHECKING:
     from killsync.findings import Verdict

@@ -6,7 +6,8 @@ from contextlib import closing, contextmanager
 from killsync import config, lock
 from killsync.config import Settings
 from killsync.store import connection, origin
-from killsync.store.connection import Store, readable_errors
+from killsync.store.connection import Store
+from killsync.store.sqlite_errors import readable_errors
 
 
 @contextmanager

@@ -1,9 +1,11 @@
-"""SIGTERM and SIGINT: the first ends a run in good order, a second SIGINT at once."""
+"""SIGTERM, SIGHUP and SIGINT: the first ends a run in good order, a second SIGINT at once."""
 
 import os
 import signal
 from types import FrameType
 
+from killsync.cli.invocation import leave
+from killsync.errors import TryLater
 from killsync.sync.stopping import Stopping
 
 
@@ -11,12 +13,20 @@ class Stop(Stopping):
     """Stops on the first signal."""
 
     def __enter__(self) -> "Stop":
-        self._before = {s: signal.signal(s, self._on) for s in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {
+            number: signal.signal(number, self._on)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            # nohup wants the program to outlive its terminal
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+        }
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self.exit_code is not None and isinstance(error, TryLater):
+            # what could not be done now is what was told to stop
+            leave(self.exit_code)
 
     def _on(self, number: int, _: FrameType | None) -> None:
         if self.signal == signal.SIGINT == number:

@@ -3,16 +3,17 @@
 Nothing heavy is imported before it is needed: a scan with nothing due and `status` start fast.
 """
 
-import errno
 import os
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from killsync.errors import DatabaseBusy, DatabaseError, OutOfFiles
+from killsync.errors import DatabaseError
+from killsync.store.sqlite_errors import is_busy, readable_errors
 
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
@@ -22,6 +23,11 @@ _DURING_A_RUN = "while killsync was at work; what it had committed is in the fil
 _APPLICATION_ID = 0x4B534E43
 _OLDEST_SQLITE = (3, 37, 0)
 _BUSY_TIMEOUT = 60.0
+_SHORT_PATIENCE = 1.0
+
+
+def _never() -> bool:
+    return False
 
 
 class _Displaced(DatabaseError):
@@ -36,6 +42,8 @@ class Store:
         self.conn = conn
         self._file = path.stat()
         self._seen = 0
+        # asked while another program keeps the database locked
+        self.gives_up: Callable[[], bool] = _never
 
     @cached_property
     def db(self) -> "Database":
@@ -51,7 +59,7 @@ class Store:
         Raises DatabaseError, with nothing committed, if the file is no longer where it was.
         """
         try:
-            with write_transaction(self.db):
+            with write_transaction(self.db, self.gives_up):
                 yield self.conn
                 self._check_in_place()
         except _Displaced:
@@ -119,13 +127,14 @@ def snapshot(conn: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def write_transaction(db: "Database") -> Iterator[None]:
+def write_transaction(db: "Database", gives_up: Callable[[], bool] = _never) -> Iterator[None]:
     """Hold a write transaction on any sqlite-utils database.
 
     It takes the write lock at once: a transaction that began by reading cannot wait for
-    another writer, SQLite makes it fail.
+    another writer, SQLite makes it fail. It waits a minute at most, and a second once the caller
+    `gives_up`.
     """
-    db.conn.execute("BEGIN IMMEDIATE")
+    _begin(db.conn, gives_up)
     try:
         with db.atomic():
             yield
@@ -133,6 +142,23 @@ def write_transaction(db: "Database") -> Iterator[None]:
         db.rollback()
         raise
     db.commit()
+
+
+def _begin(conn: sqlite3.Connection, gives_up: Callable[[], bool]) -> None:
+    # Python sees no signal while SQLite waits: so SQLite waits a little, again and again
+    conn.execute("PRAGMA busy_timeout = 200")
+    began = time.monotonic()
+    try:
+        while True:
+            try:
+                conn.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                patience = _SHORT_PATIENCE if gives_up() else _BUSY_TIMEOUT
+                if not is_busy(error) or time.monotonic() - began > patience:
+                    raise
+    finally:
+        conn.execute(f"PRAGMA busy_timeout = {int(_BUSY_TIMEOUT * 1000)}")
 
 
 def connect(
@@ -215,48 +241,6 @@ def make_private_file(path: Path) -> None:
         return
     except OSError as error:
         raise DatabaseError(f"{path}: cannot be opened: {error.strerror}") from error
-
-
-@contextmanager
-def readable_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into DatabaseError that names the file and what to do."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        if _out_of_files():
-            raise OutOfFiles from error
-        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-        raise (DatabaseBusy if busy else DatabaseError)(f"{path}: {_advice(error)}") from error
-
-
-def _out_of_files() -> bool:
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return error.errno in (errno.EMFILE, errno.ENFILE)
-    return False
-
-
-def _advice(error: sqlite3.Error) -> str:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return {
-        sqlite3.SQLITE_NOTADB: "is not an SQLite database; name another with --db",
-        sqlite3.SQLITE_CORRUPT: "is damaged, and was not changed: restore a backup, or save what "
-        "can be read into a new file with `sqlite3 killsync.db .recover`",
-        sqlite3.SQLITE_READONLY: "cannot be written; check the permissions of it and its directory",
-        sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the permissions of it and its directory",
-        sqlite3.SQLITE_FULL: "the disk is full; what was committed is safe, free some space",
-        sqlite3.SQLITE_IOERR: "cannot be read or written; what was committed is safe, check "
-        "the disk and its free space",
-        sqlite3.SQLITE_BUSY: "another program keeps it locked; try again later",
-    }.get(code, _said(error))
-
-
-def _said(error: sqlite3.Error) -> str:
-    # Python repeats the text that is none, which may be a token
-    if "decode" in str(error):
-        return "holds text that is none; `killsync check` says where"
-    return f"SQLite says: {error}"
 
 
 def _connect(path: Path, *, read_only: bool, timeout: float) -> sqlite3.Connection:

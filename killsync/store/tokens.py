@@ -17,12 +17,8 @@ import msgspec
 from sqlite_utils import Database, Migrations
 
 from killsync.errors import DatabaseError
-from killsync.store.connection import (
-    make_private_file,
-    readable_errors,
-    token_file,
-    write_transaction,
-)
+from killsync.store.connection import make_private_file, token_file, write_transaction
+from killsync.store.sqlite_errors import readable_errors
 
 _VERSION = 1
 _LONGEST_CLAIM = 120.0

@@ -45,6 +45,12 @@ def names(conn: sqlite3.Connection) -> list[str]:
     return [name for (name,) in conn.execute("SELECT name FROM users ORDER BY name")]
 
 
+def any_active(conn: sqlite3.Connection) -> bool:
+    """Tell whether there is a user to sync."""
+    active = conn.execute("SELECT EXISTS (SELECT 1 FROM users WHERE state = 'active')")
+    return bool(active.fetchone()[0])
+
+
 def maybe_due(conn: sqlite3.Connection, now: float, min_age: float) -> Iterator[User]:
     """Yield the active users with an open gap, never synced, or synced `min_age` ago or more.
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from killsync.ratelimit import Limits
 from killsync.store import limits as stored_limits
-from killsync.store.connection import Store, readable_errors
+from killsync.store.connection import Store
+from killsync.store.sqlite_errors import readable_errors
 
 Write = Callable[[sqlite3.Connection], object]
 

@@ -10,14 +10,14 @@ import msgspec
 
 from killsync import __version__
 from killsync.config import Settings
-from killsync.errors import KillsyncError, UsageError
+from killsync.errors import DatabaseError, KillsyncError, UsageError
 from killsync.esi import Esi, body_bucket, list_bucket
 from killsync.http import Http
 from killsync.ratelimit import LIKELY_COST, Limits
 from killsync.sso import Sso
-from killsync.store import jobs, pending, runs
+from killsync.store import jobs, pending, runs, users
 from killsync.store import limits as stored_limits
-from killsync.store.connection import Store
+from killsync.store.connection import Store, token_file
 from killsync.store.tokens import Tokens
 from killsync.sync.bodies import BATCH, STILL_NEW
 from killsync.sync.context import Services, Tally
@@ -92,9 +92,12 @@ def work(
 ) -> Outcome:
     """Work the job table off; the caller holds the lock.
 
-    Raises ServiceDown or ApplicationError, after everything unfinished is given back.
+    Raises ServiceDown or ApplicationError, after everything unfinished is given back, and
+    DatabaseError if the database or its token file cannot be used.
     """
     began, now = time.monotonic(), time.time()
+    _check_logins_not_lost(store)
+    store.gives_up = stopping.flag.is_set
     limits = Limits(settings.reserve)
     pick_up(store, limits, settings, now)
     with store.transaction() as conn:
@@ -124,6 +127,16 @@ def work(
     queued = 0 if only_users is not None else jobs.counts(store.conn)["queued"]
     seconds = time.monotonic() - began
     return Outcome(worker.tally, esi.requests + sso.requests, seconds, worker.out_of_time, queued)
+
+
+def _check_logins_not_lost(store: Store) -> None:
+    # it may come back: nobody may be asked for a new login because of it
+    tokens = token_file(store.path)
+    if not tokens.exists() and users.any_active(store.conn):
+        raise DatabaseError(
+            f"{tokens}: is gone, and with it every login: put it back, or give new refresh tokens "
+            "to `killsync users add`"
+        )
 
 
 def _end(store: Store, run_id: int, command: str, tally: Tally, requests: int, code: int) -> None:

@@ -179,7 +179,7 @@ class Day:
             manual_lists={user for (user,) in self.program.rows(f"SELECT user_id {urgent}")},
         )
         running = Running(self.program.launch(*command))
-        self.clock.play(running, beside=self.esi.process.pid)
+        self.clock.play(running, beside=self.esi.pid)
         run.ended = self.clock.now()
         self.told.runs.append(run)
         running.judge_memory(self.score)

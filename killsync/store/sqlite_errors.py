@@ -1,0 +1,57 @@
+"""SQLite's errors, as a person is told of them."""
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from killsync.errors import DatabaseBusy, DatabaseError, OutOfFiles
+
+
+@contextmanager
+def readable_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into DatabaseError that names the file and what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if _out_of_files():
+            raise OutOfFiles from error
+        kind = DatabaseBusy if is_busy(error) else DatabaseError
+        raise kind(f"{path}: {_advice(error)}") from error
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Tell whether another program keeps the database locked."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _out_of_files() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False
+
+
+def _advice(error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return {
+        sqlite3.SQLITE_NOTADB: "is not an SQLite database; name another with --db",
+        sqlite3.SQLITE_CORRUPT: "is damaged, and was not changed: restore a backup, or save what "
+        "can be read into a new file with `sqlite3 killsync.db .recover`",
+        sqlite3.SQLITE_READONLY: "cannot be written; check the permissions of it and its directory",
+        sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the permissions of it and its directory",
+        sqlite3.SQLITE_FULL: "the disk is full; what was committed is safe, free some space",
+        sqlite3.SQLITE_IOERR: "cannot be read or written; what was committed is safe, check "
+        "the disk and its free space",
+        sqlite3.SQLITE_BUSY: "another program keeps it locked; try again later",
+    }.get(code, _said(error))
+
+
+def _said(error: sqlite3.Error) -> str:
+    # Python repeats the text that is none, which may be a token
+    if "decode" in str(error):
+        return "holds text that is none; `killsync check` says where"
+    return f"SQLite says: {error}"
