@@ -2,9 +2,8 @@
 
 import json
 import random
-import sqlite3
 import urllib.request
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from subprocess import Popen
 from typing import Any
 
@@ -103,11 +102,11 @@ class _Play:
     def _let_tokens_expire(self) -> None:
         if not self.struck.expired:
             return
-        with closing(sqlite3.connect(f"{self.program.database}.tokens")) as conn, conn:
-            for user in self.struck.expired:
-                conn.execute("UPDATE tokens SET access_token = NULL WHERE user_id = ?", [user])
-            if self.cell.kind in DOCUMENTS or self.is_a_lie:
-                conn.execute("DELETE FROM sso_documents")
+        if not self.struck.expired:
+            return
+        self.program.expire_access(*self.struck.expired)
+        if self.cell.kind in DOCUMENTS or self.is_a_lie:
+            self.program.forget_sso_documents()
 
     @property
     def is_a_lie(self) -> bool:
@@ -196,7 +195,8 @@ class _Play:
         # only the user can decide that ESI may have changed its mind
         program.execute("UPDATE pending_killmails SET set_aside_at = NULL")
         if self.is_a_lie:
-            self._forget_documents()
+            # a day later
+            self.program.forget_sso_documents()
         code = program.call("scan")
         must(code == 0, f"exit {code} after the fault: {program.heard()}")
         blamed = program.rows(
@@ -205,11 +205,6 @@ class _Play:
         )
         must(not blamed, f"not healed: {blamed}")
         program.judge(self.score)
-
-    def _forget_documents(self) -> None:
-        """A day later: what SSO publishes is asked for again."""
-        with closing(sqlite3.connect(f"{self.program.database}.tokens")) as conn, conn:
-            conn.execute("DELETE FROM sso_documents")
 
 
 def _metadata(url: str) -> dict[str, Any]:

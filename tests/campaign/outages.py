@@ -1,9 +1,8 @@
 """Outages: a whole service is away, as ESI is each day at 11:00 UTC."""
 
 import random
-import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,7 +93,6 @@ def _judge(program: Case, score: Score, outage: Outage, code: int) -> None:
 
 
 def _let_tokens_expire(program: Case, *, forget_documents: bool) -> None:
-    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
-        conn.execute("UPDATE tokens SET access_token = NULL")
-        if forget_documents:
-            conn.execute("DELETE FROM sso_documents")
+    program.expire_access()
+    if forget_documents:
+        program.forget_sso_documents()
