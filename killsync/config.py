@@ -18,6 +18,8 @@ from killsync.errors import UsageError
 from killsync.times import parse_duration
 
 ENVIRONMENT_PREFIX = "KILLSYNC_"
+# a secret stands in one of two keys
+_IN_A_FILE = {"client_secret": "client_secret_file", "token_key": "token_key_file"}
 
 
 class Duration(float):
@@ -30,12 +32,20 @@ class Url(str):
     __slots__ = ()
 
 
+class CallbackUrl(Url):
+    """A URL as it is registered with the EVE application, to the letter."""
+
+    __slots__ = ()
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Every setting, with its default; durations are in seconds."""
 
     db: str = ""
     client_id: str = ""
     client_secret: str = ""
+    client_secret_file: str = ""
+    callback_url: CallbackUrl = CallbackUrl("http://localhost:8635/callback")
     contact: str = ""
     esi_url: Url = Url("https://esi.evetech.net")
     sso_url: Url = Url("https://login.eveonline.com")
@@ -48,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     connections: Annotated[int, Meta(ge=1, le=64)] = 8
     max_runtime: Duration = Duration(540)
     reserve: Annotated[float, Meta(ge=0, le=0.9)] = 0.2
+    token_key: str = ""
+    token_key_file: str = ""
 
     @property
     def database(self) -> Path:
@@ -65,7 +77,7 @@ def load(config: Path | None, flags: Mapping[str, object], env: Mapping[str, str
     `flags` holds the keys given on the command line; None means not given. Raises UsageError
     that names the key, the value and where it stands.
     """
-    file = _config_file(config, env)
+    file = config_file(config, env)
     merged: dict[str, Any] = {}
     for origin, values, strict in (
         (str(file), _read_toml(file, must_exist=file != _default_file()), True),
@@ -73,8 +85,26 @@ def load(config: Path | None, flags: Mapping[str, object], env: Mapping[str, str
         ("the command line", {k: v for k, v in flags.items() if v is not None}, False),
     ):
         checked = _check(values, origin, strict=strict)
+        for key, file_key in _IN_A_FILE.items():
+            _choose_one(key, file_key, values, origin, merged)
         merged |= {key: getattr(checked, key) for key in values}
     return Settings(**merged)
+
+
+def client_secret(settings: Settings) -> str:
+    """Return the EVE application's secret, the empty text if it has none.
+
+    Raises UsageError if its file cannot be read.
+    """
+    return settings.client_secret or _read_secret("client_secret_file", settings.client_secret_file)
+
+
+def token_keys(settings: Settings) -> list[str]:
+    """Return the keys that stored tokens are encrypted with, the one for new ones first.
+
+    Raises UsageError if their file cannot be read.
+    """
+    return (settings.token_key or _read_secret("token_key_file", settings.token_key_file)).split()
 
 
 def require_contact(settings: Settings) -> None:
@@ -104,6 +134,32 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
+def _choose_one(
+    key: str, file_key: str, values: Mapping[str, object], origin: str, merged: dict[str, Any]
+) -> None:
+    """Let a secret, or the name of its file, replace both of what went before."""
+    if key in values and file_key in values:
+        raise UsageError(f"{origin}: {key} and {file_key} are both set: keep one of them")
+    if key in values or file_key in values:
+        merged.pop(key, None)
+        merged.pop(file_key, None)
+
+
+def _read_secret(key: str, name: str) -> str:
+    if not name:
+        return ""
+    file = Path(name).expanduser()
+    try:
+        text = file.read_text("ascii").strip()
+    except OSError as error:
+        raise UsageError(f"{key}: {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{key}: {file} is not plain text") from error
+    if not text:
+        raise UsageError(f"{key}: {file} is empty")
+    return text
+
+
 def _check(values: Mapping[str, object], origin: str, *, strict: bool) -> Settings:
     try:
         return msgspec.convert(values, Settings, strict=strict, dec_hook=_decode_special)
@@ -117,7 +173,8 @@ def _decode_special(kind: type, value: object) -> object:
         return value
     if not isinstance(value, str):
         raise ValueError(f"expected text, got {type(value).__name__}")
-    return kind(parse(value))
+    checked = parse(value)
+    return kind(value if kind is CallbackUrl else checked)
 
 
 def _checked_url(text: str) -> str:
@@ -165,7 +222,8 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, object]:
     return {keys[name]: value for name, value in env.items() if name in keys and value}
 
 
-def _config_file(config: Path | None, env: Mapping[str, str]) -> Path:
+def config_file(config: Path | None, env: Mapping[str, str]) -> Path:
+    """Return the configuration file in force, which need not exist."""
     named = config or env.get("KILLSYNC_CONFIG")
     return Path(named).expanduser() if named else _default_file()
 

@@ -14,7 +14,7 @@ LONGEST_MODULE = 320
 FLOORS = [
     {"", "errors", "times"},
     {"model", "killmail", "findings"},
-    {"config", "ratelimit", "paging", "lock", "schedule"},
+    {"config", "permissions", "ratelimit", "paging", "lock", "schedule"},
     {"store"},
     {"http"},
     {"published"},

@@ -1,6 +1,7 @@
 """Settings: where each comes from, what is refused, and what an error says."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ TABLE = [
     ("db", "KILLSYNC_DB", ""),
     ("client_id", "KILLSYNC_CLIENT_ID", ""),
     ("client_secret", "KILLSYNC_CLIENT_SECRET", ""),
+    ("client_secret_file", "KILLSYNC_CLIENT_SECRET_FILE", ""),
+    ("callback_url", "KILLSYNC_CALLBACK_URL", "http://localhost:8635/callback"),
     ("contact", "KILLSYNC_CONTACT", ""),
     ("esi_url", "KILLSYNC_ESI_URL", "https://esi.evetech.net"),
     ("sso_url", "KILLSYNC_SSO_URL", "https://login.eveonline.com"),
@@ -30,12 +33,16 @@ TABLE = [
     ("connections", "KILLSYNC_CONNECTIONS", 8),
     ("max_runtime", "KILLSYNC_MAX_RUNTIME", 9 * MINUTE),
     ("reserve", "KILLSYNC_RESERVE", 0.2),
+    ("token_key", "KILLSYNC_TOKEN_KEY", ""),
+    ("token_key_file", "KILLSYNC_TOKEN_KEY_FILE", ""),
 ]
 # key, as TOML, as text, as read
 OTHERS = [
     ("db", '"/srv/k.db"', "/srv/k.db", "/srv/k.db"),
     ("client_id", '"abc"', "abc", "abc"),
     ("client_secret", '"xyz"', "xyz", "xyz"),
+    ("client_secret_file", '"/run/secret"', "/run/secret", "/run/secret"),
+    ("callback_url", '"http://localhost:1/"', "http://localhost:1/", "http://localhost:1/"),
     ("contact", '"ops@example.com"', "ops@example.com", "ops@example.com"),
     ("esi_url", '"http://127.0.0.1:8080/"', "http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
     ("sso_url", '"https://sso.example.com"', "https://sso.example.com", "https://sso.example.com"),
@@ -48,6 +55,8 @@ OTHERS = [
     ("connections", "16", "16", 16),
     ("max_runtime", '"2h"', "2h", 2 * HOUR),
     ("reserve", "0.5", "0.5", 0.5),
+    ("token_key", '"abc="', "abc=", "abc="),
+    ("token_key_file", '"/run/key"', "/run/key", "/run/key"),
 ]
 
 
@@ -112,6 +121,56 @@ def test_the_database_is_in_the_users_data_directory_unless_named(tmp_path: Path
 
 def test_a_home_directory_may_be_written_as_a_tilde(tmp_path: Path) -> None:
     assert load(None, {"db": "~/k.db"}, {}).database == tmp_path / "k.db"
+
+
+# secrets in files
+
+
+@pytest.mark.parametrize(
+    ("key", "read"), [("client_secret", config.client_secret), ("token_key", config.token_keys)]
+)
+def test_a_secret_may_stand_in_a_file_of_its_own(
+    file: Path, tmp_path: Path, key: str, read: Callable[[Settings], str | list[str]]
+) -> None:
+    (tmp_path / "secret").write_text("hunter2\n")
+    assert read(written(file, f'{key}_file = "{tmp_path}/secret"')) in ("hunter2", ["hunter2"])
+    assert read(written(file, f'{key} = "hunter2"')) in ("hunter2", ["hunter2"])
+    assert not read(written(file, ""))
+
+
+def test_several_token_keys_stand_on_lines_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("new\nold\n")
+    settings = load(None, {}, {"KILLSYNC_TOKEN_KEY_FILE": str(tmp_path / "keys")})
+    assert config.token_keys(settings) == ["new", "old"]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "No such file"), (b"\n", "is empty"), (b"\xff", "is not plain text")],
+)
+def test_a_secret_that_cannot_be_read_is_an_error_that_names_key_and_file(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    secret = tmp_path / "secret"
+    if content is not None:
+        secret.write_bytes(content)
+    settings = load(None, {}, {"KILLSYNC_CLIENT_SECRET_FILE": str(secret)})
+    with pytest.raises(UsageError, match=f"client_secret_file: .*{why}") as error:
+        config.client_secret(settings)
+    assert str(secret) in str(error.value)
+
+
+def test_a_secret_and_its_file_in_one_place_are_too_many(file: Path) -> None:
+    said = refusal(file, 'client_secret = "hunter2"\nclient_secret_file = "/run/secret"')
+    assert "client_secret and client_secret_file are both set" in said
+    assert "hunter2" not in said
+
+
+def test_a_secret_of_the_environment_goes_before_a_file_that_the_configuration_names(
+    file: Path,
+) -> None:
+    file.write_text('client_secret_file = "/nowhere"')
+    assert config.client_secret(load(file, {}, {"KILLSYNC_CLIENT_SECRET": "s"})) == "s"
 
 
 # precedence

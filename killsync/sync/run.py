@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from killsync import __version__
-from killsync.config import Settings
+from killsync.config import Settings, client_secret
 from killsync.errors import DatabaseError, KillsyncError, UsageError
 from killsync.esi import Esi, body_bucket, list_bucket
 from killsync.http import Http
@@ -56,7 +56,7 @@ def connected(
         yield (
             http,
             tokens,
-            Sso(http, settings.sso_url, settings.client_id, settings.client_secret, tokens),
+            Sso(http, settings.sso_url, settings.client_id, client_secret(settings), tokens),
         )
 
 
