@@ -61,6 +61,7 @@ def simulator(
             "latency_body": latency_s,
             "latency_sso": latency_s,
             "rotate": rotate,
+            "consent_page": True,
             "seed": seed,
         }
         given |= dict(_pair(text) for text in settings or [])
@@ -106,5 +107,6 @@ def _print_environment(ready: "Ready") -> None:
         f"export KILLSYNC_CLIENT_ID={shlex.quote(ready.client_id)}\n"
         f"export KILLSYNC_DB={shlex.quote(str(database))}\n"
         f"printf '{tokens}\\n' | {program_name()} users add\n"
-        f"{program_name()} scan"
+        f"{program_name()} scan\n"
+        f"# Instead of `users add`, log in one by one: {program_name()} login --another"
     )

@@ -46,10 +46,13 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     client_id: str = "killsync-simulator"
     client_secret: str | None = None
     redirect_uri: str | None = None
+    signature: Literal["RS256", "HS256", "none"] = "RS256"
     issuer: str = "https://login.eveonline.com"
     # by character id, what replaces claims of its access tokens; JSON text, since it may hold
     # what no UTF-8 can
     claims: str = "{}"
+    # who logs in: a browser is asked, or else this one, or the first
+    consent_page: bool = False
     login_as: int | None = None
     deny: bool = False
 

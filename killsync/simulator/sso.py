@@ -1,4 +1,4 @@
-"""The endpoints of EVE's SSO: login without a user interface, tokens, keys, revocation."""
+"""The endpoints of EVE's SSO: login, tokens, keys, revocation."""
 
 import base64
 import hashlib
@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import msgspec
 
+from killsync.simulator import consent
 from killsync.simulator.options import Options
 from killsync.simulator.routes import Target, to_number
 from killsync.simulator.tokens import Grant, Tokens
@@ -70,7 +71,7 @@ class Sso:
                 case "jwks":
                     return json_answer(self.tokens.key_set())
                 case "authorize":
-                    return self._authorize(request.query, now)
+                    return self._authorize(request, now)
                 case "revoke":
                     return self._revoke(request)
             return json_answer(self._token(request, in_flight, now), headers=_NO_STORE)
@@ -94,12 +95,15 @@ class Sso:
             "code_challenge_methods_supported": ["S256"],
         }
 
-    def _authorize(self, query: dict[str, str], now: float) -> Answer:
+    def _authorize(self, request: Request, now: float) -> Answer:
+        query = request.query
         redirect = query.get("redirect_uri", "")
         if query.get("client_id") not in self.clients:
             raise OAuthError("invalid_client", "unknown client_id")
         if not self._accepts_redirect(redirect):
             raise OAuthError("invalid_request", "redirect_uri is not registered")
+        if self._asks_who(request):
+            return consent.page(query, self.world.characters.values())
         state = {"state": query["state"]} if "state" in query else {}
         try:
             answer = {"code": self._make_code(query, redirect, now)}
@@ -107,6 +111,11 @@ class Sso:
             answer = {"error": failure.code, "error_description": str(failure)}
         separator = "&" if urlsplit(redirect).query else "?"
         return Answer(302, headers={"Location": redirect + separator + urlencode(answer | state)})
+
+    def _asks_who(self, request: Request) -> bool:
+        is_person = "text/html" in request.headers.get("accept", "")
+        decided = {"character_id", "cancel"} & request.query.keys()
+        return self.options.consent_page and is_person and not decided
 
     def _accepts_redirect(self, uri: str) -> bool:
         if self.options.redirect_uri is not None:
@@ -126,7 +135,7 @@ class Sso:
             raise OAuthError("invalid_request", "code_challenge_method must be S256")
         if not challenge and self.options.client_secret is None:
             raise OAuthError("invalid_request", "code_challenge is missing")
-        if self.options.deny:
+        if self.options.deny or "cancel" in query:
             raise OAuthError("access_denied", "the user denied the request")
         character = self._chosen(query)
         scopes = query.get("scope", "").split()

@@ -1,5 +1,7 @@
 """Refresh tokens, access tokens and the keys that sign them."""
 
+import base64
+import hmac
 import json
 import secrets
 from typing import Any
@@ -156,8 +158,23 @@ class Tokens:
         if grant.scopes:
             claims["scp"] = grant.scopes[0] if len(grant.scopes) == 1 else grant.scopes
         claims |= json.loads(self.options.claims).get(str(grant.character_id), {})
-        header = {"alg": "RS256", "kid": key.kid, "typ": "JWT"}
-        return jws.serialize_compact(header, json.dumps(claims).encode(), key)
+        return _signed(claims, key, self.options.signature)
+
+
+def _signed(claims: dict[str, Any], key: RSAKey, algorithm: str) -> str:
+    """Sign as SSO does, or as a forger would who knows no more than the published key."""
+    header = {"alg": algorithm, "kid": key.kid, "typ": "JWT"}
+    payload = json.dumps(claims).encode()
+    if algorithm == "RS256":
+        return jws.serialize_compact(header, payload, key)
+    unsigned = f"{_base64(json.dumps(header).encode())}.{_base64(payload)}"
+    published = key.as_pem(private=False)
+    mac = hmac.digest(published, unsigned.encode(), "sha256") if algorithm == "HS256" else b""
+    return f"{unsigned}.{_base64(mac)}"
+
+
+def _base64(text: bytes) -> str:
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
 def _public(key: RSAKey) -> dict[str, Any]:
