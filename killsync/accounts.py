@@ -7,10 +7,11 @@ from typing import NoReturn
 
 import msgspec
 
+from killsync.access import Character
 from killsync.errors import KillsyncError, LoginNeeded, Refused, TokenBusy
 from killsync.esi import SCOPE
 from killsync.model import Access
-from killsync.sso import Character, Grant, Sso
+from killsync.sso import Authorization, Grant, Sso
 from killsync.store import users
 from killsync.store.connection import Store
 from killsync.store.tokens import Token, Tokens
@@ -65,8 +66,7 @@ def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = t
 def _drop(tokens: Tokens, sso: Sso, user_id: int, grant: Grant) -> NoReturn:
     """Give up tokens that nobody waits for any more; none may be left valid behind."""
     if tokens.get(user_id) is None:
-        with suppress(KillsyncError):
-            sso.revoke(grant.refresh_token)
+        turn_away(sso, grant)
     raise TokenBusy("this character was removed or given a new token meanwhile")
 
 
@@ -90,31 +90,69 @@ def _refresh_token(tokens: Tokens, user_id: int) -> str:
     return token.refresh_token
 
 
-class Added(msgspec.Struct, frozen=True):
-    """What became of one refresh token: the character, and whether it is a new one."""
+class Candidate(msgspec.Struct, frozen=True):
+    """A character who has logged in, and is not registered yet.
+
+    `sold` tells that a known character belongs to another account than at the login before.
+    """
 
     character: Character
-    new: bool
+    grant: Grant
+    sold: bool
 
 
-def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str, now: float) -> Added:
-    """Register the character of a refresh token.
+def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str) -> Candidate:
+    """Use a refresh token; its character is to be registered.
 
     Raises LoginNeeded, ApplicationError, Refused, TryLater or DatabaseError; then nothing is
     stored.
     """
     if not refresh_token.isascii() or not refresh_token.isprintable() or " " in refresh_token:
         raise Refused("this is no refresh token")
-    sso.prepare()
     # SSO may replace the token: it must not be used up where its successor cannot be kept
-    tokens.prove_writable()
-    store.prove_writable()
-    grant = sso.refresh(refresh_token)
-    character = sso.verify(grant.access_token, SCOPE)
+    _prepare(store, tokens, sso)
+    return _candidate(tokens, sso, sso.refresh(refresh_token))
+
+
+def log_in(store: Store, tokens: Tokens, sso: Sso, code: str, login: Authorization) -> Candidate:
+    """End a login with the code that SSO gave; its character is to be registered.
+
+    Raises LoginRefused, LoginNeeded, ApplicationError, Refused, TryLater or DatabaseError; then
+    nothing is stored, and no token is left valid behind.
+    """
+    _prepare(store, tokens, sso)
+    grant = sso.exchange(code, login)
+    try:
+        return _candidate(tokens, sso, grant)
+    except KillsyncError:
+        turn_away(sso, grant)
+        raise
+
+
+def register(store: Store, tokens: Tokens, candidate: Candidate, now: float) -> bool:
+    """Store a candidate's tokens and let him be synced; return whether he is a new user."""
+    character, grant = candidate.character, candidate.grant
     tokens.put(character.character_id, _token(grant), character.owner)
     with store.transaction() as conn:
-        new = users.add(conn, character.character_id, character.name, now)
-    return Added(character, new)
+        return users.add(conn, character.character_id, character.name, now)
+
+
+def turn_away(sso: Sso, grant: Grant) -> None:
+    """Leave no valid token behind of somebody who is not registered, if SSO can be reached."""
+    with suppress(KillsyncError):
+        sso.revoke(grant.refresh_token)
+
+
+def _prepare(store: Store, tokens: Tokens, sso: Sso) -> None:
+    sso.prepare()
+    tokens.prove_writable()
+    store.prove_writable()
+
+
+def _candidate(tokens: Tokens, sso: Sso, grant: Grant) -> Candidate:
+    character = sso.verify(grant.access_token, SCOPE)
+    before = tokens.owner(character.character_id)
+    return Candidate(character, grant, bool(before) and before != character.owner)
 
 
 def revoke(tokens: Tokens, sso: Sso, user_id: int) -> str | None:

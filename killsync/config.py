@@ -168,7 +168,7 @@ def _check(values: Mapping[str, object], origin: str, *, strict: bool) -> Settin
 
 
 def _decode_special(kind: type, value: object) -> object:
-    parse: Callable[[str], object] = parse_duration if kind is Duration else _checked_url
+    parse: Callable[[str], object] = parse_duration if kind is Duration else check_url
     if isinstance(value, kind):
         return value
     if not isinstance(value, str):
@@ -177,7 +177,11 @@ def _decode_special(kind: type, value: object) -> object:
     return kind(value if kind is CallbackUrl else checked)
 
 
-def _checked_url(text: str) -> str:
+def check_url(text: str) -> str:
+    """Return a URL without its trailing slash.
+
+    Raises ValueError unless it is https, or http of a loopback address, and names no user.
+    """
     parts = urlsplit(text)
     if not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ValueError("expected a URL such as https://esi.evetech.net")

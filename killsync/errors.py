@@ -100,6 +100,10 @@ class LoginNeeded(KillsyncError):
     """The refresh token works no more, or lacks the scope: only a new login helps."""
 
 
+class LoginRefused(KillsyncError):
+    """A login that ended without a token: refused, too late, or not the one that was begun."""
+
+
 class BodyRejected(KillsyncError):
     """A killmail body that cannot be stored faithfully; the text names the field or the byte."""
 

@@ -119,6 +119,7 @@ class Http:
         session = OAuth2Session(
             client_id,
             client_secret or None,
+            code_challenge_method="S256",
             token_endpoint_auth_method="client_secret_basic" if client_secret else "none",
             revocation_endpoint_auth_method="client_secret_basic" if client_secret else "none",
         )

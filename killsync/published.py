@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from killsync import config
 from killsync.errors import RateLimited, Refused, ServerFault, Unavailable
 from killsync.http import Http
 from killsync.times import DAY, retry_after
@@ -37,7 +38,18 @@ class Metadata(msgspec.Struct):
     issuer: str
     token_endpoint: str
     jwks_uri: str
+    authorization_endpoint: str | None = None
     revocation_endpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        for url in (
+            self.token_endpoint,
+            self.jwks_uri,
+            self.authorization_endpoint,
+            self.revocation_endpoint,
+        ):
+            if url is not None:
+                config.check_url(url)
 
 
 class Published:

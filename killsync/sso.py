@@ -1,10 +1,10 @@
-"""EVE SSO: refreshed and verified tokens, revocation.
+"""EVE SSO: login, refreshed tokens, revocation.
 
-Source of every fact: EVE's SSO documentation (OAuth 2.0, RS256 access tokens of 20 minutes).
+Source of every fact: EVE's SSO documentation (OAuth 2.0; PKCE for applications without a secret).
 """
 
 import json
-import re
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from killsync import access
+from killsync.access import Character
 from killsync.errors import (
     ApplicationError,
     LoginNeeded,
+    LoginRefused,
     Refused,
     Unavailable,
 )
@@ -25,14 +28,14 @@ from killsync.times import DAY
 if TYPE_CHECKING:
     from requests import Response
 
-_CHARACTER_ID = re.compile(r"[1-9][0-9]{0,17}")
-_LEEWAY = 60
+_VERIFIER_BYTES = 48
+_STATE_BYTES = 24
 _WRONG_APPLICATION = {"invalid_client", "unauthorized_client", "unsupported_grant_type"}
 _LOGIN_HELPS = {"invalid_grant", "invalid_token"}
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """What SSO answered a refresh, not verified yet; the refresh token may be a new one."""
+    """What SSO answered a login or a refresh, not verified yet; the refresh token may be new."""
 
     access_token: str
     refresh_token: str
@@ -42,13 +45,16 @@ class Grant(msgspec.Struct, frozen=True):
         return "Grant(...)"
 
 
-class Character(msgspec.Struct, frozen=True):
-    """Whom a verified access token belongs to, and what it allows."""
+class Authorization(msgspec.Struct, frozen=True):
+    """A login that has begun: where the browser goes, and what its end is checked against."""
 
-    character_id: int
-    name: str
-    owner: str
-    scopes: frozenset[str]
+    url: str
+    state: str
+    redirect_uri: str
+    code_verifier: str | None
+
+    def __repr__(self) -> str:
+        return "Authorization(...)"
 
 
 class Sso:
@@ -92,18 +98,48 @@ class Sso:
         Raises LoginNeeded, ApplicationError, Unavailable or RateLimited.
         """
         endpoint = self._published.metadata().token_endpoint
-        with nobodys_fault():
-            token = self._http.patiently(
-                lambda: self._call(lambda s: s.refresh_token(endpoint, refresh_token=refresh_token))
+        return self._grant(lambda s: s.refresh_token(endpoint, refresh_token=refresh_token))
+
+    def authorize(self, redirect_uri: str, scope: str) -> Authorization:
+        """Begin a login: PKCE with S256, or neither if the application has a secret.
+
+        Raises Refused if SSO offers no login, and what `prepare` raises.
+        """
+        endpoint = self._published.metadata().authorization_endpoint
+        if endpoint is None:
+            raise Refused("SSO offers no login")
+        verifier = None if self._client_secret else secrets.token_urlsafe(_VERIFIER_BYTES)
+        url, state = self._session().create_authorization_url(
+            endpoint,
+            state=secrets.token_urlsafe(_STATE_BYTES),
+            code_verifier=verifier,
+            redirect_uri=redirect_uri,
+            scope=scope,
+        )
+        return Authorization(url, state, redirect_uri, verifier)
+
+    def exchange(self, code: str, login: Authorization) -> Grant:
+        """Exchange the code that a login ended with, which works once and for minutes.
+
+        Raises LoginRefused, ApplicationError, Unavailable or RateLimited.
+        """
+        endpoint = self._published.metadata().token_endpoint
+        proof = {"code_verifier": login.code_verifier} if login.code_verifier else {}
+        try:
+            return self._grant(
+                lambda s: s.fetch_token(
+                    endpoint,
+                    grant_type="authorization_code",
+                    code=code,
+                    redirect_uri=login.redirect_uri,
+                    **proof,
+                )
             )
-        access, renewed = token.get("access_token"), token.get("refresh_token")
-        lifetime = token.get("expires_in")
-        if not isinstance(access, str) or not isinstance(renewed, str):
-            raise Unavailable("SSO's answer holds no tokens")
-        seconds = 0.0
-        if isinstance(lifetime, int | float) and 0 <= lifetime <= DAY:
-            seconds = float(lifetime)
-        return Grant(access, renewed, self._clock() + seconds)
+        except LoginNeeded as error:
+            raise LoginRefused(
+                "SSO does not accept the code: it is too old, used already, or of another login; "
+                "begin again with `killsync login`"
+            ) from error
 
     def revoke(self, refresh_token: str) -> None:
         """Tell SSO to forget a refresh token. Raises as `refresh`."""
@@ -119,68 +155,20 @@ class Sso:
         )
 
     def verify(self, access_token: str, scope: str) -> Character:
-        """Return whom an access token belongs to, checked in full.
+        """Return whom an access token belongs to. Raises as `access.verified`."""
+        return access.verified(access_token, scope, self._published, self._client_id, self._clock)
 
-        Raises Refused if signature, issuer, audience or subject is wrong, LoginNeeded if the
-        scope lacks, and Unavailable if SSO does not publish the key, or if this computer's
-        clock must be wrong.
-        """
-        from joserfc.errors import InvalidKeyIdError, JoseError
-
-        try:
-            claims = self._claims(access_token)
-            character = self._checked(claims)
-        except InvalidKeyIdError as error:
-            raise Unavailable("SSO signs with a key that it does not publish") from error
-        except (JoseError, ValueError, KeyError, TypeError, OverflowError) as error:
-            raise Refused(f"SSO's access token is not valid: {type(error).__name__}") from error
-        if scope not in character.scopes:
-            raise LoginNeeded(f"the token of {character.name!r} lacks the scope {scope}")
-        return character
-
-    def _claims(self, access_token: str) -> dict[str, Any]:
-        from joserfc import jwt
-        from joserfc.errors import JoseError
-
-        try:
-            return jwt.decode(access_token, self._published.keys(), algorithms=["RS256"]).claims
-        except (JoseError, ValueError):
-            # the key may be new: ask once more
-            keys = self._published.keys(fresh=True)
-            return jwt.decode(access_token, keys, algorithms=["RS256"]).claims
-
-    def _checked(self, claims: dict[str, Any]) -> Character:
-        from joserfc.jwt import JWTClaimsRegistry
-
-        self._check_times(claims)
-        issuer = self._published.metadata().issuer.rstrip("/")
-        bare = issuer.removeprefix("https://")
-        JWTClaimsRegistry(
-            now=int(self._clock()),
-            leeway=_LEEWAY,
-            iss={"essential": True, "values": [issuer, issuer + "/", bare, bare + "/"]},
-            exp={"essential": True},
-            sub={"essential": True},
-            aud={"essential": True, "value": self._client_id},
-        ).validate(claims)
-        kind, game, character_id = str(claims["sub"]).split(":")
-        if (kind, game) != ("CHARACTER", "EVE") or not _CHARACTER_ID.fullmatch(character_id):
-            raise ValueError("not a character")
-        name = str(claims["name"])
-        name.encode()  # half a surrogate pair cannot be stored
-        scopes = claims.get("scp", [])
-        return Character(
-            int(character_id),
-            name,
-            str(claims.get("owner", "")),
-            frozenset([scopes] if isinstance(scopes, str) else scopes),
-        )
-
-    def _check_times(self, claims: dict[str, Any]) -> None:
-        """Raise Unavailable if a token just issued is not valid now: no user is to blame."""
-        issued, ends = float(claims.get("iat", 0)), float(claims["exp"])
-        if not issued - _LEEWAY <= self._clock() <= ends + _LEEWAY:
-            raise Unavailable("SSO's new token is not valid now: check this computer's clock")
+    def _grant(self, ask: Callable[[Any], Any]) -> Grant:
+        with nobodys_fault():
+            token = self._http.patiently(lambda: self._call(ask))
+        access_token, refresh_token = token.get("access_token"), token.get("refresh_token")
+        lifetime = token.get("expires_in")
+        if not isinstance(access_token, str) or not isinstance(refresh_token, str):
+            raise Unavailable("SSO's answer holds no tokens")
+        seconds = 0.0
+        if isinstance(lifetime, int | float) and 0 <= lifetime <= DAY:
+            seconds = float(lifetime)
+        return Grant(access_token, refresh_token, self._clock() + seconds)
 
     def _call(self, send: Callable[[Any], Any], *, parse: bool = True) -> dict[str, Any]:
         from authlib.integrations.base_client import OAuthError
@@ -209,7 +197,8 @@ class Sso:
                 self._url, self._client_id, self._client_secret
             )
             # before Authlib looks at the body, which loses the status
-            session.register_compliance_hook("refresh_token_response", self._check_status)
+            for kind in ("refresh_token_response", "access_token_response"):
+                session.register_compliance_hook(kind, self._check_status)
         return session
 
     def _check_status(self, response: "Response") -> "Response":
@@ -236,4 +225,4 @@ def _explained(error: Any) -> Exception:
         return ApplicationError(
             f"SSO does not accept the EVE application ({known}): check client_id and client_secret"
         )
-    return Unavailable("SSO refused the refresh without a reason that is known")
+    return Unavailable("SSO refused without a reason that is known")

@@ -195,7 +195,7 @@ def _check_files(verdict: Verdict, database: Path) -> None:
         lock.is_held(database)
         holders = tokens.holders(database)
     except DatabaseError as error:
-        advice = "if they are lost, `killsync users add` again"
+        advice = "if they are lost, delete it and `killsync login` again"
         verdict.add(Finding(kind=Kind.FILE, text=str(error), advice=advice, mendable=False))
         return
     active = [user for user in verdict.users if user.state == "active"]
@@ -221,7 +221,7 @@ def _check_modes(verdict: Verdict, others: tuple[Path, ...], token_path: Path) -
 
 def _without_token_file(path: Path) -> Finding:
     # it may only have to be put back: nobody's state is changed for it
-    advice = "restore it, or give new refresh tokens to `killsync users add`"
+    advice = "restore it, or log everybody in again with `killsync login --another`"
     return Finding(kind=Kind.FILE, text=f"{path} is missing", advice=advice, mendable=False)
 
 
@@ -229,7 +229,7 @@ def _without_token(user: UserFound) -> Finding:
     return Finding(
         kind=Kind.TOKEN,
         text=f"{user.name} ({user.user_id}): needs a login, there is no token",
-        advice="`killsync users add`",
+        advice="`killsync login`",
         user_id=user.user_id,
     )
 

@@ -40,6 +40,9 @@ class Terminal:
         while text not in self.shown:
             assert self.read(), self.shown
 
+    def type(self, text: str) -> None:
+        os.write(self._end, text.encode())
+
     def to_end(self) -> str:
         while self.read():
             pass

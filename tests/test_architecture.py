@@ -18,6 +18,8 @@ FLOORS = [
     {"store"},
     {"http"},
     {"published"},
+    {"access", "callback_page"},
+    {"callback"},
     {"esi", "sso", "completeness"},
     {"accounts", "reports", "verification", "mending"},
     {"sync"},

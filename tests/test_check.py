@@ -573,7 +573,7 @@ def test_an_active_user_without_a_token_needs_a_login(synced: Killsync) -> None:
         conn.execute("DELETE FROM tokens WHERE user_id = ?", [login["character_id"]])
     (line,) = [line for line in said(synced, exit_code=1) if line.startswith("mistake")]
     assert f"{login['name']} ({login['character_id']}): needs a login, there is no token" in line
-    ending = "1 mistake mended; 1 user needs a login: `killsync users add`"
+    ending = "1 mistake mended; 1 user needs a login: `killsync login`"
     assert said(synced, "--repair")[-1] == ending
     assert synced.user(login["character_id"])["state"] == "needs_login"
 
@@ -581,7 +581,7 @@ def test_an_active_user_without_a_token_needs_a_login(synced: Killsync) -> None:
 def test_a_token_file_that_is_missing_costs_nobody_his_state(synced: Killsync) -> None:
     tokens = Path(f"{synced.database}.tokens")
     kept = tokens.rename(tokens.with_name("kept"))
-    advice = "restore it, or give new refresh tokens to `killsync users add`"
+    advice = "restore it, or log everybody in again with `killsync login --another`"
     for arguments in ([], ["--repair"]):
         mistakes = [m for m in said(synced, *arguments, exit_code=1) if m.startswith("mistake")]
         assert mistakes == [f"mistake: {tokens} is missing; {advice}"]

@@ -337,7 +337,7 @@ def test_without_a_database_no_user_is_known_and_none_is_made(
     killsync: Make, arguments: tuple[str, ...]
 ) -> None:
     program = killsync()
-    assert_refused(program, *arguments, says=("killsync users add",))
+    assert_refused(program, *arguments, says=("killsync login",))
 
 
 # ---- databases that cannot be used

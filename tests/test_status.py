@@ -309,7 +309,7 @@ def test_without_a_database_status_says_how_to_make_one(
     done = program.run("status", *form, exit_code=2)
     assert done.stdout == ""
     assert str(program.database) in done.stderr
-    assert "killsync users add" in done.stderr
+    assert "killsync login" in done.stderr
     assert list(program.directory.iterdir()) == []
 
 

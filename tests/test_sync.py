@@ -130,7 +130,7 @@ def test_a_user_who_needs_a_login_fails_with_the_command_that_mends_it(killsync:
     program.run("sync", str(user), exit_code=1)
     program.simulator.clear_log()
     done = program.run("sync", str(user), exit_code=1)
-    assert "killsync users add" in done.stderr
+    assert "killsync login" in done.stderr
     assert program.simulator.log() == []
 
 

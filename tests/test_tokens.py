@@ -129,7 +129,7 @@ def test_a_revoked_token_needs_a_new_login_and_costs_no_further_request(stale: S
     done = program.run("scan", exit_code=1)
     user = program.user(revoked)
     assert user["state"] == "needs_login"
-    assert "killsync users add" in user["error"]
+    assert "killsync login" in user["error"]
     assert user["error"] in done.stderr
     assert program.user(good)["killmails"] == 2
     program.simulator.clear_log()
@@ -358,7 +358,7 @@ def test_a_scope_that_esi_misses_needs_a_new_login(killsync: Start) -> None:
     program.run("scan", exit_code=1)
     user = program.user(user_ids(program)[0])
     assert user["state"] == "needs_login"
-    assert "killsync users add" in user["error"]
+    assert "killsync login" in user["error"]
 
 
 def test_a_damaged_token_is_one_users_trouble_and_is_not_shown(killsync: Start) -> None:
@@ -414,7 +414,7 @@ def test_a_rotated_token_that_never_arrived_needs_a_new_login(stale: Start, lost
         program.execute("UPDATE jobs SET not_before = NULL")
     user = program.user(user_ids(program)[0])
     assert user["state"] == "needs_login"
-    assert "killsync users add" in user["error"]
+    assert "killsync login" in user["error"]
     assert asked(program, "list") == 0
 
 

@@ -240,7 +240,7 @@ def test_enabling_a_user_who_needs_a_login_says_that_only_a_login_helps(killsync
     program.simulator.control("revoke", "POST", character_id=user)
     program.run("scan", exit_code=1)
     done = program.run("users", "enable", str(user), exit_code=2)
-    assert "killsync users add" in done.stderr
+    assert "killsync login" in done.stderr
     assert program.user(user)["state"] == "needs_login"
 
 

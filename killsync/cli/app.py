@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from killsync import __version__
-from killsync.cli import check, demo, export, scan, simulator, status, sync, users
+from killsync.cli import check, demo, export, login, scan, simulator, status, sync, users
 from killsync.cli.invocation import Invocation
 from killsync.cli.options import hoisted
 
@@ -68,6 +68,7 @@ def main_options(
 app.command()(scan.scan)
 app.command()(sync.sync)
 app.command()(status.status)
+app.command()(login.login)
 app.add_typer(users.app, name="users")
 app.command()(check.check)
 app.command()(export.export)

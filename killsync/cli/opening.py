@@ -9,6 +9,8 @@ from killsync.store import connection, origin
 from killsync.store.connection import Store
 from killsync.store.sqlite_errors import readable_errors
 
+_PATIENCE = 60.0
+
 
 @contextmanager
 def for_reading(settings: Settings) -> Iterator[Store]:
@@ -41,6 +43,14 @@ def upgrade(store: Store, patience: float) -> None:
     if store.version() < connection.VERSION:
         with locked(store, patience):
             pass
+
+
+@contextmanager
+def for_users(settings: Settings, *, create: bool = False) -> Iterator[Store]:
+    """Yield the database with its schema up to date, made if `create`. Raises lock.Busy."""
+    with for_writing(settings, create=create) as store:
+        upgrade(store, _PATIENCE)
+        yield store
 
 
 def check_origin(store: Store, settings: Settings) -> None:

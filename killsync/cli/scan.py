@@ -83,7 +83,7 @@ class _Scan:
             runs.record_idle(self._store.conn, "scan", now)
             nobody = next(users.everyone(self._store.conn), None) is None
             idle = _NOTHING_CACHED if force else "nothing is due"
-            self._say("no users yet: add one with `killsync users add`" if nobody else idle)
+            self._say("no users yet: add one with `killsync login`" if nobody else idle)
             return 0
         try:
             with reporting(self._call) as report:

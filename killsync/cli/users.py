@@ -4,8 +4,6 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, TextIO
 
 import typer
@@ -23,7 +21,6 @@ from killsync.store import jobs, killmails, origin, pending, users
 from killsync.store.connection import Store
 
 app = typer.Typer(help="List, add, disable, enable and remove characters.", rich_markup_mode=None)
-_LOCK_PATIENCE = 60.0
 
 
 @app.callback(invoke_without_command=True)
@@ -67,7 +64,7 @@ def add(
         if not lines:
             raise UsageError("no refresh token was given: one a line, on standard input")
         # a token that SSO has just replaced is stored before a signal ends the program
-        with Stop() as stop, _for_users(settings, create=True) as store:
+        with Stop() as stop, opening.for_users(settings, create=True) as store:
             opening.check_origin(store, settings)
             code = _add_all(call, settings, store, lines, stop)
         leave(stop.exit_code or code)
@@ -85,7 +82,8 @@ def _add_all(
             if stop.flag.is_set():
                 break
             try:
-                added = accounts.add(store, tokens, sso, line, time.time())
+                candidate = accounts.add(store, tokens, sso, line)
+                new = accounts.register(store, tokens, candidate, time.time())
             except (ApplicationError, DatabaseError):
                 raise
             except KillsyncError as error:
@@ -95,9 +93,11 @@ def _add_all(
             with store.transaction() as conn:
                 origin.remember(conn, settings.sso_url, settings.esi_url)
             if not call.quiet:
-                what = "added" if added.new else "renewed"
-                character = added.character
-                say(f"line {number}: {what} {safe(character.name)} ({character.character_id})")
+                what = "added" if new else "renewed"
+                character = candidate.character
+                sold = "; it belongs to another account than before" if candidate.sold else ""
+                name = f"{safe(character.name)} ({character.character_id})"
+                say(f"line {number}: {what} {name}{sold}")
     return code
 
 
@@ -129,7 +129,7 @@ def remove(
     call = invocation.of(context)
     with invocation.edge(call):
         settings = call.settings()
-        with _for_users(settings) as store:
+        with opening.for_users(settings) as store:
             for one in who.named(store, _words(names, user)):
                 _remove(call, settings, store, one, purge=purge, yes=yes)
 
@@ -182,7 +182,7 @@ def _set_state(
     call = invocation.of(context)
     with invocation.edge(call):
         settings = call.settings()
-        with _for_users(settings) as store:
+        with opening.for_users(settings) as store:
             for one in who.named(store, _words(names, user)):
                 if one.state != state:
                     _change_state(store, one, state)
@@ -196,14 +196,6 @@ def _change_state(store: Store, user: User, state: str) -> None:
         users.set_state(conn, user.user_id, state)
         if state != "active":
             jobs.drop_open(conn, user.user_id)
-
-
-@contextmanager
-def _for_users(settings: Settings, *, create: bool = False) -> Iterator[Store]:
-    """Yield the database with its schema up to date, which needs the lock only if it is not."""
-    with opening.for_writing(settings, create=create) as store:
-        opening.upgrade(store, _LOCK_PATIENCE)
-        yield store
 
 
 def _words(names: list[str] | None, user: list[str] | None) -> list[str]:

@@ -39,4 +39,4 @@ def _unknown(word: str, names: list[str]) -> str:
     text = f"no user {safe(word, 60)!r}"
     if nearest:
         return f"{text}; the nearest is {safe(by_folded[nearest[0]], 60)!r}"
-    return f"{text}: there are no users yet; add one with `killsync users add`"
+    return f"{text}: there are no users yet; add one with `killsync login`"

@@ -173,7 +173,7 @@ def connect(
         raise DatabaseError(f"SQLite {sqlite3.sqlite_version} is too old: killsync needs 3.37")
     _check_not_lost(path)
     if not create and not path.exists():
-        raise DatabaseError(f"{path}: no database yet; `killsync users add` makes one")
+        raise DatabaseError(f"{path}: no database yet; `killsync login` makes one")
     with readable_errors(path):
         if create:
             make_private_file(path)

@@ -100,6 +100,11 @@ class Tokens:
         )
         return None if row is None else Token(*row)
 
+    def owner(self, user_id: int) -> str | None:
+        """Return whose account a character belonged to at its last login, None if unknown."""
+        row = self._read("SELECT owner FROM tokens WHERE user_id = ?", user_id)
+        return None if row is None else row[0]
+
     def put(self, user_id: int, token: Token, owner: str | None = None) -> None:
         """Store tokens durably, in place of earlier ones."""
         self._write(

@@ -59,7 +59,7 @@ class Endings:
         text = told(error)
         until: float | None = None
         if isinstance(error, LoginNeeded):
-            text += "; give a new refresh token to `killsync users add`"
+            text += "; `killsync login` renews it"
             blame = partial(users.set_state, user_id=user.user_id, state="needs_login", error=text)
         else:
             until = now + schedule.user_backoff(self._s.settings.min_age, user.failures + 1)

@@ -134,8 +134,8 @@ def _check_logins_not_lost(store: Store) -> None:
     tokens = token_file(store.path)
     if not tokens.exists() and users.any_active(store.conn):
         raise DatabaseError(
-            f"{tokens}: is gone, and with it every login: put it back, or give new refresh tokens "
-            "to `killsync users add`"
+            f"{tokens}: is gone, and with it every login: put it back, or log in again "
+            "with `killsync login --another`"
         )
 
 

@@ -1,0 +1,226 @@
+"""The dialogue of a login: the way to SSO's page, and what becomes of who comes back."""
+
+import os
+import select
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from killsync import accounts, callback
+from killsync.accounts import Candidate
+from killsync.callback import Arrival, Listener
+from killsync.callback_page import Page
+from killsync.cli.invocation import Invocation, leave, program_name, say
+from killsync.cli.stop import Stop
+from killsync.cli.text import safe
+from killsync.config import Settings
+from killsync.errors import KillsyncError, LoginRefused, Refused, TryLater, UsageError
+from killsync.esi import SCOPE
+from killsync.sso import Authorization, Sso
+from killsync.store import origin
+from killsync.store.connection import Store
+from killsync.store.tokens import Tokens
+from killsync.sync.run import connected
+from killsync.times import duration
+
+Show = Callable[[Page], None]
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """What the person wants; `limit` is in seconds."""
+
+    no_browser: bool
+    another: bool
+    yes: bool
+    limit: float
+
+
+def log_in(call: Invocation, settings: Settings, store: Store, wishes: Wishes) -> None:
+    """Log in one character, or one after the other.
+
+    Raises LoginRefused, LoginNeeded, UsageError, Refused or TryLater; those before are kept.
+    """
+    stop = Stop()
+    with connected(store.path, settings, stop.flag) as (_, tokens, sso):
+        dialogue = _Dialogue(call, settings, wishes, stop, store, tokens, sso)
+        if wishes.no_browser:
+            dialogue.play(dialogue.pasted)
+        else:
+            with callback.listen(settings.callback_url) as listener:
+                dialogue.play(lambda login: dialogue.arrived(login, listener))
+
+
+class _Dialogue(msgspec.Struct, frozen=True):
+    call: Invocation
+    settings: Settings
+    wishes: Wishes
+    stop: Stop
+    store: Store
+    tokens: Tokens
+    sso: Sso
+
+    def play(self, one: Callable[[Authorization], None]) -> None:
+        """Let one character log in, and others if wished."""
+        while True:
+            self.sso.prepare()
+            one(self.sso.authorize(self.settings.callback_url, SCOPE))
+            if not self.wishes.another or not _agreed("Log in another character?", default=True):
+                break
+
+    def arrived(self, login: Authorization, listener: Listener) -> None:
+        """Wait until the browser comes back from SSO, and register whom it brings."""
+        self._show_url(login)
+        deadline = time.monotonic() + self.wishes.limit
+        while (arrival := listener.wait(deadline - time.monotonic())) is not None:
+            try:
+                if self._ended(login, arrival):
+                    return
+            except KillsyncError as error:
+                arrival.reply(_failed(error))
+                raise
+            finally:
+                arrival.reply(callback.UNDECIDED)
+        raise self._too_late()
+
+    def _ended(self, login: Authorization, arrival: Arrival) -> bool:
+        try:
+            code = callback.code_of(arrival.query, login.state)
+        except Refused as error:
+            arrival.reply(_failed(error))
+            self.call.warn(f"{error}; still waiting for that one")
+            return False
+        self._finish(code, login, arrival.reply)
+        return True
+
+    def pasted(self, login: Authorization) -> None:
+        """Take what the person pastes, until it is the answer to this login."""
+        _ask(
+            f"Open this URL in a browser anywhere, and log in:\n\n{login.url}\n\n"
+            f"You end on a page at {self.settings.callback_url}, which may fail to load.\n"
+            "Copy the whole address of that page, and paste it here:"
+        )
+        deadline = time.monotonic() + self.wishes.limit
+        while True:
+            try:
+                code = _code_in(self._read(deadline), login.state)
+                break
+            except Refused as error:
+                self.call.warn(f"{error}; paste the other one:")
+        self._finish(code, login, lambda _: None)
+
+    def _show_url(self, login: Authorization) -> None:
+        opens = opens_a_browser(os.environ, sys.platform)
+        if opens:
+            # one that keeps its caller waiting must not keep the listener waiting
+            threading.Thread(target=webbrowser.open, args=(login.url,), daemon=True).start()
+            what = "Your browser opens EVE's login. If it does not, open this URL on this computer:"
+        else:
+            what = (
+                "No browser can be opened here. Open this URL in one on this computer; if there "
+                f"is none, press Ctrl-C and say `{program_name()} login --no-browser`:"
+            )
+        _ask(f"{what}\n\n{login.url}\n\nWaiting, {duration(self.wishes.limit)} at most…")
+
+    def _finish(self, code: str, login: Authorization, show: Show) -> None:
+        # what SSO has given is stored before a signal ends the program
+        with self.stop:
+            candidate = accounts.log_in(self.store, self.tokens, self.sso, code, login)
+            if not candidate.sold or self.wishes.yes:
+                self._register(candidate, show)
+        if self.stop.exit_code is not None:
+            leave(self.stop.exit_code)
+        if candidate.sold and not self.wishes.yes:
+            show(Page("One question is left", "Answer it in the terminal where killsync runs."))
+            self._ask_whether_sold(candidate)
+            with self.stop:
+                self._register(candidate, show)
+
+    def _ask_whether_sold(self, candidate: Candidate) -> None:
+        """Raise LoginRefused, and leave no token behind, unless the person agrees."""
+        name, agreed = safe(candidate.character.name, 60), False
+        self.call.warn(f"{name} belongs to another account than at the login before: it was sold")
+        try:
+            agreed = _agreed(f"Keep syncing {name}, with the new account's login?")
+        finally:
+            if not agreed:
+                accounts.turn_away(self.sso, candidate.grant)
+        if not agreed:
+            raise LoginRefused(f"{name} keeps the login it had; say --yes to take the new one")
+
+    def _register(self, candidate: Candidate, show: Show) -> None:
+        new = accounts.register(self.store, self.tokens, candidate, time.time())
+        with self.store.transaction() as conn:
+            origin.remember(conn, self.settings.sso_url, self.settings.esi_url)
+        character = candidate.character
+        name = safe(character.name, 60)
+        what = "is registered" if new else "is logged in again"
+        show(Page(f"{name} {what}", "You may close this page and go back to the terminal."))
+        if not self.call.quiet:
+            say(f"{'added' if new else 'renewed'} {name} ({character.character_id})")
+            _ask(
+                "Its killmails come with the next `killsync scan`; or now, with\n"
+                f"`{program_name()} sync {character.character_id}`."
+            )
+
+    def _read(self, deadline: float) -> str:
+        left = max(0.0, deadline - time.monotonic())
+        if not select.select([sys.stdin], [], [], left)[0]:
+            raise self._too_late()
+        line = sys.stdin.readline()
+        if not line:
+            raise UsageError("nothing was pasted: the login has not ended, nothing has changed")
+        return line.strip()
+
+    def _too_late(self) -> TryLater:
+        return TryLater(
+            f"nobody came back from SSO within {duration(self.wishes.limit)}; begin again. If SSO "
+            f"showed an error, give your EVE application the callback URL "
+            f"{self.settings.callback_url}"
+        )
+
+
+def opens_a_browser(environment: Mapping[str, str], platform: str) -> bool:
+    """Tell whether a browser with a window of its own can be opened here.
+
+    One that runs in the terminal would take it from the person who waits there.
+    """
+    if platform in ("darwin", "win32", "cygwin"):
+        return True
+    return any(environment.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_INTEROP"))
+
+
+def _code_in(pasted: str, state: str) -> str:
+    """Return the code of a pasted address, or pasted alone. Raises as `callback.code_of`."""
+    if not pasted:
+        raise Refused("nothing was pasted")
+    query = pasted.partition("?")[2] or pasted
+    if "code=" in query or "error=" in query:
+        return callback.code_of(query.partition("#")[0], state)
+    if set(pasted) & set("/=?& "):
+        raise Refused("this address holds no code, so it is not where the login ended")
+    return pasted
+
+
+def _failed(error: KillsyncError) -> Page:
+    return Page("This login did not work", f"{safe(error, 500)}.", good=False)
+
+
+def _agreed(question: str, *, default: bool = False) -> bool:
+    """Ask at the terminal; the end of the input is a no. Ctrl-C is no answer, and goes on up."""
+    sys.stderr.write(f"{question} [{'Y/n' if default else 'y/N'}] ")
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line.endswith("\n"):
+        _ask("")
+        return False
+    word = line.strip().lower()
+    return word in ("y", "yes") if word else default
+
+
+def _ask(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,40 @@
+"""`killsync login`: register characters through EVE SSO, in a browser here or anywhere."""
+
+from typing import Annotated
+
+import typer
+
+from killsync import config
+from killsync.cli import invocation, opening
+from killsync.cli.options import seconds
+
+
+def login(
+    context: typer.Context,
+    no_browser: Annotated[
+        bool,
+        typer.Option("--no-browser", help="Print the URL; paste back where the browser ended."),
+    ] = False,
+    another: Annotated[
+        bool, typer.Option("--another", help="Then ask for another character.")
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Accept a character who was sold to another account."),
+    ] = False,
+    timeout: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long to wait for each login.")
+    ] = "5m",
+) -> None:
+    """Register a character, or renew its login, through EVE SSO."""
+    call = invocation.of(context)
+    with invocation.edge(call):
+        limit = seconds("--timeout", timeout)
+        settings = call.settings()
+        config.require_contact(settings)
+        config.require_client_id(settings)
+        with opening.for_users(settings, create=True) as store:
+            opening.check_origin(store, settings)
+            from killsync.cli.logging_in import Wishes, log_in
+
+            log_in(call, settings, store, Wishes(no_browser, another, yes, limit))

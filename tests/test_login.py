@@ -1,0 +1,705 @@
+"""`killsync login` against the simulated SSO over real HTTP: every way in, every wrong turn."""
+
+import json
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from terminal import Terminal
+from world import TIMEOUT, Killsync, read_until, wait_until
+
+from killsync.callback_page import Page, rendered
+from killsync.cli.logging_in import opens_a_browser
+
+Start = Callable[..., Killsync]
+URL = re.compile(r"^(http\S+authorize\S+)$", re.MULTILINE)
+
+
+class Login:
+    """A `killsync login` that waits for a browser, and the browser."""
+
+    def __init__(self, program: Killsync, *words: str, **environment: str) -> None:
+        self.program = program
+        self.process = program.start("login", *words, **environment)
+        self.said = read_until(self.process, "Waiting")
+        self.url = URL.findall(self.said)[0]
+        self.query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.url).query))
+
+    def follow(self) -> str:
+        """Log in at SSO; return the page on which the browser ends."""
+        return fetched(self.url)
+
+    def come_back(self, **query: str) -> str:
+        """Come back from SSO with another answer; return the page."""
+        given = {"state": self.query["state"]} | query
+        return fetched(f"{self.query['redirect_uri']}?{urllib.parse.urlencode(given)}")
+
+    def end(self, exit_code: int = 0) -> str:
+        """Wait for the end; return all that was said on both streams."""
+        out, err = self.process.communicate(timeout=TIMEOUT)
+        said = f"{self.said}{err}{out}"
+        assert self.process.returncode == exit_code, said
+        assert "Traceback" not in said
+        return said
+
+
+def fetched(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read().decode()
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture
+def newcomer(killsync: Start) -> Start:
+    """Make a killsync with nobody registered, and a callback URL of its own."""
+
+    def make(**options: Any) -> Killsync:
+        program = killsync(users=False, **({"characters": 1, "killmails": 5} | options))
+        program.environment["KILLSYNC_CALLBACK_URL"] = f"http://localhost:{free_port()}/callback"
+        return program
+
+    return make
+
+
+@pytest.fixture
+def log_in() -> Iterator[Callable[..., Login]]:
+    """Start logins that end with the test."""
+    started: list[Login] = []
+
+    def start(program: Killsync, *words: str, **environment: str) -> Login:
+        started.append(Login(program, *words, **environment))
+        return started[-1]
+
+    yield start
+    for login in started:
+        login.process.kill()
+        login.process.communicate(timeout=TIMEOUT)
+
+
+LogIn = Callable[..., Login]
+
+
+def pasting(program: Killsync, *words: str, exit_code: int = 0, **environment: str) -> Any:
+    """Log in without a browser here: what is pasted is made of the URL that was printed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "killsync", "login", "--no-browser", *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=program.environment | environment,
+    )
+    url = URL.findall(read_until(process, "paste it here"))[0]
+
+    def paste(*lines: str) -> str:
+        out, err = process.communicate("".join(f"{line}\n" for line in lines), timeout=TIMEOUT)
+        assert process.returncode == exit_code, f"{out}\n{err}"
+        assert "Traceback" not in err
+        return str(err + out)
+
+    return url, paste
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def ended_at(url: str) -> str:
+    """Return where SSO sends the browser, as a person copies it from the address bar."""
+    try:
+        urllib.request.build_opener(_Stay).open(url, timeout=TIMEOUT)
+    except urllib.error.HTTPError as redirect:
+        with redirect:
+            return str(redirect.headers["Location"])
+    raise AssertionError("SSO did not redirect")
+
+
+def users(program: Killsync) -> list[tuple[Any, ...]]:
+    return program.rows("SELECT user_id, state FROM users ORDER BY user_id")
+
+
+def character_id(program: Killsync) -> int:
+    return int(program.simulator.logins[0]["character_id"])
+
+
+def claim(program: Killsync, **claims: Any) -> None:
+    """Let the tokens of the only character claim something else."""
+    program.simulator.options(claims=json.dumps({str(character_id(program)): claims}))
+
+
+# the way in
+
+
+def test_a_character_logs_in_with_a_browser_and_is_synced(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer()
+    login = log_in(program)
+    page = login.follow()
+    said = login.end()
+    name = program.simulator.logins[0]["name"]
+    assert f"{name} is registered" in page
+    assert f"added {name} ({character_id(program)})" in said
+    program.run("sync", str(character_id(program)))
+    program.assert_equals_truth()
+
+
+def test_the_browser_is_sent_with_pkce_and_the_registered_callback(
+    newcomer: Start, log_in: LogIn
+) -> None:
+    program = newcomer()
+    login = log_in(program)
+    assert login.query["code_challenge_method"] == "S256"
+    assert login.query["redirect_uri"] == program.environment["KILLSYNC_CALLBACK_URL"]
+    assert login.query["scope"] == "esi-killmails.read_killmails.v1"
+    login.follow()
+    login.end()
+    (exchange,) = program.simulator.log("token")
+    assert not exchange["authorized"]
+
+
+def test_an_application_with_a_secret_authenticates_with_it_instead(
+    newcomer: Start, log_in: LogIn, tmp_path: Path
+) -> None:
+    program = newcomer(client_secret="hunter2")
+    (tmp_path / "secret").write_text("hunter2\n")
+    login = log_in(program, KILLSYNC_CLIENT_SECRET_FILE=str(tmp_path / "secret"))
+    assert "code_challenge" not in login.query
+    login.follow()
+    login.end()
+    (exchange,) = program.simulator.log("token")
+    assert exchange["authorized"]
+
+
+def test_every_login_has_a_state_and_a_challenge_of_its_own(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer()
+    first = log_in(program)
+    first.follow()
+    first.end()
+    second = log_in(program)
+    for secret in ("state", "code_challenge"):
+        assert len(first.query[secret]) >= 32
+        assert first.query[secret] != second.query[secret]
+
+
+def test_the_browser_that_the_environment_names_is_opened(
+    newcomer: Start, log_in: LogIn, tmp_path: Path
+) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+    browser.chmod(0o755)
+    login = log_in(newcomer(), BROWSER=str(browser))
+    wait_until(lambda: (tmp_path / "opened").exists() and (tmp_path / "opened").read_text())
+    assert (tmp_path / "opened").read_text().strip() == login.url
+    assert "Your browser opens" in login.said
+
+
+@pytest.mark.parametrize(
+    ("environment", "platform", "opens"),
+    [
+        ({}, "linux", False),
+        ({"DISPLAY": ":0"}, "linux", True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True),
+        ({"BROWSER": "firefox"}, "linux", True),
+        ({"DISPLAY": ""}, "freebsd14", False),
+        ({}, "darwin", True),
+    ],
+)
+def test_a_browser_is_opened_only_where_it_has_a_window(
+    environment: dict[str, str], platform: str, opens: bool
+) -> None:
+    assert opens_a_browser(environment, platform) is opens
+
+
+@pytest.mark.parametrize("form", ["address", "query", "code"])
+def test_without_a_browser_the_answer_is_pasted(newcomer: Start, form: str) -> None:
+    program = newcomer()
+    url, paste = pasting(program)
+    address = ended_at(url)
+    query = urllib.parse.urlsplit(address).query
+    code = urllib.parse.parse_qs(query)["code"][0]
+    said = paste({"address": f"  {address} ", "query": query, "code": code}[form])
+    assert f"added {program.simulator.logins[0]['name']}" in said
+    assert users(program) == [(character_id(program), "active")]
+
+
+def test_without_a_browser_any_callback_url_serves(newcomer: Start) -> None:
+    program = newcomer()
+    callback = "https://killboard.example/callback"
+    program.simulator.options(redirect_uri=callback)
+    url, paste = pasting(program, KILLSYNC_CALLBACK_URL=callback)
+    assert ended_at(url).startswith(callback)
+    paste(ended_at(url))
+
+
+def test_several_characters_log_in_one_after_the_other(newcomer: Start) -> None:
+    program = newcomer(characters=2)
+    first, second = program.simulator.logins
+    terminal = Terminal(program, "login", "--another", columns=1000, BROWSER="true")
+    for login, answer in ((first, "y"), (second, "n")):
+        program.simulator.options(login_as=login["character_id"])
+        terminal.wait_for("Waiting")
+        fetched(re.findall(r"(http\S+authorize\S+)", terminal.shown)[-1])
+        terminal.wait_for("Log in another character?")
+        terminal.shown = ""
+        terminal.type(f"{answer}\n")
+    terminal.to_end()
+    assert terminal.process.returncode == 0
+    assert [user_id for user_id, _ in users(program)] == [
+        first["character_id"],
+        second["character_id"],
+    ]
+
+
+def test_a_person_chooses_at_the_simulator_who_logs_in(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer(characters=2, consent_page=True)
+    second = program.simulator.logins[1]
+    login = log_in(program)
+    request = urllib.request.Request(login.url, headers={"Accept": "text/html"})
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        choice = re.findall(rf'href="(\?[^"]*)">{second["name"]}<', answer.read().decode())[0]
+    fetched(urllib.parse.urljoin(login.url, choice.replace("&amp;", "&")))
+    assert f"added {second['name']}" in login.end()
+
+
+# a character already known
+
+
+def test_a_new_login_renews_a_character_and_keeps_how_far_it_is_read(
+    newcomer: Start, log_in: LogIn
+) -> None:
+    program = newcomer()
+    program.add_users()
+    program.run("scan")
+    before = program.user(character_id(program))
+    program.execute("UPDATE users SET state = 'needs_login', error = 'gone'")
+    login = log_in(program)
+    assert "is logged in again" in login.follow()
+    assert f"renewed {before['name']}" in login.end()
+    after = program.user(character_id(program))
+    assert (after["state"], after["error"]) == ("active", None)
+    assert after["last_killmail_id"] == before["last_killmail_id"]
+
+
+def sold(newcomer: Start) -> Killsync:
+    """Make a killsync whose only user has been sold to another account."""
+    program = newcomer()
+    program.add_users()
+    claim(program, owner="another account")
+    return program
+
+
+def refresh_token(program: Killsync) -> str:
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
+        return str(conn.execute("SELECT refresh_token FROM tokens").fetchone()[0])
+
+
+def test_a_character_that_was_sold_is_said_to_be_so_and_not_renewed_unasked(
+    newcomer: Start, log_in: LogIn
+) -> None:
+    program = sold(newcomer)
+    before = refresh_token(program)
+    login = log_in(program)
+    assert "One question is left" in login.follow()
+    said = login.end(exit_code=1)
+    assert "belongs to another account" in said
+    assert "--yes" in said
+    assert refresh_token(program) == before
+    assert [entry["status"] for entry in program.simulator.log("revoke")] == [200]
+
+
+def test_a_character_that_was_sold_is_renewed_with_yes(newcomer: Start, log_in: LogIn) -> None:
+    program = sold(newcomer)
+    before = refresh_token(program)
+    login = log_in(program, "--yes")
+    assert "is logged in again" in login.follow()
+    login.end()
+    assert refresh_token(program) != before
+    assert log_in_again_is_silent(program, log_in)
+
+
+def log_in_again_is_silent(program: Killsync, log_in: LogIn) -> bool:
+    login = log_in(program)
+    login.follow()
+    return "another account" not in login.end()
+
+
+def test_a_character_that_was_sold_is_renewed_if_the_person_agrees(newcomer: Start) -> None:
+    program = sold(newcomer)
+    before = refresh_token(program)
+    terminal = Terminal(program, "login", columns=1000, BROWSER="true")
+    terminal.wait_for("Waiting")
+    fetched(re.findall(r"(http\S+authorize\S+)", terminal.shown)[-1])
+    terminal.wait_for("[y/N]")
+    terminal.type("y\n")
+    terminal.to_end()
+    assert terminal.process.returncode == 0
+    assert refresh_token(program) != before
+
+
+def test_a_refresh_token_of_a_sold_character_is_taken_and_said_to_be_so(newcomer: Start) -> None:
+    program = sold(newcomer)
+    done = program.run("users", "add", given=program.simulator.logins[0]["refresh_token"] + "\n")
+    assert "it belongs to another account than before" in done.stdout
+
+
+# wrong turns
+
+
+def test_the_answer_to_another_login_is_refused_and_the_right_one_still_taken(
+    newcomer: Start, log_in: LogIn
+) -> None:
+    program = newcomer()
+    login = log_in(program)
+    assert "another login" in login.come_back(state="forged", code="stolen")
+    assert program.simulator.log("token") == []
+    login.follow()
+    assert "another login" in login.end()
+    assert users(program) == [(character_id(program), "active")]
+
+
+@pytest.mark.parametrize("query", ["state={}", "state={}&code=", "state={}&code=a&code=b"])
+def test_an_answer_without_one_code_ends_the_login(
+    newcomer: Start, log_in: LogIn, query: str
+) -> None:
+    program = newcomer()
+    login = log_in(program)
+    answer = query.format(login.query["state"])
+    assert "did not work" in fetched(f"{login.query['redirect_uri']}?{answer}")
+    assert "holds no code" in login.end(exit_code=1)
+    assert program.simulator.log("token") == []
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "says"),
+    [
+        ("access_denied", 1, "refused at SSO"),
+        ("invalid_scope", 2, "does not have the scope"),
+        ("unauthorized_client", 2, "check client_id"),
+        ("server_error", 75, "server_error"),
+        ("\x1b[2J<b>", 1, "SSO gave no code"),
+    ],
+)
+def test_an_error_of_sso_ends_the_login_with_what_to_do(
+    newcomer: Start, log_in: LogIn, error: str, exit_code: int, says: str
+) -> None:
+    program = newcomer()
+    login = log_in(program)
+    page = login.come_back(error=error, error_description="<script>alert(1)</script>")
+    said = login.end(exit_code)
+    assert says in said
+    assert says in page
+    assert "\x1b" not in said
+    assert "<script" not in page
+    assert users(program) == []
+
+
+def test_a_refused_consent_changes_nothing(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer(deny=True)
+    login = log_in(program)
+    assert "refused at SSO" in login.follow()
+    assert "`killsync login`" in login.end(exit_code=1)
+    assert users(program) == []
+
+
+def test_a_wrong_code_is_refused(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer()
+    login = log_in(program)
+    assert "does not accept the code" in login.come_back(code="made-up-code")
+    said = login.end(exit_code=1)
+    assert "begin again with `killsync login`" in said
+    assert "made-up-code" not in said
+
+
+def test_an_expired_code_is_refused(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer(code_lifetime=0)
+    login = log_in(program)
+    assert "too old" in login.follow()
+    login.end(exit_code=1)
+    assert users(program) == []
+
+
+def test_a_code_works_once(newcomer: Start) -> None:
+    program = newcomer()
+    url, paste = pasting(program)
+    address = ended_at(url)
+    paste(address)
+    code = urllib.parse.parse_qs(urllib.parse.urlsplit(address).query)["code"][0]
+    _, paste = pasting(program, exit_code=1)
+    assert "used already" in paste(code)
+
+
+def test_a_code_of_another_login_is_of_no_use(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer()
+    stolen = urllib.parse.urlsplit(ended_at(log_in(program).url)).query
+    code = urllib.parse.parse_qs(stolen)["code"][0]
+    _, paste = pasting(program, exit_code=1)
+    assert "of another login" in paste(code)
+    assert users(program) == []
+
+
+def test_a_pasted_answer_to_another_login_is_asked_for_again(newcomer: Start) -> None:
+    program = newcomer()
+    url, paste = pasting(program)
+    said = paste("", url, "http://localhost/?state=forged&code=x", ended_at(url))
+    assert "nothing was pasted" in said
+    assert "holds no code" in said
+    assert "another login" in said
+    assert users(program) == [(character_id(program), "active")]
+
+
+def test_nothing_pasted_is_said_to_be_so(newcomer: Start) -> None:
+    _, paste = pasting(newcomer(), exit_code=2)
+    assert "nothing has changed" in paste()
+
+
+def test_two_logins_at_once_do_not_share_a_port(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer()
+    first = log_in(program)
+    port = urllib.parse.urlsplit(program.environment["KILLSYNC_CALLBACK_URL"]).port
+    said = program.run("login", exit_code=2).stderr
+    assert f"port {port} is in use" in said
+    assert "callback_url" in said
+    assert "--no-browser" in said
+    first.follow()
+    first.end()
+
+
+def test_two_logins_at_once_on_ports_of_their_own_both_succeed(
+    newcomer: Start, log_in: LogIn
+) -> None:
+    program = newcomer(characters=2)
+    other = f"http://127.0.0.1:{free_port()}/"
+    logins = [log_in(program), log_in(program, KILLSYNC_CALLBACK_URL=other)]
+    for login, who in zip(logins, program.simulator.logins, strict=True):
+        program.simulator.options(login_as=who["character_id"])
+        login.follow()
+    for login in logins:
+        login.end()
+    assert len(users(program)) == 2
+
+
+@pytest.mark.parametrize("url", ["https://killboard.example/callback", "http://[::1]:8635/"])
+def test_a_callback_url_that_cannot_be_listened_at_is_refused(newcomer: Start, url: str) -> None:
+    said = newcomer().run("login", exit_code=2, KILLSYNC_CALLBACK_URL=url).stderr
+    assert url in said
+    assert "--no-browser" in said
+
+
+def test_a_login_that_nobody_ends_ends_by_itself(newcomer: Start) -> None:
+    program = newcomer()
+    said = program.run("login", "--timeout", "200ms", exit_code=75).stderr
+    assert program.environment["KILLSYNC_CALLBACK_URL"] in said.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_login_can_be_stopped_while_it_waits(newcomer: Start, log_in: LogIn, number: int) -> None:
+    login = log_in(newcomer())
+    login.process.send_signal(number)
+    _, err = login.process.communicate(timeout=TIMEOUT)
+    assert login.process.returncode in (128 + number, -number)
+    assert err == ""
+
+
+def test_a_login_that_is_stopped_at_its_end_keeps_what_sso_has_given(
+    newcomer: Start, log_in: LogIn
+) -> None:
+    program = newcomer()
+    login = log_in(program)
+    program.simulator.fault("token", delay=1.0)
+    with closing(socket.create_connection(("127.0.0.1", port_of(program)), TIMEOUT)) as browser:
+        back = urllib.parse.urlsplit(ended_at(login.url))
+        browser.sendall(f"GET {back.path}?{back.query} HTTP/1.0\r\n\r\n".encode())
+        wait_until(lambda: program.simulator.log("token"))
+        login.process.send_signal(signal.SIGINT)
+        login.end(exit_code=130)
+        assert b"is registered" in browser.makefile("rb").read()
+    assert users(program) == [(character_id(program), "active")]
+
+
+def port_of(program: Killsync) -> int:
+    return urllib.parse.urlsplit(program.environment["KILLSYNC_CALLBACK_URL"]).port or 0
+
+
+def test_other_requests_and_idle_connections_keep_no_login_waiting(
+    newcomer: Start, log_in: LogIn
+) -> None:
+    program = newcomer()
+    login = log_in(program)
+    with closing(socket.create_connection(("127.0.0.1", port_of(program)), TIMEOUT)):
+        assert "Nothing is here" in fetched(f"http://127.0.0.1:{port_of(program)}/favicon.ico")
+        assert "is registered" in login.follow()
+        login.end()
+
+
+def test_only_this_computer_can_reach_the_listener(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer()
+    log_in(program)
+    held = subprocess.run(
+        [sys.executable, "-c", LISTENING, str(port_of(program))], capture_output=True, text=True
+    )
+    assert held.stdout.split() == ["0100007F"]
+
+
+LISTENING = """
+import sys
+for line in open("/proc/net/tcp").readlines()[1:]:
+    address, port = line.split()[1].split(":")
+    if int(port, 16) == int(sys.argv[1]) and line.split()[3] == "0A":
+        print(address)
+"""
+
+
+# tokens that are not what they should be
+
+
+def refused(program: Killsync, log_in: LogIn, exit_code: int, says: str, *words: str) -> None:
+    """Log in with a token that is refused: nothing is stored, and none is left valid behind."""
+    login = log_in(program, *words)
+    assert says in login.follow()
+    assert says in login.end(exit_code)
+    assert users(program) == []
+    assert [entry["status"] for entry in program.simulator.log("revoke")] == [200]
+
+
+def test_a_token_for_another_application_is_refused(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer()
+    claim(program, aud=["another application", "EVE Online"])
+    refused(program, log_in, 1, "not valid")
+
+
+@pytest.mark.parametrize("signature", ["none", "HS256"])
+def test_a_token_that_anybody_could_have_signed_is_refused(
+    newcomer: Start, log_in: LogIn, signature: str
+) -> None:
+    refused(newcomer(signature=signature), log_in, 1, "not valid")
+
+
+@pytest.mark.parametrize(
+    "claims", [{"iss": "login.example.com"}, {"sub": "EVE:1"}, {"sub": "CHARACTER:EVE:-1"}]
+)
+def test_a_token_of_another_issuer_or_of_nobody_is_refused(
+    newcomer: Start, log_in: LogIn, claims: dict[str, Any]
+) -> None:
+    program = newcomer()
+    claim(program, **claims)
+    refused(program, log_in, 1, "not valid")
+
+
+@pytest.mark.parametrize(
+    "issuer", ["login.eveonline.com", "login.eveonline.com/", "https://login.eveonline.com/"]
+)
+def test_every_form_of_the_issuer_is_known(newcomer: Start, log_in: LogIn, issuer: str) -> None:
+    program = newcomer()
+    claim(program, iss=issuer)
+    login = log_in(program)
+    login.follow()
+    login.end()
+
+
+def test_a_token_without_the_scope_is_refused(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer()
+    claim(program, scp=[])
+    refused(program, log_in, 1, "lacks the scope")
+
+
+def test_a_token_past_its_time_is_the_clocks_fault(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer()
+    claim(program, iat=time.time() - 300, exp=time.time() - 120)
+    refused(program, log_in, 75, "token is not valid now")
+
+
+def test_a_clock_that_is_a_minute_wrong_is_borne(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer()
+    claim(program, exp=time.time() - 30)
+    login = log_in(program)
+    login.follow()
+    login.end()
+
+
+def test_a_key_that_is_not_known_is_asked_for_once(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer()
+    program.add_users()
+    program.simulator.control("rotate_key", "POST")
+    program.simulator.clear_log()
+    login = log_in(program)
+    login.follow()
+    login.end()
+    assert len(program.simulator.log("jwks")) == 1
+    assert program.simulator.log("metadata") == []
+
+
+# secrets, and text from outside
+
+
+def test_neither_code_nor_tokens_are_shown_or_logged(newcomer: Start) -> None:
+    program = newcomer()
+    url, paste = pasting(program, "--verbose")
+    address = ended_at(url)
+    code = urllib.parse.parse_qs(urllib.parse.urlsplit(address).query)["code"][0]
+    said = paste(address)
+    # its traceback too
+    again = subprocess.run(
+        [sys.executable, "-m", "killsync", "--verbose", "login", "--no-browser"],
+        input=f"{code}\n",
+        capture_output=True,
+        text=True,
+        env=program.environment,
+    )
+    assert (again.returncode, "Traceback" in again.stderr) == (1, True)
+    for secret in (code, refresh_token(program)):
+        assert secret not in said + again.stdout + again.stderr
+
+
+def test_a_redirect_is_not_followed_with_a_code(newcomer: Start, log_in: LogIn) -> None:
+    program = newcomer()
+    login = log_in(program)
+    program.simulator.fault("token", redirect=f"{program.simulator.url}/elsewhere")
+    login.follow()
+    login.end(exit_code=75)
+    assert program.simulator.log("unknown") == []
+
+
+def test_an_endpoint_without_https_is_not_used(newcomer: Start) -> None:
+    program = newcomer()
+    metadata = {"issuer": "x", "token_endpoint": "http://sso.example/", "jwks_uri": "http://x/"}
+    program.simulator.fault("metadata", wrong_json=json.dumps(metadata))
+    said = program.run("login", exit_code=75).stderr
+    assert "https://" in said
+
+
+def test_a_hostile_name_is_shown_harmlessly_on_the_page() -> None:
+    page = rendered(Page("<script>alert('x')</script>", "{title} & \ud800")).decode()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "{title} &amp; ?" in page
+
+
+def test_the_page_needs_no_scripts_and_nothing_from_elsewhere(
+    newcomer: Start, log_in: LogIn
+) -> None:
+    login = log_in(newcomer())
+    page = login.follow()
+    assert "<script" not in page
+    assert not re.search(r"""(src|href|url)\W+https?:""", page)
+    assert "prefers-color-scheme: dark" in page
