@@ -1,5 +1,6 @@
 """The page that a browser shows at the end of a login: no scripts, nothing from elsewhere."""
 
+import re
 from html import escape
 
 import msgspec
@@ -18,12 +19,13 @@ def rendered(page: Page) -> bytes:
     mark = _DONE if page.good else _FAILED
     return _TEMPLATE.format(
         title=escape(page.title),
-        text=escape(page.text),
+        text=_COMMAND.sub(r"<code>\1</code>", escape(page.text)),
         mark=mark,
         tone="good" if page.good else "bad",
     ).encode("utf-8", "replace")
 
 
+_COMMAND = re.compile(r"`([^`]+)`")
 _DONE = '<path d="M14 25l7 7 14-16"/>'
 _FAILED = '<path d="M24 13v14M24 33v1"/>'
 _TEMPLATE = """<!DOCTYPE html>
@@ -53,6 +55,7 @@ svg {{ width: 48px; height: 48px; fill: none; stroke-width: 3; stroke-linecap: r
 .bad svg {{ stroke: var(--bad); }}
 h1 {{ margin: 1rem 0 .5rem; font-size: 1.45rem; line-height: 1.25; }}
 p {{ margin: 0; color: var(--soft); }}
+code {{ color: var(--ink); }}
 footer {{ margin-top: 2rem; font-size: .85rem; letter-spacing: .08em; color: var(--soft); }}
 </style>
 </head>

@@ -1,0 +1,43 @@
+"""A login in a real browser, where there is one."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_login import free_port
+from world import TIMEOUT, Killsync, wait_until
+
+CHROMIUM = shutil.which("chromium")
+# without these it looks for hosts of its maker's; root may not have its sandbox
+ALONE = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update"
+)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: `apt-get install chromium`")
+def test_a_character_logs_in_with_chromium(
+    killsync: Callable[..., Killsync], tmp_path: Path
+) -> None:
+    program = killsync(users=False, characters=1, killmails=0)
+    browser, shown = tmp_path / "browser", tmp_path / "shown"
+    browser.write_text(
+        f"#!/bin/sh\n{CHROMIUM} {ALONE} --user-data-dir={tmp_path}/profile --dump-dom "
+        f'"$1" > {shown}.part 2> /dev/null\nmv {shown}.part {shown}\n'
+    )
+    browser.chmod(0o755)
+    with subprocess.Popen(
+        [sys.executable, "-m", "killsync", "login"],
+        env=program.environment
+        | {
+            "BROWSER": str(browser),
+            "KILLSYNC_CALLBACK_URL": f"http://localhost:{free_port()}/callback",
+        },
+    ) as login:
+        assert login.wait(TIMEOUT) == 0
+    wait_until(shown.exists)
+    assert f"{program.simulator.logins[0]['name']} is registered" in shown.read_text()
+    assert len(program.rows("SELECT 1 FROM users")) == 1
