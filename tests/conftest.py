@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from world import TIMEOUT, Killsync, Simulator, forked_simulator
+from world import TIMEOUT, Killsync, Simulator, simulator
 
 # the suite tries the same examples each time; the campaign tries new ones
 settings.register_profile("suite", derandomize=True, deadline=None)
@@ -34,7 +34,7 @@ def simulate() -> Iterator[Callable[..., Simulator]]:
     with ExitStack() as stack:
 
         def start(**options: Any) -> Simulator:
-            return stack.enter_context(forked_simulator(**options))
+            return stack.enter_context(simulator(**options))
 
         yield start
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from commands import run as run_command
 from world import TIMEOUT, Killsync
 
 from killsync import __version__
@@ -44,7 +45,7 @@ def command_at(path: tuple[str, ...]) -> Any:
 
 def run(*arguments: str, **environment: str) -> Done:
     """Run killsync with no simulator."""
-    return start([sys.executable, "-m", "killsync", *arguments], environment)
+    return run_command(*arguments, environment=bare() | environment)
 
 
 def run_bound_by_permissions(*arguments: str, **environment: str) -> Done:
@@ -64,9 +65,13 @@ def start(words: list[str], environment: dict[str, str]) -> Done:
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]} | environment,
+        env=bare() | environment,
         check=False,
     )
+
+
+def bare() -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
 
 
 def contents(directory: Path) -> dict[str, bytes | None]:

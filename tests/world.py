@@ -5,30 +5,23 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-import msgspec
+import commands
 
-_forks = get_context("forkserver")
-_forks.set_forkserver_preload(["killsync.simulator", "msgspec", "urllib.request"])
-
-TIMEOUT = 120
+TIMEOUT = commands.TIMEOUT
 
 
 class Simulator:
     """A simulator in a process of its own, and its control API."""
 
-    def __init__(self, process: subprocess.Popen[str] | ForkServerProcess, ready: Any) -> None:
-        self.pid = process.pid or 0
+    def __init__(self, process: subprocess.Popen[str], ready: Any) -> None:
+        self.pid = process.pid
         self.url: str = ready["base_url"]
         self.client_id: str = ready["client_id"]
         self.logins: list[dict[str, Any]] = ready["logins"]
@@ -85,37 +78,17 @@ class Simulator:
 def simulator(**options: Any) -> Iterator[Simulator]:
     """Run a simulator with options of killsync.simulator.Options."""
     words = [f"--set={name}={json.dumps(value).strip(chr(34))}" for name, value in options.items()]
-    with subprocess.Popen(
-        [sys.executable, "-m", "killsync", "simulator", "--json", *words],
-        stdout=subprocess.PIPE,
-        text=True,
+    # a campaign's clock is a simulator's too
+    inherited = ("PATH", "PYTHONPATH", "CAMPAIGN_CLOCK")
+    environment = {name: os.environ[name] for name in inherited if name in os.environ}
+    with commands.start(
+        "simulator", "--json", *words, environment=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None
             yield Simulator(process, json.loads(process.stdout.readline()))
         finally:
             process.terminate()
-
-
-@contextmanager
-def forked_simulator(**options: Any) -> Iterator[Simulator]:
-    """Do the same with a process that has read its modules already: the suite needs many."""
-    theirs, ours = _forks.Pipe()
-    process = _forks.Process(target=_serve, args=(options, theirs), daemon=True)
-    process.start()
-    try:
-        yield Simulator(process, ours.recv())
-    finally:
-        process.terminate()
-        process.join()
-        process.close()
-
-
-def _serve(options: dict[str, Any], ours: Connection) -> None:
-    from killsync.simulator import Options, serve
-
-    texts = {name: str(value) if name == "claims" else value for name, value in options.items()}
-    serve(msgspec.convert(texts, Options), lambda ready: ours.send(msgspec.to_builtins(ready)))
 
 
 class Killsync:
@@ -137,28 +110,20 @@ class Killsync:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start a command; the caller waits for it."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "killsync", *arguments],
+        return commands.start(
+            *arguments,
+            environment=self.environment | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=self.environment | environment,
         )
 
     def run(
         self, *arguments: str, given: str = "", exit_code: int | None = 0, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; check its exit code unless that is None."""
-        done = subprocess.run(
-            [sys.executable, "-m", "killsync", *arguments],
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            env=self.environment | environment,
-            check=False,
-        )
+        done = commands.run(*arguments, environment=self.environment | environment, given=given)
         said = f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert exit_code is None or done.returncode == exit_code, said
         assert "Traceback" not in done.stderr, said
