@@ -49,7 +49,9 @@ def _leave() -> None:
 
 
 def read_modules() -> None:
+    """Read every module, and make what each simulator would have to make first."""
     import killsync
+    from killsync.simulator.tokens import first_key
 
     for module in pkgutil.walk_packages(killsync.__path__, "killsync."):
         if not module.name.endswith("__main__"):
@@ -58,6 +60,7 @@ def read_modules() -> None:
         # another version of a library may do without
         with suppress(ModuleNotFoundError):
             importlib.import_module(name)
+    first_key()
     gc.collect()
     # no command needs to look through these again
     gc.freeze()

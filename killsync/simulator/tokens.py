@@ -4,6 +4,7 @@ import base64
 import hmac
 import json
 import secrets
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from killsync.simulator.options import Options
 from killsync.simulator.world import Character, World
 
 PUBLISHED_KEYS = 2
+KEY_BITS = 2048
 
 
 class Grant(msgspec.Struct):
@@ -38,6 +40,12 @@ class AccessToken(msgspec.Struct):
     expires: float
 
 
+@cache
+def first_key() -> RSAKey:
+    """Make the key to begin with, once for all simulators of a process and of its forks."""
+    return RSAKey.generate_key(KEY_BITS)
+
+
 class Tokens:
     """All tokens and keys of one simulated SSO; every character starts with a refresh token.
 
@@ -53,7 +61,7 @@ class Tokens:
         self._access: dict[str, AccessToken] = {}
         self._keys: list[RSAKey] = []
         self.given_out: set[str] = set()
-        self.rotate_key()
+        self._sign_with(first_key())
         for character in world.characters.values():
             self.issue(character, options.client_id)
 
@@ -113,8 +121,12 @@ class Tokens:
 
     def rotate_key(self) -> None:
         """Sign with a new key from now on; the one before it stays published."""
-        key = RSAKey.generate_key(2048, {"kid": f"JWT-Signature-Key-{secrets.token_hex(4)}"})
-        self._keys = [key, *self._keys][:PUBLISHED_KEYS]
+        self._sign_with(RSAKey.generate_key(KEY_BITS))
+
+    def _sign_with(self, key: RSAKey) -> None:
+        name = f"JWT-Signature-Key-{secrets.token_hex(4)}"
+        named = RSAKey(key.raw_value, key.raw_value, {"kid": name})
+        self._keys = [named, *self._keys][:PUBLISHED_KEYS]
 
     def renew(self, refresh_token: str, client_id: str, now: float) -> dict[str, Any] | None:
         """Answer a refresh; None if the token is not valid for this client."""
