@@ -95,9 +95,10 @@ def hunt(case: Killsync, seen: ProcessList | None = None) -> list[str]:
     if seen is not None:
         given = case.environment.get("KILLSYNC_CLIENT_SECRET")
         tokens = Needles(secret for secret in issued if secret != given)
-        if any(needles.within(line) for line in seen.command_lines):
+        # the process list goes on to be watched: a copy does not grow meanwhile
+        if any(needles.within(line) for line in seen.command_lines.copy()):
             found.append("a command line holds a secret")
-        if any(tokens.within(environment) for environment in seen.environments):
+        if any(tokens.within(environment) for environment in seen.environments.copy()):
             found.append("an environment holds a secret")
     return found + list(_wrong_modes(case))
 
