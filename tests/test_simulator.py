@@ -5,8 +5,6 @@ import contextlib
 import hashlib
 import json
 import socket
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -24,20 +22,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import KeySet
-from world import wait_until
+from world import simulator, wait_until
 
-from killsync.simulator import Options, Ready
+from killsync.simulator import Login, Options, Ready
 from killsync.simulator.bodies import Killmail, killmail_hash, make_body
 from killsync.simulator.limits import Allowance, Bucket, ErrorLimit
 from killsync.simulator.options import change
 from killsync.simulator.world import World
 
-SCRIPT = """
-import sys, msgspec
-from killsync.simulator import Options, serve
-options = msgspec.json.decode(sys.argv[1], type=Options)
-serve(options, lambda ready: print(msgspec.json.encode(ready).decode(), flush=True))
-"""
 NOW = 1_790_000_000.0
 VERIFIER = "v" * 43
 
@@ -115,14 +107,8 @@ def start() -> Iterator[Start]:
 
         def begin(**options: Any) -> Client:
             options = {"characters": 1, "killmails": 5, "page_size": 2} | options
-            argument = msgspec.json.encode(options).decode()
-            process = subprocess.Popen(
-                [sys.executable, "-c", SCRIPT, argument], stdout=subprocess.PIPE
-            )
-            stack.enter_context(process)
-            stack.callback(process.terminate)
-            assert process.stdout
-            client = Client(msgspec.json.decode(process.stdout.readline(), type=Ready))
+            esi = stack.enter_context(simulator(**options))
+            client = Client(Ready(esi.url, esi.client_id, msgspec.convert(esi.logins, list[Login])))
             stack.callback(client.session.close)
             return client
 
