@@ -22,7 +22,7 @@ ALONE = (
 def test_a_character_logs_in_with_chromium(
     killsync: Callable[..., Killsync], tmp_path: Path
 ) -> None:
-    program = killsync(users=False, characters=1, killmails=0)
+    program = killsync(users=False, characters=1, killmails=0, consent_page=False)
     browser, shown = tmp_path / "browser", tmp_path / "shown"
     browser.write_text(
         f"#!/bin/sh\n{CHROMIUM} {ALONE} --user-data-dir={tmp_path}/profile --dump-dom "

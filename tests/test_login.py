@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 from terminal import Terminal
 from world import TIMEOUT, Killsync, read_until, wait_until
@@ -102,13 +103,11 @@ LogIn = Callable[..., Login]
 
 def pasting(program: Killsync, *words: str, exit_code: int = 0, **environment: str) -> Any:
     """Log in without a browser here: what is pasted is made of the URL that was printed."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "killsync", "login", "--no-browser", *words],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+    process = commands.start(
+        *("login", "--no-browser", *words),
+        environment=program.environment | environment,
         text=True,
-        env=program.environment | environment,
+        **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE),
     )
     url = URL.findall(read_until(process, "paste it here"))[0]
 
@@ -659,12 +658,10 @@ def test_neither_code_nor_tokens_are_shown_or_logged(newcomer: Start) -> None:
     code = urllib.parse.parse_qs(urllib.parse.urlsplit(address).query)["code"][0]
     said = paste(address)
     # its traceback too
-    again = subprocess.run(
-        [sys.executable, "-m", "killsync", "--verbose", "login", "--no-browser"],
-        input=f"{code}\n",
-        capture_output=True,
-        text=True,
-        env=program.environment,
+    again = commands.run(
+        *("--verbose", "login", "--no-browser"),
+        environment=program.environment,
+        given=f"{code}\n",
     )
     assert (again.returncode, "Traceback" in again.stderr) == (1, True)
     for secret in (code, refresh_token(program)):
