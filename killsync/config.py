@@ -6,6 +6,7 @@ The table of keys, variables and defaults is in README.
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,24 +72,61 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         return path.resolve() if path.is_symlink() else path
 
 
+class Origin(StrEnum):
+    """Where a setting stands."""
+
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    COMMAND_LINE = "command line"
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The settings as far as they are valid, where each key that is set stands, every mistake."""
+
+    settings: Settings
+    origins: dict[str, Origin]
+    mistakes: list[str]
+
+
 def load(config: Path | None, flags: Mapping[str, object], env: Mapping[str, str]) -> Settings:
     """Return the settings in force.
 
     `flags` holds the keys given on the command line; None means not given. Raises UsageError
     that names the key, the value and where it stands.
     """
+    found = examine(config, flags, env)
+    if found.mistakes:
+        raise UsageError(found.mistakes[0])
+    return found.settings
+
+
+def examine(config: Path | None, flags: Mapping[str, object], env: Mapping[str, str]) -> Found:
+    """Return as much of the settings in force as is valid, and every mistake in the rest."""
     file = config_file(config, env)
-    merged: dict[str, Any] = {}
-    for origin, values, strict in (
-        (str(file), _read_toml(file, must_exist=file != _default_file()), True),
-        ("the environment", _from_environment(env), False),
-        ("the command line", {k: v for k, v in flags.items() if v is not None}, False),
+    mistakes: list[str] = []
+    in_file: dict[str, object] = {}
+    try:
+        in_file = _read_toml(file, must_exist=file != _default_file())
+    except UsageError as error:
+        mistakes.append(str(error))
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for origin, name, layer in (
+        (Origin.FILE, str(file), in_file),
+        (Origin.ENVIRONMENT, "the environment", _from_environment(env)),
+        (
+            Origin.COMMAND_LINE,
+            "the command line",
+            {k: v for k, v in flags.items() if v is not None},
+        ),
     ):
-        checked = _check(values, origin, strict=strict)
-        for key, file_key in _IN_A_FILE.items():
-            _choose_one(key, file_key, values, origin, merged)
-        merged |= {key: getattr(checked, key) for key in values}
-    return Settings(**merged)
+        valid = _valid_part(layer, name, mistakes, strict=origin is Origin.FILE)
+        for key in _replaced_by(valid):
+            values.pop(key, None)
+            origins.pop(key, None)
+        values |= valid
+        origins |= dict.fromkeys(valid, origin)
+    return Found(Settings(**values), origins, mistakes)
 
 
 def client_secret(settings: Settings) -> str:
@@ -134,15 +172,27 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def _choose_one(
-    key: str, file_key: str, values: Mapping[str, object], origin: str, merged: dict[str, Any]
-) -> None:
-    """Let a secret, or the name of its file, replace both of what went before."""
-    if key in values and file_key in values:
-        raise UsageError(f"{origin}: {key} and {file_key} are both set: keep one of them")
-    if key in values or file_key in values:
-        merged.pop(key, None)
-        merged.pop(file_key, None)
+def _valid_part(
+    layer: Mapping[str, object], name: str, mistakes: list[str], *, strict: bool
+) -> dict[str, Any]:
+    """Return the values of one place that are valid, and take note of the mistakes."""
+    valid = {}
+    for key, value in layer.items():
+        try:
+            valid[key] = getattr(_check({key: value}, name, strict=strict), key)
+        except UsageError as error:
+            mistakes.append(str(error))
+    for key, file_key in _IN_A_FILE.items():
+        if key in valid and file_key in valid:
+            mistakes.append(f"{name}: {key} and {file_key} are both set: keep one of them")
+            del valid[file_key]
+    return valid
+
+
+def _replaced_by(valid: Mapping[str, object]) -> list[str]:
+    """Return what goes before no more: a secret, or its file, replaces both of them."""
+    pairs = [pair for pair in _IN_A_FILE.items() if any(key in valid for key in pair)]
+    return [key for pair in pairs for key in pair]
 
 
 def _read_secret(key: str, name: str) -> str:

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import tempfile
+from itertools import count
 from pathlib import Path
 
 PRIVATE = 0o600
@@ -25,3 +27,29 @@ def mend(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Let a file, its owner's alone, hold this: all of it or, if that fails, what it held.
+
+    Its directory is made, for its owner alone, if there is none.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def keep_copy(path: Path, suffix: str) -> Path:
+    """Copy a file beside itself, for its owner alone, to the first free name; return which."""
+    names = (f"{path.name}.{suffix}" + (f"-{n}" if n > 1 else "") for n in count(1))
+    copy = next(copy for name in names if not (copy := path.with_name(name)).exists())
+    write_private(copy, path.read_bytes())
+    return copy

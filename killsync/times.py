@@ -3,6 +3,7 @@
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -56,6 +57,18 @@ def parse_duration(text: str) -> float:
     if seconds > _LONGEST_DURATION:
         raise ValueError("a duration may be ten years at most")
     return seconds
+
+
+def duration_text(seconds: float) -> str:
+    """Return seconds so that `parse_duration` gives back exactly the same."""
+    if seconds == 0:
+        return "0s"
+    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1.0)):
+        if seconds % size == 0:
+            return f"{int(seconds // size)}{unit}"
+    thousandths = f"{round(seconds * 1000)}ms"
+    exact = parse_duration(thousandths) == seconds
+    return thousandths if exact else f"{Decimal(repr(seconds)):f}s"
 
 
 def retry_after(text: str | None, default: float) -> float:

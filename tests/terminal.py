@@ -9,15 +9,20 @@ import termios
 
 from world import TIMEOUT, Killsync
 
+# makes the terminal the one that Ctrl-C and /dev/tty belong to
+_LOG_IN = (
+    "import os, sys; os.login_tty(0); os.execv(sys.executable, sys.orig_argv[:1] + sys.argv[1:])"
+)
+
 
 class Terminal:
-    """A command at a terminal of its own."""
+    """A command at a terminal of its own, where it may be typed."""
 
-    def __init__(self, program: Killsync, *arguments: str, columns: int, **environment: str):
+    def __init__(self, program: Killsync, *arguments: str, columns: int = 120, **environment: str):
         self._end, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, (40, columns))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "killsync", *arguments],
+            [sys.executable, "-c", _LOG_IN, "-m", "killsync", *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -25,6 +30,7 @@ class Terminal:
         )
         os.close(theirs)
         self.shown = ""
+        self._passed = 0
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
 
     def read(self) -> bool:
@@ -37,11 +43,19 @@ class Terminal:
         return bool(piece)
 
     def wait_for(self, text: str) -> None:
-        while text not in self.shown:
+        while text not in self.shown[self._passed :]:
             assert self.read(), self.shown
 
     def type(self, text: str) -> None:
+        """Type something: `\\n` is Enter, `\\x03` Ctrl-C, `\\x04` Ctrl-D."""
         os.write(self._end, text.encode())
+
+    def answer(self, question: str, text: str, *, then: str = "") -> None:
+        """Wait for words that were not shown before, and `then` others; type a line."""
+        for words in (question, then):
+            self.wait_for(words)
+            self._passed = self.shown.index(words, self._passed) + len(words)
+        self.type(f"{text}\n")
 
     def to_end(self) -> str:
         while self.read():

@@ -14,7 +14,8 @@ LONGEST_MODULE = 320
 FLOORS = [
     {"", "errors", "times"},
     {"model", "killmail", "findings"},
-    {"config", "permissions", "ratelimit", "paging", "lock", "schedule"},
+    {"config", "permissions", "ratelimit", "paging", "lock", "schedule", "mounts"},
+    {"config_text", "crontab"},
     {"store"},
     {"http"},
     {"published"},

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from killsync import __version__
-from killsync.cli import check, demo, export, login, scan, simulator, status, sync, users
+from killsync.cli import check, demo, export, init, login, scan, simulator, status, sync, users
 from killsync.cli.invocation import Invocation
 from killsync.cli.options import hoisted
 
@@ -65,6 +65,7 @@ def main_options(
     context.obj = Invocation(db, config, verbose, quiet, log_format.value)
 
 
+app.command()(init.init)
 app.command()(scan.scan)
 app.command()(sync.sync)
 app.command()(status.status)

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import signal
 import sys
+import sysconfig
 import time
 import traceback
 from collections.abc import Iterator
@@ -97,7 +98,16 @@ def program_name() -> str:
     found = shutil.which("killsync")
     if found is not None and found == shutil.which(sys.argv[0]):
         return "killsync"
-    return shlex.quote(str(Path(sys.argv[0]).absolute()))
+    return shlex.join(program_words())
+
+
+def program_words() -> list[str]:
+    """Return the words that call this installation from any directory and without a PATH."""
+    called = Path(sys.argv[0])
+    if called.name != "__main__.py":
+        return [str(called.absolute())]
+    script = Path(sysconfig.get_path("scripts"), "killsync")
+    return [str(script)] if script.exists() else [sys.executable, "-m", "killsync"]
 
 
 def leave(code: int) -> NoReturn:

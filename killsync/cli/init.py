@@ -1,0 +1,261 @@
+"""`killsync init`: the configuration file, the first login and the crontab entry."""
+
+import os
+import pwd
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from killsync import config, crontab, permissions
+from killsync.cli import invocation
+from killsync.cli.invocation import Invocation, leave, program_name, program_words, say
+from killsync.cli.questions import Unanswered, agree, ask, ask_hidden, tell
+from killsync.cli.text import safe
+from killsync.config import Origin, Settings
+from killsync.errors import UsageError
+
+_PATHS = ("db", "client_secret_file", "token_key_file")
+_COPY = "before-init"
+_STOPPED = 130
+
+
+def init(
+    context: typer.Context,
+    client_id: Annotated[
+        str | None, typer.Option(help="Of your EVE application. [env: KILLSYNC_CLIENT_ID]")
+    ] = None,
+    contact: Annotated[
+        str | None,
+        typer.Option(help="How ESI's operators reach you. [env: KILLSYNC_CONTACT]"),
+    ] = None,
+    client_secret_file: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Holds the secret, if there is one. [env: KILLSYNC_CLIENT_SECRET_FILE]",
+        ),
+    ] = None,
+    callback_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="As the application has it. [env: KILLSYNC_CALLBACK_URL]"),
+    ] = None,
+    no_input: Annotated[
+        bool, typer.Option("--no-input", help="Ask nothing; so too without a terminal.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file that is there, and keep a copy.")
+    ] = False,
+) -> None:
+    """Write the configuration file; then offer a login and show the line for cron."""
+    call = invocation.of(context)
+    with invocation.edge(call):
+        flags = {
+            "db": call.db,
+            "client_id": client_id,
+            "contact": contact,
+            "client_secret_file": client_secret_file,
+            "callback_url": callback_url,
+        }
+        asking = not no_input and sys.stdin.isatty()
+        leave(_Init(call, flags, asking=asking).run(force=force))
+
+
+class _Init:
+    def __init__(self, call: Invocation, flags: Mapping[str, object], *, asking: bool) -> None:
+        self._call = call
+        self._flags = flags
+        self._asking = asking
+        self._named = config.config_file(call.config, os.environ).absolute()
+
+    def run(self, *, force: bool) -> int:
+        """Write the file and offer what comes next; return the exit code."""
+        file = self._named.resolve() if self._named.is_symlink() else self._named
+        _check_place(file, force=force)
+        values = self._given()
+        try:
+            values |= self._answers(values)
+        except Unanswered:
+            raise UsageError("the answers ended; nothing was written") from None
+        text = _text(values)
+        if file.exists():
+            self._say(
+                f"what {safe(file)} held is kept in {safe(permissions.keep_copy(file, _COPY))}"
+            )
+        permissions.write_private(file, text.encode())
+        self._say(f"{safe(self._named)} is written; nobody else can read it")
+        return self._go_on()
+
+    def _given(self) -> dict[str, Any]:
+        """Return what flags and environment set, checked, paths made absolute."""
+        found = config.examine(Path(os.devnull), self._flags, os.environ)
+        if found.mistakes:
+            raise UsageError(found.mistakes[0])
+        values = {key: getattr(found.settings, key) for key in found.origins}
+        if "db" not in values and not _has_cron_its_directories():
+            values["db"] = str(found.settings.database)
+        for key in _PATHS:
+            if values.get(key):
+                values[key] = str(Path(values[key]).expanduser().absolute())
+        for key, check in _CHECKS.items():
+            if key in values:
+                values[key] = check(values[key])
+        # to be told now, not at the first scan
+        config.client_secret(found.settings)
+        config.token_keys(found.settings)
+        taken = [key for key, origin in found.origins.items() if origin is Origin.ENVIRONMENT]
+        if taken:
+            self._tell(
+                "Taken from the environment and written too, since cron does not see what a "
+                f"shell exports: {', '.join(taken)}"
+            )
+        return values
+
+    def _answers(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is still to be known, asked for at the terminal."""
+        settings = Settings(**values)
+        wanted = [] if settings.client_id else ["client_id"]
+        if not settings.contact and not config.is_loopback(settings.esi_url):
+            wanted.append("contact")
+        if not self._asking:
+            _refuse_without(wanted)
+            return {}
+        return self._asked(settings, wanted)
+
+    def _asked(self, settings: Settings, wanted: list[str]) -> dict[str, Any]:
+        from killsync.esi import SCOPE
+
+        answers = {}
+        if "client_id" in wanted:
+            tell(
+                "killsync works through an EVE application of your own. Create one, with ESI "
+                "access, at https://developers.eveonline.com:\n"
+                f"  callback URL  {settings.callback_url}  (to the letter)\n"
+                f"  scope         {SCOPE}"
+            )
+            answers["client_id"] = ask("Client id of the application", _client_id)
+            if not settings.client_secret and not settings.client_secret_file:
+                question = "Its secret, if killsync is to use it (not shown; Enter for none)"
+                secret = ask_hidden(question, _secret)
+                answers |= {"client_secret": secret} if secret else {}
+        if "contact" in wanted:
+            tell(
+                "ESI asks for a way to reach you, such as an e-mail address; others do not see it."
+            )
+            answers["contact"] = ask("Contact", _contact)
+        return answers
+
+    def _go_on(self) -> int:
+        """Offer a login and the line for cron; return the exit code."""
+        code = 0
+        if self._asking and agree("Log in with a character now?"):
+            code = _call([sys.executable, "-m", "killsync", *self._options(), "login"])
+            if code in (_STOPPED, -signal.SIGINT):
+                return _STOPPED
+        if code or not self._asking:
+            self._say(f"log in with a character: {self._command('login')}")
+        if not self._asking or agree("Show the line for your crontab?"):
+            self._say(
+                f"add this line with `crontab -e`, for a scan every ten minutes:\n{self._entry()}"
+            )
+        self._say(f"whether all is well: {self._command('doctor')}")
+        return code
+
+    def _options(self) -> list[str]:
+        usual = config.config_file(None, {}).absolute()
+        return [] if self._named == usual else ["--config", str(self._named)]
+
+    def _command(self, word: str) -> str:
+        return " ".join([program_name(), *map(shlex.quote, self._options()), word])
+
+    def _entry(self) -> str:
+        found_by_cron = _has_cron_its_directories() and not self._options()
+        home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
+        named = None if found_by_cron else self._named
+        return crontab.entry(program_words(), named, home / "killsync.log")
+
+    def _say(self, text: str) -> None:
+        if not self._call.quiet:
+            say(text)
+
+    def _tell(self, text: str) -> None:
+        if not self._call.quiet:
+            tell(text)
+
+
+def _check_place(file: Path, *, force: bool) -> None:
+    """Raise UsageError unless the file may be written."""
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{file}: is no file; name another with --config")
+    if file.exists() and not force:
+        raise UsageError(
+            f"{file}: is there already, and was not changed; edit it, or say --force to replace it "
+            "(a copy is kept)"
+        )
+
+
+def _refuse_without(wanted: list[str]) -> None:
+    if wanted:
+        told = [
+            f"{key} (--{key.replace('_', '-')} or {config.ENVIRONMENT_PREFIX}{key.upper()})"
+            for key in wanted
+        ]
+        raise UsageError(f"not given, and nobody to ask: {', '.join(told)}")
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    from killsync.config_text import config_text
+
+    return config_text(values, Settings(db=str(Settings().database)))
+
+
+def _client_id(text: str) -> str:
+    if not text:
+        raise UsageError("client_id is empty: the page of your application shows it")
+    return _one_word("client_id", text)
+
+
+def _secret(text: str) -> str:
+    return text and _one_word("client_secret", text)
+
+
+def _one_word(key: str, text: str) -> str:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise UsageError(f"{key} must be one word of plain ASCII, as the application's page has it")
+    return text
+
+
+def _contact(text: str) -> str:
+    from killsync.sync.run import user_agent
+
+    user_agent(text)
+    if not text.strip():
+        raise UsageError("contact is empty: give something such as you@example.com")
+    return text
+
+
+_CHECKS: dict[str, Callable[[str], str]] = {
+    "client_id": _client_id,
+    "client_secret": _secret,
+    "contact": _contact,
+}
+
+
+def _has_cron_its_directories() -> bool:
+    """Tell whether cron looks for configuration and data where this process does."""
+    moved = any(os.environ.get(f"XDG_{kind}_HOME") for kind in ("CONFIG", "DATA"))
+    return not moved and str(Path.home()) == pwd.getpwuid(os.geteuid()).pw_dir
+
+
+def _call(words: list[str]) -> int:
+    """Run another command at this terminal; it alone is stopped by Ctrl-C."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.run(words, check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,358 @@
+"""`killsync init`: what it asks, what it writes, and what it does not."""
+
+import os
+import re
+import shlex
+import stat
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from terminal import Terminal
+from world import TIMEOUT, Killsync
+
+from killsync import config, crontab
+from killsync.config import Settings
+from killsync.config_text import WORDS, config_text
+from killsync.times import duration_text, parse_duration
+
+Done = subprocess.CompletedProcess[str]
+GIVEN = ("--client-id", "abc", "--contact", "me@example.com")
+SECRET = "S3cret-of-mine"
+
+
+class Newcomer:
+    """Somebody with an empty home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.file = home / ".config/killsync/config.toml"
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
+
+    def init(self, *arguments: str, exit_code: int = 0, **environment: str) -> Done:
+        """Run `killsync init` where nobody can be asked."""
+        done = subprocess.run(
+            [sys.executable, "-m", "killsync", "init", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            env=self.environment | environment,
+            check=False,
+        )
+        assert done.returncode == exit_code, done.stderr
+        return done
+
+    def at_terminal(self, *arguments: str, **environment: str) -> Terminal:
+        return Terminal(self, "init", *arguments, **environment)  # type: ignore[arg-type]
+
+    def settings(self) -> Settings:
+        """Return what cron would read."""
+        return config.load(self.file, {}, {})
+
+    def files(self) -> list[str]:
+        return sorted(str(p.relative_to(self.home)) for p in self.home.rglob("*") if p.is_file())
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> Newcomer:
+    return Newcomer(tmp_path)
+
+
+def assert_refused(newcomer: Newcomer, done: Done, *parts: str) -> None:
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    for part in parts:
+        assert part in done.stderr
+
+
+# the text
+
+
+def test_every_setting_has_its_words() -> None:
+    assert WORDS.keys() == set(Settings.__struct_fields__)
+
+
+def test_a_file_in_which_nothing_is_given_sets_nothing() -> None:
+    assert tomllib.loads(config_text({}, Settings())) == {}
+
+
+def test_what_is_commented_out_is_the_default(tmp_path: Path) -> None:
+    text = re.sub(r"^#(\w+ =)", r"\1", config_text({}, Settings()), flags=re.M)
+    for pair in ("client_secret", "token_key"):
+        text = re.sub(rf"^{pair}_file.*$", "", text, flags=re.M)
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    assert config.load(file, {}, {}) == Settings()
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(("db", "client_id", "client_secret"), texts)))
+def test_whatever_a_text_holds_is_read_back(values: dict[str, str]) -> None:
+    assert tomllib.loads(config_text(values, Settings())) == values
+
+
+@given(st.floats(min_value=0, max_value=10 * 365 * 86400))
+def test_a_duration_is_written_so_that_it_is_read_back(seconds: float) -> None:
+    assert parse_duration(duration_text(seconds)) == seconds
+
+
+@pytest.mark.parametrize("text", ["0s", "100ms", "90s", "15m", "9h", "7d", "250ms"])
+def test_a_duration_is_written_as_people_do(text: str) -> None:
+    assert duration_text(parse_duration(text)) == text
+
+
+# without a terminal
+
+
+def test_flags_are_enough(newcomer: Newcomer) -> None:
+    newcomer.init(*GIVEN)
+    settings = newcomer.settings()
+    assert (settings.client_id, settings.contact) == ("abc", "me@example.com")
+
+
+def test_only_the_owner_can_read_it(newcomer: Newcomer) -> None:
+    newcomer.init(*GIVEN)
+    assert stat.S_IMODE(newcomer.file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(newcomer.file.parent.stat().st_mode) == 0o700
+    assert newcomer.files() == [".config/killsync/config.toml"]
+
+
+def test_what_a_shell_exports_is_written_since_cron_does_not_see_it(newcomer: Newcomer) -> None:
+    done = newcomer.init(
+        KILLSYNC_ESI_URL="http://127.0.0.1:9",
+        KILLSYNC_SSO_URL="http://127.0.0.1:9",
+        KILLSYNC_CLIENT_ID="sim",
+        KILLSYNC_DB="data/k.db",
+        KILLSYNC_MIN_AGE="90s",
+        KILLSYNC_WORKERS="3",
+        KILLSYNC_CLIENT_SECRET=SECRET,
+    )
+    settings = newcomer.settings()
+    assert settings.db == str(Path("data/k.db").absolute())
+    assert (settings.esi_url, settings.sso_url) == ("http://127.0.0.1:9",) * 2
+    assert (settings.client_id, settings.workers, float(settings.min_age)) == ("sim", 3, 90)
+    assert settings.client_secret == SECRET
+    assert "cron does not see" in done.stderr
+    for key in ("esi_url", "sso_url", "client_id", "db", "min_age", "workers", "client_secret"):
+        assert key in done.stderr
+    assert SECRET not in done.stderr + done.stdout
+
+
+def test_a_database_and_a_configuration_file_may_be_named(
+    newcomer: Newcomer, tmp_path: Path
+) -> None:
+    newcomer.file = tmp_path / "own" / "killsync.toml"
+    done = newcomer.init(*GIVEN, "--config", str(newcomer.file), "--db", "~/k.db")
+    assert newcomer.settings().db == f"{tmp_path}/k.db"
+    assert f"--config {newcomer.file} scan" in done.stdout
+    assert f"--config {newcomer.file} login" in done.stdout
+
+
+def test_the_database_is_written_where_cron_would_look_elsewhere(
+    newcomer: Newcomer, tmp_path: Path
+) -> None:
+    newcomer.init(*GIVEN, XDG_DATA_HOME=str(tmp_path / "data"))
+    assert newcomer.settings().db == f"{tmp_path}/data/killsync/killsync.db"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (("--no-input",), ["--client-id", "KILLSYNC_CLIENT_ID", "--contact", "KILLSYNC_CONTACT"]),
+        (("--client-id", "abc"), ["--contact", "KILLSYNC_CONTACT"]),
+        (("--contact", "me@example.com"), ["--client-id", "KILLSYNC_CLIENT_ID"]),
+    ],
+)
+def test_what_is_missing_is_named_with_its_flag_and_variable(
+    newcomer: Newcomer, arguments: tuple[str, ...], missing: list[str]
+) -> None:
+    done = newcomer.init(*arguments, exit_code=2)
+    assert_refused(newcomer, done, *missing)
+    assert newcomer.files() == []
+
+
+WRONG: list[tuple[tuple[str, ...], dict[str, str], str]] = [
+    (("--client-id", "a b"), {}, "client_id"),
+    (("--client-id", ""), {}, "client_id"),
+    (("--contact", "Zoë"), {}, "contact"),
+    (("--contact", " "), {}, "contact"),
+    (("--callback-url", "localhost"), {}, "callback_url"),
+    (("--client-secret-file", "/nowhere"), {}, "/nowhere"),
+    ((), {"KILLSYNC_WORKERS": "many"}, "workers"),
+    (("--db", "k\udcff.db"), {}, "udcff"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "environment", "part"), WRONG)
+def test_a_wrong_value_is_told_at_once(
+    newcomer: Newcomer, arguments: tuple[str, ...], environment: dict[str, str], part: str
+) -> None:
+    done = newcomer.init(*GIVEN, *arguments, exit_code=2, **environment)
+    assert_refused(newcomer, done, part)
+    assert newcomer.files() == []
+
+
+def test_no_flag_takes_a_secret() -> None:
+    words = [sys.executable, "-m", "killsync", "init", "--help"]
+    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"--[\w-]*(?:secret|key|token)[\w-]*", told)) == {"--client-secret-file"}
+
+
+# a file that is there
+
+
+def test_a_file_that_is_there_is_not_changed(newcomer: Newcomer) -> None:
+    newcomer.init(*GIVEN)
+    before = newcomer.file.read_text()
+    done = newcomer.init("--client-id", "new", "--contact", "x@example.com", exit_code=2)
+    assert_refused(newcomer, done, str(newcomer.file), "--force")
+    assert newcomer.file.read_text() == before
+
+
+def test_by_force_it_is_replaced_and_a_copy_kept(newcomer: Newcomer) -> None:
+    newcomer.init(*GIVEN)
+    newcomer.file.write_text(f'client_secret = "{SECRET}"\n')
+    newcomer.file.chmod(0o644)
+    for name in ("config.toml.before-init", "config.toml.before-init-2"):
+        held = newcomer.file.read_text()
+        copy = newcomer.file.with_name(name)
+        assert str(copy) in newcomer.init(*GIVEN, "--force").stdout
+        assert copy.read_text() == held
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+        assert stat.S_IMODE(newcomer.file.stat().st_mode) == 0o600
+    assert newcomer.settings().client_id == "abc"
+
+
+def test_of_a_link_what_it_leads_to_is_written(newcomer: Newcomer, tmp_path: Path) -> None:
+    newcomer.file.parent.mkdir(parents=True)
+    newcomer.file.symlink_to(tmp_path / "dotfiles.toml")
+    newcomer.init(*GIVEN)
+    assert newcomer.file.is_symlink()
+    assert (tmp_path / "dotfiles.toml").is_file()
+
+
+def test_what_is_no_file_is_not_replaced(newcomer: Newcomer) -> None:
+    done = newcomer.init(*GIVEN, "--force", exit_code=2, KILLSYNC_CONFIG="/dev/null")
+    assert_refused(newcomer, done, "/dev/null", "--config")
+
+
+# the line for cron
+
+
+def cron_line(text: str) -> str:
+    (line,) = [line for line in text.splitlines() if line.startswith("*/10 ")]
+    return line
+
+
+def test_the_line_for_cron_works_in_an_empty_environment(newcomer: Newcomer) -> None:
+    line = cron_line(newcomer.init(*GIVEN).stdout)
+    command = line.removeprefix("*/10 * * * * ").partition(" scan ")[0]
+    done = subprocess.run(
+        ["env", "-i", "/bin/sh", "-c", f"{command} --version"], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout[:9]) == (0, b"killsync ")
+
+
+@pytest.mark.parametrize("path", ["/a/killsync", "/a b/killsync", "/100%/k'x/killsync"])
+def test_cron_understands_the_line_whatever_the_paths_hold(path: str) -> None:
+    line = crontab.entry([path], Path(f"{path}.toml"), Path(f"{path}.log"))
+    assert not re.search(r"(?<!\\)%", line)
+    # what cron makes of it
+    command = line.removeprefix("*/10 * * * * ").replace("\\%", "%")
+    words = [path, "--config", f"{path}.toml", "scan", "--splay", "45s", ">>", f"{path}.log"]
+    assert shlex.split(command) == [*words, "2>&1"]
+    (found,) = crontab.entries(line, "/home/me")
+    assert (found.program, found.config) == ((path,), f"{path}.toml")
+
+
+# at a terminal
+
+
+def test_a_newcomer_is_asked_for_id_secret_and_contact(newcomer: Newcomer) -> None:
+    terminal = newcomer.at_terminal()
+    terminal.answer("Client id", "abc")
+    terminal.answer("secret", SECRET)
+    terminal.answer("Contact:", "me@example.com")
+    terminal.answer("Log in with a character now? [Y/n]", "n")
+    terminal.answer("Show the line for your crontab? [Y/n]", "")
+    shown = terminal.to_end()
+    assert terminal.process.returncode == 0
+    for part in (
+        "https://developers.eveonline.com",
+        "http://localhost:8635/callback",
+        "esi-killmails.read_killmails.v1",
+        "killsync",
+    ):
+        assert part in shown
+    assert SECRET not in shown
+    assert cron_line(shown)
+    settings = newcomer.settings()
+    assert (settings.client_id, settings.contact) == ("abc", "me@example.com")
+    assert settings.client_secret == SECRET
+
+
+def test_a_wrong_answer_is_told_and_asked_for_again(newcomer: Newcomer) -> None:
+    terminal = newcomer.at_terminal()
+    terminal.answer("Client id", "")
+    terminal.answer("client_id is empty", "abc")
+    terminal.answer("secret", "two words")
+    # what is typed before the question is there is dropped
+    terminal.answer("client_secret must be one word of plain ASCII", "", then="Its secret")
+    terminal.answer("Contact:", "Zoë")
+    terminal.answer("plain ASCII", "me@example.com")
+    terminal.answer("Log in with a character now? [Y/n]", "perhaps")
+    terminal.answer("Answer y or n.", "n")
+    terminal.answer("Show the line for your crontab? [Y/n]", "n")
+    shown = terminal.to_end()
+    assert "*/10" not in shown
+    assert newcomer.settings().contact == "me@example.com"
+    assert newcomer.settings().client_secret == ""
+
+
+def test_what_is_known_is_not_asked_for(killsync: Callable[..., Killsync]) -> None:
+    program = killsync(users=False)
+    terminal = Terminal(program, "init")
+    terminal.answer("Log in with a character now? [Y/n]", "n")
+    assert "Client id" not in terminal.shown
+    assert "Contact" not in terminal.shown
+    terminal.answer("Show the line for your crontab? [Y/n]", "n")
+    terminal.to_end()
+    assert terminal.process.returncode == 0
+
+
+@pytest.mark.parametrize("answers", [[], ["Client id"], ["Client id", "secret"]], ids=len)
+@pytest.mark.parametrize(
+    ("key", "exit_code", "says"), [("\x03", 130, ""), ("\x04", 2, "nothing was written")]
+)
+def test_whoever_breaks_off_has_no_file(
+    newcomer: Newcomer, answers: list[str], key: str, exit_code: int, says: str
+) -> None:
+    terminal = newcomer.at_terminal()
+    for question in answers:
+        terminal.answer(question, "abc")
+    terminal.wait_for(["Client id of the application: ", "none): ", "Contact: "][len(answers)])
+    terminal.type(key)
+    shown = terminal.to_end()
+    assert terminal.process.returncode == exit_code, shown
+    assert says in shown
+    assert "Traceback" not in shown
+    assert newcomer.files() == []
+
+
+def test_ctrl_d_at_an_offer_declines_it(newcomer: Newcomer) -> None:
+    terminal = newcomer.at_terminal(*GIVEN)
+    for offer in ("Log in with a character now? [Y/n] ", "your crontab? [Y/n] "):
+        terminal.wait_for(offer)
+        terminal.type("\x04")
+    shown = terminal.to_end()
+    assert terminal.process.returncode == 0
+    assert "*/10" not in shown
+    assert newcomer.files() == [".config/killsync/config.toml"]
