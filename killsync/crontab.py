@@ -5,6 +5,7 @@ Source: crontab(5) of Debian's cron; systemd.service(5) for units.
 
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
@@ -44,16 +45,29 @@ class _Call(msgspec.Struct, frozen=True):
     options: dict[str, str]
 
 
-def entry(program: Sequence[str], config: Path | None, log: Path) -> str:
+def entry(program: Sequence[str], file: Path, home: Path) -> str:
     """Return the line for `crontab -e` that scans every ten minutes.
 
-    `program` are the words that call killsync from anywhere; `config` is named if cron would not
-    find it by itself.
+    `program` are the words that call killsync from anywhere; the configuration `file` is named
+    if cron would not find it by itself. The log is in the owner's `home`, which surely exists.
     """
-    named = [] if config is None else ["--config", str(config)]
+    named = [] if file == usual_file(str(home), {}) else ["--config", str(file)]
     command = shlex.join([*program, *named, "scan", "--splay", "45s"])
-    line = f"{command} >> {shlex.quote(str(log))} 2>&1"
+    line = f"{command} >> {shlex.quote(str(home / 'killsync.log'))} 2>&1"
     return f"{_EVERY_TEN_MINUTES} " + line.replace("%", r"\%")
+
+
+def usual_file(home: str, variables: Mapping[str, str]) -> Path:
+    """Return where a killsync that cron calls looks for its configuration.
+
+    `variables` are those of the crontab, `home` is its owner's directory.
+    """
+    return _usual_directory(home, variables, "CONFIG", ".config") / "config.toml"
+
+
+def usual_database(home: str, variables: Mapping[str, str]) -> Path:
+    """Return where a killsync that cron calls has its database, if none is named."""
+    return _usual_directory(home, variables, "DATA", ".local/share") / "killsync.db"
 
 
 def entries(text: str, home: str, *, with_user: bool = False) -> list[Entry]:
@@ -109,6 +123,13 @@ def longest_pause(schedule: str) -> float | None:
     if hour != "*":
         return 2 * DAY
     return HOUR if minute.startswith("*") or "," in minute else 3 * HOUR
+
+
+def _usual_directory(home: str, variables: Mapping[str, str], kind: str, below: str) -> Path:
+    # as platformdirs finds it
+    named = variables.get(f"XDG_{kind}_HOME")
+    usual = "Library/Application Support" if sys.platform == "darwin" else below
+    return (Path(named) if named else Path(variables.get("HOME", home), usual)) / "killsync"
 
 
 def _entry(schedule: str, call: _Call, user: str | None) -> Entry:

@@ -28,7 +28,7 @@ from killsync.errors import (
 )
 from killsync.http import Answer, Http
 from killsync.killmail import Killmail
-from killsync.model import KillmailRef, Page
+from killsync.model import KillmailRef, Page, Priority
 from killsync.ratelimit import Bucket, Limits
 from killsync.schedule import LONGEST_CACHE
 from killsync.times import retry_after
@@ -48,6 +48,13 @@ class _ListedKillmail(msgspec.Struct):
     killmail_hash: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{40}\Z")]
 
 
+class Heard(msgspec.Struct, frozen=True):
+    """What ESI answered to whether it is there; `date` is the time of its clock, if it says."""
+
+    status: int
+    date: float | None
+
+
 _any_json = msgspec.json.Decoder(msgspec.Raw)
 _list_decoder = msgspec.json.Decoder(list[_ListedKillmail])
 
@@ -60,6 +67,11 @@ def list_bucket(character_id: int) -> Bucket:
 def body_bucket() -> Bucket:
     """Return the bucket of killmail bodies, full: 3,600 tokens in 15 minutes per address."""
     return Bucket("killmail", "", 3600, 900.0)
+
+
+def status_bucket() -> Bucket:
+    """Return the bucket of ESI's own status, full: 600 tokens in 15 minutes."""
+    return Bucket("status", "", 600, 900.0)
 
 
 class Esi:
@@ -121,6 +133,17 @@ class Esi:
                 _raise_if_not_json(answer.body, rejection)
 
         return self._http.patiently(attempt)
+
+    def status(self) -> Heard:
+        """Ask once whether ESI is there, which needs no token.
+
+        Raises Unavailable or ServerFault if no answer comes, RateLimited, Stopped or OutOfFiles.
+        """
+        answer = self._get("/status", status_bucket(), Priority.MANUAL, {})
+        date, age = _http_date(answer.headers.get("Date")), answer.headers.get("Age", "")
+        if date is not None and age.isdecimal() and len(age) < 10:
+            date += int(age)  # a cache on the way gives back what it was told earlier
+        return Heard(answer.status, date)
 
     def _get(self, path: str, bucket: Bucket, priority: int, headers: Mapping[str, str]) -> Answer:
         self._http.raise_if_stopping()

@@ -24,6 +24,7 @@ FLOORS = [
     {"esi", "sso", "completeness"},
     {"accounts", "reports", "verification", "mending"},
     {"sync"},
+    {"doctor"},
     {"cli"},
     {"__main__"},
 ]

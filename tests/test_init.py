@@ -263,14 +263,20 @@ def test_the_line_for_cron_works_in_an_empty_environment(newcomer: Newcomer) -> 
 
 @pytest.mark.parametrize("path", ["/a/killsync", "/a b/killsync", "/100%/k'x/killsync"])
 def test_cron_understands_the_line_whatever_the_paths_hold(path: str) -> None:
-    line = crontab.entry([path], Path(f"{path}.toml"), Path(f"{path}.log"))
+    line = crontab.entry([path], Path(f"{path}.toml"), Path(path).parent)
     assert not re.search(r"(?<!\\)%", line)
     # what cron makes of it
     command = line.removeprefix("*/10 * * * * ").replace("\\%", "%")
-    words = [path, "--config", f"{path}.toml", "scan", "--splay", "45s", ">>", f"{path}.log"]
-    assert shlex.split(command) == [*words, "2>&1"]
+    log = f"{Path(path).parent}/killsync.log"
+    words = [path, "--config", f"{path}.toml", "scan", "--splay", "45s", ">>", log, "2>&1"]
+    assert shlex.split(command) == words
     (found,) = crontab.entries(line, "/home/me")
     assert (found.program, found.config) == ((path,), f"{path}.toml")
+
+
+def test_the_usual_configuration_file_is_not_named() -> None:
+    line = crontab.entry(["/a/k"], Path("/home/me/.config/killsync/config.toml"), Path("/home/me"))
+    assert line == "*/10 * * * * /a/k scan --splay 45s >> /home/me/killsync.log 2>&1"
 
 
 # at a terminal

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from killsync import __version__
-from killsync.cli import check, demo, export, init, login, scan, simulator, status, sync, users
+from killsync.cli import check, demo, doctor, export, init, login, scan, simulator, status, sync, users
 from killsync.cli.invocation import Invocation
 from killsync.cli.options import hoisted
 
@@ -73,6 +73,7 @@ app.command()(login.login)
 app.add_typer(users.app, name="users")
 app.command()(check.check)
 app.command()(export.export)
+app.command()(doctor.doctor)
 app.command()(demo.demo)
 app.command()(simulator.simulator)
 

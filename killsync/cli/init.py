@@ -97,8 +97,10 @@ class _Init:
         if found.mistakes:
             raise UsageError(found.mistakes[0])
         values = {key: getattr(found.settings, key) for key in found.origins}
-        if "db" not in values and not _has_cron_its_directories():
-            values["db"] = str(found.settings.database)
+        database = Settings().database
+        if "db" not in values and database != crontab.usual_database(str(_home()), {}):
+            # cron would look elsewhere
+            values["db"] = str(database)
         for key in _PATHS:
             if values.get(key):
                 values[key] = str(Path(values[key]).expanduser().absolute())
@@ -174,10 +176,7 @@ class _Init:
         return " ".join([program_name(), *map(shlex.quote, self._options()), word])
 
     def _entry(self) -> str:
-        found_by_cron = _has_cron_its_directories() and not self._options()
-        home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
-        named = None if found_by_cron else self._named
-        return crontab.entry(program_words(), named, home / "killsync.log")
+        return crontab.entry(program_words(), self._named, _home())
 
     def _say(self, text: str) -> None:
         if not self._call.quiet:
@@ -246,10 +245,9 @@ _CHECKS: dict[str, Callable[[str], str]] = {
 }
 
 
-def _has_cron_its_directories() -> bool:
-    """Tell whether cron looks for configuration and data where this process does."""
-    moved = any(os.environ.get(f"XDG_{kind}_HOME") for kind in ("CONFIG", "DATA"))
-    return not moved and str(Path.home()) == pwd.getpwuid(os.geteuid()).pw_dir
+def _home() -> Path:
+    """Return the home directory that cron gives this user."""
+    return Path(pwd.getpwuid(os.geteuid()).pw_dir)
 
 
 def _call(words: list[str]) -> int:

@@ -30,6 +30,10 @@ def _never() -> bool:
     return False
 
 
+class Outdated(DatabaseError):
+    """The schema is older, and a command that only reads upgrades nothing."""
+
+
 class _Displaced(DatabaseError):
     """The database file has been moved, replaced, deleted or cut short while it was open."""
 
@@ -169,7 +173,7 @@ def connect(
     Raises DatabaseError if the file is missing, foreign, newer or cannot be used, or lost: its
     token file is still there.
     """
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+    if sqlite_is_too_old():
         raise DatabaseError(f"SQLite {sqlite3.sqlite_version} is too old: killsync needs 3.37")
     _check_not_lost(path)
     if not create and not path.exists():
@@ -207,6 +211,11 @@ def upgrade(store: Store, migrations: "Migrations | None" = None) -> None:
             store.conn.execute("PRAGMA journal_mode = WAL")
             store.conn.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         migrations.apply(store.db)
+
+
+def sqlite_is_too_old() -> bool:
+    """Tell whether this SQLite lacks what killsync needs."""
+    return sqlite3.sqlite_version_info < _OLDEST_SQLITE
 
 
 def token_file(database: Path) -> Path:
@@ -276,4 +285,4 @@ def _check_ours(store: Store) -> None:
 
 def _check_current(store: Store) -> None:
     if store.version() < VERSION:
-        raise DatabaseError(f"{store.path}: its schema is older; `killsync scan` upgrades it")
+        raise Outdated(f"{store.path}: its schema is older; `killsync scan` upgrades it")

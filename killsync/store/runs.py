@@ -6,7 +6,7 @@ import sqlite3
 
 import msgspec
 
-from killsync.times import DAY, iso, unix_or_none
+from killsync.times import DAY, iso, unix, unix_or_none
 
 _KEEP = 400 * DAY
 _PRUNED_AT_ONCE = 500
@@ -114,6 +114,19 @@ def last_success(conn: sqlite3.Connection, now: float) -> float | None:
         {"now": iso(now)},
     ).fetchone()
     return unix_or_none(row[0])
+
+
+def last_scan(conn: sqlite3.Connection, now: float) -> float | None:
+    """Return when the newest scan began, None if there was none.
+
+    A time ahead of `now` is a wrong clock's, and not believed.
+    """
+    row = conn.execute(
+        "SELECT started_at FROM runs WHERE command = 'scan' AND started_at <= ?"
+        " ORDER BY id DESC LIMIT 1",
+        [iso(now)],
+    ).fetchone()
+    return None if row is None else unix(row[0])
 
 
 def latest(conn: sqlite3.Connection, limit: int) -> list[dict[str, object]]:

@@ -1,0 +1,104 @@
+"""`killsync doctor`: what is missing or wrong, and how to mend it."""
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from killsync import config
+from killsync.cli import invocation
+from killsync.cli.invocation import Invocation, leave, program_name, program_words, say
+from killsync.cli.text import safe
+
+if TYPE_CHECKING:
+    from killsync.doctor.diagnosis import Diagnosis
+    from killsync.doctor.setup import Setup
+
+_STYLES = {"ok": "green", "skipped": "dim", "warning": "yellow", "mend": "bold red"}
+_LONGEST = 1000
+
+
+def doctor(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Look at settings, files, database, logins, network and cron; say how to mend each."""
+    call = invocation.of(context)
+    with invocation.edge(call):
+        from killsync.doctor import examination
+
+        found = examination.examine(_setup(call))
+        counts = _show_json(found) if as_json else _show(found, quiet=call.quiet)
+        leave(1 if counts["mend"] else 0)
+
+
+def _setup(call: Invocation) -> "Setup":
+    from killsync.doctor.setup import Setup
+
+    file = config.config_file(call.config, os.environ).absolute()
+    usual = config.config_file(None, {}).absolute()
+    return Setup(
+        found=config.examine(call.config, {"db": call.db}, os.environ),
+        file=file,
+        env=os.environ,
+        program=tuple(program_words()),
+        name=program_name(),
+        options=() if file == usual else ("--config", str(file)),
+        now=time.time(),
+    )
+
+
+def _show_json(found: "Iterable[Diagnosis]") -> Counter[str]:
+    import msgspec
+
+    shown = [msgspec.structs.asdict(diagnosis) for diagnosis in found]
+    counts = Counter(str(diagnosis["level"]) for diagnosis in shown)
+    report: dict[str, Any] = {
+        "ok": not counts["mend"],
+        "to_mend": counts["mend"],
+        "warnings": counts["warning"],
+        "findings": shown,
+    }
+    say(json.dumps(report, indent=2))
+    return counts
+
+
+def _show(found: "Iterable[Diagnosis]", *, quiet: bool) -> Counter[str]:
+    from rich.text import Text
+
+    from killsync.cli import tables
+
+    console = tables.console()
+    counts: Counter[str] = Counter()
+    area = ""
+    for diagnosis in found:
+        counts[diagnosis.level] += 1
+        if quiet and diagnosis.level not in ("warning", "mend"):
+            continue
+        if diagnosis.area != area:
+            area = diagnosis.area
+            console.print(Text(area.capitalize(), "bold"))
+        console.print(_lines(diagnosis), soft_wrap=True)
+    if not quiet:
+        console.print(_conclusion(counts))
+    return counts
+
+
+def _lines(diagnosis: "Diagnosis") -> Any:
+    from rich.text import Text
+
+    line = Text("  ").append(f"{diagnosis.level:<8}", _STYLES[diagnosis.level])
+    line.append(f"{safe(diagnosis.subject)}: {safe(diagnosis.text, _LONGEST)}")
+    if diagnosis.cure:
+        line.append(f"\n          -> {safe(diagnosis.cure, _LONGEST)}")
+    return line
+
+
+def _conclusion(counts: Counter[str]) -> str:
+    warnings = counts["warning"]
+    also = f", {warnings} warning{'' if warnings == 1 else 's'}" if warnings else ""
+    return f"{counts['mend'] or 'nothing'} to mend{also}"

@@ -1,0 +1,36 @@
+"""All subjects in their order; whatever one of them fails at, the next is looked at."""
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from killsync.doctor import cron, files, logins, network, settings, storage
+from killsync.doctor.diagnosis import Diagnosis, mend
+from killsync.doctor.setup import Setup
+from killsync.errors import told
+
+_AREAS: dict[str, Callable[[Setup], Iterator[Diagnosis]]] = {
+    "settings": settings.examine,
+    "files": files.examine,
+    "database": storage.examine,
+    "logins": logins.examine,
+    "network": network.examine,
+    "cron": cron.examine,
+}
+
+
+def examine(setup: Setup) -> Iterator[Diagnosis]:
+    """Yield everything that was looked at."""
+    for area, look in _AREAS.items():
+        try:
+            for diagnosis in look(setup):
+                yield msgspec.structs.replace(diagnosis, area=area)
+        except OSError as error:
+            yield _failed(area, f"{error.filename}: {error.strerror}")
+        except Exception as error:
+            yield _failed(area, told(error))
+
+
+def _failed(area: str, why: str) -> Diagnosis:
+    failed = mend(area, f"cannot be looked at: {why}", "check its permissions")
+    return msgspec.structs.replace(failed, area=area)

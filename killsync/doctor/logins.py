@@ -1,0 +1,60 @@
+"""Users and their tokens: who can be synced, and who needs a login."""
+
+from collections.abc import Iterator
+
+from killsync.doctor import storage
+from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped
+from killsync.doctor.setup import Setup
+from killsync.errors import KillsyncError
+from killsync.model import User
+from killsync.store import tokens, users
+from killsync.store.connection import token_file
+
+_MOST_NAMED = 5
+
+
+def examine(setup: Setup) -> Iterator[Diagnosis]:
+    """Yield how the logins are; nothing is decrypted, and no token read."""
+    known = _users(setup)
+    if known is None:
+        yield skipped("users", "the database cannot be read")
+        return
+    if not known:
+        yield mend("users", "there are none yet", setup.command("login"))
+        return
+    try:
+        holders = tokens.holders(setup.settings.database)
+    except KillsyncError as error:
+        yield mend("tokens", str(error), "restore it from a backup, or log in again")
+        return
+    path = token_file(setup.settings.database)
+    if not path.exists():
+        text = f"{path}: is gone, and with it every login"
+        yield mend("tokens", text, f"put it back, or {setup.command('login')}")
+        return
+    yield from _of_users(setup, known, holders)
+
+
+def _of_users(setup: Setup, known: list[User], holders: set[int]) -> Iterator[Diagnosis]:
+    waiting = [user for user in known if user.state == "needs_login"]
+    without = [user for user in known if user.state == "active" and user.user_id not in holders]
+    if waiting:
+        yield mend("users", f"needs a new login: {_names(waiting)}", setup.command("login"))
+    if without:
+        yield mend("tokens", f"there is none for {_names(without)}", setup.command("login"))
+    fit = sum(user.state == "active" for user in known) - len(without)
+    if fit:
+        yield ok("users", f"{fit} with a login")
+
+
+def _users(setup: Setup) -> list[User] | None:
+    try:
+        with storage.opened(setup) as store:
+            return list(users.everyone(store.conn))
+    except KillsyncError:
+        return [] if not setup.settings.database.exists() else None
+
+
+def _names(some: list[User]) -> str:
+    named = ", ".join(f"{user.name} ({user.user_id})" for user in some[:_MOST_NAMED])
+    return named if len(some) <= _MOST_NAMED else f"{named} and {len(some) - _MOST_NAMED} more"

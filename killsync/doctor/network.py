@@ -1,0 +1,129 @@
+"""ESI and SSO: whether they answer, and whether this computer's clock agrees with ESI's."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+from killsync import config
+from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped, warning
+from killsync.doctor.setup import Setup
+from killsync.errors import KillsyncError, RateLimited, UsageError, told
+from killsync.esi import Esi, Heard
+from killsync.http import Http
+from killsync.published import Published
+from killsync.ratelimit import Limits
+from killsync.sync.run import user_agent
+
+# SSO's tokens are refused when the clock is wrong by a minute
+_SKEW_REFUSED = 60.0
+_SKEW_NOTED = 30.0
+_LONGEST = 15.0
+_PROXIES = ("https_proxy", "http_proxy", "all_proxy")
+_CHECK_NETWORK = "check the network, the proxy and the firewall of this computer"
+
+
+class _Asked:
+    """A question asked in a thread of its own: an address that does not answer costs no minute."""
+
+    def __init__(self, question: Callable[[], list[Diagnosis]], subject: str) -> None:
+        self._question = question
+        self._subject = subject
+        self._answer: list[Diagnosis] = []
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+        self._thread.start()
+
+    def _ask(self) -> None:
+        try:
+            self._answer = self._question()
+        except KillsyncError as error:
+            self._answer = [mend(self._subject, str(error), _CHECK_NETWORK)]
+        except Exception as error:
+            self._answer = [mend(self._subject, told(error), _CHECK_NETWORK)]
+
+    def answer(self, until: float) -> list[Diagnosis]:
+        self._thread.join(max(0.0, until - time.monotonic()))
+        if not self._thread.is_alive():
+            return self._answer
+        return [mend(self._subject, f"no answer within {_LONGEST:.0f} s", _CHECK_NETWORK)]
+
+
+def examine(setup: Setup) -> Iterator[Diagnosis]:
+    """Yield how ESI and SSO answer."""
+    yield from _proxies(setup)
+    until = time.monotonic() + _LONGEST
+    asked = [_Asked(lambda: _esi(setup), "ESI"), _Asked(lambda: _sso(setup), "SSO")]
+    for question in asked:
+        yield from question.answer(until)
+
+
+def of_clock(skew: float) -> Diagnosis:
+    """Return how wrong this computer's clock is; `skew` is how many seconds it is ahead."""
+    off = f"{abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} ESI's"
+    cure = "set it: sudo timedatectl set-ntp true"
+    if abs(skew) >= _SKEW_REFUSED:
+        return mend("clock", f"is {off}: tokens that are valid are refused", cure)
+    if abs(skew) >= _SKEW_NOTED:
+        return warning("clock", f"is {off}; from 60 s on, tokens are refused", cure)
+    return ok("clock", "agrees with ESI's")
+
+
+def _esi(setup: Setup) -> list[Diagnosis]:
+    settings = setup.settings
+    try:
+        config.require_contact(settings)
+        agent = user_agent(settings.contact)
+    except UsageError:
+        return [skipped("ESI", "contact is not set, without which ESI may not be called")]
+    began = time.time()
+    try:
+        heard = Esi(Http(agent), settings.esi_url, Limits(0.0)).status()
+    except RateLimited as error:
+        return [warning("ESI", str(error), "wait: killsync does so by itself")]
+    now = (began + time.time()) / 2
+    answers = [_of_status(settings.esi_url, heard)]
+    if heard.date is not None:
+        answers.append(of_clock(now - heard.date))
+    return answers
+
+
+def _of_status(url: str, heard: Heard) -> Diagnosis:
+    host = urlsplit(url).netloc
+    if heard.status == 200:
+        return ok("ESI", f"{host} answers")
+    if heard.status >= 500:
+        text = f"{host} says {heard.status}: it is down, as every day from 11:00 UTC for minutes"
+        return warning("ESI", text, "wait: nothing is lost, the next scan goes on")
+    return mend("ESI", f"{host} says {heard.status}", "check esi_url and the proxy")
+
+
+def _sso(setup: Setup) -> list[Diagnosis]:
+    settings = setup.settings
+    try:
+        agent = user_agent(settings.contact)
+    except UsageError:
+        agent = user_agent("")
+    published = Published(Http(agent), settings.sso_url, _Forgetful(), time.time)
+    try:
+        published.keys()
+    except RateLimited as error:
+        return [warning("SSO", str(error), "wait: killsync does so by itself")]
+    return [ok("SSO", f"{urlsplit(settings.sso_url).netloc} answers, and gives its keys")]
+
+
+def _proxies(setup: Setup) -> Iterator[Diagnosis]:
+    for name in sorted(setup.env):
+        if name.lower() in _PROXIES and setup.env[name]:
+            # its user and password are nobody's business
+            host = urlsplit(setup.env[name]).hostname or "a proxy"
+            yield ok("proxy", f"{name} names {host}: cron needs that too, in the crontab")
+
+
+class _Forgetful:
+    """Keeps nothing of what SSO publishes: it is to be asked, and nothing changed."""
+
+    def document(self, url: str) -> tuple[bytes, float] | None:
+        return None
+
+    def keep_document(self, url: str, body: bytes, now: float) -> None:
+        pass

@@ -1,0 +1,98 @@
+"""The settings: whether they are valid and enough, and where secrets stand."""
+
+import difflib
+from collections.abc import Iterator
+
+from killsync import config
+from killsync.config import ENVIRONMENT_PREFIX, Origin, Settings
+from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped, warning
+from killsync.doctor.setup import Setup
+from killsync.errors import UsageError
+from killsync.sync.run import user_agent
+
+_NO_SETTINGS = {"KILLSYNC_CONFIG"}
+
+
+def examine(setup: Setup) -> Iterator[Diagnosis]:
+    """Yield how the settings are."""
+    yield from _file(setup)
+    yield from _client_id(setup)
+    yield from _contact(setup)
+    yield from _secrets(setup)
+    yield from _misspelt(setup)
+
+
+def _file(setup: Setup) -> Iterator[Diagnosis]:
+    subject = "configuration"
+    for mistake in setup.found.mistakes:
+        yield mend(subject, mistake, f"correct it, or write the file anew: {_init_anew(setup)}")
+    if setup.found.mistakes:
+        return
+    if setup.file.exists():
+        yield ok(subject, f"{setup.file}")
+    else:
+        text = f"{setup.file}: there is none, so cron sees nothing of what a shell exports"
+        yield warning(subject, text, setup.command("init"))
+
+
+def _client_id(setup: Setup) -> Iterator[Diagnosis]:
+    if setup.settings.client_id:
+        yield ok("client_id", "is set")
+    elif _is_unknown(setup):
+        yield skipped("client_id", "the configuration file cannot be read")
+    else:
+        text = "is not set: killsync works through an EVE application of your own"
+        yield mend("client_id", text, _init(setup))
+
+
+def _contact(setup: Setup) -> Iterator[Diagnosis]:
+    settings = setup.settings
+    if not settings.contact and _is_unknown(setup):
+        yield skipped("contact", "the configuration file cannot be read")
+        return
+    try:
+        config.require_contact(settings)
+        user_agent(settings.contact)
+    except UsageError:
+        what = "is not plain ASCII" if settings.contact else "is not set"
+        yield mend("contact", f"{what}: ESI asks for a way to reach you", _init(setup))
+    else:
+        yield ok("contact", "is set" if settings.contact else "is not needed for a simulator")
+
+
+def _secrets(setup: Setup) -> Iterator[Diagnosis]:
+    for key, read in (("client_secret", config.client_secret), ("token_key", config.token_keys)):
+        try:
+            read(setup.settings)
+        except UsageError as error:
+            yield mend(key, str(error), f"correct {key}_file, or the file that it names")
+        if setup.found.origins.get(key) is Origin.ENVIRONMENT:
+            yield warning(
+                key,
+                "stands in the environment, which every program started from here inherits",
+                f"put it into a file of mode 600, and set {key}_file",
+            )
+
+
+def _misspelt(setup: Setup) -> Iterator[Diagnosis]:
+    known = [ENVIRONMENT_PREFIX + key.upper() for key in Settings.__struct_fields__]
+    for name in sorted(setup.env):
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in {*known, *_NO_SETTINGS}:
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f"; {near[0]} may be meant" if near else ""
+            yield warning(name, f"is no setting, and does nothing{meant}", f"unset {name}")
+
+
+def _is_unknown(setup: Setup) -> bool:
+    """Tell whether the file, whatever it says, could not be read."""
+    return bool(setup.found.mistakes) and Origin.FILE not in setup.found.origins.values()
+
+
+def _init(setup: Setup) -> str:
+    if not setup.file.exists():
+        return setup.command("init")
+    return f"set it in {setup.file}, or {_init_anew(setup)}"
+
+
+def _init_anew(setup: Setup) -> str:
+    return setup.command("init --force")

@@ -1,0 +1,405 @@
+"""`killsync doctor`: it finds what is wrong, says how to mend it, and changes nothing."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from campaign.clock import Clock
+from world import TIMEOUT, Killsync, forked_simulator, run_in_progress
+
+from killsync.times import iso
+
+Make = Callable[..., Killsync]
+NOWHERE = "http://127.0.0.1:9"
+SECRET = "S3cret-of-mine"
+AREAS = ["settings", "files", "database", "logins", "network", "cron"]
+
+
+class Examined:
+    """What a doctor has found."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        report = json.loads(done.stdout)
+        self.findings: list[dict[str, Any]] = report["findings"]
+        self.said = done.stdout + done.stderr
+        levels = [finding["level"] for finding in self.findings]
+        assert report["to_mend"] == levels.count("mend")
+        assert report["warnings"] == levels.count("warning")
+        assert report["ok"] is (done.returncode == 0) is (report["to_mend"] == 0)
+        for finding in self.findings:
+            assert "\n" not in finding["text"] + finding["cure"]
+            assert (finding["level"] in ("warning", "mend")) == bool(finding["cure"])
+
+    def of(self, subject: str, *levels: str) -> list[dict[str, Any]]:
+        """Return what is wrong with a subject."""
+        wanted = levels or ("warning", "mend")
+        return [f for f in self.findings if f["subject"] == subject and f["level"] in wanted]
+
+    def assert_told(self, level: str, subject: str, *parts: str) -> None:
+        """Check that there is one line of this level whose text and cure hold all parts."""
+        told = [f"{found['text']} -> {found['cure']}" for found in self.of(subject, level)]
+        assert any(all(part in line for part in parts) for line in told), self.said
+
+
+def set_crontab(program: Killsync, text: str | None, *, says: str = "no crontab for me") -> None:
+    """Let `crontab -l` show this."""
+    directory = program.directory / "bin"
+    directory.mkdir(exist_ok=True)
+    shown = f"cat <<'END'\n{text}\nEND" if text is not None else f"echo '{says}' >&2; exit 1"
+    fake = directory / "crontab"
+    fake.write_text(f"#!/bin/sh\n{shown}\n")
+    fake.chmod(0o755)
+    program.environment["PATH"] = f"{directory}:{os.environ['PATH']}"
+
+
+def examine(program: Killsync, *arguments: str, **environment: str) -> Examined:
+    return Examined(program.run("doctor", "--json", *arguments, exit_code=None, **environment))
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Return every file, but for what SQLite keeps beside a database while it is read."""
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    return {
+        str(path): path.read_bytes()
+        for path in files
+        if not path.name.endswith("-shm")
+        and not (path.name.endswith("-wal") and not path.stat().st_size)
+    }
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Killsync, str]]:
+    """Set everything up as README says: init, users, a scan, the line that init shows."""
+    directory = tmp_path_factory.mktemp("installed")
+    with forked_simulator(characters=2, killmails=1) as simulator:
+        program = Killsync(directory, simulator)
+        shown = program.run("init", "--no-input").stdout
+        (line,) = [line for line in shown.splitlines() if line.startswith("*/10 ")]
+        program.environment = {name: program.environment[name] for name in ("PATH", "HOME")}
+        program.add_users()
+        program.run("scan")
+        yield program, line
+
+
+@pytest.fixture
+def well(installed: tuple[Killsync, str], tmp_path: Path) -> Killsync:
+    """Give a test such an installation of its own; the simulator is the same."""
+    template, line = installed
+    program = Killsync(tmp_path, template.simulator)
+    program.environment = template.environment | {"HOME": str(tmp_path)}
+    shutil.copytree(template.directory, tmp_path, dirs_exist_ok=True)
+    config = tmp_path / ".config/killsync/config.toml"
+    moved = (str(template.directory), str(tmp_path))
+    config.write_text(config.read_text().replace(*moved))
+    set_crontab(program, line.replace(*moved))
+    program.simulator.clear_faults()
+    return program
+
+
+@pytest.fixture
+def bare(killsync: Make) -> Killsync:
+    """Have nothing but a simulator's addresses in the environment, and no crontab."""
+    program = killsync(users=False)
+    set_crontab(program, None)
+    return program
+
+
+# everything
+
+
+def test_of_an_installation_that_is_well_nothing_is_to_mend(well: Killsync) -> None:
+    found = examine(well)
+    assert [f for f in found.findings if f["level"] != "ok"] == []
+    assert list(dict.fromkeys(f["area"] for f in found.findings)) == AREAS
+
+
+def test_it_changes_nothing(well: Killsync) -> None:
+    Path(f"{well.database}.tokens").chmod(0o644)
+    before = contents(well.directory)
+    examine(well)
+    assert contents(well.directory) == before
+    assert Path(f"{well.database}.tokens").stat().st_mode & 0o777 == 0o644
+
+
+def test_it_does_not_wait_for_a_run(well: Killsync) -> None:
+    with run_in_progress(well):
+        assert examine(well).of("database") == []
+
+
+def test_a_person_reads_a_line_and_its_cure(bare: Killsync) -> None:
+    lines = bare.run("doctor", exit_code=1).stdout.splitlines()
+    place = next(n for n, line in enumerate(lines) if "mend" in line and "users:" in line)
+    assert lines[place + 1].strip().startswith("-> ")
+    assert lines[place + 1].endswith(" login")
+    assert "to mend" in lines[-1]
+
+
+def test_a_quiet_one_tells_only_what_is_wrong(well: Killsync) -> None:
+    assert well.run("doctor", "--quiet").stdout == ""
+    set_crontab(well, None)
+    lines = well.run("doctor", "--quiet").stdout.splitlines()
+    assert len(lines) == 3
+    assert "nothing calls `killsync scan`" in lines[1]
+
+
+def test_cron_has_no_environment(well: Killsync) -> None:
+    words = [sys.executable, "-m", "killsync", "doctor", "--json", "--config"]
+    done = subprocess.run(
+        [*words, str(well.directory / ".config/killsync/config.toml")],
+        env={},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Examined(done).of("database") == []
+
+
+# settings
+
+
+def test_a_newcomer_is_told_what_is_missing_and_esi_is_not_asked(bare: Killsync) -> None:
+    bare.environment = {name: bare.environment[name] for name in ("PATH", "HOME")}
+    bare.environment["KILLSYNC_SSO_URL"] = NOWHERE
+    before = contents(bare.directory)
+    found = examine(bare)
+    for subject in ("client_id", "contact"):
+        found.assert_told("mend", subject, "is not set", " init")
+    found.assert_told("mend", "database", "there is none yet", " login")
+    found.assert_told("mend", "users", "there are none yet", " login")
+    assert found.of("ESI", "skipped")
+    assert contents(bare.directory) == before
+
+
+def test_a_file_that_is_no_toml_is_told_and_the_rest_is_looked_at(well: Killsync) -> None:
+    file = well.directory / ".config/killsync/config.toml"
+    file.write_text("client_id = \n")
+    found = examine(
+        well, KILLSYNC_SSO_URL=NOWHERE, KILLSYNC_ESI_URL=NOWHERE, KILLSYNC_DB=str(well.database)
+    )
+    found.assert_told("mend", "configuration", str(file), "line 1", "init --force")
+    assert found.of("client_id", "skipped")
+    assert list(dict.fromkeys(f["area"] for f in found.findings)) == AREAS
+    assert found.of("users", "ok")
+
+
+def test_every_mistake_in_the_file_is_told_and_what_is_valid_counts(well: Killsync) -> None:
+    file = well.directory / ".config/killsync/config.toml"
+    file.write_text(file.read_text() + '\nworkers = 0\nmim_age = "9m"\n')
+    found = examine(well)
+    found.assert_told("mend", "configuration", "workers is 0")
+    found.assert_told("mend", "configuration", "mim_age")
+    assert found.of("ESI", "ok")
+
+
+def test_a_variable_that_is_misspelt_is_told(well: Killsync) -> None:
+    found = examine(well, KILLSYNC_MINAGE="9m")
+    found.assert_told("warning", "KILLSYNC_MINAGE", "KILLSYNC_MIN_AGE may be meant")
+
+
+def test_what_only_a_shell_exports_is_named(well: Killsync) -> None:
+    found = examine(well, KILLSYNC_WORKERS="2", KILLSYNC_DB=str(well.database))
+    found.assert_told("warning", "environment", "KILLSYNC_WORKERS", "config.toml")
+    # the file says the same
+    assert "KILLSYNC_DB" not in found.said
+
+
+# secrets
+
+
+def test_secrets_that_stand_open_are_told_and_not_shown(well: Killsync) -> None:
+    set_crontab(well, f"KILLSYNC_TOKEN_KEY={SECRET}")
+    found = examine(well, KILLSYNC_CLIENT_SECRET=SECRET)
+    found.assert_told("warning", "client_secret", "environment", "client_secret_file")
+    found.assert_told("warning", "secret", "KILLSYNC_TOKEN_KEY", "crontab", "token_key_file")
+    assert SECRET not in found.said
+
+
+def test_a_file_that_others_may_read_is_told(well: Killsync) -> None:
+    config, tokens = well.directory / ".config/killsync/config.toml", f"{well.database}.tokens"
+    for file in (config, Path(tokens)):
+        file.chmod(0o640)
+    found = examine(well)
+    for file in (config, Path(tokens)):
+        found.assert_told("mend", "permissions", str(file), f"chmod 600 {file}")
+
+
+def test_the_files_of_secrets_are_looked_at(well: Killsync) -> None:
+    secret = well.directory / "secret"
+    secret.write_text(SECRET)
+    secret.chmod(0o644)
+    found = examine(
+        well, KILLSYNC_CLIENT_SECRET_FILE=str(secret), KILLSYNC_TOKEN_KEY_FILE="/nowhere"
+    )
+    found.assert_told("mend", "permissions", str(secret), f"chmod 600 {secret}")
+    found.assert_told("mend", "token_key", "/nowhere", "No such file")
+
+
+def test_a_key_beside_the_database_is_told(well: Killsync) -> None:
+    key = well.directory / "key"
+    key.write_text(SECRET)
+    key.chmod(0o600)
+    found = examine(well, KILLSYNC_TOKEN_KEY_FILE=str(key))
+    found.assert_told("warning", "token_key_file", str(key), "beside the database")
+
+
+# database and logins
+
+
+def test_a_file_that_is_no_database_is_told(well: Killsync) -> None:
+    well.database.write_text("Dear diary,\n" * 200)
+    found = examine(well)
+    found.assert_told("mend", "database", str(well.database), "not an SQLite database")
+    assert found.of("users", "skipped")
+
+
+def test_a_database_that_is_gone_is_told(well: Killsync) -> None:
+    well.database.unlink()
+    examine(well).assert_told("mend", "database", "is gone", "restore")
+
+
+def test_an_older_schema_is_no_harm(well: Killsync) -> None:
+    well.execute("PRAGMA user_version = 1")
+    examine(well).assert_told("warning", "database", "schema is older", " scan")
+
+
+def test_a_database_of_another_esi_is_told(well: Killsync) -> None:
+    well.execute("UPDATE facts SET value = 'esi.evetech.net' WHERE name = 'esi_url'")
+    examine(well).assert_told("mend", "database", "belongs to esi.evetech.net", "--db")
+
+
+def test_users_who_need_a_login_are_named(well: Killsync) -> None:
+    first, second = well.simulator.logins
+    well.execute("UPDATE users SET state = 'needs_login' WHERE user_id = ?", first["character_id"])
+    well.execute_on_tokens("DELETE FROM tokens WHERE user_id = ?", second["character_id"])
+    found = examine(well)
+    found.assert_told("mend", "users", first["name"], " login")
+    found.assert_told("mend", "tokens", second["name"], " login")
+
+
+def test_a_token_file_that_is_gone_or_damaged_is_told(well: Killsync) -> None:
+    tokens = Path(f"{well.database}.tokens")
+    tokens.write_bytes(b"no database at all")
+    examine(well).assert_told("mend", "tokens", str(tokens))
+    tokens.unlink()
+    examine(well).assert_told("mend", "tokens", "is gone", " login")
+
+
+# network
+
+
+def test_what_does_not_answer_is_told(well: Killsync) -> None:
+    found = examine(well, KILLSYNC_SSO_URL=NOWHERE, KILLSYNC_ESI_URL=NOWHERE)
+    for service in ("ESI", "SSO"):
+        found.assert_told("mend", service, "cannot be reached", "network")
+
+
+def test_an_esi_that_is_down_is_nothing_to_mend(well: Killsync) -> None:
+    well.simulator.fault("status", status=503)
+    found = examine(well)
+    found.assert_told("warning", "ESI", "503", "wait")
+    assert found.of("clock", "ok")
+
+
+def test_an_sso_without_keys_is_told(well: Killsync) -> None:
+    well.simulator.fault("jwks", status=404)
+    examine(well).assert_told("mend", "SSO", "404")
+
+
+def test_esi_is_told_who_asks(bare: Killsync) -> None:
+    examine(bare, KILLSYNC_CONTACT="me@example.com")
+    (asked,) = bare.simulator.log("status")
+    assert "me@example.com" in asked["user_agent"]
+
+
+def test_a_clock_that_is_wrong_is_told(well: Killsync) -> None:
+    clock = Clock(well.directory / "clock")
+    clock.set(time.time() + 300)
+    found = examine(well, **clock.environment)
+    clock.close()
+    found.assert_told("mend", "clock", "ahead of ESI's", "timedatectl")
+
+
+def test_a_proxy_is_named_without_its_password(bare: Killsync) -> None:
+    found = examine(bare, https_proxy=f"http://me:{SECRET}@proxy.example:3128")
+    found.assert_told("ok", "proxy", "https_proxy", "proxy.example")
+    assert SECRET not in found.said
+
+
+# cron
+
+
+def entry(program: Killsync, called: str, more: str = "") -> str:
+    return f"HOME={program.directory}\n*/10 * * * * {called} scan {more}\n"
+
+
+def this() -> str:
+    return shlex.join([sys.executable, "-m", "killsync"])
+
+
+def test_a_crontab_that_is_missing_is_a_warning_with_the_line_to_add(well: Killsync) -> None:
+    line = subprocess.run(
+        [well.directory / "bin/crontab"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    set_crontab(well, None)
+    examine(well).assert_told("warning", "entry", "nothing calls `killsync scan`", line)
+
+
+def test_a_crontab_that_may_not_be_read_is_told(well: Killsync) -> None:
+    set_crontab(well, None, says="you are not allowed to use this program")
+    examine(well).assert_told("warning", "entry", "not allowed")
+
+
+@pytest.mark.parametrize(
+    ("called", "level", "why"),
+    [
+        ("/nowhere/killsync", "mend", "which is not there"),
+        ("/DIRECTORY/plain/killsync", "mend", "which cannot be executed"),
+        ("killsync", "mend", "not in cron's PATH, /usr/bin:/bin"),
+        ("/DIRECTORY/other/killsync", "warning", "another killsync"),
+    ],
+)
+def test_an_entry_that_points_elsewhere_is_told(
+    well: Killsync, called: str, level: str, why: str
+) -> None:
+    for name, mode in (("plain", 0o644), ("other", 0o755)):
+        file = well.directory / name / "killsync"
+        file.parent.mkdir()
+        file.write_text("#!/bin/sh\n")
+        file.chmod(mode)
+    set_crontab(well, entry(well, called.replace("/DIRECTORY", str(well.directory))))
+    examine(well).assert_told(level, "entry", why, "let it be this line", "*/10 * * * * ")
+
+
+def test_an_entry_for_another_database_is_told(well: Killsync) -> None:
+    set_crontab(well, entry(well, this(), "--db other.db"))
+    found = examine(well)
+    assert found.of("entry") == []
+    found.assert_told("warning", "settings", f"{well.directory}/other.db", str(well.database))
+
+
+def test_an_entry_whose_scan_would_fail_is_told(well: Killsync) -> None:
+    set_crontab(well, entry(well, this(), "--config /nowhere.toml"))
+    examine(well).assert_told("mend", "settings", "/nowhere.toml: no such configuration file")
+
+
+def test_an_entry_that_sees_no_client_id_is_told(bare: Killsync) -> None:
+    set_crontab(bare, "KILLSYNC_ESI_URL=http://127.0.0.1:9\n" + entry(bare, this()))
+    found = examine(bare)
+    found.assert_told("mend", "settings", "client_id is not set", " init")
+    found.assert_told("warning", "environment", "KILLSYNC_CLIENT_ID")
+
+
+def test_a_scan_that_is_overdue_is_told(well: Killsync) -> None:
+    well.execute("UPDATE runs SET started_at = ?", iso(time.time() - 7200))
+    (told,) = examine(well).of("last scan")
+    assert "the last scan began 2h ago" in told["text"]
