@@ -156,7 +156,7 @@ class _Init:
         """Offer a login and the line for cron; return the exit code."""
         code = 0
         if self._asking and agree("Log in with a character now?"):
-            code = _call([sys.executable, "-m", "killsync", *self._options(), "login"])
+            code = _call([*program_words(), *self._options(), "login"])
             if code in (_STOPPED, -signal.SIGINT):
                 return _STOPPED
         if code or not self._asking:
