@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from campaign.clock import Clock
-from world import TIMEOUT, Killsync, forked_simulator, run_in_progress
+from world import TIMEOUT, Killsync, run_in_progress, simulator
 
 from killsync.times import iso
 
@@ -79,8 +79,8 @@ def contents(directory: Path) -> dict[str, bytes]:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Killsync, str]]:
     """Set everything up as README says: init, users, a scan, the line that init shows."""
     directory = tmp_path_factory.mktemp("installed")
-    with forked_simulator(characters=2, killmails=1) as simulator:
-        program = Killsync(directory, simulator)
+    with simulator(characters=2, killmails=1) as esi:
+        program = Killsync(directory, esi)
         shown = program.run("init", "--no-input").stdout
         (line,) = [line for line in shown.splitlines() if line.startswith("*/10 ")]
         program.environment = {name: program.environment[name] for name in ("PATH", "HOME")}

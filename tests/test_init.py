@@ -10,11 +10,12 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import commands
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from terminal import Terminal
-from world import TIMEOUT, Killsync
+from world import Killsync
 
 from killsync import config, crontab
 from killsync.config import Settings
@@ -36,15 +37,7 @@ class Newcomer:
 
     def init(self, *arguments: str, exit_code: int = 0, **environment: str) -> Done:
         """Run `killsync init` where nobody can be asked."""
-        done = subprocess.run(
-            [sys.executable, "-m", "killsync", "init", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            env=self.environment | environment,
-            check=False,
-        )
+        done = commands.run("init", *arguments, environment=self.environment | environment)
         assert done.returncode == exit_code, done.stderr
         return done
 

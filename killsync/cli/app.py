@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from killsync import __version__
-from killsync.cli import check, demo, doctor, export, init, login, scan, simulator, status, sync, users
+from killsync.cli import (
+    check,
+    demo,
+    doctor,
+    export,
+    init,
+    login,
+    scan,
+    simulator,
+    status,
+    sync,
+    users,
+)
 from killsync.cli.invocation import Invocation
 from killsync.cli.options import hoisted
 
