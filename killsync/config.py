@@ -145,6 +145,14 @@ def token_keys(settings: Settings) -> list[str]:
     return (settings.token_key or _read_secret("token_key_file", settings.token_key_file)).split()
 
 
+def secrets_in(file: Path) -> list[str]:
+    """Return the keys of the secrets that a configuration file itself holds.
+
+    Raises UsageError if it cannot be read.
+    """
+    return [key for key in _IN_A_FILE if _read_toml(file, must_exist=False).get(key)]
+
+
 def require_contact(settings: Settings) -> None:
     """Raise UsageError if the real ESI would be called without a way to reach the operator."""
     if not settings.contact and not is_loopback(settings.esi_url):

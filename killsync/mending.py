@@ -7,7 +7,7 @@ from pathlib import Path
 from killsync.errors import TryLater
 from killsync.findings import Finding, Kind, Verdict
 from killsync.store import repair
-from killsync.store.connection import Store, back_up, token_file
+from killsync.store.connection import Store, back_up
 
 _Found = list[Finding]
 _Cure = Callable[[Store, _Found, float], None]
@@ -69,10 +69,6 @@ def _bodies(store: Store, found: _Found, now: float) -> None:
     repair.ask_again(store, failing, now)
 
 
-def _close_to_others(store: Store) -> None:
-    token_file(store.path).chmod(0o600)
-
-
 # the counter of the feed first: the numbers of bodies that go must never come back; indexes when
 # nothing is there twice any more
 _CURES: dict[Kind, _Cure] = {
@@ -89,5 +85,4 @@ _CURES: dict[Kind, _Cure] = {
     Kind.LIMIT: _anywhere(repair.forget_bad_limits),
     Kind.SCHEMA: _anywhere(repair.add_missing_indexes),
     Kind.TOKEN: _of_each_user(lambda store, user_id, now: repair.needs_login(store, user_id)),
-    Kind.FILE: _anywhere(_close_to_others),
 }

@@ -1,12 +1,11 @@
 """Whether the database can be trusted: everything in it against everything else, offline."""
 
 import sqlite3
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from killsync import completeness, lock
+from killsync import completeness, lock, permissions
 from killsync.errors import DatabaseError
 from killsync.findings import Finding, Kind, UserFound, Verdict
 from killsync.store import runs, tokens, verify, verify_bodies
@@ -15,7 +14,6 @@ from killsync.store.connection import Store, token_file
 # what is being looked at, how much of it is done, and how much there is (None: nobody knows)
 Progress = Callable[[str, int, int | None], None]
 
-_OTHERS = 0o077
 _ASK_AGAIN = "--repair asks ESI again"
 _BACKUP = "restore a backup"
 _WORD_ADVICE = {
@@ -212,11 +210,13 @@ def _check_files(verdict: Verdict, database: Path) -> None:
 
 def _check_modes(verdict: Verdict, others: tuple[Path, ...], token_path: Path) -> None:
     for path in others:
-        if _mode(path) & _OTHERS:
+        if permissions.open_to_others(path):
             verdict.notes.append(f"{path}: others may use it; `chmod 600` if they should not")
-    if _mode(token_path) & _OTHERS:
+    if permissions.open_to_others(token_path):
+        # what is ours is made private when a command starts
         text = f"{token_path}: others may use it, and it holds the refresh tokens"
-        verdict.add(Finding(kind=Kind.FILE, text=text, advice="`chmod 600` it"))
+        advice = "have its owner `chmod 600` it"
+        verdict.add(Finding(kind=Kind.FILE, text=text, advice=advice, mendable=False))
 
 
 def _without_token_file(path: Path) -> Finding:
@@ -232,10 +232,3 @@ def _without_token(user: UserFound) -> Finding:
         advice="`killsync login`",
         user_id=user.user_id,
     )
-
-
-def _mode(path: Path) -> int:
-    try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except OSError:
-        return 0

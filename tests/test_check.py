@@ -601,14 +601,6 @@ def test_a_token_file_that_is_none_is_named_and_left(
     assert tokens.read_bytes() == b"x" * 8192
 
 
-def test_a_token_file_open_to_others_is_closed(synced: Killsync) -> None:
-    tokens = Path(f"{synced.database}.tokens")
-    tokens.chmod(0o644)
-    assert kinds(synced) == {"file"}
-    said(synced, "--repair")
-    assert stat.S_IMODE(tokens.stat().st_mode) == 0o600
-
-
 def test_a_database_open_to_others_is_noted(synced: Killsync) -> None:
     synced.database.chmod(0o640)
     assert any("others may use it" in note for note in verdict(synced)["notes"])

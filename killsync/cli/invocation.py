@@ -18,6 +18,7 @@ import msgspec
 import typer
 
 from killsync import config
+from killsync.cli import private_files
 from killsync.cli.text import safe
 from killsync.config import Settings
 from killsync.errors import DatabaseError, KillsyncError
@@ -34,8 +35,14 @@ class Invocation(msgspec.Struct):
     log_format: str = "text"
 
     def settings(self, **flags: object) -> Settings:
-        """Return the settings in force; `flags` are the command's own."""
-        return config.load(self.config, {"db": self.db, **flags}, os.environ)
+        """Return the settings in force; `flags` are the command's own.
+
+        Files with secrets that others may read are made private, and that is said.
+        """
+        settings = config.load(self.config, {"db": self.db, **flags}, os.environ)
+        for line in private_files.keep(settings, config.config_file(self.config, os.environ)):
+            self.warn(line)
+        return settings
 
     def warn(self, text: str) -> None:
         """Write a line about what is wrong to standard error, in the log's format."""

@@ -1,0 +1,45 @@
+"""Keeping files with secrets from others: looked at whenever a command starts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from killsync import config, permissions
+from killsync.cli.text import safe
+from killsync.config import Settings
+from killsync.store.connection import token_file
+
+
+def keep(settings: Settings, file: Path) -> Iterator[str]:
+    """Close what others may read, and yield a line for each file that was open to them.
+
+    That is the configuration `file`, the token file, and what `client_secret_file` and
+    `token_key_file` name. One that cannot be closed stays as it is, such as a secret that a
+    container is given; it is spoken of only if killsync has secrets in it of its own accord.
+    """
+    for path in (file, *_token_files(settings), *_secret_files(settings)):
+        if not permissions.open_to_others(path):
+            continue
+        if permissions.mend(path):
+            yield f"{safe(path, 400)} could be read by others; it is now private (0600)"
+        elif secrets := _held(path, settings, file):
+            yield (
+                f"{safe(path, 400)} can be read by others, holds {' and '.join(secrets)}, and "
+                "could not be made private: have its owner `chmod 600` it"
+            )
+
+
+def _held(path: Path, settings: Settings, file: Path) -> list[str]:
+    if path == file:
+        return config.secrets_in(file)
+    return ["tokens"] if path in _token_files(settings) else []
+
+
+def _secret_files(settings: Settings) -> list[Path]:
+    names = (settings.client_secret_file, settings.token_key_file)
+    return [Path(name).expanduser() for name in names if name]
+
+
+def _token_files(settings: Settings) -> list[Path]:
+    tokens = token_file(settings.database)
+    # SQLite gives the others the mode of the first
+    return [tokens.with_name(tokens.name + end) for end in ("", "-wal", "-shm")]

@@ -1,0 +1,119 @@
+"""Files with secrets are their owner's alone, whatever mode somebody gave them."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from world import Killsync
+
+Start = Callable[..., Killsync]
+
+NOBODY = 65534
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def tokens(program: Killsync) -> Path:
+    return Path(f"{program.database}.tokens")
+
+
+def configured(program: Killsync, text: str = "") -> Path:
+    file = program.directory / "config.toml"
+    file.write_text(text)
+    file.chmod(0o600)
+    program.environment["KILLSYNC_CONFIG"] = str(file)
+    return file
+
+
+@pytest.fixture
+def program(killsync: Start) -> Killsync:
+    return killsync(characters=1, killmails=0)
+
+
+@pytest.mark.parametrize("command", ["status", "scan", "check", "users", "export"])
+def test_files_that_others_may_read_are_made_private_once_and_that_is_said(
+    program: Killsync, command: str
+) -> None:
+    files = [configured(program), tokens(program)]
+    for file in files:
+        file.chmod(0o644)
+    said = program.run(command).stderr
+    for file in files:
+        assert f"killsync: {file} could be read by others; it is now private (0600)\n" in said
+        assert mode(file) == 0o600
+    assert "private" not in program.run(command).stderr
+
+
+def test_what_sqlite_keeps_beside_the_token_file_is_made_private_too(program: Killsync) -> None:
+    wal = Path(f"{tokens(program)}-wal")
+    wal.touch(0o644)
+    assert str(wal) in program.run("status").stderr
+    assert mode(wal) == 0o600
+
+
+@pytest.mark.parametrize("key", ["client_secret", "token_key"])
+def test_a_file_of_a_secret_is_made_private(program: Killsync, key: str) -> None:
+    secret = program.directory / "secret"
+    secret.write_text("hunter2")
+    secret.chmod(0o640)
+    program.environment[f"KILLSYNC_{key.upper()}_FILE"] = str(secret)
+    assert f"{secret} could be read by others" in program.run("status").stderr
+    assert mode(secret) == 0o600
+
+
+def test_what_is_no_regular_file_is_left_alone(program: Killsync) -> None:
+    before = mode(Path(os.devnull))
+    assert program.run("status", KILLSYNC_CONFIG=os.devnull).stderr == ""
+    assert mode(Path(os.devnull)) == before
+
+
+def test_of_a_link_what_it_leads_to_is_made_private(program: Killsync) -> None:
+    file = configured(program)
+    there = program.directory / "elsewhere.toml"
+    file.rename(there)
+    there.chmod(0o644)
+    file.symlink_to(there)
+    assert "private" in program.run("status").stderr
+    assert mode(there) == 0o600
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [("", ""), ('token_key = "a"\nclient_secret = "b"', "client_secret and token_key")],
+    ids=["nothing secret", "secrets"],
+)
+def test_a_configuration_of_somebody_else_is_spoken_of_only_if_it_holds_a_secret(
+    program: Killsync, text: str, holds: str
+) -> None:
+    file = configured(program, text)
+    file.chmod(0o644)
+    os.chown(file, NOBODY, NOBODY)
+    said = program.run("status").stderr
+    assert mode(file) == 0o644
+    assert said.count("\n") == bool(holds)
+    assert not holds or f"holds {holds}, and could not be made private" in said
+
+
+@ROOT_ONLY
+def test_a_token_file_of_somebody_else_is_a_mistake_that_he_must_mend(program: Killsync) -> None:
+    tokens(program).chmod(0o644)
+    os.chown(tokens(program), NOBODY, NOBODY)
+    done = program.run("check", exit_code=1)
+    assert f"{tokens(program)} can be read by others, holds tokens" in done.stderr
+    assert "have its owner `chmod 600` it" in done.stdout
+
+
+@ROOT_ONLY
+def test_a_secret_that_a_container_was_given_is_left_alone(program: Killsync) -> None:
+    secret = program.directory / "secret"
+    secret.write_text("hunter2")
+    secret.chmod(0o444)
+    os.chown(secret, NOBODY, NOBODY)
+    assert program.run("status", KILLSYNC_CLIENT_SECRET_FILE=str(secret)).stderr == ""
+    assert mode(secret) == 0o444
