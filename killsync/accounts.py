@@ -8,7 +8,7 @@ from typing import NoReturn
 import msgspec
 
 from killsync.access import Character
-from killsync.errors import KillsyncError, LoginNeeded, Refused, TokenBusy
+from killsync.errors import DatabaseError, KillsyncError, LoginNeeded, Refused, TokenBusy
 from killsync.esi import SCOPE
 from killsync.model import Access
 from killsync.sso import Authorization, Grant, Sso
@@ -17,6 +17,8 @@ from killsync.store.connection import Store
 from killsync.store.tokens import Token, Tokens
 
 FRESH_FOR = 60.0
+# source: CCP's page for what a player has granted to applications
+REVOKE_BY_HAND = "do it at https://developers.eveonline.com/authorized-apps"
 
 
 def stored_access(tokens: Tokens, user_id: int, now: float) -> Access | None:
@@ -155,15 +157,32 @@ def _candidate(tokens: Tokens, sso: Sso, grant: Grant) -> Candidate:
     return Candidate(character, grant, bool(before) and before != character.owner)
 
 
-def revoke(tokens: Tokens, sso: Sso, user_id: int) -> str | None:
-    """Revoke a character's refresh token at SSO; return why it could not be done, or None."""
-    token = tokens.get(user_id)
-    if token is None:
-        return "there was no token"
+def forget(tokens: Tokens, sso: Sso, user_id: int) -> str | None:
+    """Revoke a character's refresh token at SSO, then delete it.
+
+    Returns what to say if it was not revoked; it is deleted all the same. Raises DatabaseError,
+    and then it is not deleted.
+    """
+    problem: str | None = "there was no token to revoke"
+    while (token := tokens.get(user_id)) is not None:
+        problem = _revoke(sso, token)
+        # another process may have renewed it meanwhile
+        if tokens.remove(user_id, token):
+            break
+    return problem
+
+
+def _revoke(sso: Sso, token: Token) -> str | None:
     try:
+        if not token.refresh_token.isascii():
+            raise Refused("the stored token is damaged")
         sso.revoke(token.refresh_token)
+    except LoginNeeded:
+        return None  # SSO does not know it any more
+    except DatabaseError:
+        raise
     except KillsyncError as error:
-        return str(error)
+        return f"the token could not be revoked: {error}; {REVOKE_BY_HAND}"
     return None
 
 

@@ -142,17 +142,24 @@ class Sso:
             ) from error
 
     def revoke(self, refresh_token: str) -> None:
-        """Tell SSO to forget a refresh token. Raises as `refresh`."""
-        self.prepare()
+        """Tell SSO to forget a refresh token.
+
+        Raises as `refresh`, LoginNeeded if SSO does not know it any more, and Refused if SSO does
+        not do so.
+        """
         endpoint = self._published.metadata().revocation_endpoint
         if endpoint is None:
             raise Refused("SSO offers no revocation")
-        self._call(
-            lambda s: s.revoke_token(
-                endpoint, token=refresh_token, token_type_hint="refresh_token"
-            ),
-            parse=False,
-        )
+        hint = "refresh_token"
+        with nobodys_fault():
+            self._http.patiently(
+                lambda: self._call(
+                    lambda s: self._check_revoked(
+                        s.revoke_token(endpoint, token=refresh_token, token_type_hint=hint)
+                    ),
+                    parse=False,
+                )
+            )
 
     def verify(self, access_token: str, scope: str) -> Character:
         """Return whom an access token belongs to. Raises as `access.verified`."""
@@ -178,10 +185,7 @@ class Sso:
         try:
             with own_errors(self._url):
                 answer = send(self._session())
-                if parse:
-                    return dict(answer)
-                self._check_status(answer)
-                return {}
+                return dict(answer) if parse else {}
         except OAuthError as error:
             raise _explained(error) from None
         except (ValueError, OverflowError):
@@ -189,6 +193,12 @@ class Sso:
             if isinstance(self._local.answer, dict) and "refresh_token" in self._local.answer:
                 return self._local.answer
             raise Unavailable("SSO's answer is not JSON") from None
+
+    def _check_revoked(self, response: "Response") -> None:
+        """Raise unless SSO has done as it was told (RFC 7009: 200, also of an unknown token)."""
+        self._check_status(response)
+        if not 200 <= response.status_code < 300:
+            raise _unrevoked(response)
 
     def _session(self) -> Any:
         session = getattr(self._local, "session", None)
@@ -213,6 +223,18 @@ class Sso:
         except ValueError:
             self._local.answer = None
         return response
+
+
+def _unrevoked(response: "Response") -> Exception:
+    from authlib.integrations.base_client import OAuthError
+
+    try:
+        code = response.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        code = None
+    if code in _LOGIN_HELPS or code in _WRONG_APPLICATION:
+        return _explained(OAuthError(code))
+    return Refused(f"SSO says {response.status_code}")
 
 
 def _explained(error: Any) -> Exception:

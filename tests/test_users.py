@@ -37,6 +37,11 @@ def new_token(program: Killsync, character_id: int, **values: Any) -> str:
     return token
 
 
+def tokens_kept(program: Killsync) -> int:
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
+        return int(conn.execute("SELECT count(*) FROM tokens").fetchone()[0])
+
+
 def assert_harmless(text: str) -> None:
     """Check that nothing in a text moves the cursor, hides or turns around what follows."""
     bad = {"Cc", "Cf", "Zl", "Zp"}
@@ -273,12 +278,103 @@ def test_a_removed_user_who_comes_back_gets_the_killmails_without_fetching_them(
     program.assert_equals_truth()
 
 
-def test_removing_while_sso_is_down_says_that_the_token_is_not_revoked(killsync: Start) -> None:
-    program = killsync(characters=1)
-    program.simulator.fault("revoke", status=503)
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"status": 503}, "SSO says 503"),
+        ({"reset": True}, "cannot be reached"),
+        ({"status": 404}, "SSO says 404"),
+        ({"status": 400, "body": '{"error":"unsupported_token_type"}'}, "SSO says 400"),
+        ({"status": 401, "body": '{"error":"invalid_client"}'}, "check client_id"),
+        ({"redirect": "https://127.0.0.1:9/"}, "redirected elsewhere"),
+        ({"status": 429, "headers": {"Retry-After": "60"}}, "asks for a rest"),
+    ],
+    ids=["503", "reset", "404", "refused", "other application", "redirect", "429"],
+)
+def test_a_token_that_could_not_be_revoked_is_deleted_and_that_is_said(
+    killsync: Start, fault: dict[str, Any], reason: str
+) -> None:
+    program = killsync(characters=1, killmails=0)
+    program.simulator.fault("revoke", **fault)
     done = program.run("users", "remove", str(user_ids(program)[0]))
     assert "could not be revoked" in done.stderr
+    assert reason in done.stderr
+    assert "https://developers.eveonline.com/authorized-apps" in done.stderr
+    assert "is revoked" not in done.stdout
+    assert (user_ids(program), tokens_kept(program)) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "fault", [{}, {"status": 400, "body": '{"error":"invalid_token"}'}], ids=["200", "400"]
+)
+def test_a_token_that_was_revoked_already_counts_as_revoked(
+    killsync: Start, fault: dict[str, Any]
+) -> None:
+    program = killsync(characters=1, killmails=0)
+    (user,) = user_ids(program)
+    program.simulator.control("revoke", "POST", character_id=user)
+    if fault:
+        program.simulator.fault("revoke", **fault)
+    done = program.run("users", "remove", str(user))
+    assert ("is revoked" in done.stdout, done.stderr) == (True, "")
+
+
+def test_a_revocation_that_fails_once_is_tried_again(killsync: Start) -> None:
+    program = killsync(characters=1, killmails=0)
+    program.simulator.fault("revoke", status=503, times=1)
+    assert "is revoked" in program.run("users", "remove", str(user_ids(program)[0])).stdout
+
+
+def test_an_sso_that_revokes_nothing_is_told_of(killsync: Start) -> None:
+    program = killsync(characters=1, killmails=0)
+    program.execute_on_tokens(
+        "UPDATE sso_documents SET body = CAST(replace(CAST(body AS TEXT), 'revocation_endpoint',"
+        " 'another_endpoint') AS BLOB)"
+    )
+    done = program.run("users", "remove", str(user_ids(program)[0]))
+    assert "SSO offers no revocation" in done.stderr
+    assert tokens_kept(program) == 0
+
+
+def test_a_damaged_token_is_deleted_without_being_sent(killsync: Start) -> None:
+    program = killsync(characters=1, killmails=0)
+    program.execute_on_tokens("UPDATE tokens SET refresh_token = 'damäged'")
+    done = program.run("users", "remove", str(user_ids(program)[0]))
+    assert "the stored token is damaged" in done.stderr
+    assert program.simulator.log("revoke") == []
+    assert tokens_kept(program) == 0
+
+
+def test_a_user_without_a_token_is_removed(killsync: Start) -> None:
+    program = killsync(characters=1, killmails=0)
+    program.execute_on_tokens("DELETE FROM tokens")
+    done = program.run("users", "remove", str(user_ids(program)[0]))
+    assert "there was no token to revoke" in done.stderr
     assert user_ids(program) == []
+
+
+def test_a_token_renewed_while_it_is_revoked_is_revoked_too(killsync: Start) -> None:
+    program = killsync(characters=1, killmails=0)
+    (user,) = user_ids(program)
+    program.simulator.fault("revoke", delay=2, times=1)
+    with program.start("users", "remove", str(user)) as removing:
+        wait_until(lambda: program.simulator.log("revoke"))
+        program.run("users", "add", given=f"{new_token(program, user)}\n")
+        removing.communicate(timeout=60)
+    assert len(program.simulator.log("revoke")) == 2
+    assert program.simulator.truth()["characters"][str(user)]["refresh_token"] is None
+    assert tokens_kept(program) == 0
+
+
+def test_a_token_may_be_deleted_without_asking_sso(killsync: Start) -> None:
+    program = killsync(characters=1, killmails=0)
+    program.simulator.clear_log()
+    done = program.run(
+        "users", "remove", "--no-revoke", str(user_ids(program)[0]), KILLSYNC_CLIENT_ID=""
+    )
+    assert "deleted, not revoked" in done.stderr
+    assert program.simulator.log() == []
+    assert (user_ids(program), tokens_kept(program)) == ([], 0)
 
 
 @pytest.mark.parametrize(
@@ -356,14 +452,20 @@ def test_the_database_of_another_service_is_refused_before_any_request(
     assert program.simulator.log() == []
 
 
-def test_a_token_is_not_sent_to_another_sso_to_be_revoked(killsync: Start) -> None:
-    program = killsync(characters=1)
+@pytest.mark.parametrize("wrong", ["KILLSYNC_SSO_URL", "KILLSYNC_CLIENT_ID"])
+def test_with_a_configuration_that_cannot_revoke_nothing_is_removed(
+    killsync: Start, wrong: str
+) -> None:
+    program = killsync(characters=1, killmails=0)
     program.simulator.clear_log()
     other = program.simulator.url.replace("127.0.0.1", "localhost")
-    program.run(
-        "users", "remove", str(user_ids(program)[0]), exit_code=None, KILLSYNC_SSO_URL=other
-    )
+    program.environment[wrong] = other if wrong.endswith("URL") else ""
+    (user,) = user_ids(program)
+    done = program.run("users", "remove", str(user), exit_code=2)
+    assert wrong in done.stderr
+    assert "--no-revoke" in done.stderr
     assert program.simulator.log() == []
+    assert (user_ids(program), tokens_kept(program)) == ([user], 1)
 
 
 @pytest.mark.parametrize("key", ["esi_url", "sso_url"])

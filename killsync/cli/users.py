@@ -4,6 +4,8 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Annotated, TextIO
 
 import typer
@@ -124,18 +126,30 @@ def remove(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask before deleting killmails.")
     ] = False,
+    no_revoke: Annotated[
+        bool, typer.Option("--no-revoke", help="Delete the token without asking SSO for anything.")
+    ] = False,
 ) -> None:
     """Revoke and delete users' tokens and list positions; their killmails stay."""
     call = invocation.of(context)
     with invocation.edge(call):
         settings = call.settings()
         with opening.for_users(settings) as store:
-            for one in who.named(store, _words(names, user)):
-                _remove(call, settings, store, one, purge=purge, yes=yes)
+            chosen = who.named(store, _words(names, user))
+            forget = _without_revoking if no_revoke else _revoking
+            with forget(store, settings) as forgotten:
+                for one in chosen:
+                    _remove(call, store, one, forgotten, purge=purge, yes=yes)
 
 
 def _remove(
-    call: Invocation, settings: Settings, store: Store, user: User, *, purge: bool, yes: bool
+    call: Invocation,
+    store: Store,
+    user: User,
+    forgotten: Callable[[User], str | None],
+    *,
+    purge: bool,
+    yes: bool,
 ) -> None:
     name = safe(user.name)
     alone = pending.only_of(store.conn, user.user_id) if purge else []
@@ -143,7 +157,7 @@ def _remove(
         say(f"{name}: {count(len(alone), 'stored killmail')} listed by no other user")
     if purge and alone and not yes and not typer.confirm("Delete them for ever?"):
         raise UsageError("nothing was removed")
-    problem = _revoke(settings, store, user)
+    problem = forgotten(user)
     with store.transaction() as conn:
         # a run in progress may have stored more since the question was asked
         alone = pending.only_of(conn, user.user_id) if purge else []
@@ -157,23 +171,36 @@ def _remove(
     if problem is None:
         say(f"{name}: the refresh token is revoked")
     else:
-        call.warn(f"{name}: the token could not be revoked: {safe(problem)}")
+        call.warn(f"{name}: {safe(problem, 400)}")
 
 
-def _revoke(settings: Settings, store: Store, user: User) -> str | None:
-    """Revoke and delete a user's token; return why it could not be revoked, or None."""
+@contextmanager
+def _revoking(store: Store, settings: Settings) -> Iterator[Callable[[User], str | None]]:
+    """Yield what revokes and deletes a user's token, and returns why it could not be revoked."""
     from killsync import accounts
     from killsync.sync.run import connected
 
+    try:
+        opening.check_origin(store, settings)
+    except UsageError as error:
+        raise UsageError(f"{error}; or say --no-revoke to delete without revoking") from error
     with connected(store.path, settings, threading.Event()) as (_, tokens, sso):
-        try:
-            opening.check_origin(store, settings)
-        except UsageError as error:
-            problem: str | None = str(error)
-        else:
-            problem = accounts.revoke(tokens, sso, user.user_id)
-        tokens.remove(user.user_id)
-    return problem
+        yield lambda user: accounts.forget(tokens, sso, user.user_id)
+
+
+@contextmanager
+def _without_revoking(store: Store, _: Settings) -> Iterator[Callable[[User], str | None]]:
+    """Yield what only deletes a user's token."""
+    from killsync import accounts
+    from killsync.store.tokens import Tokens
+
+    with closing(Tokens(store.path)) as tokens:
+
+        def forget(user: User) -> str:
+            tokens.remove(user.user_id)
+            return f"the token is deleted, not revoked: {accounts.REVOKE_BY_HAND}"
+
+        yield forget
 
 
 def _set_state(

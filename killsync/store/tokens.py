@@ -144,9 +144,17 @@ class Tokens:
             [user_id, access_token],
         )
 
-    def remove(self, user_id: int) -> None:
-        """Delete a character's tokens."""
-        self._write("DELETE FROM tokens WHERE user_id = ?", [user_id])
+    def remove(self, user_id: int, token: Token | None = None) -> bool:
+        """Delete a character's tokens; given a `token`, only if it is still his.
+
+        Returns False if he has another one now.
+        """
+        with readable_errors(self.path), write_transaction(self._db):
+            now = self.get(user_id)
+            if token is not None and now is not None and now.refresh_token != token.refresh_token:
+                return False
+            self._db.execute("DELETE FROM tokens WHERE user_id = ?", [user_id])
+        return True
 
     def claim(self, user_id: int, now: float) -> bool:
         """Claim the only refresh of a character at a time; False if another process has it.
