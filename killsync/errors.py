@@ -21,6 +21,10 @@ class ApplicationError(UsageError):
     """SSO does not accept the EVE application itself: the configuration is wrong, no token is."""
 
 
+class TokenKeyMissing(UsageError):
+    """The stored tokens are encrypted with a key that is not configured: no token is lost."""
+
+
 class TryLater(KillsyncError):
     """It cannot be done now and nothing is lost: ESI or SSO is down, or a limit is reached."""
 

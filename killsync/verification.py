@@ -8,7 +8,7 @@ from pathlib import Path
 from killsync import completeness, lock, permissions
 from killsync.errors import DatabaseError
 from killsync.findings import Finding, Kind, UserFound, Verdict
-from killsync.store import runs, tokens, verify, verify_bodies
+from killsync.store import runs, token_schema, verify, verify_bodies
 from killsync.store.connection import Store, token_file
 
 # what is being looked at, how much of it is done, and how much there is (None: nobody knows)
@@ -191,7 +191,7 @@ def _check_files(verdict: Verdict, database: Path) -> None:
     _check_modes(verdict, (database, lock.lock_file(database)), token_path)
     try:
         lock.is_held(database)
-        holders = tokens.holders(database)
+        holders = token_schema.holders(database)
     except DatabaseError as error:
         advice = "if they are lost, delete it and `killsync login` again"
         verdict.add(Finding(kind=Kind.FILE, text=str(error), advice=advice, mendable=False))

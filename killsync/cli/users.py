@@ -1,28 +1,38 @@
-"""`killsync users`: list, add, disable, enable and remove characters."""
+"""`killsync users`: list, add, disable, enable and remove characters; `rekey` is beside."""
 
 import json
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Annotated, TextIO
 
 import typer
 
 from killsync import config, reports
-from killsync.cli import invocation, opening, tables, who
+from killsync.cli import invocation, opening, rekey, tables, who
 from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.options import AlsoUsers, Users
 from killsync.cli.stop import Stop
 from killsync.cli.text import count, safe
 from killsync.config import Settings
-from killsync.errors import ApplicationError, DatabaseError, KillsyncError, TryLater, UsageError
+from killsync.errors import (
+    ApplicationError,
+    DatabaseError,
+    KillsyncError,
+    TokenKeyMissing,
+    TryLater,
+    UsageError,
+)
 from killsync.model import User
 from killsync.store import jobs, killmails, origin, pending, users
 from killsync.store.connection import Store
 
-app = typer.Typer(help="List, add, disable, enable and remove characters.", rich_markup_mode=None)
+app = typer.Typer(
+    help="List, add, disable, enable and remove characters; encrypt their tokens.",
+    rich_markup_mode=None,
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -86,7 +96,7 @@ def _add_all(
             try:
                 candidate = accounts.add(store, tokens, sso, line)
                 new = accounts.register(store, tokens, candidate, time.time())
-            except (ApplicationError, DatabaseError):
+            except (ApplicationError, DatabaseError, TokenKeyMissing):
                 raise
             except KillsyncError as error:
                 say(f"line {number}: failed: {safe(error)}")
@@ -180,11 +190,13 @@ def _revoking(store: Store, settings: Settings) -> Iterator[Callable[[User], str
     from killsync import accounts
     from killsync.sync.run import connected
 
-    try:
-        opening.check_origin(store, settings)
-    except UsageError as error:
-        raise UsageError(f"{error}; or say --no-revoke to delete without revoking") from error
-    with connected(store.path, settings, threading.Event()) as (_, tokens, sso):
+    with ExitStack() as stack:
+        try:
+            opening.check_origin(store, settings)
+            connection = connected(store.path, settings, threading.Event())
+            _, tokens, sso = stack.enter_context(connection)
+        except UsageError as error:
+            raise UsageError(f"{error}; or say --no-revoke to delete without revoking") from error
         yield lambda user: accounts.forget(tokens, sso, user.user_id)
 
 
@@ -201,6 +213,9 @@ def _without_revoking(store: Store, _: Settings) -> Iterator[Callable[[User], st
             return f"the token is deleted, not revoked: {accounts.REVOKE_BY_HAND}"
 
         yield forget
+
+
+app.command()(rekey.rekey)
 
 
 def _set_state(

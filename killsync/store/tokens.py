@@ -4,53 +4,23 @@ Each thread that refreshes has its own connection, so that a rotated refresh tok
 as soon as SSO has answered.
 """
 
-import os
-import socket
 import sqlite3
 import threading
-from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlite_utils import Database, Migrations
+from sqlite_utils import Database
 
-from killsync.errors import DatabaseError
-from killsync.store.connection import make_private_file, token_file, write_transaction
-from killsync.store.sqlite_errors import readable_errors
+from killsync.errors import TokenKeyMissing
+from killsync.store import claims, token_schema
+from killsync.store.connection import token_file, write_transaction
+from killsync.store.sealing import Key, Keyring
+from killsync.store.sqlite_errors import is_busy, readable_errors
 
-_VERSION = 1
-_LONGEST_CLAIM = 120.0
 _PROOF = "about:blank"
 # more than the rows of a character take
 _PROOF_SIZE = 16384
-
-migrations = Migrations("killsync-tokens")
-
-
-@migrations()
-def m001_initial(db: Database) -> None:
-    """Create the token tables of killsync 0.1."""
-    db.executescript(
-        """
-        CREATE TABLE tokens (
-            user_id INTEGER PRIMARY KEY,
-            refresh_token TEXT NOT NULL,
-            access_token TEXT,
-            access_expires_at REAL,
-            owner TEXT,
-            claimed_by TEXT,
-            claimed_until REAL
-        ) STRICT;
-        CREATE TABLE sso_documents (
-            url TEXT PRIMARY KEY,
-            body BLOB NOT NULL,
-            fetched_at REAL NOT NULL
-        ) STRICT;
-        PRAGMA user_version = 1;
-        """
-    )
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -64,41 +34,47 @@ class Token(msgspec.Struct, frozen=True):
         return "Token(...)"
 
 
-def holders(database: Path) -> set[int]:
-    """Return the characters who have a refresh token, and read no token.
+class Rekeyed(msgspec.Struct, frozen=True):
+    """What `rekey` has done: how many characters' tokens are stored anew.
 
-    Raises DatabaseError if the file is there and is not a whole token file of this version.
+    The tokens of the `damaged` could not be read, and are as they were. `erased` says whether no
+    copy of what was stored before is left in SQLite's files.
     """
-    path = token_file(database)
-    if not path.exists():
-        return set()
-    with (
-        readable_errors(path),
-        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as conn,
-    ):
-        (found,) = conn.execute("PRAGMA integrity_check(1)").fetchone()
-        version = conn.execute("PRAGMA user_version").fetchone()[0]
-        if found != "ok" or version != _VERSION:
-            raise DatabaseError(f"{path}: is damaged, or no token file of this version")
-        rows = conn.execute("SELECT user_id FROM tokens WHERE refresh_token <> ''")
-        return {user_id for (user_id,) in rows}
+
+    tokens: int
+    damaged: list[int]
+    erased: bool
 
 
 class Tokens:
-    """The token file of a database."""
+    """The token file of a database.
 
-    def __init__(self, database: Path) -> None:
+    With a keyring, what is written is encrypted with its first key; plain tokens are read all the
+    same. What reads tokens raises TokenKeyMissing if their key is not on the keyring. A token that
+    is damaged is read as one that is not ASCII.
+    """
+
+    def __init__(self, database: Path, keys: Keyring | None = None) -> None:
         self.path = token_file(database)
+        self._keys = keys or Keyring()
         self._local = threading.local()
         self._all: list[sqlite3.Connection] = []
+
+    def require_keys(self) -> None:
+        """Raise TokenKeyMissing unless the keys of all tokens are there."""
+        with readable_errors(self.path):
+            names = self._db.execute("SELECT DISTINCT sealed_by FROM tokens").fetchall()
+        for (name,) in names:
+            self._key(name)
 
     def get(self, user_id: int) -> Token | None:
         """Return a character's tokens, None if there are none."""
         row = self._read(
-            "SELECT refresh_token, access_token, access_expires_at FROM tokens WHERE user_id = ?",
+            "SELECT refresh_token, access_token, access_expires_at, sealed_by"
+            " FROM tokens WHERE user_id = ?",
             user_id,
         )
-        return None if row is None else Token(*row)
+        return None if row is None else self._opened(*row)
 
     def owner(self, user_id: int) -> str | None:
         """Return whose account a character belonged to at its last login, None if unknown."""
@@ -107,14 +83,16 @@ class Tokens:
 
     def put(self, user_id: int, token: Token, owner: str | None = None) -> None:
         """Store tokens durably, in place of earlier ones."""
-        self._write(
-            """INSERT INTO tokens (user_id, refresh_token, access_token, access_expires_at, owner)
-            VALUES (?1, ?2, ?3, ?4, ?5)
-            ON CONFLICT (user_id) DO UPDATE SET refresh_token = ?2, access_token = ?3,
-                access_expires_at = ?4, owner = coalesce(?5, owner), claimed_by = NULL,
-                claimed_until = NULL""",
-            [user_id, token.refresh_token, token.access_token, token.access_expires_at, owner],
-        )
+        with readable_errors(self.path), write_transaction(self._db):
+            self._db.execute(
+                """INSERT INTO tokens (user_id, refresh_token, access_token, access_expires_at,
+                    sealed_by, owner)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                ON CONFLICT (user_id) DO UPDATE SET refresh_token = ?2, access_token = ?3,
+                    access_expires_at = ?4, sealed_by = ?5, owner = coalesce(?6, owner),
+                    claimed_by = NULL, claimed_until = NULL""",
+                [user_id, *_sealed(token, self._keys.first()), owner],
+            )
 
     def renew(self, user_id: int, token: Token) -> bool:
         """Store what a refresh under a claim has brought.
@@ -122,27 +100,87 @@ class Tokens:
         Returns False if the claim is gone: the character was removed or renewed meanwhile.
         """
         with readable_errors(self.path), write_transaction(self._db):
+            # the key is looked up within the transaction: `rekey` comes before it, or after
             changed = self._db.execute(
                 """UPDATE tokens SET refresh_token = ?, access_token = ?, access_expires_at = ?,
-                    claimed_by = NULL, claimed_until = NULL
+                    sealed_by = ?, claimed_by = NULL, claimed_until = NULL
                 WHERE user_id = ? AND claimed_by = ?""",
-                [
-                    token.refresh_token,
-                    token.access_token,
-                    token.access_expires_at,
-                    user_id,
-                    _myself(),
-                ],
+                [*_sealed(token, self._keys.first()), user_id, claims.myself()],
             ).rowcount
         return changed == 1
 
+    def rekey(self, *, plain: bool = False) -> Rekeyed:
+        """Store every token anew, encrypted with the first key, or `plain`: all of them or none.
+
+        Other processes may go on. Raises TokenKeyMissing if a token cannot be opened.
+        """
+        damaged, done = [], 0
+        with readable_errors(self.path), write_transaction(self._db):
+            key = None if plain else self._keys.first()
+            for user_id, *row in self._db.execute(
+                "SELECT user_id, refresh_token, access_token, access_expires_at, sealed_by"
+                " FROM tokens"
+            ).fetchall():
+                token = self._opened(*row)
+                if not token.refresh_token.isascii() or not token.refresh_token:
+                    damaged.append(user_id)
+                    continue
+                done += 1
+                self._db.execute(
+                    """UPDATE tokens SET refresh_token = ?, access_token = ?,
+                        access_expires_at = ?, sealed_by = ? WHERE user_id = ?""",
+                    [*_sealed(token, key), user_id],
+                )
+        return Rekeyed(done, damaged, self._erase())
+
+    def _erase(self) -> bool:
+        """Leave nothing in the files of what has been overwritten; False if others are in the way.
+
+        secure_delete wipes what killsync deletes, but not what another program has deleted, and
+        not the pages in the WAL.
+        """
+        with readable_errors(self.path):
+            try:
+                self._db.execute("VACUUM")
+                busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.OperationalError as error:
+                if not is_busy(error):
+                    raise
+                return False
+        return not busy
+
+    def _opened(
+        self, refresh: str, access: str | None, expires_at: float | None, sealed_by: str | None
+    ) -> Token:
+        key = self._key(sealed_by)
+        if key is not None:
+            refresh, access = key.open(refresh), access and key.open(access)
+        return Token(refresh, access, expires_at)
+
+    def _key(self, name: str | None) -> Key | None:
+        """Return the key of a name, None for plain tokens. Raises TokenKeyMissing."""
+        if name is None:
+            return None
+        key = self._keys.named(name)
+        if key is None:
+            what = "another key than is configured" if self._keys.first() else "a key"
+            raise TokenKeyMissing(
+                f"{self.path}: holds tokens that are encrypted with {what}: set token_key_file or "
+                "KILLSYNC_TOKEN_KEY to the key. None is lost. Only if the key is, delete this file "
+                "and give new refresh tokens to `killsync users add`"
+            )
+        return key
+
     def forget_access(self, user_id: int, access_token: str) -> None:
         """Drop an access token that ESI does not accept."""
-        self._write(
-            "UPDATE tokens SET access_token = NULL, access_expires_at = NULL"
-            " WHERE user_id = ? AND access_token = ?",
-            [user_id, access_token],
-        )
+        with readable_errors(self.path), write_transaction(self._db):
+            token = self.get(user_id)
+            if token is not None and token.access_token == access_token:
+                self._db.execute(
+                    "UPDATE tokens SET access_token = NULL, access_expires_at = NULL"
+                    " WHERE user_id = ?",
+                    [user_id],
+                )
 
     def remove(self, user_id: int, token: Token | None = None) -> bool:
         """Delete a character's tokens; given a `token`, only if it is still his.
@@ -150,8 +188,8 @@ class Tokens:
         Returns False if he has another one now.
         """
         with readable_errors(self.path), write_transaction(self._db):
-            now = self.get(user_id)
-            if token is not None and now is not None and now.refresh_token != token.refresh_token:
+            now = token and self.get(user_id)
+            if token and now and now.refresh_token != token.refresh_token:
                 return False
             self._db.execute("DELETE FROM tokens WHERE user_id = ?", [user_id])
         return True
@@ -173,11 +211,11 @@ class Tokens:
             row = self._db.execute(
                 "SELECT claimed_by, claimed_until FROM tokens WHERE user_id = ?", [user_id]
             ).fetchone()
-            if row is not None and row[0] and _is_held(row[0], row[1], now):
+            if row is not None and row[0] and claims.is_held(row[0], row[1], now):
                 return False
             self._db.execute(
                 "UPDATE tokens SET claimed_by = ?, claimed_until = ? WHERE user_id = ?",
-                [_myself(), now + _LONGEST_CLAIM, user_id],
+                [claims.myself(), now + claims.LONGEST, user_id],
             )
         return True
 
@@ -186,7 +224,7 @@ class Tokens:
         self._write(
             "UPDATE tokens SET claimed_by = NULL, claimed_until = NULL"
             " WHERE user_id = ? AND claimed_by = ?",
-            [user_id, _myself()],
+            [user_id, claims.myself()],
         )
 
     def document(self, url: str) -> tuple[bytes, float] | None:
@@ -225,40 +263,14 @@ class Tokens:
         return db
 
     def _open(self) -> Database:
-        with readable_errors(self.path):
-            make_private_file(self.path)
-            conn = sqlite3.connect(
-                self.path, timeout=60.0, isolation_level=None, check_same_thread=False
-            )
-            self._all.append(conn)
-            # a damaged token is one user's trouble, and no error may repeat it
-            conn.text_factory = partial(str, encoding="utf-8", errors="replace")
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
-                conn.execute(f"PRAGMA {pragma}")
-            db = Database(conn)
-            version = int(conn.execute("PRAGMA user_version").fetchone()[0])
-            if version > _VERSION:
-                raise DatabaseError(f"{self.path}: was made by a newer killsync; upgrade it")
-            if version < _VERSION:
-                with write_transaction(db):
-                    migrations.apply(db)
-        return db
+        conn = token_schema.connect(self.path)
+        self._all.append(conn)
+        return Database(conn)
 
 
-def _myself() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def _is_held(claimed_by: str, until: float, now: float) -> bool:
-    if not now <= until <= now + _LONGEST_CLAIM or claimed_by == _myself():
-        return False
-    host, _, pid = claimed_by.rpartition(":")
-    if host != socket.gethostname():
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _sealed(token: Token, key: Key | None) -> list[object]:
+    """Return refresh token, access token, its end and the key's name, as they are stored."""
+    refresh, access = token.refresh_token, token.access_token
+    if key is not None:
+        refresh, access = key.seal(refresh), access and key.seal(access)
+    return [refresh, access, token.access_expires_at, key and key.name]

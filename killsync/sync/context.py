@@ -15,6 +15,7 @@ from killsync.errors import (
     ServiceDown,
     Stopped,
     TokenBusy,
+    TokenKeyMissing,
     Unavailable,
 )
 from killsync.esi import Esi
@@ -86,7 +87,7 @@ class Health:
             raise error
         if isinstance(error, OutOfFiles):
             self.end_run(error)
-        if isinstance(error, RateLimited | TokenBusy | Stopped | OutOfFiles):
+        if isinstance(error, RateLimited | TokenBusy | Stopped | OutOfFiles | TokenKeyMissing):
             return
         if not isinstance(error, Unavailable):
             self._unanswered[service] = 0

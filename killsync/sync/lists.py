@@ -12,6 +12,7 @@ from killsync.errors import (
     ServerFault,
     Stopped,
     TokenBusy,
+    TokenKeyMissing,
     Unavailable,
 )
 from killsync.esi import list_bucket
@@ -176,14 +177,14 @@ class Lists:
             self._rest(taken, until, now)
         elif self._has_access(taken, now):
             self._start_page(taken)
-        elif taken.job.id in self._passes:
+        elif taken.job.id in self._passes and not self._s.stopping.is_set():
             self._start_refresh(taken, now)
 
     def _has_access(self, taken: ListPass, now: float) -> bool:
         if taken.access is None or taken.access.expires_at < now + accounts.FRESH_FOR:
             try:
                 taken.access = accounts.stored_access(self._s.tokens, taken.job.user_id, now)
-            except LoginNeeded as error:
+            except (LoginNeeded, TokenKeyMissing) as error:
                 self._failed(taken, error, now)
         return taken.access is not None
 
@@ -255,7 +256,7 @@ class Lists:
             case Unavailable():
                 again = now + schedule.list_put_off(taken.job.attempts + 1)
                 self._put_off(taken, again, str(error), blame=True)
-            case ApplicationError():
+            case ApplicationError() | TokenKeyMissing():
                 self._health.end_run(error)
             case AccessRejected() if not taken.renewed:
                 taken.renewed = True

@@ -4,12 +4,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from killsync import __version__
-from killsync.config import Settings, client_secret
+from killsync.config import Settings, client_secret, token_keys
 from killsync.errors import DatabaseError, KillsyncError, UsageError
 from killsync.esi import Esi, body_bucket, list_bucket
 from killsync.http import Http
@@ -18,6 +19,7 @@ from killsync.sso import Sso
 from killsync.store import jobs, pending, runs, users
 from killsync.store import limits as stored_limits
 from killsync.store.connection import Store, token_file
+from killsync.store.sealing import Keyring
 from killsync.store.tokens import Tokens
 from killsync.sync.bodies import BATCH, STILL_NEW
 from killsync.sync.context import Services, Tally
@@ -50,9 +52,13 @@ def user_agent(contact: str) -> str:
 def connected(
     path: Path, settings: Settings, stopping: threading.Event
 ) -> Iterator[tuple[Http, Tokens, Sso]]:
-    """Yield what speaks to SSO; the connections are closed at the end."""
+    """Yield what speaks to SSO; the connections are closed at the end.
+
+    Raises TokenKeyMissing before anything is asked, if a stored token could not be opened.
+    """
     http = Http(user_agent(settings.contact), stopping)
-    with closing(Tokens(path)) as tokens:
+    with closing(Tokens(path, Keyring(partial(token_keys, settings)))) as tokens:
+        tokens.require_keys()
         yield (
             http,
             tokens,
@@ -92,23 +98,17 @@ def work(
 ) -> Outcome:
     """Work the job table off; the caller holds the lock.
 
-    Raises ServiceDown or ApplicationError, after everything unfinished is given back, and
-    DatabaseError if the database or its token file cannot be used.
+    Raises ServiceDown, ApplicationError or TokenKeyMissing, after everything unfinished is given
+    back, and DatabaseError if the database or its token file cannot be used.
     """
     began, now = time.monotonic(), time.time()
     _check_logins_not_lost(store)
     store.gives_up = stopping.flag.is_set
     limits = Limits(settings.reserve)
-    pick_up(store, limits, settings, now)
-    with store.transaction() as conn:
-        run_id = runs.begin(conn, command, now)
-        jobs.give_back_all(conn)
-        pending.wake(conn, now)
-        pending.make_history(conn, STILL_NEW)
-        jobs.prune(conn, now)
-    if waiting := pending.counts(store.conn)[0]:
-        report(Working(waiting))
     with connected(store.path, settings, stopping.flag) as (http, tokens, sso):
+        run_id = _begin(store, settings, limits, command, now)
+        if waiting := pending.counts(store.conn)[0]:
+            report(Working(waiting))
         esi = Esi(http, settings.esi_url, limits)
         services = Services(
             store, tokens, esi, sso, limits, settings, stopping.flag, report, only_users
@@ -127,6 +127,18 @@ def work(
     queued = 0 if only_users is not None else jobs.counts(store.conn)["queued"]
     seconds = time.monotonic() - began
     return Outcome(worker.tally, esi.requests + sso.requests, seconds, worker.out_of_time, queued)
+
+
+def _begin(store: Store, settings: Settings, limits: Limits, command: str, now: float) -> int:
+    """Take up what earlier runs have left, and return the id of this one."""
+    pick_up(store, limits, settings, now)
+    with store.transaction() as conn:
+        run_id = runs.begin(conn, command, now)
+        jobs.give_back_all(conn)
+        pending.wake(conn, now)
+        pending.make_history(conn, STILL_NEW)
+        jobs.prune(conn, now)
+    return run_id
 
 
 def _check_logins_not_lost(store: Store) -> None:

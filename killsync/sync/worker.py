@@ -28,8 +28,8 @@ _SHORTEST_WAIT = 0.01
 class Worker:
     """Works jobs and bodies off until nothing can be sent within the next minute.
 
-    `max_runtime` is in seconds. `work` raises ServiceDown or ApplicationError after
-    everything unfinished is given back.
+    `max_runtime` is in seconds. `work` raises ServiceDown, ApplicationError or
+    TokenKeyMissing after everything unfinished is given back.
     """
 
     def __init__(

@@ -1,0 +1,115 @@
+"""`killsync users rekey`: encrypts every stored token with another key, or none."""
+
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from killsync import config, lock
+from killsync.cli import invocation, opening
+from killsync.cli.invocation import Invocation, leave, say
+from killsync.cli.text import count, safe
+from killsync.config import Settings
+from killsync.errors import UsageError
+from killsync.store import users
+from killsync.store.connection import Store, token_file
+
+if TYPE_CHECKING:
+    from killsync.store.tokens import Rekeyed
+
+
+def rekey(
+    context: typer.Context,
+    new_key: Annotated[
+        bool,
+        typer.Option(
+            "--new-key", help="First put a new key into the file that token_key_file names."
+        ),
+    ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Store the tokens plain; the key is needed once more.")
+    ] = False,
+) -> None:
+    """Encrypt every stored token with the first of the configured keys."""
+    call = invocation.of(context)
+    with invocation.edge(call):
+        if new_key and plain:
+            raise UsageError("say --new-key or --plain, not both")
+        settings = call.settings()
+        with opening.for_reading(settings) as store:
+            if new_key:
+                _make_key(call, settings, store)
+            done = _rekey(settings, store, plain=plain)
+            _tell(call, settings, done, plain=plain)
+            code = _warn(call, store, done)
+        leave(code)
+
+
+def _make_key(call: Invocation, settings: Settings, store: Store) -> None:
+    from killsync.store import key_file
+    from killsync.store.sealing import Keyring
+    from killsync.store.tokens import Tokens
+
+    if not settings.token_key_file:
+        raise UsageError(
+            "token_key_file is not set: name the file for the keys in the configuration, such as "
+            'token_key_file = "~/.config/killsync/token.key"'
+        )
+    file = Path(settings.token_key_file).expanduser()
+    # a file that lacks the key in use is not the right one
+    with closing(Tokens(store.path, Keyring(partial(key_file.keys, file)))) as tokens:
+        tokens.require_keys()
+    key_file.add_key(file)
+    if not call.quiet:
+        say(
+            f"a new key stands first in {safe(file, 400)}: keep a copy of it away from "
+            f"{safe(token_file(store.path).name)}; without it everybody must log in anew"
+        )
+
+
+def _rekey(settings: Settings, store: Store, *, plain: bool) -> "Rekeyed":
+    from killsync.store.sealing import ONE_LINER, Keyring
+    from killsync.store.tokens import Tokens
+
+    if not config.token_keys(settings):
+        raise UsageError(
+            "no key is configured: set token_key_file and say `killsync users rekey --new-key`, "
+            f"or set KILLSYNC_TOKEN_KEY (`{ONE_LINER}` makes one)"
+        )
+    with closing(Tokens(store.path, Keyring(partial(config.token_keys, settings)))) as tokens:
+        return tokens.rekey(plain=plain)
+
+
+def _tell(call: Invocation, settings: Settings, done: "Rekeyed", *, plain: bool) -> None:
+    if call.quiet:
+        return
+    whose = f"the tokens of {count(done.tokens, 'user')} are"
+    if plain:
+        say(f"{whose} stored plain; without a key in the configuration they stay so")
+        return
+    several = len(config.token_keys(settings)) > 1
+    say(f"{whose} encrypted with the {'first ' if several else ''}key")
+
+
+def _warn(call: Invocation, store: Store, done: "Rekeyed") -> int:
+    """Say what keeps an older key from being removed; return the exit code."""
+    for user_id in done.damaged:
+        user = users.get(store.conn, user_id)
+        name = f"user {user_id}" if user is None else f"{safe(user.name)} ({user_id})"
+        call.warn(
+            f"{name}: the token is damaged and stays as it is: give a new one to "
+            "`killsync users add`"
+        )
+    if not done.erased:
+        call.warn(
+            "another program is using the token file: copies of the tokens as they were may be "
+            "left in it; say `killsync users rekey` again later"
+        )
+    if lock.is_held(store.path):
+        call.warn(
+            "a run is in progress: what it renews may be stored as before; say `killsync users "
+            "rekey` again after it, before you remove a key"
+        )
+    return 1 if done.damaged else 0
