@@ -176,6 +176,7 @@ def test_global_options_stand_before_or_after_the_command(
 ) -> None:
     program = killsync(characters=1, killmails=0)
     config = tmp_path / "own.toml"
+    config.touch(0o600)
     config.write_text(f'db = "{program.database}"\n')
     words = [
         a.replace("DB", str(program.database)).replace("CONFIG", str(config)) for a in arguments

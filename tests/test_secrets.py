@@ -1,9 +1,8 @@
-"""No token, code or client secret is anywhere but in the token file, whatever goes wrong."""
+"""No token, code, client secret or key is anywhere but where it belongs, whatever goes wrong."""
 
 import base64
 import json
 import random
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,27 +14,47 @@ from urllib.parse import quote
 
 import pytest
 from campaign.case import Case, case
-from campaign.secrets import hunt
+from campaign.secrets import Needles, hunt
 from world import Killsync, wait_until
+
+from killsync.store.sealing import Keyring
+from killsync.store.tokens import Tokens
 
 SECRET = "the-S3cret~of+the/application"
 Background = Callable[..., Popen[str]]
 Make = Callable[..., Killsync]
 
 
+KEY = "0123456789-_abcdefghijklmnopqrstuvwxyzABCDE="
+OLD_KEY = KEY.swapcase()
+
+
+def put_into_file(program: Case, name: str, text: str) -> None:
+    """Give a secret to the program in a file of its own."""
+    file = program.directory / name.lower()
+    file.touch(0o600)
+    file.write_text(text)
+    program.environment[f"KILLSYNC_{name}_FILE"] = str(file)
+
+
 @pytest.fixture
 def leaky() -> Iterator[Case]:
-    """A case with a client secret, whose tokens are refreshed and rotated at every run."""
-    with case(random.Random(1), characters=20, killmails=1, shared=0, list_tokens=0) as program:
-        program.environment["KILLSYNC_CLIENT_SECRET"] = SECRET
+    """A case with secrets in files, whose tokens are refreshed and rotated at every run."""
+    with case(
+        random.Random(1), users=False, characters=20, killmails=1, shared=0, list_tokens=0
+    ) as program:
+        put_into_file(program, "CLIENT_SECRET", SECRET)
+        put_into_file(program, "TOKEN_KEY", f"{KEY}\n{OLD_KEY}\n")
         program.simulator.options(client_secret=SECRET, rotate=True)
+        program.add_users()
         yield program
 
 
 def tokens_in_use(program: Killsync) -> list[str]:
-    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
-        rows = conn.execute("SELECT refresh_token, access_token FROM tokens").fetchall()
-    return [token for row in rows for token in row if token]
+    users = [login["character_id"] for login in program.simulator.logins]
+    with closing(Tokens(program.database, Keyring(lambda: [KEY, OLD_KEY]))) as tokens:
+        found = [token for user in users if (token := tokens.get(user))]
+    return [text for token in found for text in (token.refresh_token, token.access_token) if text]
 
 
 def scan_again(program: Case, *words: str) -> None:
@@ -103,6 +122,41 @@ def test_a_wrong_client_secret_is_not_shown(leaky: Case) -> None:
     assert hunt(leaky, leaky.processes) == []
 
 
+def test_secrets_in_the_environment_are_shown_no_more_than_those_in_files(leaky: Case) -> None:
+    for name, secret in (("CLIENT_SECRET", SECRET), ("TOKEN_KEY", f"{OLD_KEY} {KEY}")):
+        Path(leaky.environment.pop(f"KILLSYNC_{name}_FILE")).unlink()
+        leaky.environment[f"KILLSYNC_{name}"] = secret
+    leaky.expire_access()
+    scan_again(leaky)
+    leaky.call("--verbose", "users", "rekey", "--new-key")
+    assert leaky.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
+    shown = leaky.processes.environments
+    assert any(KEY.encode() in environment for environment in shown)
+    assert hunt(leaky) == []
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [KEY[:-2], f"{OLD_KEY}{KEY}", f"{KEY}\nü", "", "A" * 43 + "="],
+    ids=["too short", "joined", "not ASCII", "empty", "another"],
+)
+def test_a_key_is_not_shown_whatever_is_wrong_with_its_file(leaky: Case, keys: str) -> None:
+    file = Path(leaky.environment["KILLSYNC_TOKEN_KEY_FILE"])
+    before = file.read_text()
+    file.write_text(keys)
+    leaky.expire_access()
+    for words in (["scan"], ["users", "rekey"], ["users", "rekey", "--new-key"], ["status"]):
+        code = leaky.call("--verbose", *words)
+        assert code == (0 if words == ["status"] else 2), (words, leaky.heard())
+    assert file.read_text() == keys
+    said = b"".join(file.read_bytes() for file in leaky.said.iterdir())
+    assert Needles([*keys.split(), KEY, OLD_KEY]).within(said) == set()
+    file.write_text(before)
+    assert hunt(leaky, leaky.processes) == []
+    scan_again(leaky)
+    assert leaky.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
+
+
 def test_a_line_that_is_no_token_is_not_repeated(leaky: Case) -> None:
     used = tokens_in_use(leaky)
     lines = [f"{used[0]} {used[1]}", f"{used[0]}\x1b", "ü" + used[1], used[0][:-1]]
@@ -126,7 +180,7 @@ def test_the_hunt_finds_a_secret_that_was_planted(
     leaky: Case, written: Callable[[str], str]
 ) -> None:
     assert hunt(leaky) == []
-    for token in (*tokens_in_use(leaky)[:2], SECRET):
+    for token in (*tokens_in_use(leaky)[:2], SECRET, KEY):
         planted = leaky.said / "planted.err"
         planted.write_text(f"what {written(token)} is this")
         assert hunt(leaky) == ["planted.err holds a secret"], token

@@ -1,4 +1,4 @@
-"""The search for secrets in everything that a case has left behind, but in the token file."""
+"""The search for secrets in everything that a case has left behind, but where they belong."""
 
 import base64
 import json
@@ -87,14 +87,14 @@ def processes_watched() -> Iterator[ProcessList]:
 def hunt(case: Killsync, seen: ProcessList | None = None) -> list[str]:
     """Return what gives a secret away, or could, by what a case has left and shown.
 
-    The environment may hold the client secret, which is put there on purpose.
+    The environment may hold the client secret and the token key, which are put there on purpose.
     """
-    issued: list[str] = case.simulator.control("secrets")
+    issued = [*case.simulator.control("secrets"), *_token_keys(case)]
     needles = Needles(issued)
     found = [f"{name} holds a secret" for name, content in _left(case) if needles.within(content)]
     if seen is not None:
-        given = case.environment.get("KILLSYNC_CLIENT_SECRET")
-        tokens = Needles(secret for secret in issued if secret != given)
+        given = {case.environment.get(f"KILLSYNC_{name}") for name in _IN_A_FILE}
+        tokens = Needles(secret for secret in issued if secret not in given)
         # the process list goes on to be watched: a copy does not grow meanwhile
         if any(needles.within(line) for line in seen.command_lines.copy()):
             found.append("a command line holds a secret")
@@ -103,11 +103,33 @@ def hunt(case: Killsync, seen: ProcessList | None = None) -> list[str]:
     return found + list(_wrong_modes(case))
 
 
+_IN_A_FILE = ("CLIENT_SECRET", "TOKEN_KEY")
+
+
+def _secret_files(case: Killsync) -> dict[str, Path]:
+    named = {name: case.environment.get(f"KILLSYNC_{name}_FILE") for name in _IN_A_FILE}
+    return {name: Path(file) for name, file in named.items() if file}
+
+
+def _token_keys(case: Killsync) -> list[str]:
+    file = _secret_files(case).get("TOKEN_KEY")
+    return [*case.environment.get("KILLSYNC_TOKEN_KEY", "").split(), *_words(file)]
+
+
+def _words(file: Path | None) -> list[str]:
+    return file.read_text().split() if file else []
+
+
 def _left(case: Killsync) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and content of all that may be read by others than the owner's killsync."""
-    tokens = f"{case.database.name}.tokens"
+    """Yield the name and content of all that may be read by others than the owner's killsync.
+
+    Tokens that are encrypted may be read by others.
+    """
+    files = set(_secret_files(case).values())
+    if not _token_keys(case):
+        files |= set(case.directory.glob(f"{case.database.name}.tokens*"))
     for file in sorted(case.directory.rglob("*")):
-        if file.is_file() and not file.name.startswith(tokens):
+        if file.is_file() and file not in files:
             yield file.name, file.name.encode() + b"\n" + file.read_bytes()
     asked: list[dict[str, Any]] = case.simulator.log()
     yield "a URL", json.dumps(asked).encode()
