@@ -334,7 +334,8 @@ def test_a_new_key_is_made_and_later_replaced_and_the_old_one_may_go(killsync: S
     assert first not in done.stdout + done.stderr
     assert str(key_file(program)) in done.stdout
     assert_all_can_be_synced(program)
-    program.run("users", "rekey", "--new-key")
+    done = program.run("users", "rekey", "--new-key")
+    assert "1 older key may be removed" in done.stdout
     second, kept = key_file(program).read_text().split()
     assert (kept, second != first) == (first, True)
     use_keys(program, second)
@@ -500,7 +501,9 @@ def test_a_token_file_from_before_there_were_keys_is_checked_as_it_is_and_upgrad
 
 def test_rekey_waits_for_no_run(sealed: Start) -> None:
     program = sealed()
+    use_keys(program, new_key(), key_file(program).read_text().strip())
     with run_in_progress(program):
         done = program.run("users", "rekey")
-    assert "the tokens of 1 user are encrypted" in done.stdout
+    assert "the tokens of 1 user are encrypted with the first key" in done.stdout
     assert "a run is in progress" in done.stderr
+    assert "may be removed" not in done.stdout

@@ -43,8 +43,9 @@ def rekey(
                 _make_key(call, settings, store)
             done = _rekey(settings, store, plain=plain)
             _tell(call, settings, done, plain=plain)
-            code = _warn(call, store, done)
-        leave(code)
+            if not _warn(call, store, done) and not plain and not call.quiet:
+                _tell_older(settings)
+        leave(1 if done.damaged else 0)
 
 
 def _make_key(call: Invocation, settings: Settings, store: Store) -> None:
@@ -93,8 +94,14 @@ def _tell(call: Invocation, settings: Settings, done: "Rekeyed", *, plain: bool)
     say(f"{whose} encrypted with the {'first ' if several else ''}key")
 
 
-def _warn(call: Invocation, store: Store, done: "Rekeyed") -> int:
-    """Say what keeps an older key from being removed; return the exit code."""
+def _tell_older(settings: Settings) -> None:
+    older = len(config.token_keys(settings)) - 1
+    if older > 0:
+        say(f"{count(older, 'older key')} may be removed, unless a backup is to be read again")
+
+
+def _warn(call: Invocation, store: Store, done: "Rekeyed") -> bool:
+    """Say what keeps an older key from being removed; return whether there is something."""
     for user_id in done.damaged:
         user = users.get(store.conn, user_id)
         name = f"user {user_id}" if user is None else f"{safe(user.name)} ({user_id})"
@@ -107,9 +114,10 @@ def _warn(call: Invocation, store: Store, done: "Rekeyed") -> int:
             "another program is using the token file: copies of the tokens as they were may be "
             "left in it; say `killsync users rekey` again later"
         )
-    if lock.is_held(store.path):
+    held = lock.is_held(store.path)
+    if held:
         call.warn(
             "a run is in progress: what it renews may be stored as before; say `killsync users "
             "rekey` again after it, before you remove a key"
         )
-    return 1 if done.damaged else 0
+    return held or bool(done.damaged) or not done.erased
