@@ -36,7 +36,9 @@ def _out_of_files() -> bool:
 
 
 def _advice(error: sqlite3.Error) -> str:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = getattr(error, "sqlite_errorcode", 0)
+    # no room for what SQLite keeps beside a database that is in use
+    code = sqlite3.SQLITE_FULL if code == sqlite3.SQLITE_IOERR_SHMSIZE else code & 0xFF
     return {
         sqlite3.SQLITE_NOTADB: "is not an SQLite database; name another with --db",
         sqlite3.SQLITE_CORRUPT: "is damaged, and was not changed: restore a backup, or save what "

@@ -56,11 +56,13 @@ def connect(path: Path) -> sqlite3.Connection:
     with readable_errors(path):
         make_private_file(path)
         conn = sqlite3.connect(path, timeout=60.0, isolation_level=None, check_same_thread=False)
-        try:
+    try:
+        # told before it is closed: then there would be file descriptors to spare again
+        with readable_errors(path):
             _prepare(path, conn)
-        except BaseException:
-            conn.close()
-            raise
+    except BaseException:
+        conn.close()
+        raise
     return conn
 
 
