@@ -127,7 +127,7 @@ def _left(case: Killsync) -> Iterator[tuple[str, bytes]]:
     """
     files = set(_secret_files(case).values())
     if not _token_keys(case):
-        files |= set(case.directory.glob(f"{case.database.name}.tokens*"))
+        files |= set(case.directory.rglob(f"{case.database.name}.tokens*"))
     for file in sorted(case.directory.rglob("*")):
         if file.is_file() and file not in files:
             yield file.name, file.name.encode() + b"\n" + file.read_bytes()
