@@ -21,6 +21,7 @@ from killsync.times import parse_duration
 ENVIRONMENT_PREFIX = "KILLSYNC_"
 # a secret stands in one of two keys
 _IN_A_FILE = {"client_secret": "client_secret_file", "token_key": "token_key_file"}
+SECRET_VARIABLES = [ENVIRONMENT_PREFIX + key.upper() for key in _IN_A_FILE]
 
 
 class Duration(float):

@@ -32,7 +32,8 @@ def mend(path: Path) -> bool:
 def write_private(path: Path, content: bytes) -> None:
     """Let a file, its owner's alone, hold this: all of it or, if that fails, what it held.
 
-    Its directory is made, for its owner alone, if there is none.
+    When this returns, it survives a power cut. Its directory is made, for its
+    owner alone, if there is none.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -45,6 +46,11 @@ def write_private(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def keep_copy(path: Path, suffix: str) -> Path:

@@ -203,7 +203,7 @@ def _check_files(verdict: Verdict, database: Path) -> None:
     for user in active:
         if user.user_id not in holders:
             verdict.add(_without_token(user))
-    strangers = holders - {user.user_id for user in verdict.users}
+    strangers = holders.keys() - {user.user_id for user in verdict.users}
     if strangers:
         verdict.notes.append(f"{len(strangers)} tokens of characters that are not registered")
 

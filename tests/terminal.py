@@ -3,6 +3,7 @@
 import codecs
 import os
 import pty
+import select
 import subprocess
 import sys
 import termios
@@ -35,6 +36,7 @@ class Terminal:
 
     def read(self) -> bool:
         """Read what is shown next; return whether there may be more."""
+        assert select.select([self._end], [], [], TIMEOUT)[0], f"nothing more: {self.shown}"
         try:
             piece = os.read(self._end, 65536)
         except OSError:  # Linux says so when the other end is closed

@@ -1,5 +1,6 @@
 """`killsync doctor`: it finds what is wrong, says how to mend it, and changes nothing."""
 
+import base64
 import json
 import os
 import shlex
@@ -250,6 +251,17 @@ def test_a_key_beside_the_database_is_told(well: Killsync) -> None:
     key.chmod(0o600)
     found = examine(well, KILLSYNC_TOKEN_KEY_FILE=str(key))
     found.assert_told("warning", "token_key_file", str(key), "beside the database")
+
+
+def test_tokens_whose_key_is_not_there_are_told(well: Killsync, tmp_path: Path) -> None:
+    keys = tmp_path / "elsewhere" / "keys"
+    well.run("users", "rekey", "--new-key", KILLSYNC_TOKEN_KEY_FILE=str(keys))
+    found = examine(well, KILLSYNC_TOKEN_KEY_FILE=str(keys))
+    assert found.of("token key", "ok")
+    examine(well).assert_told("mend", "token key", "encrypted with a key", "token_key_file")
+    other = base64.b64encode(bytes(32)).decode()
+    found = examine(well, KILLSYNC_TOKEN_KEY=other)
+    found.assert_told("mend", "token key", "another key than is configured", "token_key_file")
 
 
 # database and logins

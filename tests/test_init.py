@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from terminal import Terminal
+from test_login import fetched, free_port
 from world import Killsync
 
 from killsync import config, crontab
@@ -325,6 +326,25 @@ def test_what_is_known_is_not_asked_for(killsync: Callable[..., Killsync]) -> No
     terminal.answer("Show the line for your crontab? [Y/n]", "n")
     terminal.to_end()
     assert terminal.process.returncode == 0
+
+
+def test_whoever_agrees_logs_in_at_once(killsync: Callable[..., Killsync]) -> None:
+    program = killsync(users=False, characters=1)
+    program.environment["KILLSYNC_CALLBACK_URL"] = f"http://localhost:{free_port()}/callback"
+    terminal = Terminal(program, "init", columns=1000, BROWSER="true")
+    terminal.answer("Log in with a character now? [Y/n]", "y")
+    terminal.wait_for("Waiting")
+    (url,) = re.findall(r"(http\S+authorize\S+)", terminal.shown)
+    assert "is registered" in fetched(url)
+    terminal.answer("Show the line for your crontab? [Y/n]", "y")
+    shown = terminal.to_end()
+    assert terminal.process.returncode == 0
+    assert f"added {program.simulator.logins[0]['name']}" in shown
+    assert "*/10 * * * *" in shown
+    # all that cron needs stands in the file
+    program.environment = {name: program.environment[name] for name in ("PATH", "HOME")}
+    program.run("scan")
+    program.assert_equals_truth()
 
 
 @pytest.mark.parametrize("answers", [[], ["Client id"], ["Client id", "secret"]], ids=len)

@@ -205,12 +205,19 @@ def test_the_browser_that_the_environment_names_is_opened(
     newcomer: Start, log_in: LogIn, tmp_path: Path
 ) -> None:
     browser = tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+    browser.write_text(f'#!/bin/sh\nenv > {tmp_path}/env\necho "$1" > {tmp_path}/opened\n')
     browser.chmod(0o755)
-    login = log_in(newcomer(), BROWSER=str(browser))
+    login = log_in(
+        newcomer(client_secret="hunter2"),
+        BROWSER=str(browser),
+        KILLSYNC_CLIENT_SECRET="hunter2",
+    )
     wait_until(lambda: (tmp_path / "opened").exists() and (tmp_path / "opened").read_text())
     assert (tmp_path / "opened").read_text().strip() == login.url
     assert "Your browser opens" in login.said
+    assert "hunter2" not in (tmp_path / "env").read_text()
+    login.follow()
+    login.end()
 
 
 @pytest.mark.parametrize(

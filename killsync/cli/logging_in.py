@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from killsync import accounts, callback
+from killsync import accounts, callback, config
 from killsync.accounts import Candidate
 from killsync.callback import Arrival, Listener
 from killsync.callback_page import Page
 from killsync.cli.invocation import Invocation, leave, program_name, say
+from killsync.cli.questions import agree, tell
 from killsync.cli.stop import Stop
 from killsync.cli.text import safe
 from killsync.config import Settings
@@ -68,7 +69,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
         while True:
             self.sso.prepare()
             one(self.sso.authorize(self.settings.callback_url, SCOPE))
-            if not self.wishes.another or not _agreed("Log in another character?", default=True):
+            if not self.wishes.another or not agree("Log in another character?"):
                 break
 
     def arrived(self, login: Authorization, listener: Listener) -> None:
@@ -98,7 +99,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
 
     def pasted(self, login: Authorization) -> None:
         """Take what the person pastes, until it is the answer to this login."""
-        _ask(
+        tell(
             f"Open this URL in a browser anywhere, and log in:\n\n{login.url}\n\n"
             f"You end on a page at {self.settings.callback_url}, which may fail to load.\n"
             "Copy the whole address of that page, and paste it here:"
@@ -115,6 +116,9 @@ class _Dialogue(msgspec.Struct, frozen=True):
     def _show_url(self, login: Authorization) -> None:
         opens = opens_a_browser(os.environ, sys.platform)
         if opens:
+            # the browser inherits the environment, and needs no secrets of ours
+            for name in config.SECRET_VARIABLES:
+                os.environ.pop(name, None)
             # one that keeps its caller waiting must not keep the listener waiting
             threading.Thread(target=webbrowser.open, args=(login.url,), daemon=True).start()
             what = "Your browser opens EVE's login. If it does not, open this URL on this computer:"
@@ -123,7 +127,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
                 "No browser can be opened here. Open this URL in one on this computer; if there "
                 f"is none, press Ctrl-C and say `{program_name()} login --no-browser`:"
             )
-        _ask(f"{what}\n\n{login.url}\n\nWaiting, {duration(self.wishes.limit)} at most…")
+        tell(f"{what}\n\n{login.url}\n\nWaiting, {duration(self.wishes.limit)} at most…")
 
     def _finish(self, code: str, login: Authorization, show: Show) -> None:
         # what SSO has given is stored before a signal ends the program
@@ -144,7 +148,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
         name, agreed = safe(candidate.character.name, 60), False
         self.call.warn(f"{name} belongs to another account than at the login before: it was sold")
         try:
-            agreed = _agreed(f"Keep syncing {name}, with the new account's login?")
+            agreed = agree(f"Keep syncing {name}, with the new account's login?", default=False)
         finally:
             if not agreed:
                 accounts.turn_away(self.sso, candidate.grant)
@@ -161,7 +165,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
         show(Page(f"{name} {what}", "You may close this page and go back to the terminal."))
         if not self.call.quiet:
             say(f"{'added' if new else 'renewed'} {name} ({character.character_id})")
-            _ask(
+            tell(
                 "Its killmails come with the next `killsync scan`; or now, with\n"
                 f"`{program_name()} sync {character.character_id}`."
             )
@@ -207,20 +211,3 @@ def _code_in(pasted: str, state: str) -> str:
 
 def _failed(error: KillsyncError) -> Page:
     return Page("This login did not work", f"{safe(error, 500)}.", good=False)
-
-
-def _agreed(question: str, *, default: bool = False) -> bool:
-    """Ask at the terminal; the end of the input is a no. Ctrl-C is no answer, and goes on up."""
-    sys.stderr.write(f"{question} [{'Y/n' if default else 'y/N'}] ")
-    sys.stderr.flush()
-    line = sys.stdin.readline()
-    if not line.endswith("\n"):
-        _ask("")
-        return False
-    word = line.strip().lower()
-    return word in ("y", "yes") if word else default
-
-
-def _ask(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()

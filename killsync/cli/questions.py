@@ -33,15 +33,16 @@ def ask_hidden(question: str, check: Check) -> str:
     return _until_right(lambda: _hidden(f"{question}: "), check)
 
 
-def agree(question: str) -> bool:
-    """Return whether the answer is yes, as it is to Enter alone; Ctrl-D is no."""
+def agree(question: str, *, default: bool = True) -> bool:
+    """Return whether the answer is yes; Enter alone is the `default`, and Ctrl-D is no."""
+    choices = "[Y/n]" if default else "[y/N]"
     while True:
         try:
-            answer = _line(f"{question} [Y/n] ").lower()
+            answer = _line(f"{question} {choices} ").lower()
         except Unanswered:
             return False
         if answer in ("", "y", "yes", "n", "no"):
-            return answer[:1] != "n"
+            return answer[:1] == "y" or (default and not answer)
         tell("Answer y or n.")
 
 

@@ -105,10 +105,7 @@ def _warn(call: Invocation, store: Store, done: "Rekeyed") -> bool:
     for user_id in done.damaged:
         user = users.get(store.conn, user_id)
         name = f"user {user_id}" if user is None else f"{safe(user.name)} ({user_id})"
-        call.warn(
-            f"{name}: the token is damaged and stays as it is: give a new one to "
-            "`killsync users add`"
-        )
+        call.warn(f"{name}: the token is damaged and stays as it is: `killsync login` renews it")
     if not done.erased:
         call.warn(
             "another program is using the token file: copies of the tokens as they were may be "

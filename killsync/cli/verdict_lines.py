@@ -98,7 +98,7 @@ def _still_to_come(verdict: Verdict, before: Verdict | None) -> str:
     parts = [f"the next `killsync scan` {' and '.join(scan)}"] if scan else []
     logins = sum(user.state == "needs_login" for user in verdict.users)
     if logins:
-        parts.append(_of_users(logins, "needs a login", "need a login", "add"))
+        parts.append(_of_users(logins, "needs a login", "need a login", "login"))
     # whoever was disabled on purpose and lacks nothing is no news
     was = {} if before is None else {user.user_id: user.state for user in before.users}
     disabled = sum(
@@ -106,7 +106,7 @@ def _still_to_come(verdict: Verdict, before: Verdict | None) -> str:
         for user in verdict.users
     )
     if disabled:
-        parts.append(_of_users(disabled, "is disabled", "are disabled", "enable"))
+        parts.append(_of_users(disabled, "is disabled", "are disabled", "users enable"))
     if not parts and any(user.set_aside for user in verdict.users):
         parts.append("only what is set aside is missing")
     return "; ".join(parts) or "nothing is missing"
@@ -118,4 +118,4 @@ def _is_behind(user: UserFound) -> bool:
 
 def _of_users(number: int, one: str, several: str, command: str) -> str:
     what = one if number == 1 else several
-    return f"{count(number, 'user')} {what}: `killsync users {command}`"
+    return f"{count(number, 'user')} {what}: `killsync {command}`"

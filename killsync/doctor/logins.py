@@ -1,14 +1,17 @@
 """Users and their tokens: who can be synced, and who needs a login."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from functools import partial
 
+from killsync import config
 from killsync.doctor import storage
 from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped
 from killsync.doctor.setup import Setup
 from killsync.errors import KillsyncError
 from killsync.model import User
-from killsync.store import tokens, users
+from killsync.store import token_schema, users
 from killsync.store.connection import token_file
+from killsync.store.sealing import Keyring
 
 _MOST_NAMED = 5
 
@@ -23,7 +26,7 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
         yield mend("users", "there are none yet", setup.command("login"))
         return
     try:
-        holders = tokens.holders(setup.settings.database)
+        holders = token_schema.holders(setup.settings.database)
     except KillsyncError as error:
         yield mend("tokens", str(error), "restore it from a backup, or log in again")
         return
@@ -32,10 +35,32 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
         text = f"{path}: is gone, and with it every login"
         yield mend("tokens", text, f"put it back, or {setup.command('login')}")
         return
-    yield from _of_users(setup, known, holders)
+    yield from _of_key(setup, {name for name in holders.values() if name})
+    yield from _of_users(setup, known, holders.keys())
 
 
-def _of_users(setup: Setup, known: list[User], holders: set[int]) -> Iterator[Diagnosis]:
+def _of_key(setup: Setup, names: set[str]) -> Iterator[Diagnosis]:
+    """Yield whether the keys are there that the tokens are encrypted with."""
+    try:
+        keys = Keyring(partial(config.token_keys, setup.settings))
+    except KillsyncError as error:
+        # a file of keys that cannot be read is told with the settings
+        yield mend("token key", str(error), "set token_key_file to the file with the key")
+        return
+    if all(map(keys.named, names)):
+        if names:
+            yield ok("token key", "opens the tokens")
+        return
+    what = "another key than is configured" if keys.first() else "a key"
+    yield mend(
+        "token key",
+        f"the tokens are encrypted with {what}",
+        f"set token_key_file to the file with it; only if it is lost, delete "
+        f"{token_file(setup.settings.database)} and {setup.command('login --another')}",
+    )
+
+
+def _of_users(setup: Setup, known: list[User], holders: Set[int]) -> Iterator[Diagnosis]:
     waiting = [user for user in known if user.state == "needs_login"]
     without = [user for user in known if user.state == "active" and user.user_id not in holders]
     if waiting:

@@ -3,10 +3,9 @@
 import base64
 import os
 import secrets
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
+from killsync import permissions
 from killsync.errors import UsageError
 from killsync.store.sealing import KEY_BYTES, Keyring
 
@@ -38,27 +37,6 @@ def add_key(file: Path) -> None:
         raise UsageError(f"{file}: belongs to another user, who must put a key into it")
     fresh = base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode("ascii")
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _replace(file, "".join(f"{key}\n" for key in (fresh, *kept)))
+        permissions.write_private(file, "".join(f"{key}\n" for key in (fresh, *kept)).encode())
     except OSError as error:
         raise UsageError(f"{file}: cannot be written: {error.strerror}") from error
-
-
-def _replace(file: Path, text: str) -> None:
-    # made for its owner alone
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f"{file.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(file)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -86,14 +86,15 @@ def _prepare(path: Path, conn: sqlite3.Connection) -> None:
             migrations.apply(db)
 
 
-def holders(database: Path) -> set[int]:
-    """Return the characters who have a refresh token, and read no token.
+def holders(database: Path) -> dict[int, str | None]:
+    """Return who has a refresh token, with the name of the key it is encrypted with, if it is.
 
-    Raises DatabaseError if the file is there and is not a whole token file of this version.
+    No token is read. Raises DatabaseError if the file is there and is not a whole token file of
+    a version that is known.
     """
     path = token_file(database)
     if not path.exists():
-        return set()
+        return {}
     with (
         readable_errors(path),
         closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as conn,
@@ -102,5 +103,5 @@ def holders(database: Path) -> set[int]:
         version = conn.execute("PRAGMA user_version").fetchone()[0]
         if found != "ok" or not 1 <= version <= _VERSION:
             raise DatabaseError(f"{path}: is damaged, or no token file of this version")
-        rows = conn.execute("SELECT user_id FROM tokens WHERE refresh_token <> ''")
-        return {user_id for (user_id,) in rows}
+        key = "sealed_by" if version > 1 else "NULL"
+        return dict(conn.execute(f"SELECT user_id, {key} FROM tokens WHERE refresh_token <> ''"))

@@ -167,7 +167,7 @@ class Tokens:
             raise TokenKeyMissing(
                 f"{self.path}: holds tokens that are encrypted with {what}: set token_key_file or "
                 "KILLSYNC_TOKEN_KEY to the key. None is lost. Only if the key is, delete this file "
-                "and give new refresh tokens to `killsync users add`"
+                "and log in again with `killsync login --another`"
             )
         return key
 
