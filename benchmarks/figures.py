@@ -24,6 +24,7 @@ class Scale(msgspec.Struct, frozen=True):
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One row: what was measured, beside its floor or peer of the same run.
 
+    `met` is None where there is no goal, or nothing could be measured.
     `reference` is what the program that killsync replaces needed for the same, `note` how it
     is measured or what holds it.
     """
@@ -32,7 +33,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     measured: str
     peer: str
     goal: str
-    met: bool
+    met: bool | None
     ratio: float | None = None
     reference: str = ""
     note: str = ""

@@ -19,7 +19,13 @@ from table import markdown, print_table
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
 # each a module with `measure(scale) -> list[Figure]`
-TOPICS: tuple[str, ...] = ()
+TOPICS: tuple[str, ...] = (
+    "requests_needed",
+    "first_sync",
+    "steady_state",
+    "durable_writes",
+    "network_cpu",
+)
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 COLUMNS = ("figure", "measured", "floor or peer", "ratio", "goal", "met", "reference")
 _RIGHT = {"ratio"}
+_MET = {True: "met", False: "NOT met", None: ""}
 
 
 def print_table(console: Console, figures: Sequence[Figure]) -> None:
@@ -35,13 +36,12 @@ def markdown(figures: Sequence[Figure]) -> str:
 
 def _cells(figure: Figure) -> list[str]:
     ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
-    met = "met" if figure.met else "NOT met"
     return [
         figure.what,
         figure.measured,
         figure.peer,
         ratio,
         figure.goal,
-        met,
+        _MET[figure.met],
         figure.reference,
     ]
