@@ -7,17 +7,28 @@ import hashlib
 import math
 import re
 from collections import UserDict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from killsync.errors import BodyRejected
 from killsync.times import unix
 
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Number = Integer | float
-OptionalInteger = Integer | UnsetType
+
+_T = TypeVar("_T")
+if TYPE_CHECKING:
+    Omissible: TypeAlias = _T | None
+else:
+
+    class Omissible:
+        """What may be absent, and is None then; a null is refused, for it must come back."""
+
+        def __class_getitem__(cls, kind: type) -> type:
+            return kind
+
 
 _DEEPEST = 64
 # the largest killmail known has 3,753 attackers
@@ -36,8 +47,10 @@ class Extra(UserDict[str, Any]):
     """
 
 
-class _Part(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
-    extra: Extra | UnsetType = UNSET
+class _Part(
+    Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
+):
+    extra: Omissible[Extra] = None
 
 
 class Position(_Part, frozen=True, gc=False):
@@ -54,9 +67,9 @@ class Item(_Part, frozen=True, gc=False):
     item_type_id: Integer
     flag: Integer
     singleton: Integer
-    quantity_destroyed: OptionalInteger = UNSET
-    quantity_dropped: OptionalInteger = UNSET
-    items: "list[Item] | UnsetType" = UNSET
+    quantity_destroyed: Omissible[Integer] = None
+    quantity_dropped: Omissible[Integer] = None
+    items: "Omissible[list[Item]]" = None
 
 
 class Attacker(_Part, frozen=True, gc=False):
@@ -65,12 +78,12 @@ class Attacker(_Part, frozen=True, gc=False):
     damage_done: Integer
     final_blow: bool
     security_status: Number
-    alliance_id: OptionalInteger = UNSET
-    character_id: OptionalInteger = UNSET
-    corporation_id: OptionalInteger = UNSET
-    faction_id: OptionalInteger = UNSET
-    ship_type_id: OptionalInteger = UNSET
-    weapon_type_id: OptionalInteger = UNSET
+    alliance_id: Omissible[Integer] = None
+    character_id: Omissible[Integer] = None
+    corporation_id: Omissible[Integer] = None
+    faction_id: Omissible[Integer] = None
+    ship_type_id: Omissible[Integer] = None
+    weapon_type_id: Omissible[Integer] = None
 
 
 class Victim(_Part, frozen=True, gc=False):
@@ -78,12 +91,12 @@ class Victim(_Part, frozen=True, gc=False):
 
     damage_taken: Integer
     ship_type_id: Integer
-    alliance_id: OptionalInteger = UNSET
-    character_id: OptionalInteger = UNSET
-    corporation_id: OptionalInteger = UNSET
-    faction_id: OptionalInteger = UNSET
-    items: list[Item] | UnsetType = UNSET
-    position: Position | UnsetType = UNSET
+    alliance_id: Omissible[Integer] = None
+    character_id: Omissible[Integer] = None
+    corporation_id: Omissible[Integer] = None
+    faction_id: Omissible[Integer] = None
+    items: Omissible[list[Item]] = None
+    position: Omissible[Position] = None
 
 
 class Killmail(_Part, frozen=True, gc=False):
@@ -94,8 +107,8 @@ class Killmail(_Part, frozen=True, gc=False):
     solar_system_id: Integer
     victim: Victim
     attackers: list[Attacker]
-    moon_id: OptionalInteger = UNSET
-    war_id: OptionalInteger = UNSET
+    moon_id: Omissible[Integer] = None
+    war_id: Omissible[Integer] = None
 
 
 class _ExtraError(Exception):
@@ -141,7 +154,7 @@ def decode(raw: bytes, killmail_id: int) -> Killmail:
     Raises BodyRejected, with one short line that names the field or the byte, if the body is not
     what was asked for or cannot be given back equal value for value.
     """
-    if raw.count(b"{") + raw.count(b"[") > _MOST_PARTS:
+    if len(raw) > _MOST_PARTS and raw.count(b"{") + raw.count(b"[") > _MOST_PARTS:
         raise BodyRejected(f"the body: more than {_MOST_PARTS:,} objects and lists")
     try:
         killmail = _decode(raw)
@@ -172,14 +185,10 @@ def expected_hash(killmail: Killmail) -> str:
     if final is None and killmail.attackers:
         final = killmail.attackers[0]
     victim = killmail.victim
-    killer = UNSET if final is None else final.character_id
+    killer = None if final is None else final.character_id
     filetime = int(unix(killmail.killmail_time)) * _TICKS + _FILETIME_OF_1970
-    text = f"{_id_text(victim.character_id)}{_id_text(killer)}{victim.ship_type_id}{filetime}"
+    text = f"{victim.character_id}{killer}{victim.ship_type_id}{filetime}"
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def _id_text(value: int | UnsetType) -> str:
-    return "None" if value is UNSET else str(value)
 
 
 def _decode(raw: bytes) -> Killmail:
@@ -239,8 +248,8 @@ def _plain(value: Any) -> Any:
     if not isinstance(value, _Part):
         return value
     fields = {name: getattr(value, name) for name in _OPTIONAL[type(value)]}
-    plain = {name: _plain(inner) for name, inner in fields.items() if inner is not UNSET}
-    return plain if value.extra is UNSET else plain | value.extra.data
+    plain = {name: _plain(inner) for name, inner in fields.items() if inner is not None}
+    return plain if value.extra is None else plain | value.extra.data
 
 
 def _check_time(text: str) -> None:

@@ -13,13 +13,14 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _LONGEST_DURATION = 3650 * DAY
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PLAIN_EPOCH = datetime(1970, 1, 1)
 _LATEST = 253402300799.0  # 9999-12-31T23:59:59Z: the last second that ISO text can hold
 
 
 def iso(seconds: float) -> str:
     """Return unix seconds as `2026-11-24T03:00:00Z`, fractions cut off."""
     whole = max(0, min(math.floor(seconds), int(_LATEST)))
-    return (_EPOCH + timedelta(seconds=whole)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (_PLAIN_EPOCH + timedelta(seconds=whole)).isoformat() + "Z"
 
 
 def iso_after(seconds: float) -> str:

@@ -312,11 +312,11 @@ def test_a_hash_that_does_not_fit_is_marked(conn: sqlite3.Connection) -> None:
 def test_what_is_stored_already_is_skipped_and_the_sequence_has_no_gap(
     conn: sqlite3.Connection,
 ) -> None:
-    assert store(conn, body(5), body(3), body(5)) == [5, 3]
+    assert store(conn, body(5), body(3), body(5)) == [3, 5]
     assert store(conn, body(3), body(9)) == [9]
     assert store(conn, body(9)) == []
     rows = conn.execute("SELECT stored_seq, killmail_id FROM killmails ORDER BY 1").fetchall()
-    assert rows == [(1, 5), (2, 3), (3, 9)]
+    assert rows == [(1, 3), (2, 5), (3, 9)]
 
 
 def test_a_removed_killmail_takes_its_rows_along_and_its_sequence_number_is_not_reused(

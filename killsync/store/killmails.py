@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from killsync.killmail import Attacker, Extra, Item, Killmail, Position, Victim, expected_hash
 from killsync.store.connection import snapshot
@@ -77,6 +78,12 @@ ORDER BY killmail_time, killmails.killmail_id LIMIT ?
 
 _Row = tuple[Any, ...]
 
+# most of what is bound is NULL or a number: without these sqlite3 looks for a way to adapt each
+# None and bool anew, which costs more than storing it
+sqlite3.register_adapter(type(None), dict[None, None]().get)
+sqlite3.register_adapter(bool, int)
+sqlite3.register_adapter(Extra, lambda extra: _json(extra.data))
+
 
 class Arrival(Struct, frozen=True, gc=False):
     """A body that was fetched, with the hash that ESI's list gave for it."""
@@ -86,9 +93,10 @@ class Arrival(Struct, frozen=True, gc=False):
 
 
 def insert(conn: sqlite3.Connection, arrivals: Sequence[Arrival], now_iso: str) -> list[int]:
-    """Store what is not stored yet, in the given order, and return the ids stored now.
+    """Store what is not stored yet, the oldest id first, and return the ids stored now.
 
-    The caller holds the transaction. `stored_seq` rises by one with each.
+    The caller holds the transaction. `stored_seq` rises by one with each. Rising keys fill
+    SQLite's pages; falling ones, as ESI lists them, leave them half empty.
     """
     new = _not_stored(conn, arrivals)
     if not new:
@@ -152,7 +160,7 @@ def _not_stored(conn: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[A
         by_id.setdefault(arrival.killmail.killmail_id, arrival)
     for (killmail_id,) in conn.execute(_STORED, (_json(list(by_id)),)):
         del by_id[killmail_id]
-    return list(by_id.values())
+    return [by_id[killmail_id] for killmail_id in sorted(by_id)]
 
 
 def killmail_row(arrival: Arrival, stored_seq: int, now_iso: str) -> _Row:
@@ -160,12 +168,12 @@ def killmail_row(arrival: Arrival, stored_seq: int, now_iso: str) -> _Row:
     killmail, victim = arrival.killmail, arrival.killmail.victim
     hash_ok = arrival.killmail_hash == expected_hash(killmail)
     time = iso(unix(killmail.killmail_time))
-    *victim_columns, items, position, _ = _columns(victim)
+    *victim_columns, items, position, _ = astuple(victim)
     return (
         *(killmail.killmail_id, arrival.killmail_hash, hash_ok, stored_seq, now_iso, time),
-        *(killmail.solar_system_id, _null(killmail.moon_id), _null(killmail.war_id)),
+        *(killmail.solar_system_id, killmail.moon_id, killmail.war_id),
         *victim_columns,
-        *((None, None, None) if position is None else _columns(position)[:3]),
+        *((None, None, None) if position is None else astuple(position)[:3]),
         len(killmail.attackers),
         None if items is None else len(items),
         _text(_killmail_extra(killmail, time)),
@@ -174,37 +182,30 @@ def killmail_row(arrival: Arrival, stored_seq: int, now_iso: str) -> _Row:
 
 def attacker_rows(killmail: Killmail) -> list[_Row]:
     """Return the rows of `attackers` in ESI's order."""
-    rows = []
-    for ordinal, attacker in enumerate(killmail.attackers):
-        *columns, extra = _columns(attacker)
-        rows.append((killmail.killmail_id, ordinal, *columns, _text(extra)))
-    return rows
+    killmail_id = killmail.killmail_id
+    return [(killmail_id, n, *astuple(attacker)) for n, attacker in enumerate(killmail.attackers)]
 
 
 def item_rows(killmail: Killmail) -> list[_Row]:
     """Return the rows of `items` depth first: an item, then what lies in it, then the next one."""
+    killmail_id = killmail.killmail_id
     rows: list[_Row] = []
 
     def add(items: list[Item], parent: int | None) -> None:
         for item in items:
-            ordinal = len(rows)
-            *columns, inside, extra = _columns(item)
-            count = None if inside is None else len(inside)
-            rows.append((killmail.killmail_id, ordinal, parent, *columns, count, _text(extra)))
+            ordinal, inside = len(rows), item.items
+            rows.append(
+                (
+                    killmail_id, ordinal, parent, item.item_type_id, item.flag, item.singleton,
+                    item.quantity_destroyed, item.quantity_dropped,
+                    None if inside is None else len(inside), item.extra,
+                )
+            )  # fmt: skip
             if inside:
                 add(inside, ordinal)
 
     add(killmail.victim.items or [], None)
     return rows
-
-
-def _columns(part: Struct) -> list[Any]:
-    """Return the values of a struct's fields in their order, None for what is absent."""
-    return [None if value is UNSET else value for value in msgspec.structs.astuple(part)]
-
-
-def _null(value: int | UnsetType) -> int | None:
-    return None if value is UNSET else value
 
 
 def _json(value: Sequence[int] | Mapping[str, Any]) -> str:
@@ -219,7 +220,7 @@ def _killmail_extra(killmail: Killmail, time: str) -> dict[str, Any]:
     """Return what has no column, the victim's and its position's nested as in ESI's JSON."""
     extra, victim = dict(killmail.extra or {}), dict(killmail.victim.extra or {})
     position = killmail.victim.position
-    if position is not UNSET and position.extra:
+    if position is not None and position.extra:
         victim["position"] = position.extra.data
     if victim:
         extra["victim"] = victim
@@ -240,9 +241,8 @@ def _read_batch(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> dict[i
 
 def _read_attackers(rows: sqlite3.Cursor) -> dict[int, list[Attacker]]:
     attackers: dict[int, list[Attacker]] = defaultdict(list)
-    for killmail_id, damage, final_blow, security, *ids, extra in rows:
-        present = [UNSET if value is None else value for value in ids]
-        attacker = Attacker(damage, final_blow == 1, security, *present, extra=_extra(extra))
+    for killmail_id, damage, final_blow, *columns, extra in rows:
+        attacker = Attacker(damage, final_blow == 1, *columns, extra=_extra(extra))
         attackers[killmail_id].append(attacker)
     return attackers
 
@@ -251,32 +251,32 @@ def _read_items(rows: sqlite3.Cursor) -> dict[int, list[Item]]:
     """Return the victims' own items; those inside them hang on them."""
     outermost: dict[int, list[Item]] = defaultdict(list)
     inside: dict[tuple[int, int], list[Item]] = {}
-    for killmail_id, ordinal, parent, type_id, flag, singleton, *quantities, count, extra in rows:
-        present = [UNSET if value is None else value for value in quantities]
-        if count is not None:
-            present.append(inside.setdefault((killmail_id, ordinal), []))
+    for row in rows:
+        killmail_id, ordinal, parent, item_type, flag, singleton, gone, left, count, extra = row
+        content = None if count is None else inside.setdefault((killmail_id, ordinal), [])
         siblings = outermost[killmail_id] if parent is None else inside[killmail_id, parent]
-        siblings.append(Item(type_id, flag, singleton, *present, extra=_extra(extra)))
+        siblings.append(Item(item_type, flag, singleton, gone, left, content, extra=_extra(extra)))
     return outermost
 
 
 def _killmail(row: _Row, attackers: list[Attacker], items: list[Item]) -> Killmail:
-    killmail_id, time, system, *ids, damage, ship, x, y, z, count, extra_text = row
+    killmail_id, time, system, moon, war, *who, damage, ship, x, y, z, count, extra_text = row
     extra = msgspec.json.decode(extra_text) if extra_text else {}
     victim_extra = extra.pop("victim", {})
-    position: Position | UnsetType = UNSET
+    position = None
     if x is not None:
         position = Position(x, y, z, extra=_kept(victim_extra.pop("position", None)))
-    moon, war, *victim_ids = [UNSET if value is None else value for value in ids]
-    victim_fields = [damage, ship, *victim_ids, UNSET if count is None else items, position]
-    victim = Victim(*victim_fields, extra=_kept(victim_extra))
+    victim = Victim(
+        *(damage, ship, *who, None if count is None else items, position),
+        extra=_kept(victim_extra),
+    )
     time = extra.pop("killmail_time", time)
     return Killmail(killmail_id, time, system, victim, attackers, moon, war, extra=_kept(extra))
 
 
-def _extra(text: str | None) -> Extra | UnsetType:
-    return UNSET if text is None else Extra(msgspec.json.decode(text))
+def _extra(text: str | None) -> Extra | None:
+    return None if text is None else Extra(msgspec.json.decode(text))
 
 
-def _kept(fields: dict[str, Any] | None) -> Extra | UnsetType:
-    return Extra(fields) if fields else UNSET
+def _kept(fields: dict[str, Any] | None) -> Extra | None:
+    return Extra(fields) if fields else None

@@ -157,13 +157,17 @@ def still_pending(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[
 
 def done(conn: sqlite3.Connection, killmail_ids: Sequence[int], stored: Sequence[int]) -> None:
     """Forget bodies that are stored now; `stored` are those whom this transaction stored."""
-    conn.executemany(
-        "DELETE FROM pending_killmails WHERE killmail_id = ?", [[i] for i in killmail_ids]
+    conn.execute(
+        "DELETE FROM pending_killmails WHERE killmail_id IN (SELECT value FROM json_each(?))",
+        [json.dumps(list(killmail_ids))],
     )
-    conn.executemany(
-        """UPDATE users SET killmails = killmails + 1 WHERE user_id IN (
-            SELECT user_id FROM user_killmails WHERE killmail_id = ?)""",
-        [[i] for i in stored],
+    # CROSS JOIN: from the few ids to their users, not from every user to all that he lists
+    conn.execute(
+        """UPDATE users SET killmails = killmails + listed_now.number FROM (
+            SELECT user_id, count(*) AS number FROM json_each(?)
+            CROSS JOIN user_killmails ON killmail_id = value GROUP BY user_id) AS listed_now
+        WHERE users.user_id = listed_now.user_id""",
+        [json.dumps(list(stored))],
     )
 
 
