@@ -3,30 +3,69 @@
 import os
 import resource
 import sys
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from killsync import __version__
-from killsync.cli import (
-    check,
-    demo,
-    doctor,
-    export,
-    init,
-    login,
-    scan,
-    simulator,
-    status,
-    sync,
-    users,
-)
-from killsync.cli.invocation import Invocation
 from killsync.cli.options import hoisted
 
+# what `killsync --help` says of each, in this order
+SUMMARIES = {
+    "init": "Write the configuration file, and show the line for cron.",
+    "scan": "Sync every user who is due: the command for cron.",
+    "sync": "Sync users now, before all background work.",
+    "status": "Show users, queue, lock, last runs and rate limits.",
+    "login": "Register a character through EVE SSO, or renew its login.",
+    "users": "List, add, disable, enable and remove characters; encrypt their tokens.",
+    "check": "Verify the database offline; --repair puts right what can be.",
+    "export": "Write stored killmails as JSON lines, oldest first.",
+    "doctor": "Tell what is missing or wrong, and how to mend it.",
+    "demo": "Show the whole cycle on this machine, without an account.",
+    "simulator": "Run a simulated ESI and SSO on this machine, until Ctrl-C.",
+}
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name; the module of one is read when it is asked for, and of no other."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in SUMMARIES:
+            raise KeyError(name)
+        module = import_module(f"killsync.cli.{name}")
+        own = getattr(module, "app", None)
+        if own is None:
+            own = typer.Typer(add_completion=False, rich_markup_mode=None)
+            own.command(name)(getattr(module, name))
+        return typer.main.get_command(own)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SUMMARIES)
+
+    def __len__(self) -> int:
+        return len(SUMMARIES)
+
+
+class _Group(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands()  # type: ignore[assignment]
+
+    def list_commands(self, _: object) -> list[str]:
+        return list(self.commands)
+
+    def format_commands(self, _: object, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
 app = typer.Typer(
+    cls=_Group,
     name="killsync",
     help="Keep every killmail of your EVE Online characters in a database of your own.",
     no_args_is_help=True,
@@ -74,20 +113,9 @@ def main_options(
     ] = False,
 ) -> None:
     """Keep every killmail of your EVE Online characters in a database of your own."""
+    from killsync.cli.invocation import Invocation
+
     context.obj = Invocation(db, config, verbose, quiet, log_format.value)
-
-
-app.command()(init.init)
-app.command()(scan.scan)
-app.command()(sync.sync)
-app.command()(status.status)
-app.command()(login.login)
-app.add_typer(users.app, name="users")
-app.command()(check.check)
-app.command()(export.export)
-app.command()(doctor.doctor)
-app.command()(demo.demo)
-app.command()(simulator.simulator)
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ from killsync.store.connection import Store
 
 app = typer.Typer(
     help="List, add, disable, enable and remove characters; encrypt their tokens.",
+    add_completion=False,
     rich_markup_mode=None,
 )
 
