@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPResponse, IncompleteRead
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import requests
@@ -23,7 +23,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from killsync.errors import KillsyncError, OutOfFiles, ServerFault, Stopped, Unavailable
+from killsync.errors import KillsyncError, OutOfFiles, Refused, ServerFault, Stopped, Unavailable
 
 if TYPE_CHECKING:
     from authlib.integrations.requests_client import OAuth2Session
@@ -35,21 +35,21 @@ DEADLINE = 60.0
 LARGEST_ANSWER = 4 * 1024 * 1024
 ATTEMPTS = 3
 _LONGEST_WAIT = 8.0
+_TIMEOUT = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
+_ONCE: dict[str, Any] = {"retries": False, "redirect": False, "timeout": _TIMEOUT}
+# a proxy's pool sends to any host; an answer is read by `_read`
+_ONCE |= {"assert_same_host": False, "preload_content": False}
 _CHUNK = 65536
 
 T = TypeVar("T")
 S = TypeVar("S", bound=requests.Session)
 
-
 _requests, _urllib3 = requests.exceptions, urllib3.exceptions
+_LOWER = (_requests.RequestException, _urllib3.HTTPError, _urllib3.ProxySchemeUnsupported, OSError)
 
 # the first that fits counts
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[ServerFault | Unavailable], str], ...] = (
-    (
-        (_requests.TooManyRedirects,),
-        ServerFault,
-        "redirected elsewhere, which is never followed",
-    ),
+    ((_requests.TooManyRedirects,), ServerFault, "redirected elsewhere, which is never followed"),
     (
         (_requests.ChunkedEncodingError, _urllib3.IncompleteRead),
         ServerFault,
@@ -60,12 +60,9 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[ServerFault | Unavailab
         ServerFault,
         "the answer cannot be decompressed",
     ),
+    ((_urllib3.NewConnectionError,), Unavailable, "cannot be reached"),
     ((_requests.Timeout, _urllib3.TimeoutError), Unavailable, "no answer in time"),
-    (
-        (_requests.SSLError, _urllib3.SSLError),
-        Unavailable,
-        "its certificate cannot be verified",
-    ),
+    ((_requests.SSLError, _urllib3.SSLError), Unavailable, "its certificate cannot be verified"),
     ((_urllib3.ProtocolError,), Unavailable, "the connection broke"),
 )
 
@@ -87,6 +84,7 @@ class Http:
     def __init__(self, user_agent: str, stopping: threading.Event | None = None) -> None:
         self.stopping = stopping or threading.Event()
         self._user_agent = user_agent
+        self._headers = urllib3.make_headers(accept_encoding=True, user_agent=user_agent)
         self._local = threading.local()
 
     def send(
@@ -94,18 +92,31 @@ class Http:
     ) -> Answer:
         """Send one request, once.
 
-        Raises Unavailable or ServerFault if no whole answer comes, Stopped or OutOfFiles if the
-        request cannot be sent.
+        Raises Unavailable or ServerFault if no whole answer comes, Refused if a header cannot be
+        written, Stopped or OutOfFiles if the request cannot be sent.
         """
         self.raise_if_stopping()
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = self._prepared(requests.Session(), url)
-        with own_errors(url):
-            response = session.request(
-                method, url, headers=headers, data=body, allow_redirects=False
-            )
-            return Answer(response.status_code, response.headers, response.content)
+        try:
+            with own_errors(url):
+                pool, target = self._way(url)
+                answer = pool.urlopen(method, target, body, self._headers | dict(headers), **_ONCE)
+                content = _read(answer).getvalue()
+                if answer.get_redirect_location():
+                    raise _requests.TooManyRedirects
+                return Answer(answer.status, answer.headers, content)
+        except ValueError as error:
+            raise Refused("a header holds what cannot be sent") from error
+
+    def _way(self, url: str) -> tuple[urllib3.HTTPConnectionPool, str]:
+        """Return this thread's connections to a server, and what to ask for there."""
+        ways: dict[str, tuple[urllib3.HTTPConnectionPool, bool]] = vars(self._local)
+        scheme, server, path, query, _ = urlsplit(url)
+        origin = f"{scheme}://{server}"
+        if origin not in ways:
+            ways[origin] = _find_way(self._prepared(requests.Session(), url), url)
+        pool, by_proxy = ways[origin]
+        target = urlunsplit(("", "", path or "/", query, ""))
+        return pool, origin + target if by_proxy else target
 
     def raise_if_stopping(self) -> None:
         """Raise Stopped if nothing may be sent any more."""
@@ -161,6 +172,18 @@ class Http:
         for scheme in ("http://", "https://"):
             session.mount(scheme, _BoundedAdapter(pool_connections=2, pool_maxsize=1))
         return session
+
+
+def _find_way(session: requests.Session, url: str) -> tuple[urllib3.HTTPConnectionPool, bool]:
+    """Return the connections by which requests would send, and whether a proxy wants whole URLs.
+
+    Its rules of proxies and certificates hold, and cost as much as a request: once a server.
+    """
+    request = session.prepare_request(requests.Request("GET", url))
+    adapter: Any = session.get_adapter(url)
+    pool = adapter.get_connection_with_tls_context(request, session.verify, session.proxies)
+    adapter.cert_verify(pool, url, session.verify, None)
+    return pool, adapter.request_url(request, session.proxies) != request.path_url
 
 
 class _TimedReading(io.RawIOBase):
@@ -235,13 +258,8 @@ class _BoundedAdapter(HTTPAdapter):
         return manager
 
     def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> Any:
-        options |= {"stream": True, "timeout": (CONNECT_TIMEOUT, READ_TIMEOUT)}
-        response = super().send(request, **options)
-        try:
-            response.raw = _read(response.raw)
-        except BaseException:
-            response.close()
-            raise
+        response = super().send(request, **options | {"stream": True, "timeout": _TIMEOUT})
+        response.raw = _read(response.raw)
         return response
 
 
@@ -250,9 +268,7 @@ def own_errors(url: str) -> Iterator[None]:
     """Turn every error of requests and urllib3 into one of killsync's own."""
     try:
         yield
-    except (_requests.RequestException, _urllib3.HTTPError, OSError) as error:
-        raise _own(error, urlsplit(url).netloc) from error
-    except _urllib3.ProxySchemeUnsupported as error:
+    except _LOWER as error:
         raise _own(error, urlsplit(url).netloc) from error
 
 
@@ -278,10 +294,14 @@ def _out_of_files(error: BaseException | None) -> bool:
 def _read(raw: Any) -> _Whole:
     # read1 returns what is there: a slow drip cannot hold the deadline up
     answer = _Whole()
-    while chunk := raw.read1(_CHUNK, decode_content=True):
-        answer.write(chunk)
-        if answer.tell() > LARGEST_ANSWER:
-            raise ServerFault(f"the answer is larger than {LARGEST_ANSWER >> 20} MiB")
+    try:
+        while chunk := raw.read1(_CHUNK, decode_content=True):
+            answer.write(chunk)
+            if answer.tell() > LARGEST_ANSWER:
+                raise ServerFault(f"the answer is larger than {LARGEST_ANSWER >> 20} MiB")
+    except BaseException:
+        raw.close()
+        raise
     return answer
 
 

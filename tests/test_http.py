@@ -202,6 +202,12 @@ def test_a_netrc_does_not_replace_the_authorization(
     assert server.header("Authorization") is None
 
 
+def test_a_header_that_would_begin_another_is_never_sent(server: Server, http: Http) -> None:
+    with pytest.raises(Refused, match="header"):
+        get(http, server.url, Authorization="Bearer abc\r\nX-Other: 1")
+    assert server.asked == []
+
+
 # proxies
 
 
