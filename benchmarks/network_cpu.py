@@ -31,10 +31,7 @@ def measure(scale: Scale) -> list[Figure]:
             spent = scan(program)
             log = program.simulator.log()
             ours.append(spent.cpu / len(log))
-            urls = [
-                program.simulator.url + entry["path"] for entry in program.simulator.log("body")
-            ]
-            peers.append(bare_loop(program, urls) / len(urls))
+            peers.append(bare_loop(program, [e for e in log if e["route"] == "body"]))
     return [
         at_most(
             f"CPU per request of a first sync of {killmails}",
