@@ -1,5 +1,6 @@
 """The job table: at most one open job per user, highest priority first, then oldest."""
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -27,23 +28,21 @@ def queue(
     A user who has an open job keeps it: its priority is raised, `full` makes it full, and
     `at_once` forgets that it was put off.
     """
-    rows = [
-        {"user": user, "priority": priority, "full": full, "now": iso(now), "at_once": at_once}
-        for user in user_ids
-    ]
     before = _highest_id(conn)
-    conn.executemany(
-        """UPDATE jobs SET priority = max(priority, :priority), "full" = max("full", :full),
-            not_before = iif(:at_once, NULL, not_before)
-        WHERE user_id = :user AND state IN ('queued', 'running')
-            AND (priority < :priority OR "full" < :full OR :at_once)""",
-        rows,
-    )
-    conn.executemany(
+    conn.execute(
         """INSERT INTO jobs (user_id, priority, "full", queued_at)
-        SELECT :user, :priority, :full, :now WHERE NOT EXISTS (
-            SELECT 1 FROM jobs WHERE user_id = :user AND state IN ('queued', 'running'))""",
-        rows,
+        SELECT value, :priority, :full, :now FROM json_each(:users) WHERE true
+        ON CONFLICT (user_id) WHERE state IN ('queued', 'running') DO UPDATE SET
+            priority = max(priority, :priority), "full" = max("full", :full),
+            not_before = iif(:at_once, NULL, not_before)
+        WHERE priority < :priority OR "full" < :full OR :at_once""",
+        {
+            "users": json.dumps(list(user_ids)),
+            "priority": priority,
+            "full": full,
+            "now": iso(now),
+            "at_once": at_once,
+        },
     )
     return int(conn.execute("SELECT count(*) FROM jobs WHERE id > ?", [before]).fetchone()[0])
 

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from killsync.model import KillmailRef, Pending, Priority
 from killsync.times import DAY, iso, iso_after, unix_or_none
@@ -20,7 +21,8 @@ def record(
     That holds for what was listed before too, should it have got lost; another hash than before
     is believed. Returns how many of the killmails are new for the user.
     """
-    shown = {ref.killmail_id: ref for ref in refs}
+    # rising keys fill SQLite's pages; ESI lists the newest first
+    shown = {ref.killmail_id: ref for ref in sorted(refs, key=attrgetter("killmail_id"))}
     listed = [
         ref
         for ref in shown.values()
