@@ -25,6 +25,12 @@ TOPICS: tuple[str, ...] = (
     "steady_state",
     "durable_writes",
     "network_cpu",
+    "storing",
+    "exporting",
+    "start_up",
+    "queue_size",
+    "million",
+    "memory",
 )
 
 

@@ -1,0 +1,123 @@
+"""Databases made for the benchmarks: bodies as real ones are shaped, always the same ones."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from killsync.killmail import decode
+from killsync.model import KillmailRef, Priority
+from killsync.simulator import bodies
+from killsync.store import connection, killmails, origin, pending, users
+from killsync.store.connection import Store
+from killsync.store.killmails import Arrival
+from killsync.times import iso
+
+URL = "https://esi.example"
+_SEED = 7
+_FIRST_ID = 120_000_000
+_FIRST_USER = 90_000_000
+_PAGE = 1000
+_BATCH = 100
+_COLUMNS_OF_TIME = ("killmail_time", "stored_at")
+
+
+class Raw(msgspec.Struct, frozen=True):
+    """A killmail as ESI gives it: a line of a list, and the bytes of its body."""
+
+    killmail_id: int
+    killmail_hash: str
+    body: bytes
+
+
+def raws(count: int, until: float = 1_790_000_000, apart: float = 60) -> list[Raw]:
+    """Return killmails that lie `apart` seconds, oldest first, the last one at `until`."""
+    return [_raw(n, int(until - (count - n) * apart)) for n in range(1, count + 1)]
+
+
+def _raw(number: int, time: int) -> Raw:
+    killmail = bodies.make_killmail(_SEED, _FIRST_ID + 3 * number, time, _FIRST_USER)
+    body = msgspec.json.encode(bodies.make_body(_SEED, killmail))
+    return Raw(killmail.killmail_id, killmail.killmail_hash, body)
+
+
+@contextmanager
+def database(path: Path, synced_at: float, user_count: int = 1) -> Iterator[Store]:
+    """Make a database of users who were synced at a time; close it as one file."""
+    with closing(connection.connect(path, create=True)) as store:
+        connection.upgrade(store)
+        with store.transaction() as conn:
+            origin.remember(conn, URL, URL)
+            for user_id in range(_FIRST_USER, _FIRST_USER + user_count):
+                users.add(conn, user_id, f"Pilot {user_id}", synced_at)
+                until = synced_at + 300
+                users.set_head(conn, user_id, synced_at, etag="x", cached_until=until, pages=1)
+        yield store
+        store.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def list_all(store: Store, made: Sequence[Raw]) -> None:
+    """Record killmails for the first user as ESI lists them: the newest first, in pages."""
+    for page in _slices(made[::-1], _PAGE):
+        refs = [KillmailRef(raw.killmail_id, raw.killmail_hash) for raw in page]
+        with store.transaction() as conn:
+            pending.record(conn, _FIRST_USER, refs, Priority.BACKGROUND)
+
+
+def store_all(store: Store, made: Sequence[Raw], now: float) -> None:
+    """Decode and store what is listed as `sync.bodies` does: the newest first, in batches."""
+    for batch in in_batches(made):
+        arrivals = [Arrival(decode(raw.body, raw.killmail_id), raw.killmail_hash) for raw in batch]
+        ids = [raw.killmail_id for raw in batch]
+        with store.transaction() as conn:
+            wanted = pending.still_pending(conn, ids)
+            kept = [arrival for arrival in arrivals if arrival.killmail.killmail_id in wanted]
+            pending.done(conn, ids, killmails.insert(conn, kept, iso(now)))
+
+
+def in_batches(made: Sequence[Raw]) -> Iterator[Sequence[Raw]]:
+    """Yield killmails in the order and the batches in which a first sync stores them."""
+    return _slices(made[::-1], _BATCH)
+
+
+def _slices(made: Sequence[Raw], size: int) -> Iterator[Sequence[Raw]]:
+    return (made[start : start + size] for start in range(0, len(made), size))
+
+
+def multiply(source: Path, target: Path, times: int, apart: float) -> None:
+    """Fill a made database with what another holds, `times` times over.
+
+    Each further copy lies before the last one, its ids as well as its times; `apart` is how many
+    seconds a copy covers.
+    """
+    with closing(sqlite3.connect(target, isolation_level=None)) as conn:
+        conn.execute("PRAGMA synchronous = OFF")
+        conn.execute("ATTACH ? AS source", [str(source)])
+        count, span = conn.execute(
+            "SELECT count(*), max(killmail_id) - min(killmail_id) + 3 FROM source.killmails"
+        ).fetchone()
+        for copy in range(times - 1, -1, -1):
+            shift = {
+                "killmail_id": f"killmail_id - {copy * span}",
+                "stored_seq": f"stored_seq + {(times - 1 - copy) * count}",
+            } | {
+                column: f"strftime('%Y-%m-%dT%H:%M:%SZ', {column}, '-{copy * apart} seconds')"
+                for column in _COLUMNS_OF_TIME
+            }
+            conn.execute("BEGIN")
+            for table in ("killmails", "attackers", "items", "user_killmails"):
+                names = [row[1] for row in conn.execute(f"PRAGMA table_info({table})")]
+                values = ", ".join(shift.get(name, name) for name in names)
+                # both have the same schema
+                conn.execute(
+                    f"INSERT INTO main.{table} SELECT {values} FROM source.{table} ORDER BY 1, 2"
+                )
+            conn.execute("COMMIT")
+        total = times * count
+        conn.execute(
+            "UPDATE users SET listed = ?1, killmails = ?1 WHERE user_id = ?2", [total, _FIRST_USER]
+        )
+        conn.execute("UPDATE facts SET value = ? WHERE name = 'stored_seq'", [total])
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,53 @@
+"""The peak of memory of a first sync, of a long history beside a shorter one."""
+
+import subprocess
+import time
+from pathlib import Path
+
+from campaign.running import most_resident_mb
+from figures import Figure, Scale, size
+from installation import UNLIMITED, installation
+from spending import killsync
+
+_MOST = 100e6
+
+
+def measure(scale: Scale) -> list[Figure]:
+    """Measure two first syncs of one character each."""
+    many, few = scale.of(50_000, 600), scale.of(5_000, 300)
+    peaks = {count: _peak(count) for count in (few, many)}
+    ratio = peaks[many] / peaks[few]
+    return [
+        Figure(
+            what=f"peak memory of a first sync, {many:,} killmails",
+            measured=size(peaks[many]),
+            peer=size(peaks[few]),
+            ratio=ratio,
+            goal="at most 1.1, and 100 MB",
+            met=ratio <= 1.1 and peaks[many] <= _MOST,
+            note=f"resident memory; peer: {few:,} killmails",
+        )
+    ]
+
+
+def _peak(killmails: int) -> float:
+    with installation(killmails=killmails, characters=1, **UNLIMITED) as program:
+        words = killsync("scan", "--quiet", "--max-runtime", "1h")
+        with subprocess.Popen(words, env=program.environment) as process:
+            peak = _watched(process)
+        stored = program.rows("SELECT count(*) FROM killmails")
+    if stored != [(killmails,)]:
+        raise RuntimeError(f"{stored} killmails were stored, {killmails} expected")
+    return peak
+
+
+def _watched(process: subprocess.Popen[bytes]) -> float:
+    """Return the bytes that a process has had at most.
+
+    What wait4 says will not do: it counts what the parent had before the process became another.
+    """
+    status, peak = Path(f"/proc/{process.pid}/status"), 0.0
+    while process.poll() is None:
+        peak = max(peak, most_resident_mb(status.read_text()) * 2**20)
+        time.sleep(0.02)
+    return peak
