@@ -18,7 +18,7 @@ from commands import run as run_command
 from world import TIMEOUT, Killsync
 
 from killsync import __version__
-from killsync.cli.app import app
+from killsync.cli.app import SUMMARIES, app
 
 Make = Callable[..., Killsync]
 Done = subprocess.CompletedProcess[str]
@@ -507,6 +507,14 @@ def test_the_result_goes_to_standard_output(killsync: Make) -> None:
 SLOW = {"requests", "authlib", "joserfc", "sqlite_utils", "rich", "urllib3", "tenacity"}
 
 
+SAY_MODULES = """
+import atexit, sys
+from killsync.__main__ import main
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+main()
+"""
+
+
 def imported(done: Done) -> set[str]:
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     assert lines
@@ -527,6 +535,22 @@ def run_and_trace(*arguments: str, **environment: str) -> Done:
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("scan", "--help")])
 def test_help_imports_nothing_slow(arguments: tuple[str, ...]) -> None:
     assert imported(run_and_trace(*arguments)) & SLOW == set()
+
+
+@pytest.mark.parametrize(("arguments", "read"), [(("--help",), set()), (("sync", "-h"), {"sync"})])
+def test_help_reads_the_modules_of_no_other_command(
+    arguments: tuple[str, ...], read: set[str]
+) -> None:
+    names = {f"killsync.cli.{path[0]}" for path in COMMANDS if path}
+    done = start([sys.executable, "-c", SAY_MODULES, *arguments], {})
+    found = set(done.stderr.split()) & names
+    assert found == {f"killsync.cli.{name}" for name in read}
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_the_help_names_each_command_with_a_line_of_its_own(name: str) -> None:
+    lines = run("--help", COLUMNS="80").stdout.splitlines()
+    assert f"  {name:<9}  {SUMMARIES[name]}" in lines
 
 
 @pytest.mark.parametrize("arguments", [("status", "--json"), ("scan",), ("scan", "--quiet")])
