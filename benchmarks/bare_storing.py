@@ -8,8 +8,9 @@ import json
 import sqlite3
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,15 @@ def store_bare(database: str, lines: list[list[bytes]]) -> None:
             conn.execute("COMMIT")
 
 
-def store_with_sqlite_utils(database: str, lines: list[list[bytes]]) -> None:
+def store_with_sqlite_utils(
+    database: str, lines: list[list[bytes]], journal_mode: str = "delete"
+) -> None:
     """Store one killmail at a time, table by table, as sync tools commonly do."""
     from sqlite_utils import Database
 
     names = {table: columns.split() for table, columns in COLUMNS.items()}
     db = Database(database)
+    db.execute(f"PRAGMA journal_mode = {journal_mode}")
     for seq, (_, killmail_hash, raw) in enumerate(lines, 1):
         body = json.loads(raw)
         rows = {
@@ -115,7 +119,11 @@ def store_with_sqlite_utils(database: str, lines: list[list[bytes]]) -> None:
     db.close()
 
 
-WAYS = {"bare": store_bare, "sqlite-utils": store_with_sqlite_utils}
+WAYS: dict[str, Callable[[str, list[list[bytes]]], None]] = {
+    "bare": store_bare,
+    "sqlite-utils": store_with_sqlite_utils,
+    "sqlite-utils-in-wal": partial(store_with_sqlite_utils, journal_mode="wal"),
+}
 
 
 def main() -> None:
