@@ -60,17 +60,16 @@ def next_job(
     `taken` are the ids of jobs that this run works on already.
     """
     cursor = conn.execute(
-        f"""SELECT {_COLUMNS} FROM jobs
+        """SELECT id, user_id FROM jobs
         WHERE state = 'queued' AND priority > :above
             AND (not_before IS NULL OR not_before <= :now OR not_before > :illegal)
         ORDER BY priority DESC, id""",
         {"above": above, "now": iso(now), "illegal": iso_after(now + DAY)},
     )
     busy = set(taken)
-    for row in cursor:
-        job = _job(row)
-        if job.id not in busy and (only_users is None or job.user_id in only_users):
-            return job
+    for job_id, user_id in cursor:
+        if job_id not in busy and (only_users is None or user_id in only_users):
+            return get(conn, job_id)
     return None
 
 
