@@ -12,6 +12,7 @@ PAGE_DELAY = 0.1
 PAGE = 50
 # of ESI's real limits: the list's, of which killsync leaves a share to manual syncs
 LIST_TOKENS, COST, RESERVE = 30, 2, 0.2
+MOST_RUNS = 9
 LATENCIES = {"latency_list": LATENCY, "latency_body": LATENCY}
 
 
@@ -67,20 +68,25 @@ def limited(scale: Scale, killmails: int) -> Figure:
     pages = math.ceil(killmails / page)
     options = LATENCIES | {"killmails": killmails, "page_size": page}
     with installation(characters=1, list_window=window, body_window=window, **options) as program:
-        scan(program)
-        starts = [entry["start"] for entry in program.simulator.log()]
-        refused = sum(entry["status"] == 429 for entry in program.simulator.log())
-        stored = program.rows("SELECT count(*) FROM killmails")[0][0]
+        runs = 0
+        while program.rows("SELECT count(*) FROM killmails")[0][0] < killmails:
+            scan(program)
+            runs += 1
+            if runs > MOST_RUNS:
+                raise RuntimeError(f"not all is stored after {MOST_RUNS} runs")
+        log = program.simulator.log()
+    starts = [entry["start"] for entry in log]
+    refused = sum(entry["status"] == 429 for entry in log)
     allowed = LIST_TOKENS * (1 - RESERVE)
     floor = math.ceil(pages * COST / allowed)
     windows = math.floor((max(starts) - min(starts)) / window) + 1
     return Figure(
         what=f"the same under ESI's limits, {killmails} killmails on {pages} pages",
-        measured=f"{windows} windows, {refused} refused",
+        measured=f"{windows} windows, {runs} runs, {refused} refused",
         peer=f"{floor} windows",
         ratio=windows / floor,
         goal="at most 1 more",
-        met=windows <= floor + 1 and stored == killmails,
+        met=windows <= floor + 1,
         reference="" if pages <= 15 else "never completes (0 of 800)",
         note=f"windows of {window} s in place of 15 minutes; tokens above the reserve of 0.2",
     )
