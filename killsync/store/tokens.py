@@ -6,6 +6,8 @@ as soon as SSO has answered.
 
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +97,12 @@ class Tokens:
             )
 
     def renew(self, user_id: int, token: Token) -> bool:
-        """Store what a refresh under a claim has brought.
+        """Store what a refresh under a claim has brought; durably, if the refresh token is new.
 
         Returns False if the claim is gone: the character was removed or renewed meanwhile.
         """
-        with readable_errors(self.path), write_transaction(self._db):
+        lasting = not self._holds(user_id, token.refresh_token)
+        with self._synchronous(lasting), readable_errors(self.path), write_transaction(self._db):
             # the key is looked up within the transaction: `rekey` comes before it, or after
             changed = self._db.execute(
                 """UPDATE tokens SET refresh_token = ?, access_token = ?, access_expires_at = ?,
@@ -108,6 +111,13 @@ class Tokens:
                 [*_sealed(token, self._keys.first()), user_id, claims.myself()],
             ).rowcount
         return changed == 1
+
+    def _holds(self, user_id: int, refresh_token: str) -> bool:
+        try:
+            known = self.get(user_id)
+        except TokenKeyMissing:  # what SSO has replaced must be stored all the same
+            return False
+        return known is not None and known.refresh_token == refresh_token
 
     def rekey(self, *, plain: bool = False) -> Rekeyed:
         """Store every token anew, encrypted with the first key, or `plain`: all of them or none.
@@ -199,15 +209,8 @@ class Tokens:
 
         A claim ends with `put` or `release`, after two minutes, or with its process.
         """
-        # a claim is for processes that live: it need not survive a power cut
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        try:
-            return self._claim(user_id, now)
-        finally:
-            self._db.execute("PRAGMA synchronous = FULL")
-
-    def _claim(self, user_id: int, now: float) -> bool:
-        with readable_errors(self.path), write_transaction(self._db):
+        # a claim is for processes that live
+        with self._synchronous(False), readable_errors(self.path), write_transaction(self._db):
             row = self._db.execute(
                 "SELECT claimed_by, claimed_until FROM tokens WHERE user_id = ?", [user_id]
             ).fetchone()
@@ -254,6 +257,18 @@ class Tokens:
     def _write(self, sql: str, parameters: list[object]) -> None:
         with readable_errors(self.path), write_transaction(self._db):
             self._db.execute(sql, parameters)
+
+    @contextmanager
+    def _synchronous(self, lasting: bool) -> Iterator[None]:
+        """Commit what is written within durably or, if a power cut may undo it, without a wait."""
+        if lasting:
+            yield
+            return
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            self._db.execute("PRAGMA synchronous = FULL")
 
     @property
     def _db(self) -> Database:
