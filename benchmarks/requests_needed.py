@@ -1,7 +1,7 @@
 """How many requests and tokens a poll, a list and a body need, by the simulator's log."""
 
 from figures import Figure, Scale
-from installation import installation, poll, scan
+from installation import UNLIMITED, installation, poll, scan
 
 PAGE = 50
 # new killmails, and the pages of PAGE that show them and the stored id
@@ -70,7 +70,8 @@ def body_requests(scale: Scale) -> Figure:
 def incremental_pages(scale: Scale) -> Figure:
     """Count the pages that are read for so many new killmails."""
     read = []
-    with installation(characters=1, killmails=scale.of(500, 200), page_size=PAGE) as program:
+    history = {"killmails": scale.of(500, 200), "page_size": PAGE}
+    with installation(characters=1, **history, **UNLIMITED) as program:
         scan(program)
         (user,) = [login["character_id"] for login in program.simulator.logins]
         for new in PAGES:
