@@ -22,7 +22,7 @@ SUMMARIES = {
     "sync": "Sync users now, before all background work.",
     "status": "Show users, queue, lock, last runs and rate limits.",
     "login": "Register a character through EVE SSO, or renew its login.",
-    "users": "List, add, disable, enable and remove characters; encrypt their tokens.",
+    "users": "List, add, disable, enable and remove characters; rekey tokens.",
     "check": "Verify the database offline; --repair puts right what can be.",
     "export": "Write stored killmails as JSON lines, oldest first.",
     "doctor": "Tell what is missing or wrong, and how to mend it.",

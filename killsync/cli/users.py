@@ -30,7 +30,7 @@ from killsync.store import jobs, killmails, origin, pending, users
 from killsync.store.connection import Store
 
 app = typer.Typer(
-    help="List, add, disable, enable and remove characters; encrypt their tokens.",
+    help="List, add, disable, enable and remove characters; rekey tokens.",
     add_completion=False,
     rich_markup_mode=None,
 )
