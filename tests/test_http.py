@@ -25,7 +25,9 @@ from killsync.errors import (
     Stopped,
     Unavailable,
 )
-from killsync.http import ATTEMPTS, LARGEST_ANSWER, Http, own_errors
+from killsync.http import Http, own_errors
+from killsync.http.bounded import LARGEST_ANSWER
+from killsync.http.client import ATTEMPTS
 
 AGENT = "killsync/0 (ops@example.com)"
 
@@ -278,7 +280,7 @@ def test_what_is_no_answer_means_unavailable(server: Server, http: Http, said: b
 def test_an_answer_whose_headers_drip_is_given_up(
     server: Server, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("killsync.http.DEADLINE", 0.5)
+    monkeypatch.setattr("killsync.http.bounded.DEADLINE", 0.5)
     server.answers, server.drips = [answer(X_Long="x" * 1000)], True
     with pytest.raises(Unavailable, match="no answer in time"):
         get(http, server.url)

@@ -15,7 +15,7 @@ from campaign.running import MOST_MEMORY_MB, most_resident_mb
 from hostile_bodies import plain
 from world import TIMEOUT, Killsync
 
-from killsync.http import LARGEST_ANSWER
+from killsync.http.bounded import LARGEST_ANSWER
 
 Make = Callable[..., Killsync]
 

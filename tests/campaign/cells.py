@@ -34,7 +34,10 @@ from campaign.verdict import Struck, Verdict
 
 USERS, KILLMAILS, PAGE_SIZE = 3, 5, 2
 QUICK, PATIENT = 240.0, 700.0
-HURRIED = "import killsync.http as h; h.DEADLINE = 20.0; from killsync.__main__ import main; main()"
+HURRIED = (
+    "from killsync.http import bounded; bounded.DEADLINE = 20.0; "
+    "from killsync.__main__ import main; main()"
+)
 _LIES = {REFRESH: "token_endpoint", KEYS: "jwks_uri"}
 
 
