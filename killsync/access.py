@@ -37,8 +37,8 @@ def verified(
 ) -> Character:
     """Return whom an access token of the application `client_id` belongs to.
 
-    Raises Refused if signature, issuer, audience or subject is wrong, LoginNeeded if the
-    scope lacks, and Unavailable if SSO does not publish the key, or if this computer's
+    Raises Refused if signature, issuer, audience or subject is wrong, LoginNeeded if the token
+    lacks the scope, and Unavailable if SSO does not publish the key, or if this computer's
     clock must be wrong.
     """
     from joserfc.errors import InvalidKeyIdError, JoseError
@@ -49,10 +49,31 @@ def verified(
     except InvalidKeyIdError as error:
         raise Unavailable("SSO signs with a key that it does not publish") from error
     except (JoseError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise Refused(f"SSO's access token is not valid: {type(error).__name__}") from error
+        what = type(error).__name__
+        raise Refused(
+            f"SSO's access token is not valid here ({what}): check client_id and sso_url"
+        ) from error
     if scope not in character.scopes:
-        raise LoginNeeded(f"the token of {character.name!r} lacks the scope {scope}")
+        raise LoginNeeded(
+            f"the token of {character.name!r} lacks the scope {scope}: "
+            "give it to your EVE application at https://developers.eveonline.com"
+        )
     return character
+
+
+def claimed(access_token: str) -> Character:
+    """Return whom an access token says it belongs to, unverified: no more than a hint.
+
+    Raises Refused if it names no character.
+    """
+    from joserfc import jws
+    from joserfc.errors import JoseError
+
+    try:
+        payload = jws.extract_compact(access_token.encode()).payload
+        return _named(msgspec.json.decode(payload, type=dict[str, Any]))
+    except (JoseError, ValueError, KeyError, TypeError) as error:
+        raise Refused("SSO's access token names no character") from error
 
 
 def _claims(access_token: str, published: Published) -> dict[str, Any]:
@@ -81,6 +102,10 @@ def _character(
         sub={"essential": True},
         aud={"essential": True, "value": client_id},
     ).validate(claims)
+    return _named(claims)
+
+
+def _named(claims: dict[str, Any]) -> Character:
     kind, game, character_id = str(claims["sub"]).split(":")
     if (kind, game) != ("CHARACTER", "EVE") or not _CHARACTER_ID.fullmatch(character_id):
         raise ValueError("not a character")

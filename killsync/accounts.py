@@ -7,14 +7,16 @@ from typing import NoReturn
 
 import msgspec
 
+from killsync import access
 from killsync.access import Character
-from killsync.errors import DatabaseError, KillsyncError, LoginNeeded, Refused, TokenBusy
+from killsync.errors import DatabaseError, KillsyncError, LoginNeeded, Refused, TokenBusy, TryLater
 from killsync.esi import SCOPE
 from killsync.model import Access
 from killsync.sso import Authorization, Grant, Sso
 from killsync.store import users
 from killsync.store.connection import Store
 from killsync.store.tokens import Token, Tokens
+from killsync.times import DAY
 
 FRESH_FOR = 60.0
 # source: CCP's page for what a player has granted to applications
@@ -34,7 +36,7 @@ def stored_access(tokens: Tokens, user_id: int, now: float) -> Access | None:
     if not token.access_token.isascii():
         return None
     # SSO's access tokens last 20 minutes: one that claims a day was stored by a wrong clock
-    if not now + FRESH_FOR <= token.access_expires_at <= now + 86400.0:
+    if not now + FRESH_FOR <= token.access_expires_at <= now + DAY:
         return None
     return Access(token.access_token, token.access_expires_at)
 
@@ -87,7 +89,7 @@ def _refresh_token(tokens: Tokens, user_id: int) -> str:
     token = tokens.get(user_id)
     if token is None:
         raise LoginNeeded("there is no token for this character")
-    if not token.refresh_token.isascii():
+    if token.is_damaged:
         raise LoginNeeded("the stored token of this character is damaged")
     return token.refresh_token
 
@@ -96,24 +98,35 @@ class Candidate(msgspec.Struct, frozen=True):
     """A character who has logged in, and is not registered yet.
 
     `sold` tells that a known character belongs to another account than at the login before.
+    `unverified` says why SSO's word for who it is could not be checked yet; the access token is
+    not used then, and the next refresh is checked as each one is.
     """
 
     character: Character
     grant: Grant
     sold: bool
+    unverified: str | None = None
 
 
 def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str) -> Candidate:
     """Use a refresh token; its character is to be registered.
 
     Raises LoginNeeded, ApplicationError, Refused, TryLater or DatabaseError; then nothing is
-    stored.
+    stored. If SSO has replaced the token, a candidate who cannot be verified now, for want of
+    SSO's keys or of the right time, is returned all the same.
     """
     if not refresh_token.isascii() or not refresh_token.isprintable() or " " in refresh_token:
         raise Refused("this is no refresh token")
     # SSO may replace the token: it must not be used up where its successor cannot be kept
     _prepare(store, tokens, sso)
-    return _candidate(tokens, sso, sso.refresh(refresh_token))
+    grant = sso.refresh(refresh_token)
+    try:
+        return _candidate(tokens, sso, grant)
+    except TryLater as error:
+        if grant.refresh_token == refresh_token:
+            raise
+        character = access.claimed(grant.access_token)
+        return Candidate(character, grant, sold=False, unverified=str(error))
 
 
 def log_in(store: Store, tokens: Tokens, sso: Sso, code: str, login: Authorization) -> Candidate:
@@ -134,7 +147,10 @@ def log_in(store: Store, tokens: Tokens, sso: Sso, code: str, login: Authorizati
 def register(store: Store, tokens: Tokens, candidate: Candidate, now: float) -> bool:
     """Store a candidate's tokens and let him be synced; return whether he is a new user."""
     character, grant = candidate.character, candidate.grant
-    tokens.put(character.character_id, _token(grant), character.owner)
+    if candidate.unverified:
+        tokens.put(character.character_id, Token(grant.refresh_token))
+    else:
+        tokens.put(character.character_id, _token(grant), character.owner)
     with store.transaction() as conn:
         return users.add(conn, character.character_id, character.name, now)
 
@@ -174,7 +190,7 @@ def forget(tokens: Tokens, sso: Sso, user_id: int) -> str | None:
 
 def _revoke(sso: Sso, token: Token) -> str | None:
     try:
-        if not token.refresh_token.isascii():
+        if token.is_damaged:
             raise Refused("the stored token is damaged")
         sso.revoke(token.refresh_token)
     except LoginNeeded:

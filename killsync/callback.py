@@ -16,7 +16,6 @@ from socketserver import ThreadingTCPServer
 from urllib.parse import parse_qs, urlsplit
 
 from killsync.callback_page import Page, rendered
-from killsync.config import is_loopback
 from killsync.errors import ApplicationError, LoginRefused, Refused, Unavailable, UsageError
 
 _HOST = "127.0.0.1"
@@ -84,7 +83,7 @@ def listen(url: str) -> Iterator[Listener]:
     Raises UsageError, which says what to do, if that cannot be.
     """
     parts = urlsplit(url)
-    if parts.scheme != "http" or not is_loopback(url) or parts.hostname == "::1":
+    if parts.scheme != "http" or parts.hostname not in ("localhost", _HOST):
         raise UsageError(
             f"callback_url is {url}: killsync can listen at http://localhost:PORT/… only; "
             "say --no-browser to paste the answer"
@@ -108,6 +107,8 @@ def code_of(query: str, state: str) -> str:
     ApplicationError or Unavailable if SSO says that this login has failed.
     """
     fields = parse_qs(query)
+    if "state" not in fields:
+        raise Refused("this is not the whole address on which the login ended")
     if fields.get("state") != [state]:
         raise Refused("this is the answer to another login than the one that waits here")
     if "error" in fields:

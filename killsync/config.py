@@ -3,6 +3,7 @@
 The table of keys, variables and defaults is in README.
 """
 
+import difflib
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from killsync.errors import UsageError
 from killsync.times import parse_duration
 
 ENVIRONMENT_PREFIX = "KILLSYNC_"
+_PASSWORD = re.compile(r"//[^/]*@")
 # a secret stands in one of two keys
 _IN_A_FILE = {"client_secret": "client_secret_file", "token_key": "token_key_file"}
 SECRET_VARIABLES = [ENVIRONMENT_PREFIX + key.upper() for key in _IN_A_FILE]
@@ -158,7 +160,7 @@ def require_contact(settings: Settings) -> None:
     """Raise UsageError if the real ESI would be called without a way to reach the operator."""
     if not settings.contact and not is_loopback(settings.esi_url):
         raise UsageError(
-            "contact is not set: ESI asks for a way to reach you; "
+            "contact is not set: ESI asks for a way to reach you; say `killsync init`, or "
             "set KILLSYNC_CONTACT=you@example.com or contact in the configuration file"
         )
 
@@ -167,8 +169,8 @@ def require_client_id(settings: Settings) -> None:
     """Raise UsageError if no EVE application is configured, without which no token works."""
     if not settings.client_id:
         raise UsageError(
-            "client_id is not set: create an application at https://developers.eveonline.com "
-            "and set KILLSYNC_CLIENT_ID or client_id in the configuration file"
+            "client_id is not set: say `killsync init`, which tells how to create an application "
+            "at https://developers.eveonline.com, or set KILLSYNC_CLIENT_ID"
         )
 
 
@@ -242,8 +244,11 @@ def check_url(text: str) -> str:
     Raises ValueError unless it is https, or http of a loopback address, and names no user.
     """
     parts = urlsplit(text)
-    if not parts.hostname or parts.query or parts.fragment or parts.username:
+    plain = text.isascii() and text.isprintable() and " " not in text
+    if not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc or not plain:
         raise ValueError("expected a URL such as https://esi.evetech.net")
+    if parts.port == 0:  # of one that is no port, reading it raises ValueError
+        raise ValueError("expected a port from 1 to 65535")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(text)):
         raise ValueError("expected https:// (http:// only for a loopback address)")
     return text.rstrip("/")
@@ -252,7 +257,9 @@ def check_url(text: str) -> str:
 def _explain(message: str, values: Mapping[str, object], origin: str) -> str:
     unknown = re.search(r"unknown field `(.*?)`", message)
     if unknown:
-        return f"{origin}: unknown key {unknown[1]!r}, set to {_shown(unknown[1], values)}"
+        near = difflib.get_close_matches(unknown[1], Settings.__struct_fields__, 1)
+        meant = f"; {near[0]} may be meant" if near else ""
+        return f"{origin}: unknown key {unknown[1]!r}, set to {_shown(unknown[1], values)}{meant}"
     reason, _, path = message.partition(" - at `$.")
     key = path.rstrip("`")
     shown = _shown(key, values)
@@ -262,8 +269,8 @@ def _explain(message: str, values: Mapping[str, object], origin: str) -> str:
 
 def _shown(key: str, values: Mapping[str, object]) -> str:
     """Return a value for a message; what may be a secret, also one misspelt, is hidden."""
-    secret = any(part in key.lower() for part in ("secr", "token", "key", "pass"))
-    return "(hidden)" if secret else repr(values.get(key))
+    secret = any(part in key.lower() for part in ("secr", "token", "key", "pass", "pwd"))
+    return "(hidden)" if secret else _PASSWORD.sub("//(hidden)@", repr(values.get(key)))
 
 
 def _read_toml(file: Path, *, must_exist: bool) -> dict[str, object]:

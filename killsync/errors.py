@@ -105,7 +105,11 @@ class LoginNeeded(KillsyncError):
 
 
 class LoginRefused(KillsyncError):
-    """A login that ended without a token: refused, too late, or not the one that was begun."""
+    """A login that ended without a token.
+
+    It was denied at SSO, brought no code or one that SSO does not accept, or a character that was
+    sold and is not to be kept.
+    """
 
 
 class BodyRejected(KillsyncError):

@@ -12,7 +12,7 @@ import msgspec
 _REMOTE = {
     "9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "drvfs", "gfs", "glusterfs",
     "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "orangefs", "prl_fs", "smb2", "smb3", "smbfs",
-    "vboxsf", "vmhgfs",
+    "vboxsf", "virtiofs", "vmhgfs",
 }  # fmt: skip
 _REMOTE_BY_FUSE = {
     "afpfs", "ceph", "cephfs", "curlftpfs", "davfs", "davfs2", "gcsfuse", "glusterfs", "goofys",

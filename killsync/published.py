@@ -137,5 +137,8 @@ def _keys_of(body: bytes) -> Any:
 
     try:
         return KeySet.import_key_set(msgspec.json.decode(body))
-    except (JoseError, msgspec.DecodeError, ValueError, KeyError, TypeError) as error:
+    except (
+        *(JoseError, msgspec.DecodeError, ValueError),
+        *(KeyError, TypeError, RecursionError),
+    ) as error:
         raise ServerFault("SSO's keys have the wrong shape") from error

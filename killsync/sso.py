@@ -101,13 +101,15 @@ class Sso:
         return self._grant(lambda s: s.refresh_token(endpoint, refresh_token=refresh_token))
 
     def authorize(self, redirect_uri: str, scope: str) -> Authorization:
-        """Begin a login: PKCE with S256, or neither if the application has a secret.
+        """Begin a login, with PKCE (S256) or, if the application has a secret, without.
+
+        SSO takes one of the two from an application: it is registered for PKCE or has a secret.
 
         Raises Refused if SSO offers no login, and what `prepare` raises.
         """
         endpoint = self._published.metadata().authorization_endpoint
         if endpoint is None:
-            raise Refused("SSO offers no login")
+            raise Refused("SSO offers no login: check sso_url")
         verifier = None if self._client_secret else secrets.token_urlsafe(_VERIFIER_BYTES)
         url, state = self._session().create_authorization_url(
             endpoint,
@@ -123,6 +125,8 @@ class Sso:
 
         Raises LoginRefused, ApplicationError, Unavailable or RateLimited.
         """
+        if not code.isascii() or not code.isprintable():
+            raise LoginRefused("that is no code; begin again with `killsync login`")
         endpoint = self._published.metadata().token_endpoint
         proof = {"code_verifier": login.code_verifier} if login.code_verifier else {}
         try:
@@ -182,17 +186,20 @@ class Sso:
 
         self._http.raise_if_stopping()
         self._sent += 1
+        # an answer of before belongs to another user
+        self._local.answer = None
         try:
             with own_errors(self._url):
                 answer = send(self._session())
                 return dict(answer) if parse else {}
         except OAuthError as error:
             raise _explained(error) from None
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, RecursionError):
             # Authlib stumbles over an odd expires_in; a rotated token must not be lost by that
-            if isinstance(self._local.answer, dict) and "refresh_token" in self._local.answer:
-                return self._local.answer
-            raise Unavailable("SSO's answer is not JSON") from None
+            read = self._local.answer
+            if parse and isinstance(read, dict) and "refresh_token" in read:
+                return read
+            raise Unavailable("SSO's answer cannot be read") from None
 
     def _check_revoked(self, response: "Response") -> None:
         """Raise unless SSO has done as it was told (RFC 7009: 200, also of an unknown token)."""
@@ -220,7 +227,7 @@ class Sso:
             # a number of any length: Python's own limit must not cost a rotated token
             text = response.content if status == 200 else b"null"
             self._local.answer = json.loads(text, parse_int=float)
-        except ValueError:
+        except (ValueError, RecursionError):
             self._local.answer = None
         return response
 

@@ -123,6 +123,23 @@ def test_a_home_directory_may_be_written_as_a_tilde(tmp_path: Path) -> None:
     assert load(None, {"db": "~/k.db"}, {}).database == tmp_path / "k.db"
 
 
+def test_a_password_in_a_url_is_not_shown(file: Path) -> None:
+    assert "hunter2" not in refusal(file, 'esi_url = "https://me:hunter2@esi.example"')
+    assert "hunter2" not in refusal(file, 'sso_url = "http://:hunter2@127.0.0.1"')
+    assert "hunter2" not in refusal(file, 'pwd = "hunter2"')
+
+
+@pytest.mark.parametrize(
+    "url", ["https://x:99999", "https://x:0", "https://x:y", "https://x/\u202e"]
+)
+def test_a_url_that_leads_nowhere_is_refused(url: str) -> None:
+    assert "callback_url is" in refusal_of_environment("KILLSYNC_CALLBACK_URL", url)
+
+
+def test_a_key_that_is_misspelt_is_told_with_the_one_that_may_be_meant(file: Path) -> None:
+    assert "contact may be meant" in refusal(file, 'contct = "me@example.com"')
+
+
 # secrets in files
 
 

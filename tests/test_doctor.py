@@ -253,6 +253,14 @@ def test_a_key_beside_the_database_is_told(well: Killsync) -> None:
     found.assert_told("warning", "token_key_file", str(key), "beside the database")
 
 
+def test_a_key_in_a_configuration_beside_the_database_is_told(well: Killsync) -> None:
+    file = well.directory / "own.toml"
+    file.write_text(f'db = "{well.database}"\ntoken_key = "{SECRET}"\n')
+    file.chmod(0o600)
+    found = examine(well, KILLSYNC_CONFIG=str(file))
+    found.assert_told("warning", "token_key", str(file), "beside the database")
+
+
 def test_tokens_whose_key_is_not_there_are_told(well: Killsync, tmp_path: Path) -> None:
     keys = tmp_path / "elsewhere" / "keys"
     well.run("users", "rekey", "--new-key", KILLSYNC_TOKEN_KEY_FILE=str(keys))
@@ -335,10 +343,10 @@ def test_esi_is_told_who_asks(bare: Killsync) -> None:
 
 def test_a_clock_that_is_wrong_is_told(well: Killsync) -> None:
     clock = Clock(well.directory / "clock")
-    clock.set(time.time() + 300)
+    clock.set(time.time() - 300)
     found = examine(well, **clock.environment)
     clock.close()
-    found.assert_told("mend", "clock", "ahead of ESI's", "timedatectl")
+    found.assert_told("mend", "clock", "behind ESI's", "timedatectl")
 
 
 def test_a_proxy_is_named_without_its_password(bare: Killsync) -> None:

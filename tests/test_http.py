@@ -7,6 +7,7 @@ import socket
 import socketserver
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ from killsync.errors import (
     ServerFault,
     Stopped,
     Unavailable,
+    UsageError,
 )
 from killsync.http import Http, own_errors
 from killsync.http.bounded import LARGEST_ANSWER
@@ -211,6 +213,16 @@ def test_a_header_that_would_begin_another_is_never_sent(server: Server, http: H
 
 
 # proxies
+
+
+@pytest.mark.parametrize("proxy", ["http://user:hunter2@127.0.0.1:99999", "http://user:hunter2@"])
+def test_a_proxy_that_is_no_address_is_told_without_its_password(
+    http: Http, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(UsageError, match="http_proxy is no address") as error:
+        get(http, "http://esi.example/")
+    assert "hunter2" not in "".join(traceback.format_exception(error.value))
 
 
 def test_a_proxy_of_the_environment_is_used(

@@ -107,6 +107,7 @@ def pasting(program: Killsync, *words: str, exit_code: int = 0, **environment: s
         *("login", "--no-browser", *words),
         environment=program.environment | environment,
         text=True,
+        errors="surrogateescape",
         **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE),
     )
     url = URL.findall(read_until(process, "paste it here"))[0]
@@ -315,9 +316,14 @@ def sold(newcomer: Start) -> Killsync:
     return program
 
 
-def refresh_token(program: Killsync) -> str:
+def refresh_tokens(program: Killsync) -> list[tuple[int, str]]:
     with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
-        return str(conn.execute("SELECT refresh_token FROM tokens").fetchone()[0])
+        return conn.execute("SELECT user_id, refresh_token FROM tokens ORDER BY 1").fetchall()
+
+
+def refresh_token(program: Killsync) -> str:
+    ((_, token),) = refresh_tokens(program)
+    return token
 
 
 def test_a_character_that_was_sold_is_said_to_be_so_and_not_renewed_unasked(
@@ -361,6 +367,35 @@ def test_a_character_that_was_sold_is_renewed_if_the_person_agrees(newcomer: Sta
     terminal.to_end()
     assert terminal.process.returncode == 0
     assert refresh_token(program) != before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whoever_leaves_the_question_leaves_no_token_behind(newcomer: Start, number: int) -> None:
+    program = sold(newcomer)
+    terminal = Terminal(program, "login", columns=1000, BROWSER="true")
+    terminal.wait_for("Waiting")
+    fetched(re.findall(r"(http\S+authorize\S+)", terminal.shown)[-1])
+    terminal.wait_for("[y/N]")
+    terminal.process.send_signal(number)
+    terminal.to_end()
+    assert terminal.process.returncode == 128 + number
+    assert [entry["status"] for entry in program.simulator.log("revoke")] == [200]
+
+
+def test_a_sold_character_whose_login_is_stopped_leaves_no_token_behind(
+    newcomer: Start, log_in: LogIn
+) -> None:
+    program = sold(newcomer)
+    program.simulator.clear_log()
+    login = log_in(program)
+    program.simulator.fault("token", delay=1.0)
+    with closing(socket.create_connection(("127.0.0.1", port_of(program)), TIMEOUT)) as browser:
+        back = urllib.parse.urlsplit(ended_at(login.url))
+        browser.sendall(f"GET {back.path}?{back.query} HTTP/1.0\r\n\r\n".encode())
+        wait_until(lambda: program.simulator.log("token"))
+        login.process.send_signal(signal.SIGINT)
+        login.end(exit_code=130)
+    assert [entry["status"] for entry in program.simulator.log("revoke")] == [200]
 
 
 def test_a_refresh_token_of_a_sold_character_is_taken_and_said_to_be_so(newcomer: Start) -> None:
@@ -467,11 +502,52 @@ def test_a_code_of_another_login_is_of_no_use(newcomer: Start, log_in: LogIn) ->
 def test_a_pasted_answer_to_another_login_is_asked_for_again(newcomer: Start) -> None:
     program = newcomer()
     url, paste = pasting(program)
-    said = paste("", url, "http://localhost/?state=forged&code=x", ended_at(url))
+    elsewhere = "http://localhost/?state=forged&code=x"
+    said = paste("", url, "hello", elsewhere, "http://localhost/?code=x", f'"{ended_at(url)}"')
     assert "nothing was pasted" in said
-    assert "holds no code" in said
+    assert said.count("holds no code") == 2
     assert "another login" in said
+    assert "not the whole address" in said
     assert users(program) == [(character_id(program), "active")]
+
+
+def test_a_person_who_pastes_nothing_is_not_waited_for_without_end(newcomer: Start) -> None:
+    process = commands.start(
+        *("login", "--no-browser", "--timeout", "300ms"),
+        environment=newcomer().environment,
+        text=True,
+        **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE),
+    )
+    assert process.stdin is not None
+    process.stdin.write("half an addr")
+    process.stdin.flush()
+    assert "nobody came back" in read_until(process, "nobody came back")
+    process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 75
+
+
+def test_lines_pasted_at_once_are_all_looked_at(newcomer: Start) -> None:
+    program = newcomer()
+    process = commands.start(
+        *("login", "--no-browser"),
+        environment=program.environment,
+        text=True,
+        **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE),
+    )
+    url = URL.findall(read_until(process, "paste it here"))[0]
+    assert process.stdin is not None
+    process.stdin.write(f"hello\n{ended_at(url)}\n")
+    process.stdin.flush()
+    assert process.wait(TIMEOUT) == 0
+    process.communicate(timeout=TIMEOUT)
+    assert users(program) == [(character_id(program), "active")]
+
+
+def test_what_is_pasted_as_no_text_is_asked_for_again(newcomer: Start) -> None:
+    program = newcomer()
+    url, paste = pasting(program, PYTHONUTF8="1")
+    assert users(program) == []
+    assert "added" in paste("\udcff", ended_at(url))
 
 
 def test_nothing_pasted_is_said_to_be_so(newcomer: Start) -> None:
@@ -505,7 +581,17 @@ def test_two_logins_at_once_on_ports_of_their_own_both_succeed(
     assert len(users(program)) == 2
 
 
-@pytest.mark.parametrize("url", ["https://killboard.example/callback", "http://[::1]:8635/"])
+@pytest.mark.parametrize(
+    "url", ["http://localhost:99999/", "http://localhost:0/", "http://u@localhost/"]
+)
+def test_a_callback_url_that_is_none_is_refused(newcomer: Start, url: str) -> None:
+    said = newcomer().run("login", exit_code=2, KILLSYNC_CALLBACK_URL=url).stderr
+    assert "callback_url is" in said
+
+
+@pytest.mark.parametrize(
+    "url", ["https://killboard.example/callback", "http://[::1]:8635/", "http://127.0.0.2:8635/"]
+)
 def test_a_callback_url_that_cannot_be_listened_at_is_refused(newcomer: Start, url: str) -> None:
     said = newcomer().run("login", exit_code=2, KILLSYNC_CALLBACK_URL=url).stderr
     assert url in said
@@ -524,7 +610,10 @@ def test_a_login_can_be_stopped_while_it_waits(newcomer: Start, log_in: LogIn, n
     login.process.send_signal(number)
     _, err = login.process.communicate(timeout=TIMEOUT)
     assert login.process.returncode in (128 + number, -number)
-    assert err == ""
+    assert err == ("" if number == signal.SIGTERM else STOPPED)
+
+
+STOPPED = "\nStopped: this login has changed nothing.\n"
 
 
 def test_a_login_that_is_stopped_at_its_end_keeps_what_sso_has_given(
@@ -690,6 +779,30 @@ def test_an_endpoint_without_https_is_not_used(newcomer: Start) -> None:
     program.simulator.fault("metadata", wrong_json=json.dumps(metadata))
     said = program.run("login", exit_code=75).stderr
     assert "https://" in said
+
+
+def test_an_odd_redirect_gives_nobody_the_tokens_of_another(newcomer: Start) -> None:
+    program = newcomer(characters=2)
+    program.add_users()
+    program.expire_access()
+    before = refresh_tokens(program)
+    program.simulator.fault("token", after=1, redirect="/\u00ff")
+    program.run("scan", exit_code=None)
+    assert refresh_tokens(program) == before
+
+
+@pytest.mark.parametrize("route", ["token", "jwks"])
+def test_json_without_end_is_told_as_an_answer_that_cannot_be_read(
+    newcomer: Start, log_in: LogIn, route: str
+) -> None:
+    program = newcomer()
+    program.simulator.fault(route, wrong_json="[" * 100_000)
+    if route == "jwks":
+        assert "wrong shape" in program.run("login", exit_code=75).stderr
+        return
+    login = log_in(program)
+    login.follow()
+    assert "cannot be read" in login.end(exit_code=75)
 
 
 def test_a_hostile_name_is_shown_harmlessly_on_the_page() -> None:

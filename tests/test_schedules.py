@@ -150,7 +150,9 @@ def test_file_systems_of_this_computer_are_well(kind: str) -> None:
         (-29, Level.OK, "agrees"),
         (30, Level.WARNING, "30 s ahead of"),
         (-59, Level.WARNING, "59 s behind"),
-        (60, Level.MEND, "60 s ahead of"),
+        (1199, Level.WARNING, "1,199 s ahead of"),
+        (1200, Level.MEND, "1,200 s ahead of"),
+        (-60, Level.MEND, "60 s behind"),
         (-4000, Level.MEND, "4,000 s behind"),
     ],
 )

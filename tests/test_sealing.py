@@ -1,7 +1,6 @@
 """Stored tokens that are encrypted: what works, what is refused, and that none is ever lost."""
 
 import base64
-import os
 import secrets
 import sqlite3
 import stat
@@ -446,16 +445,23 @@ def test_a_kill_between_the_new_key_and_rekey_leaves_every_token_readable(
     sealed: Start, background: Background
 ) -> None:
     program = sealed()
+    plant(program, 4000)
     before = rows(program)
-    with closing(sqlite3.connect(f"{program.database}.tokens", isolation_level=None)) as conn:
-        conn.execute("BEGIN IMMEDIATE")
-        rekey = background(program, "users", "rekey", "--new-key")
-        wait_until(lambda: len(key_file(program).read_text().split()) == 2)
-        rekey.kill()
-        rekey.communicate(timeout=TIMEOUT)
-        conn.execute("ROLLBACK")
+    rekey = background(program, "users", "rekey", "--new-key")
+    wait_until(lambda: len(key_file(program).read_text().split()) == 2)
+    rekey.kill()
+    rekey.communicate(timeout=TIMEOUT)
     assert rows(program) == before
-    assert os.listdir(program.directory).count("token.key") == 1  # noqa: PTH208
+    program.execute_on_tokens("DELETE FROM tokens WHERE sealed_by IS NULL")
+    assert_all_can_be_synced(program)
+
+
+def test_of_two_new_keys_made_at_once_both_are_kept(sealed: Start, background: Background) -> None:
+    program = sealed()
+    both = [background(program, "users", "rekey", "--new-key") for _ in range(2)]
+    for rekey in both:
+        assert rekey.wait(TIMEOUT) == 0
+    assert len(key_file(program).read_text().split()) == 3
     assert_all_can_be_synced(program)
 
 

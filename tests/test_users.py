@@ -142,6 +142,20 @@ def test_adding_while_sso_is_down_exits_75_and_stores_nothing(killsync: Start) -
     program.add_users()
 
 
+def test_a_replaced_token_is_kept_though_it_cannot_be_verified_yet(killsync: Start) -> None:
+    program = killsync(users=False, characters=1, killmails=2, rotate=True)
+    user = program.simulator.logins[0]["character_id"]
+    late = {str(user): {"iat": 0, "exp": 1}}
+    program.simulator.options(claims=json.dumps(late))
+    token = program.simulator.logins[0]["refresh_token"]
+    done = program.run("users", "add", given=f"{token}\n", exit_code=75)
+    assert "not verified yet" in done.stdout
+    assert "clock" in done.stdout
+    program.simulator.options(claims="{}")
+    program.run("scan")
+    program.assert_equals_truth()
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_adding_that_is_stopped_keeps_the_token_that_sso_has_replaced(
     killsync: Start, number: int, code: int

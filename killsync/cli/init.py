@@ -155,18 +155,18 @@ class _Init:
     def _go_on(self) -> int:
         """Offer a login and the line for cron; return the exit code."""
         code = 0
-        if self._asking and agree("Log in with a character now?"):
+        logs_in = self._asking and agree("Log in with a character now?")
+        if logs_in:
             code = _call([*program_words(), *self._options(), "login"])
-            if code in (_STOPPED, -signal.SIGINT):
-                return _STOPPED
-        if code or not self._asking:
+        if code or not logs_in:
             self._say(f"log in with a character: {self._command('login')}")
-        if not self._asking or agree("Show the line for your crontab?"):
+        stopped = code in (_STOPPED, -signal.SIGINT)
+        if stopped or not self._asking or agree("Show the line for your crontab?"):
             self._say(
                 f"add this line with `crontab -e`, for a scan every ten minutes:\n{self._entry()}"
             )
         self._say(f"whether all is well: {self._command('doctor')}")
-        return code
+        return _STOPPED if stopped else code
 
     def _options(self) -> list[str]:
         usual = config.config_file(None, {}).absolute()
@@ -193,8 +193,8 @@ def _check_place(file: Path, *, force: bool) -> None:
         raise UsageError(f"{file}: is no file; name another with --config")
     if file.exists() and not force:
         raise UsageError(
-            f"{file}: is there already, and was not changed; edit it, or say --force to replace it "
-            "(a copy is kept)"
+            f"{file}: is there already, and was not changed: go on with `killsync login` and "
+            "`killsync doctor`, edit it, or say --force to replace it (a copy is kept)"
         )
 
 

@@ -44,6 +44,12 @@ class Invocation(msgspec.Struct):
             self.warn(line)
         return settings
 
+    def command(self, words: str) -> str:
+        """Return the line that calls another command as this one was called."""
+        named = {"--config": self.config, "--db": self.db}
+        options = [w for name, value in named.items() if value for w in (name, str(value))]
+        return " ".join([program_name(), *map(shlex.quote, options), words])
+
     def warn(self, text: str) -> None:
         """Write a line about what is wrong to standard error, in the log's format."""
         if self.log_format == "json":

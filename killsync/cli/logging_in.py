@@ -1,12 +1,15 @@
 """The dialogue of a login: the way to SSO's page, and what becomes of who comes back."""
 
 import os
-import select
+import re
+import signal
 import sys
 import threading
 import time
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
 
 import msgspec
 
@@ -14,9 +17,9 @@ from killsync import accounts, callback, config
 from killsync.accounts import Candidate
 from killsync.callback import Arrival, Listener
 from killsync.callback_page import Page
-from killsync.cli.invocation import Invocation, leave, program_name, say
+from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.questions import agree, tell
-from killsync.cli.stop import Stop
+from killsync.cli.stop import Stop, leaving_by_exception
 from killsync.cli.text import safe
 from killsync.config import Settings
 from killsync.errors import KillsyncError, LoginRefused, Refused, TryLater, UsageError
@@ -29,9 +32,11 @@ from killsync.sync.run import connected
 from killsync.times import duration
 
 Show = Callable[[Page], None]
+# SSO's codes are longer than what a person types
+_CODE = re.compile(r"[\w.~-]{16,}", re.ASCII)
 
 
-class Wishes(msgspec.Struct, frozen=True):
+class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """What the person wants; `limit` is in seconds."""
 
     no_browser: bool
@@ -43,10 +48,13 @@ class Wishes(msgspec.Struct, frozen=True):
 def log_in(call: Invocation, settings: Settings, store: Store, wishes: Wishes) -> None:
     """Log in one character, or one after the other.
 
-    Raises LoginRefused, LoginNeeded, UsageError, Refused or TryLater; those before are kept.
+    Raises LoginRefused, LoginNeeded, UsageError, Refused or TryLater; the characters that have
+    logged in before are kept.
     """
     stop = Stop()
-    with connected(store.path, settings, stop.flag) as (_, tokens, sso):
+    stop.wake = lambda: tell("\nEnding as soon as SSO has answered; Ctrl-C again ends at once.")
+    # once SSO has been asked for a token, nothing keeps it from being stored or revoked
+    with connected(store.path, settings, threading.Event()) as (_, tokens, sso):
         dialogue = _Dialogue(call, settings, wishes, stop, store, tokens, sso)
         if wishes.no_browser:
             dialogue.play(dialogue.pasted)
@@ -68,7 +76,11 @@ class _Dialogue(msgspec.Struct, frozen=True):
         """Let one character log in, and others if wished."""
         while True:
             self.sso.prepare()
-            one(self.sso.authorize(self.settings.callback_url, SCOPE))
+            try:
+                one(self.sso.authorize(self.settings.callback_url, SCOPE))
+            except KeyboardInterrupt:
+                tell("\nStopped: this login has changed nothing.")
+                raise
             if not self.wishes.another or not agree("Log in another character?"):
                 break
 
@@ -104,13 +116,15 @@ class _Dialogue(msgspec.Struct, frozen=True):
             f"You end on a page at {self.settings.callback_url}, which may fail to load.\n"
             "Copy the whole address of that page, and paste it here:"
         )
+        # what is no text is no address either
+        sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
         deadline = time.monotonic() + self.wishes.limit
         while True:
             try:
                 code = _code_in(self._read(deadline), login.state)
                 break
             except Refused as error:
-                self.call.warn(f"{error}; paste the other one:")
+                self.call.warn(f"{error}; paste the address on which the browser ended:")
         self._finish(code, login, lambda _: None)
 
     def _show_url(self, login: Authorization) -> None:
@@ -125,7 +139,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
         else:
             what = (
                 "No browser can be opened here. Open this URL in one on this computer; if there "
-                f"is none, press Ctrl-C and say `{program_name()} login --no-browser`:"
+                f"is none, press Ctrl-C and say `{self.call.command('login --no-browser')}`:"
             )
         tell(f"{what}\n\n{login.url}\n\nWaiting, {duration(self.wishes.limit)} at most…")
 
@@ -135,15 +149,19 @@ class _Dialogue(msgspec.Struct, frozen=True):
             candidate = accounts.log_in(self.store, self.tokens, self.sso, code, login)
             if not candidate.sold or self.wishes.yes:
                 self._register(candidate, show)
+        is_open = candidate.sold and not self.wishes.yes
         if self.stop.exit_code is not None:
+            if is_open:
+                accounts.turn_away(self.sso, candidate.grant)
             leave(self.stop.exit_code)
-        if candidate.sold and not self.wishes.yes:
+        if is_open:
             show(Page("One question is left", "Answer it in the terminal where killsync runs."))
-            self._ask_whether_sold(candidate)
+            with leaving_by_exception():
+                self._confirm_new_owner(candidate)
             with self.stop:
                 self._register(candidate, show)
 
-    def _ask_whether_sold(self, candidate: Candidate) -> None:
+    def _confirm_new_owner(self, candidate: Candidate) -> None:
         """Raise LoginRefused, and leave no token behind, unless the person agrees."""
         name, agreed = safe(candidate.character.name, 60), False
         self.call.warn(f"{name} belongs to another account than at the login before: it was sold")
@@ -167,14 +185,12 @@ class _Dialogue(msgspec.Struct, frozen=True):
             say(f"{'added' if new else 'renewed'} {name} ({character.character_id})")
             tell(
                 "Its killmails come with the next `killsync scan`; or now, with\n"
-                f"`{program_name()} sync {character.character_id}`."
+                f"`{self.call.command(f'sync {character.character_id}')}`."
             )
 
     def _read(self, deadline: float) -> str:
-        left = max(0.0, deadline - time.monotonic())
-        if not select.select([sys.stdin], [], [], left)[0]:
-            raise self._too_late()
-        line = sys.stdin.readline()
+        with _until(deadline, self._too_late()):
+            line = sys.stdin.readline()
         if not line:
             raise UsageError("nothing was pasted: the login has not ended, nothing has changed")
         return line.strip()
@@ -182,7 +198,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
     def _too_late(self) -> TryLater:
         return TryLater(
             f"nobody came back from SSO within {duration(self.wishes.limit)}; begin again. If SSO "
-            f"showed an error, give your EVE application the callback URL "
+            "showed an error, check client_id, and give your EVE application the callback URL "
             f"{self.settings.callback_url}"
         )
 
@@ -199,14 +215,32 @@ def opens_a_browser(environment: Mapping[str, str], platform: str) -> bool:
 
 def _code_in(pasted: str, state: str) -> str:
     """Return the code of a pasted address, or pasted alone. Raises as `callback.code_of`."""
+    pasted = pasted.strip("\"'<> ")
     if not pasted:
         raise Refused("nothing was pasted")
     query = pasted.partition("?")[2] or pasted
     if "code=" in query or "error=" in query:
         return callback.code_of(query.partition("#")[0], state)
-    if set(pasted) & set("/=?& "):
-        raise Refused("this address holds no code, so it is not where the login ended")
+    if not _CODE.fullmatch(pasted):
+        raise Refused("this holds no code, so it is not where the login ended")
     return pasted
+
+
+@contextmanager
+def _until(deadline: float, too_late: TryLater) -> Iterator[None]:
+    """Raise `too_late` if what is done within, in the main thread, goes on after the deadline."""
+
+    def ring(_: int, __: FrameType | None) -> None:
+        raise too_late
+
+    before = signal.signal(signal.SIGALRM, ring)
+    # a timer of zero would never ring
+    signal.setitimer(signal.ITIMER_REAL, max(0.001, deadline - time.monotonic()))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _failed(error: KillsyncError) -> Page:

@@ -37,4 +37,9 @@ def login(
             opening.check_origin(store, settings)
             from killsync.cli.logging_in import Wishes, log_in
 
-            log_in(call, settings, store, Wishes(no_browser, another, yes, limit))
+            log_in(
+                call,
+                settings,
+                store,
+                Wishes(no_browser=no_browser, another=another, yes=yes, limit=limit),
+            )

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from getpass import getpass
 
-from killsync.cli.text import safe
+from killsync.cli.text import safe, wrapped
 from killsync.errors import UsageError
 
 Check = Callable[[str], str]
@@ -16,7 +16,7 @@ class Unanswered(UsageError):
 
 def tell(text: str) -> None:
     """Write a line for whoever answers."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(wrapped(text, sys.stderr) + "\n")
     sys.stderr.flush()
 
 
@@ -78,6 +78,7 @@ def _hidden(prompt: str) -> str:
     except UnicodeDecodeError as error:
         raise UsageError("that is no text; try again") from error
     except EOFError:
+        tell("")
         raise Unanswered from None
     except KeyboardInterrupt:
         tell("")

@@ -40,15 +40,16 @@ def rekey(
         settings = call.settings()
         with opening.for_reading(settings) as store:
             if new_key:
-                _make_key(call, settings, store)
-            done = _rekey(settings, store, plain=plain)
+                done = _with_new_key(call, settings, store)
+            else:
+                done = _rekey(settings, store, plain=plain)
             _tell(call, settings, done, plain=plain)
             if not _warn(call, store, done) and not plain and not call.quiet:
                 _tell_older(settings)
         leave(1 if done.damaged else 0)
 
 
-def _make_key(call: Invocation, settings: Settings, store: Store) -> None:
+def _with_new_key(call: Invocation, settings: Settings, store: Store) -> "Rekeyed":
     from killsync.store import key_file
     from killsync.store.sealing import Keyring
     from killsync.store.tokens import Tokens
@@ -61,13 +62,13 @@ def _make_key(call: Invocation, settings: Settings, store: Store) -> None:
     file = Path(settings.token_key_file).expanduser()
     # a file that lacks the key in use is not the right one
     with closing(Tokens(store.path, Keyring(partial(key_file.keys, file)))) as tokens:
-        tokens.require_keys()
-    key_file.add_key(file)
+        done = tokens.rekey(make_key=partial(key_file.add_key, file))
     if not call.quiet:
         say(
             f"a new key stands first in {safe(file, 400)}: keep a copy of it away from "
             f"{safe(token_file(store.path).name)}; without it everybody must log in anew"
         )
+    return done
 
 
 def _rekey(settings: Settings, store: Store, *, plain: bool) -> "Rekeyed":

@@ -99,14 +99,14 @@ def _print_json(ready: "Ready") -> None:
 
 def _print_environment(ready: "Ready") -> None:
     database = Path(tempfile.mkdtemp(prefix="killsync-simulator-")) / "killsync.db"
-    tokens = "\\n".join(login.refresh_token for login in ready.logins)
+    tokens = " ".join(login.refresh_token for login in ready.logins)
     say(
         f"# ESI and SSO are simulated at {ready.base_url} until Ctrl-C. In another terminal:\n"
         f"export KILLSYNC_ESI_URL={ready.base_url}\n"
         f"export KILLSYNC_SSO_URL={ready.base_url}\n"
         f"export KILLSYNC_CLIENT_ID={shlex.quote(ready.client_id)}\n"
         f"export KILLSYNC_DB={shlex.quote(str(database))}\n"
-        f"printf '{tokens}\\n' | {program_name()} users add\n"
-        f"{program_name()} scan\n"
-        f"# Instead of `users add`, log in one by one: {program_name()} login --another"
+        + (f"printf '%s\\n' {tokens} | {program_name()} users add\n" if tokens else "")
+        + f"{program_name()} scan\n"
+        f"# Instead of users add, log in one by one: {program_name()} login --another"
     )

@@ -2,11 +2,32 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from killsync.cli.invocation import leave
 from killsync.errors import TryLater
 from killsync.sync.stopping import Stopping
+
+
+@contextmanager
+def leaving_by_exception() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the program as an exception does: what is begun is undone."""
+
+    def leave_now(number: int, _: FrameType | None) -> None:
+        leave(128 + number)
+
+    before = {
+        number: signal.signal(number, leave_now)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) != signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Stop(Stopping):

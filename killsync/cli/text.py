@@ -1,7 +1,10 @@
 """Text from outside, made harmless for a terminal or a log."""
 
 import json
+import shutil
+import textwrap
 import unicodedata
+from typing import TextIO
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
@@ -16,6 +19,23 @@ def safe(text: object, limit: int = 200) -> str:
 def safe_json(text: str) -> str:
     """Return the same JSON values with control and invisible characters as JSON's escapes."""
     return "".join(json.dumps(c)[1:-1] if _is_hidden(c) else c for c in text)
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """Return prose for a terminal, its lines broken between words; elsewhere as it is."""
+    if not stream.isatty():
+        return text
+    width = max(40, shutil.get_terminal_size().columns - 1)
+    return "\n".join(
+        textwrap.fill(
+            line,
+            width,
+            subsequent_indent=line[: len(line) - len(line.lstrip())],
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.split("\n")
+    )
 
 
 def count(number: int, thing: str) -> str:

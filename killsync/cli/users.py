@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -28,6 +28,9 @@ from killsync.errors import (
 from killsync.model import User
 from killsync.store import jobs, killmails, origin, pending, users
 from killsync.store.connection import Store
+
+if TYPE_CHECKING:
+    from killsync.accounts import Candidate
 
 app = typer.Typer(
     help="List, add, disable, enable and remove characters; rekey tokens.",
@@ -105,13 +108,19 @@ def _add_all(
                 continue
             with store.transaction() as conn:
                 origin.remember(conn, settings.sso_url, settings.esi_url)
-            if not call.quiet:
-                what = "added" if new else "renewed"
-                character = candidate.character
-                sold = "; it belongs to another account than before" if candidate.sold else ""
-                name = f"{safe(character.name)} ({character.character_id})"
-                say(f"line {number}: {what} {name}{sold}")
+            if candidate.unverified:
+                code = TryLater.exit_code
+            if candidate.unverified or not call.quiet:
+                say(f"line {number}: {_outcome(candidate, new=new)}")
     return code
+
+
+def _outcome(candidate: "Candidate", *, new: bool) -> str:
+    character = candidate.character
+    text = f"{'added' if new else 'renewed'} {safe(character.name)} ({character.character_id})"
+    if candidate.unverified:
+        return f"{text}, not verified yet: {safe(candidate.unverified)}; the next scan tries again"
+    return text + ("; it belongs to another account than before" if candidate.sold else "")
 
 
 @app.command()

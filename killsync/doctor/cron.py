@@ -28,10 +28,11 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
     owner = schedules.owner_of(setup.settings.database)
     found = schedules.read(owner, setup.env)
     line = crontab_line(setup, owner)
-    for name in crontab.secrets_in(found.text):
-        key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
-        text = f"{name} stands in the crontab"
-        yield warning("secret", text, f"put it into a file of mode 600, and set {key}_file")
+    for place, table in found.texts.items():
+        for name in crontab.secrets_in(table):
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+            text = f"{name} stands in {place}"
+            yield warning("secret", text, f"put it into a file of mode 600, and set {key}_file")
     if not found.entries:
         yield _without_entry(found, line)
         yield from _unseen(setup, {})

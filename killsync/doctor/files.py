@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from killsync import permissions
+from killsync.config import Origin
 from killsync.doctor.diagnosis import Diagnosis, mend, ok, warning
 from killsync.doctor.setup import Setup
 from killsync.store.connection import token_file
@@ -35,11 +36,14 @@ def _private_files(setup: Setup) -> list[Path]:
 
 def _key_beside_database(setup: Setup) -> Iterator[Diagnosis]:
     settings = setup.settings
-    key = Path(settings.token_key_file).expanduser().resolve()
-    directory = settings.database.resolve().parent
-    if settings.token_key_file and key.is_relative_to(directory):
+    name, file = "token_key_file", Path(settings.token_key_file)
+    if setup.found.origins.get("token_key") is Origin.FILE:
+        name, file = "token_key", setup.file
+    key = file.expanduser().resolve()
+    holds_key = settings.token_key_file or name == "token_key"
+    if holds_key and key.is_relative_to(settings.database.resolve().parent):
         text = f"{key}: lies beside the database, so that a copy of the directory holds both"
-        yield warning("token_key_file", text, "move it elsewhere, and set token_key_file")
+        yield warning(name, text, "move it elsewhere, and set token_key_file")
 
 
 def _quoted(file: Path) -> str:

@@ -16,6 +16,8 @@ from killsync.ratelimit import Limits
 from killsync.sync.run import user_agent
 
 # SSO's tokens are refused when the clock is wrong by a minute
+# a token of SSO's lasts 20 minutes
+_TOKEN_LASTS = 1200.0
 _SKEW_REFUSED = 60.0
 _SKEW_NOTED = 30.0
 _LONGEST = 15.0
@@ -61,10 +63,10 @@ def of_clock(skew: float) -> Diagnosis:
     """Return how wrong this computer's clock is; `skew` is how many seconds it is ahead."""
     off = f"{abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} ESI's"
     cure = "set it: sudo timedatectl set-ntp true"
-    if abs(skew) >= _SKEW_REFUSED:
+    if -skew >= _SKEW_REFUSED or skew >= _TOKEN_LASTS:
         return mend("clock", f"is {off}: tokens that are valid are refused", cure)
     if abs(skew) >= _SKEW_NOTED:
-        return warning("clock", f"is {off}; from 60 s on, tokens are refused", cure)
+        return warning("clock", f"is {off}: times and pauses are off by as much", cure)
     return ok("clock", "agrees with ESI's")
 
 
@@ -92,7 +94,7 @@ def _of_status(url: str, heard: Heard) -> Diagnosis:
     if heard.status == 200:
         return ok("ESI", f"{host} answers")
     if heard.status >= 500:
-        text = f"{host} says {heard.status}: it is down, as every day from 11:00 UTC for minutes"
+        text = f"{host} says {heard.status}: it is down (as daily, for minutes, from 11:00 UTC)"
         return warning("ESI", text, "wait: nothing is lost, the next scan goes on")
     return mend("ESI", f"{host} says {heard.status}", "check esi_url and the proxy")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from killsync import crontab
+from killsync.config import SECRET_VARIABLES
 from killsync.crontab import Entry
 
 _ETC = Path("/etc")
@@ -28,10 +29,13 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class Schedules(msgspec.Struct, frozen=True):
-    """Every entry with the place where it stands, the owner's crontab, why it cannot be read."""
+    """What was found: every entry with its place, the text of each place that could be read.
+
+    `trouble` says why the owner's crontab cannot be read.
+    """
 
     entries: list[tuple[str, Entry]]
-    text: str
+    texts: dict[str, str]
     trouble: str | None
 
 
@@ -49,9 +53,11 @@ def owner_of(database: Path) -> Owner:
 def read(owner: Owner, env: Mapping[str, str]) -> Schedules:
     """Return what calls `killsync scan` for this user, as far as it can be read."""
     text, trouble = _own_crontab(owner, env)
-    found = [(f"the crontab of {owner.name}", e) for e in crontab.entries(text, owner.home)]
+    own = f"the crontab of {owner.name}"
+    found = [(own, entry) for entry in crontab.entries(text, owner.home)]
     found += [*_of_the_system(owner), *_timers(owner)]
-    return Schedules(found, text, trouble)
+    texts = {str(file): _text(file) for file in [*_system_tables(), *_services(owner)]}
+    return Schedules(found, {own: text} | texts, trouble)
 
 
 def daemon_runs() -> bool | None:
@@ -81,7 +87,7 @@ def _own_crontab(owner: Owner, env: Mapping[str, str]) -> tuple[str, str | None]
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE,
-            env={**env, "LC_ALL": "C"},
+            env={n: v for n, v in env.items() if n not in SECRET_VARIABLES} | {"LC_ALL": "C"},
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -95,18 +101,27 @@ def _own_crontab(owner: Owner, env: Mapping[str, str]) -> tuple[str, str | None]
 
 
 def _of_the_system(owner: Owner) -> Iterator[tuple[str, Entry]]:
-    for file in [_ETC / "crontab", *sorted((_ETC / "cron.d").glob("*"))]:
+    for file in _system_tables():
         for entry in crontab.entries(_text(file), owner.home, with_user=True):
             if entry.user == owner.name:
                 yield str(file), entry
 
 
-def _timers(owner: Owner) -> Iterator[tuple[str, Entry]]:
+def _system_tables() -> list[Path]:
+    return [_ETC / "crontab", *sorted((_ETC / "cron.d").glob("*"))]
+
+
+def _services(owner: Owner) -> Iterator[Path]:
+    """Yield what the enabled timers start."""
     for units in (_ETC / "systemd/system", Path(owner.home) / ".config/systemd/user"):
         for timer in sorted(units.glob("timers.target.wants/*.timer")):
-            service = units / f"{timer.stem}.service"
-            for entry in crontab.unit_entries(_text(service), owner.home):
-                yield str(units / timer.name), entry
+            yield units / f"{timer.stem}.service"
+
+
+def _timers(owner: Owner) -> Iterator[tuple[str, Entry]]:
+    for service in _services(owner):
+        for entry in crontab.unit_entries(_text(service), owner.home):
+            yield str(service.with_suffix(".timer")), entry
 
 
 def _text(file: Path) -> str:

@@ -15,7 +15,7 @@ import tenacity
 import urllib3
 from requests.utils import get_environ_proxies
 
-from killsync.errors import Refused, ServerFault, Stopped, Unavailable
+from killsync.errors import Refused, ServerFault, Stopped, Unavailable, UsageError
 from killsync.http.bounded import TIMEOUT, BoundedAdapter, read
 from killsync.http.meanings import own_errors
 
@@ -130,13 +130,30 @@ class Http:
         # read once: requests would read the environment and ~/.netrc for every request,
         # and an entry there would replace the Authorization header
         session.trust_env = False
-        session.proxies.update(get_environ_proxies(url))
+        session.proxies.update(_proxies(url))
         bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         session.verify = bundle or True
         session.max_redirects = 0
         for scheme in ("http://", "https://"):
             session.mount(scheme, BoundedAdapter(pool_connections=2, pool_maxsize=1))
         return session
+
+
+def _proxies(url: str) -> Mapping[str, str]:
+    """Return the proxies that the environment names for a URL.
+
+    Raises UsageError if one is no address: requests would say so with its password.
+    """
+    proxies: Mapping[str, str] = get_environ_proxies(url)
+    for scheme, proxy in proxies.items():
+        try:
+            parts = urlsplit(proxy if "://" in proxy else f"//{proxy}")
+            sound = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            sound = False
+        if not sound and scheme != "no":
+            raise UsageError(f"the environment's {scheme}_proxy is no address: correct it")
+    return proxies
 
 
 def _find_way(session: requests.Session, url: str) -> tuple[urllib3.HTTPConnectionPool, bool]:

@@ -243,6 +243,8 @@ def make_private_file(path: Path) -> None:
     """
     if path.exists():
         return
+    # where a link leads that leads nowhere yet, SQLite would make a file that others may read
+    path = path.resolve()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -57,7 +57,7 @@ class Keyring:
     def first(self) -> Key | None:
         """Return the key that seals, None if tokens are to be stored plain."""
         self._look_again()
-        return self._keys[0] if self._keys else None
+        return next(iter(self._keys), None)
 
     def named(self, name: str) -> Key | None:
         """Return the key of a name, None if it is not there."""

@@ -6,7 +6,7 @@ as soon as SSO has answered.
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,11 @@ class Token(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "Token(...)"
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the refresh token cannot be one that SSO gave: those are ASCII."""
+        return not self.refresh_token or not self.refresh_token.isascii()
 
 
 class Rekeyed(msgspec.Struct, frozen=True):
@@ -119,20 +124,25 @@ class Tokens:
             return False
         return known is not None and known.refresh_token == refresh_token
 
-    def rekey(self, *, plain: bool = False) -> Rekeyed:
+    def rekey(self, *, plain: bool = False, make_key: Callable[[], None] | None = None) -> Rekeyed:
         """Store every token anew, encrypted with the first key, or `plain`: all of them or none.
 
-        Other processes may go on. Raises TokenKeyMissing if a token cannot be opened.
+        `make_key` puts a new one first, once it is sure that the others are there; nobody else
+        does so meanwhile. Other processes may go on. Raises TokenKeyMissing if a token cannot be
+        opened, and what `make_key` raises.
         """
         damaged, done = [], 0
         with readable_errors(self.path), write_transaction(self._db):
+            if make_key is not None:
+                self.require_keys()
+                make_key()
             key = None if plain else self._keys.first()
             for user_id, *row in self._db.execute(
                 "SELECT user_id, refresh_token, access_token, access_expires_at, sealed_by"
                 " FROM tokens"
             ).fetchall():
                 token = self._opened(*row)
-                if not token.refresh_token.isascii() or not token.refresh_token:
+                if token.is_damaged:
                     damaged.append(user_id)
                     continue
                 done += 1

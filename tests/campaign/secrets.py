@@ -60,8 +60,12 @@ class ProcessList:
     def look(self) -> None:
         """Read the command lines and environments of all children of this process."""
         for listed in Path("/proc/self/task").glob("*/children"):
+            pids: list[str] = []
             with suppress(OSError):
-                for pid in listed.read_text().split():
+                pids = listed.read_text().split()
+            for pid in pids:
+                # one that has ended must not hide those after it
+                with suppress(OSError):
                     self.command_lines.add(Path(f"/proc/{pid}/cmdline").read_bytes())
                     self.environments.add(Path(f"/proc/{pid}/environ").read_bytes())
 
