@@ -40,7 +40,7 @@ def nothing(limit: Annotated[int, typer.Option(help="A number.")] = 1) -> None:
     """Do nothing."""
 
 
-for name in ("sync", "users", "check", "export", "demo", "simulator"):
+for name in ["init", "sync", "login", "users", "check", "export", "doctor", "demo", "simulator"]:
     app.command(name)(nothing)
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ for url in urls:
 
 def measure(scale: Scale) -> list[Figure]:
     """Measure a first sync: start, lists, bodies, storing and all."""
-    killmails = scale.of(3000, 100)
+    killmails = scale.of(10_000, 100)
     ours, peers = [], []
     for _ in range(scale.runs):
         with installation(characters=1, killmails=killmails, **UNLIMITED) as program:
@@ -34,7 +34,7 @@ def measure(scale: Scale) -> list[Figure]:
             peers.append(bare_loop(program, [e for e in log if e["route"] == "body"]))
     return [
         at_most(
-            f"CPU per request of a first sync of {killmails}",
+            f"CPU per request of a first sync of {killmails:,}",
             Pairs(ours, peers),
             1.3,
             seconds,

@@ -32,7 +32,7 @@ def measure(scale: Scale) -> list[Figure]:
                 in_pairs(runs, partial(wall, ours, environment), partial(_bare_wall, theirs)),
                 goal,
                 seconds,
-                note=f"whole process, wall; peer: a bare Typer app of 8 commands: {peer}",
+                note=f"whole process, wall; peer: a bare Typer app of 11 commands: {peer}",
             )
             for what, ours, peer, theirs, goal in rows
         ]
