@@ -93,6 +93,7 @@ def _character(
 ) -> Character:
     from joserfc.jwt import JWTClaimsRegistry
 
+    # first, for a wrong clock is no fault of the token's
     _check_times(claims, now)
     JWTClaimsRegistry(
         now=int(now),

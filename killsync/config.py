@@ -201,7 +201,7 @@ def _valid_part(
 
 
 def _replaced_by(valid: Mapping[str, object]) -> list[str]:
-    """Return what goes before no more: a secret, or its file, replaces both of them."""
+    """Return the keys of lower places that these override: a secret or its file unsets both."""
     pairs = [pair for pair in _IN_A_FILE.items() if any(key in valid for key in pair)]
     return [key for pair in pairs for key in pair]
 

@@ -96,6 +96,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
                 arrival.reply(_failed(error))
                 raise
             finally:
+                # if nothing has been replied yet: only the first one counts
                 arrival.reply(callback.UNDECIDED)
         raise self._too_late()
 

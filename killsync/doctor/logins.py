@@ -1,7 +1,6 @@
 """Users and their tokens: who can be synced, and who needs a login."""
 
 from collections.abc import Iterator, Set
-from functools import partial
 
 from killsync import config
 from killsync.doctor import storage
@@ -42,9 +41,12 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
 def _of_key(setup: Setup, names: set[str]) -> Iterator[Diagnosis]:
     """Yield whether the keys are there that the tokens are encrypted with."""
     try:
-        keys = Keyring(partial(config.token_keys, setup.settings))
+        texts = config.token_keys(setup.settings)
+    except KillsyncError:
+        return  # told with the settings
+    try:
+        keys = Keyring(lambda: texts)
     except KillsyncError as error:
-        # a file of keys that cannot be read is told with the settings
         yield mend("token key", str(error), "set token_key_file to the file with the key")
         return
     if all(map(keys.named, names)):

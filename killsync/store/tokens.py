@@ -118,6 +118,7 @@ class Tokens:
         return changed == 1
 
     def _holds(self, user_id: int, refresh_token: str) -> bool:
+        # asked before the transaction: `rekey` changes how a token is stored, never which
         try:
             known = self.get(user_id)
         except TokenKeyMissing:  # what SSO has replaced must be stored all the same
