@@ -1,6 +1,7 @@
 """No test may touch a real home; simulators are processes that end with their test."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -10,6 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from world import TIMEOUT, Killsync, Simulator, simulator
+
+# under nohup, or behind a shell's `&`, these would be ignored by all that is started here
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # the suite tries the same examples each time; the campaign tries new ones
 settings.register_profile("suite", derandomize=True, deadline=None)
