@@ -103,13 +103,6 @@ class Http:
 
     def patiently(self, attempt: Callable[[], T]) -> T:
         """Call `attempt` until it is answered, at most three times with growing pauses."""
-        try:
-            return attempt()
-        except (Unavailable, ServerFault) as error:
-            # most are answered at once: only then are the pauses worth their cost
-            return self._again(attempt, error)
-
-    def _again(self, attempt: Callable[[], T], last: Unavailable | ServerFault) -> T:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS)
             | tenacity.stop_when_event_set(self.stopping),
@@ -118,13 +111,11 @@ class Http:
             retry=tenacity.retry_if_exception_type((Unavailable, ServerFault)),
             reraise=True,
         )
-        made = 1
+        last: Unavailable | ServerFault | None = None
 
         def once_more() -> T:
-            nonlocal made, last
-            # the first has been made already
-            if made == 1 or self.stopping.is_set():
-                made += 1
+            nonlocal last
+            if last is not None and self.stopping.is_set():
                 raise last
             try:
                 return attempt()
