@@ -94,7 +94,7 @@ def refused(status: int) -> Row:
         **lists(Outcome.USER_FAILS, says),
         BODY: Expected(Outcome.BODY_PUT_OFF, says),
         **sso(f"SSO says {status}"),
-        REFRESH: Expected(Outcome.PUT_OFF, "SSO refused the refresh", 3),
+        REFRESH: Expected(Outcome.PUT_OFF, "SSO refused without a reason", 3),
     }
 
 

@@ -123,7 +123,7 @@ class Verdict:
         must(state == ("needs_login" if login else "active"), f"the user is {state}")
         must(login or failures == 1, f"{failures} failures")
         must(why in (error or ""), f"{why!r} is not the error: {error}")
-        must(not login or "killsync users add" in (error or ""), f"no way out is named: {error}")
+        must(not login or "killsync login" in (error or ""), f"no way out is named: {error}")
         must(job == "failed", f"the job is {job}")
 
     def _judge_waiting(self, user: int) -> None:
