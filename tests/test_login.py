@@ -388,13 +388,7 @@ def test_a_sold_character_whose_login_is_stopped_leaves_no_token_behind(
     program = sold(newcomer)
     program.simulator.clear_log()
     login = log_in(program)
-    program.simulator.fault("token", delay=1.0)
-    with closing(socket.create_connection(("127.0.0.1", port_of(program)), TIMEOUT)) as browser:
-        back = urllib.parse.urlsplit(ended_at(login.url))
-        browser.sendall(f"GET {back.path}?{back.query} HTTP/1.0\r\n\r\n".encode())
-        wait_until(lambda: program.simulator.log("token"))
-        login.process.send_signal(signal.SIGINT)
-        login.end(exit_code=130)
+    stopped_at_its_end(program, login)
     assert [entry["status"] for entry in program.simulator.log("revoke")] == [200]
 
 
@@ -621,6 +615,12 @@ def test_a_login_that_is_stopped_at_its_end_keeps_what_sso_has_given(
 ) -> None:
     program = newcomer()
     login = log_in(program)
+    assert b"is registered" in stopped_at_its_end(program, login)
+    assert users(program) == [(character_id(program), "active")]
+
+
+def stopped_at_its_end(program: Killsync, login: Login) -> bytes:
+    """Press Ctrl-C while SSO is asked for the tokens; return what the browser is shown."""
     program.simulator.fault("token", delay=1.0)
     with closing(socket.create_connection(("127.0.0.1", port_of(program)), TIMEOUT)) as browser:
         back = urllib.parse.urlsplit(ended_at(login.url))
@@ -628,8 +628,7 @@ def test_a_login_that_is_stopped_at_its_end_keeps_what_sso_has_given(
         wait_until(lambda: program.simulator.log("token"))
         login.process.send_signal(signal.SIGINT)
         login.end(exit_code=130)
-        assert b"is registered" in browser.makefile("rb").read()
-    assert users(program) == [(character_id(program), "active")]
+        return browser.makefile("rb").read()
 
 
 def port_of(program: Killsync) -> int:
