@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from killsync.killmail import decode
+from killsync.killmail.body import decode
 from killsync.model import KillmailRef, Priority
 from killsync.simulator import bodies
 from killsync.store import connection, killmails, origin, pending, users

@@ -11,8 +11,9 @@ from statistics import median
 from figures import Figure, Pairs, Scale, at_most, in_pairs, seconds
 from made import database
 
-from killsync.store import jobs, pending, runs, selection, users
+from killsync.store import jobs, pending, runs, users
 from killsync.store.connection import Store
+from killsync.sync import selection
 from killsync.times import MINUTE
 
 MIN_AGE = 15 * MINUTE

@@ -10,25 +10,22 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "killsync"
 LONGEST_MODULE = 320
 
-# a module imports only from floors above in this list, and from its own package
-FLOORS = [
-    {"", "errors", "times"},
-    {"model", "killmail", "findings"},
-    {"config", "permissions", "ratelimit", "paging", "lock", "schedule", "mounts"},
-    {"config_text", "crontab"},
-    {"store"},
-    {"http"},
-    {"published"},
-    {"access", "callback_page"},
-    {"callback"},
-    {"esi", "sso", "completeness"},
-    {"accounts", "reports", "verification", "mending"},
-    {"sync"},
-    {"doctor"},
-    {"cli"},
-    {"__main__"},
-]
+ROW = re.compile(r"^\| (?P<step>[\w ]+) \| (?P<rooms>`[^|]+`) \|", re.MULTILINE)
 SIMULATOR = "simulator"
+
+
+def steps() -> list[set[str]]:
+    """Return the rooms of README's table, row by row, from the commands down to the values."""
+    table = (ROOT / "README.md").read_text().split("## Reading the code")[1].split("\n## ")[0]
+    rows = [
+        (row["step"], set(re.findall(r"`(\w+)/?`", row["rooms"]))) for row in ROW.finditer(table)
+    ]
+    assert rows.pop() == ("beside", {SIMULATOR})
+    return [rooms for _, rooms in rows]
+
+
+# the entry point stands above all rooms, the package's version below them
+STEPS = [{"__main__"}, *steps(), {""}]
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -42,13 +39,13 @@ def dotted(file: Path) -> str:
 TREES = {dotted(file): ast.parse(file.read_text(), str(file)) for file in FILES}
 
 
-def part(module: str) -> str:
-    """Return the module or package directly in killsync that a module belongs to."""
+def room(module: str) -> str:
+    """Return the folder, or the module in the root, that a module belongs to."""
     return module.split(".")[0]
 
 
-def floor(module: str) -> int:
-    return next(n for n, names in enumerate(FLOORS) if part(module) in names)
+def step(module: str) -> int:
+    return next(n for n, rooms in enumerate(STEPS) if room(module) in rooms)
 
 
 def nodes(module: str, *, type_checking: bool = True) -> Iterator[ast.AST]:
@@ -120,31 +117,36 @@ def calls(module: str) -> Iterator[str]:
 # imports
 
 
-def test_every_module_has_its_floor() -> None:
-    known = set().union(*FLOORS) | {SIMULATOR}
-    assert {part(module) for module in TREES} == known
+def test_readme_names_every_room() -> None:
+    named = [name for rooms in STEPS for name in rooms]
+    assert sorted({room(module) for module in TREES}) == sorted([*named, SIMULATOR])
 
 
-def test_imports_run_down_the_floors() -> None:
+def test_rooms_import_only_from_the_steps_below_their_own() -> None:
     upwards = {
         f"{module} imports {source}"
         for module in TREES
         for source, _, _ in ours(module)
-        if SIMULATOR not in (part(module), part(source))
-        and part(source) != part(module)
-        and floor(source) >= floor(module)
+        if SIMULATOR not in (room(module), room(source))
+        and room(source) != room(module)
+        and step(source) <= step(module)
     }
     assert upwards == set()
 
 
+def test_only_values_lie_in_the_root() -> None:
+    files = {path.stem for path in PACKAGE.glob("*.py")}
+    assert files == {"__init__", "__main__", "errors", "files", "model", "times"}
+
+
 def test_the_simulator_imports_nothing_of_the_rest_and_only_commands_import_it() -> None:
     crossing = {
-        (module, part(source))
+        (module, room(source))
         for module in TREES
         for source, _, _ in ours(module)
-        if (part(module) == SIMULATOR) != (part(source) == SIMULATOR)
+        if (room(module) == SIMULATOR) != (room(source) == SIMULATOR)
     }
-    assert {part(module) for module, _ in crossing} <= {"cli"}
+    assert {room(module) for module, _ in crossing} <= {"cli"}
 
 
 def test_no_imports_go_in_a_circle() -> None:
@@ -184,21 +186,16 @@ SENDERS = {"requests", "urllib3", "httpx", "aiohttp", "urllib.request", "http.cl
 STREAMS = {"sys.stdout", "sys.stderr", "sys.stdin", "print"}
 
 
-def parts_where(found: Callable[[str], bool]) -> set[str]:
-    """Return the parts of killsync that have a module of which something is true."""
-    return {part(module) for module in TREES if found(module)}
+def rooms_where(found: Callable[[str], bool]) -> set[str]:
+    """Return the rooms that have a module of which something is true."""
+    return {room(module) for module in TREES if found(module)}
 
 
-def test_sql_is_spoken_in_the_store_only() -> None:
+def test_sql_is_spoken_by_the_store_and_the_token_file_only() -> None:
     def speaks(module: str) -> bool:
         return any(map(SQL.search, texts(module))) or any(map(EXECUTE.search, calls(module)))
 
-    assert parts_where(speaks) == {"store", "lock"}
-
-
-def test_the_lock_is_a_transaction_and_nothing_more() -> None:
-    assert [text for text in texts("lock") if SQL.search(text)] == ["BEGIN IMMEDIATE"]
-    assert [call for call in calls("lock") if EXECUTE.search(call)] == ["conn.execute"]
+    assert rooms_where(speaks) == {"store", "tokens"}
 
 
 def test_nobody_but_http_sends() -> None:
@@ -206,23 +203,25 @@ def test_nobody_but_http_sends() -> None:
         sources = {source for source, _, _ in imported(module, type_checking=False)}
         return any(source == s or source.startswith(f"{s}.") for s in SENDERS for source in sources)
 
-    assert parts_where(sends) == {"http"}
+    assert rooms_where(sends) == {"http"}
 
 
 def test_nobody_but_http_makes_a_session() -> None:
-    assert parts_where(lambda module: any("Session" in call for call in calls(module))) == {"http"}
+    assert rooms_where(lambda module: any("Session" in call for call in calls(module))) == {"http"}
 
 
-def test_nobody_but_a_command_prints() -> None:
+def test_nobody_but_commands_and_terminal_print() -> None:
     def prints(module: str) -> bool:
         used = {ast.unparse(n) for n in nodes(module) if isinstance(n, ast.Attribute | ast.Name)}
         return bool(used & STREAMS) or bool(top_level(module) & {"rich", "typer", "click"})
 
-    assert parts_where(prints) == {"cli"}
+    assert rooms_where(prints) == {"cli", "terminal"}
 
 
 def test_decisions_ask_neither_clock_nor_database() -> None:
-    asked = set().union(*(top_level(module) for module in ("paging", "schedule", "ratelimit")))
+    asked = set().union(
+        *(top_level(module) for module in ("esi.paging", "esi.ratelimit", "sync.schedule"))
+    )
     assert asked & {"time", "datetime", "random", "os", "sqlite3", "socket"} == set()
 
 
@@ -250,9 +249,3 @@ def test_everything_public_says_what_it_is() -> None:
     everything = [entry for module, tree in TREES.items() for entry in public(tree, module)]
     # an empty `__init__` has nothing to say
     assert [n for n, node in everything if node.body and not ast.get_docstring(node)] == []
-
-
-def test_readme_names_every_module_on_its_floor() -> None:
-    table = (ROOT / "README.md").read_text().split("## Reading the code")[1]
-    named = {name.strip("/") for name in re.findall(r"`(\w+/?)`", table)}
-    assert set().union(*FLOORS) - {"", "__main__"} <= named

@@ -31,9 +31,10 @@ from world import (
     wait_until,
 )
 
+from killsync.check.repair import copy_before
 from killsync.errors import TryLater
-from killsync.killmail import decode, expected_hash
-from killsync.mending import copy_before
+from killsync.killmail.body import decode
+from killsync.killmail.hash import expected_hash
 from killsync.store.connection import connect
 from killsync.store.killmails import Arrival, insert
 from killsync.store.schema import migrations

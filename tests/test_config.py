@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from killsync import config
-from killsync.config import Settings, load, require_client_id, require_contact
 from killsync.errors import UsageError
+from killsync.settings import application, config
+from killsync.settings.config import Settings, load
+from killsync.settings.values import Url
 
 README = Path(__file__).parent.parent / "README.md"
 DAY, HOUR, MINUTE = 86400, 3600, 60
@@ -372,19 +373,19 @@ def test_http_is_refused_for_every_other_address(key: str, url: str) -> None:
 
 def test_the_real_esi_is_not_called_without_a_contact() -> None:
     with pytest.raises(UsageError, match="KILLSYNC_CONTACT"):
-        require_contact(Settings())
+        application.require(Settings(client_id="abc"))
 
 
 @pytest.mark.parametrize(
     "settings",
-    [Settings(contact="ops@example.com"), Settings(esi_url=config.Url("http://127.0.0.1:8080"))],
+    [Settings(contact="ops@example.com"), Settings(esi_url=Url("http://127.0.0.1:8080"))],
     ids=["contact", "simulator"],
 )
 def test_a_contact_or_a_simulator_is_enough(settings: Settings) -> None:
-    require_contact(settings)
+    application.require_contact(settings)
 
 
 def test_nothing_is_asked_of_sso_without_a_client_id() -> None:
     with pytest.raises(UsageError, match="KILLSYNC_CLIENT_ID"):
-        require_client_id(Settings())
-    require_client_id(Settings(client_id="abc"))
+        application.require(Settings(contact="ops@example.com"))
+    application.require(Settings(client_id="abc", contact="ops@example.com"))

@@ -18,9 +18,10 @@ from terminal import Terminal
 from test_login import fetched, free_port
 from world import Killsync
 
-from killsync import config, crontab
-from killsync.config import Settings
-from killsync.config_text import WORDS, config_text
+from killsync.doctor import crontab
+from killsync.settings import config
+from killsync.settings.config import Settings
+from killsync.settings.text import WORDS, config_text
 from killsync.times import duration_text, parse_duration
 
 Done = subprocess.CompletedProcess[str]

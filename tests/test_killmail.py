@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from killmail_strategies import bodies
 
 from killsync.errors import BodyRejected
-from killsync.killmail import decode, encode, expected_hash
+from killsync.killmail.body import decode, encode
+from killsync.killmail.hash import expected_hash
 from killsync.store import killmails
 from killsync.store.killmails import Arrival
 from killsync.store.schema import migrations

@@ -21,8 +21,8 @@ import pytest
 from terminal import Terminal
 from world import TIMEOUT, Killsync, read_until, wait_until
 
-from killsync.callback_page import Page, rendered
 from killsync.cli.logging_in import opens_a_browser
+from killsync.login.page import Page, rendered
 
 Start = Callable[..., Killsync]
 URL = re.compile(r"^(http\S+authorize\S+)$", re.MULTILINE)

@@ -2,16 +2,8 @@
 
 import pytest
 
+from killsync.esi.paging import Pass, Step, after_head, after_page, newest_first, resume_at, resumed
 from killsync.model import Cursor, KillmailRef, Page
-from killsync.paging import (
-    Pass,
-    Step,
-    after_head,
-    after_page,
-    newest_first,
-    resume_at,
-    resumed,
-)
 
 MONDAY = "Mon, 23 Nov 2026 03:00:00 GMT"
 TUESDAY = "Tue, 24 Nov 2026 03:00:00 GMT"

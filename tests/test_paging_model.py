@@ -11,9 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from killsync import paging
+from killsync.esi import paging
+from killsync.esi.paging import Pass
 from killsync.model import Cursor, KillmailRef, Page
-from killsync.paging import Pass
 
 
 @dataclass

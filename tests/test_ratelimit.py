@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from killsync.errors import RateLimited
-from killsync.ratelimit import LIKELY_COST, Bucket, Limits, cost, parse_limit
+from killsync.esi.ratelimit import LIKELY_COST, Bucket, Limits, cost, parse_limit
 from killsync.times import DAY
 
 NOW = 1_800_000_000

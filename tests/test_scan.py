@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from world import TIMEOUT, Killsync, run_in_progress, wait_for_exit, wait_until
 
-from killsync.store import connection
+from killsync import files
 from killsync.times import MINUTE, unix
 
 Make = Callable[..., Killsync]
@@ -178,7 +178,7 @@ def lock_is_open_in(process: subprocess.Popen[str]) -> bool:
 def test_a_short_look_at_the_lock_costs_no_tick(killsync: Make, background: Background) -> None:
     program = killsync(characters=1, killmails=2)
     program.run("users")
-    connection.make_private_file(Path(f"{program.database}.lock"))
+    files.create_private(Path(f"{program.database}.lock"))
     with run_in_progress(program):
         scan = background(program, "scan")
         wait_until(lambda: lock_is_open_in(scan))

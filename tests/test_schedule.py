@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from killsync import schedule
 from killsync.model import Cursor, User
+from killsync.sync import schedule
 from killsync.times import DAY, HOUR, MINUTE
 
 NOW = 1_800_000_000.0

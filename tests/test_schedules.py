@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from killsync import crontab, mounts
-from killsync.doctor import network, storage
+from killsync.doctor import crontab, mounts, network, storage
 from killsync.doctor.diagnosis import Level
 from killsync.times import DAY, HOUR
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from world import TIMEOUT, Killsync, run_in_progress, wait_until
 
-from killsync.store.sealing import Keyring
-from killsync.store.tokens import Tokens
+from killsync.tokens.sealing import Keyring
+from killsync.tokens.tokens import Tokens
 
 Start = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]

@@ -17,8 +17,8 @@ from campaign.case import Case, case
 from campaign.secrets import Needles, hunt
 from world import Killsync, wait_until
 
-from killsync.store.sealing import Keyring
-from killsync.store.tokens import Tokens
+from killsync.tokens.sealing import Keyring
+from killsync.tokens.tokens import Tokens
 
 SECRET = "the-S3cret~of+the/application"
 Background = Callable[..., Popen[str]]

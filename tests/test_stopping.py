@@ -246,7 +246,7 @@ def test_a_signal_while_the_modules_are_read_ends_without_a_word(
         text=True,
         env=program.environment,
     )
-    read_until(process, "killsync.config")
+    read_until(process, "killsync.settings.config")
     process.send_signal(number)
     _, said = process.communicate(timeout=TIMEOUT)
     assert process.returncode in (-number, 128 + number)

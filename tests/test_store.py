@@ -17,25 +17,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database, Migrations
 
-from killsync import lock
+from killsync import files
 from killsync.errors import DatabaseError
-from killsync.killmail import decode
+from killsync.esi.ratelimit import Bucket
+from killsync.killmail.body import decode
 from killsync.model import Cursor, KillmailRef
-from killsync.ratelimit import Bucket
 from killsync.store import (
     connection,
     jobs,
     killmails,
     limits,
+    lock,
     origin,
     pending,
     runs,
     schema,
-    selection,
     users,
 )
 from killsync.store.connection import Store
 from killsync.store.killmails import Arrival
+from killsync.store.paths import lock_file
+from killsync.sync import selection
 
 NOW = 1_800_000_000.0
 NOW_ISO = "2027-01-15T08:00:00Z"
@@ -619,7 +621,7 @@ def test_nothing_reads_a_whole_table_at_every_tick(store: Store, name: str) -> N
 
 @pytest.fixture
 def locked(path: Path) -> Path:
-    lock.lock_file(path).touch()
+    lock_file(path).touch()
     return path
 
 
@@ -640,11 +642,11 @@ def test_a_run_that_fails_frees_the_lock(locked: Path) -> None:
 
 def test_looking_at_the_lock_neither_takes_nor_makes_it(path: Path) -> None:
     assert not lock.is_held(path)
-    assert not lock.lock_file(path).exists()
+    assert not lock_file(path).exists()
 
 
 def test_the_lock_does_not_hinder_readers_and_writers_of_the_database(store: Store) -> None:
-    lock.lock_file(store.path).touch()
+    lock_file(store.path).touch()
     with lock.hold(store.path):
         users.add(store.conn, 1, "Hakon", NOW)
         with closing(connection.connect(store.path, read_only=True)) as reader:
@@ -654,7 +656,7 @@ def test_the_lock_does_not_hinder_readers_and_writers_of_the_database(store: Sto
 HOLDER = """
 import sys, time
 from pathlib import Path
-from killsync import lock
+from killsync.store import lock
 
 with lock.hold(Path(sys.argv[1])):
     print("held", flush=True)
@@ -677,10 +679,10 @@ def test_the_lock_of_a_killed_run_is_free(locked: Path) -> None:
 
 def test_making_sure_that_a_file_exists_drops_no_lock_on_it(tmp_path: Path) -> None:
     database = tmp_path / "killsync.db"
-    connection.make_private_file(lock.lock_file(database))
-    ask = "import sys; from pathlib import Path; from killsync import lock;"
+    files.create_private(lock_file(database))
+    ask = "import sys; from pathlib import Path; from killsync.store import lock;"
     ask += " sys.exit(lock.is_held(Path(sys.argv[1])))"
     with lock.hold(database):
-        connection.make_private_file(lock.lock_file(database))
+        files.create_private(lock_file(database))
         held = subprocess.run([sys.executable, "-c", ask, str(database)], check=False)
     assert held.returncode == 1

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from world import TIMEOUT, Killsync, wait_until
 
-from killsync.store.tokens import Token, Tokens
+from killsync.tokens.tokens import Token, Tokens
 
 Start = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]

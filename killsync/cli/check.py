@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from killsync import lock
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.stop import Stop
-from killsync.cli.text import safe
-from killsync.config import Settings
 from killsync.errors import DatabaseError
-from killsync.store import connection
+from killsync.settings.config import Settings
+from killsync.store import connection, lock
 from killsync.store.connection import Store
 from killsync.store.sqlite_errors import readable_errors
+from killsync.terminal.text import safe
 
 if TYPE_CHECKING:
-    from killsync.findings import Verdict
-    from killsync.verification import Progress
+    from killsync.check.findings import Verdict
+    from killsync.check.verification import Progress
 
 _LOCK_PATIENCE = 10.0
 _LOCK_STEP = 0.5
@@ -102,7 +101,7 @@ class _Check:
         self._told_waiting = True
 
     def _mend(self, store: Store, verdict: "Verdict") -> "Verdict":
-        from killsync import mending
+        from killsync.check import repair as mending
 
         path = self._settings.database
         with closing(connection.connect(path)) as writing, readable_errors(path):
@@ -115,7 +114,7 @@ class _Check:
         return verdict
 
     def _verify(self, store: Store, *, locked: bool = False) -> "Verdict":
-        from killsync import verification
+        from killsync.check import verification
         from killsync.store import verify
 
         verify.prepare(store.conn, self._stop.flag.is_set)
@@ -123,7 +122,7 @@ class _Check:
             return verification.verify_all(store, progress, locked=locked)
 
     def _tell_found(self, verdict: "Verdict") -> None:
-        from killsync.cli import verdict_lines
+        from killsync.terminal import verdict_lines
 
         if not self._as_json:
             for line in verdict_lines.mistakes(verdict, verdict_lines.FOUND):
@@ -134,7 +133,7 @@ class _Check:
             say(f"what it was before is kept in {safe(copy, 400)}")
 
     def _show(self, verdict: "Verdict", before: "Verdict | None" = None) -> None:
-        from killsync.cli import verdict_lines
+        from killsync.terminal import verdict_lines
 
         if self._as_json:
             say(json.dumps(_json(verdict, verdict_lines.mended(verdict, before)), indent=2))

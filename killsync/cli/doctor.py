@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from killsync import config
 from killsync.cli import invocation
 from killsync.cli.invocation import Invocation, leave, program_name, program_words, say
-from killsync.cli.text import safe
+from killsync.settings import config
+from killsync.terminal.text import safe
 
 if TYPE_CHECKING:
     from killsync.doctor.diagnosis import Diagnosis
@@ -70,7 +70,7 @@ def _show_json(found: "Iterable[Diagnosis]") -> Counter[str]:
 def _show(found: "Iterable[Diagnosis]", *, quiet: bool) -> Counter[str]:
     from rich.text import Text
 
-    from killsync.cli import tables
+    from killsync.terminal import tables
 
     console = tables.console()
     counts: Counter[str] = Counter()

@@ -12,8 +12,8 @@ from typing import Annotated, BinaryIO
 import typer
 
 from killsync.cli import invocation, opening, who
-from killsync.cli.text import safe_json
 from killsync.errors import UsageError
+from killsync.terminal.text import safe_json
 from killsync.times import iso, parse_duration, unix
 
 
@@ -36,7 +36,7 @@ def export(
         settings = call.settings()
         moment = None if since is None else iso(_since(since, time.time()))
         with opening.for_reading(settings) as store:
-            from killsync import killmail
+            from killsync.killmail import body as killmail
             from killsync.store import killmails
 
             only = None if user is None else who.named(store, [user])[0].user_id

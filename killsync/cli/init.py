@@ -12,13 +12,15 @@ from typing import Annotated, Any
 
 import typer
 
-from killsync import config, crontab, permissions
+from killsync import files
 from killsync.cli import invocation
 from killsync.cli.invocation import Invocation, leave, program_name, program_words, say
-from killsync.cli.questions import Unanswered, agree, ask, ask_hidden, tell
-from killsync.cli.text import safe
-from killsync.config import Origin, Settings
+from killsync.doctor import crontab
 from killsync.errors import UsageError
+from killsync.settings import application, config
+from killsync.settings.config import Origin, Settings
+from killsync.terminal.questions import Unanswered, agree, ask, ask_hidden, tell
+from killsync.terminal.text import safe
 
 _PATHS = ("db", "client_secret_file", "token_key_file")
 _COPY = "before-init"
@@ -84,10 +86,8 @@ class _Init:
             raise UsageError("the answers ended; nothing was written") from None
         text = _text(values)
         if file.exists():
-            self._say(
-                f"what {safe(file)} held is kept in {safe(permissions.keep_copy(file, _COPY))}"
-            )
-        permissions.write_private(file, text.encode())
+            self._say(f"what {safe(file)} held is kept in {safe(files.keep_copy(file, _COPY))}")
+        files.write_private(file, text.encode())
         self._say(f"{safe(self._named)} is written; nobody else can read it")
         return self._go_on()
 
@@ -122,7 +122,7 @@ class _Init:
         """Return what is still to be known, asked for at the terminal."""
         settings = Settings(**values)
         wanted = [] if settings.client_id else ["client_id"]
-        if not settings.contact and not config.is_loopback(settings.esi_url):
+        if application.needs_contact(settings) and not settings.contact:
             wanted.append("contact")
         if not self._asking:
             _refuse_without(wanted)
@@ -130,7 +130,7 @@ class _Init:
         return self._asked(settings, wanted)
 
     def _asked(self, settings: Settings, wanted: list[str]) -> dict[str, Any]:
-        from killsync.esi import SCOPE
+        from killsync.esi.client import SCOPE
 
         answers = {}
         if "client_id" in wanted:
@@ -140,16 +140,16 @@ class _Init:
                 f"  callback URL  {settings.callback_url}  (to the letter)\n"
                 f"  scope         {SCOPE}"
             )
-            answers["client_id"] = ask("Client id of the application", _client_id)
+            answers["client_id"] = ask("Client id of the application", application.check_client_id)
             if not settings.client_secret and not settings.client_secret_file:
                 question = "Its secret, if killsync is to use it (not shown; Enter for none)"
-                secret = ask_hidden(question, _secret)
+                secret = ask_hidden(question, application.check_client_secret)
                 answers |= {"client_secret": secret} if secret else {}
         if "contact" in wanted:
             tell(
                 "ESI asks for a way to reach you, such as an e-mail address; others do not see it."
             )
-            answers["contact"] = ask("Contact", _contact)
+            answers["contact"] = ask("Contact", application.check_contact)
         return answers
 
     def _go_on(self) -> int:
@@ -208,40 +208,15 @@ def _refuse_without(wanted: list[str]) -> None:
 
 
 def _text(values: Mapping[str, Any]) -> str:
-    from killsync.config_text import config_text
+    from killsync.settings.text import config_text
 
     return config_text(values, Settings(db=str(Settings().database)))
 
 
-def _client_id(text: str) -> str:
-    if not text:
-        raise UsageError("client_id is empty: the page of your application shows it")
-    return _one_word("client_id", text)
-
-
-def _secret(text: str) -> str:
-    return text and _one_word("client_secret", text)
-
-
-def _one_word(key: str, text: str) -> str:
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise UsageError(f"{key} must be one word of plain ASCII, as the application's page has it")
-    return text
-
-
-def _contact(text: str) -> str:
-    from killsync.sync.run import user_agent
-
-    user_agent(text)
-    if not text.strip():
-        raise UsageError("contact is empty: give something such as you@example.com")
-    return text
-
-
 _CHECKS: dict[str, Callable[[str], str]] = {
-    "client_id": _client_id,
-    "client_secret": _secret,
-    "contact": _contact,
+    "client_id": application.check_client_id,
+    "client_secret": application.check_client_secret,
+    "contact": application.check_contact,
 }
 
 

@@ -17,11 +17,11 @@ from typing import NoReturn
 import msgspec
 import typer
 
-from killsync import config
 from killsync.cli import private_files
-from killsync.cli.text import safe
-from killsync.config import Settings
 from killsync.errors import DatabaseError, KillsyncError
+from killsync.settings import config
+from killsync.settings.config import Settings
+from killsync.terminal.text import safe
 from killsync.times import iso
 
 

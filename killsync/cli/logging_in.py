@@ -13,23 +13,24 @@ from types import FrameType
 
 import msgspec
 
-from killsync import accounts, callback, config
-from killsync.accounts import Candidate
-from killsync.callback import Arrival, Listener
-from killsync.callback_page import Page
 from killsync.cli.invocation import Invocation, leave, say
-from killsync.cli.questions import agree, tell
 from killsync.cli.stop import Stop, leaving_by_exception
-from killsync.cli.text import safe
-from killsync.config import Settings
 from killsync.errors import KillsyncError, LoginRefused, Refused, TryLater, UsageError
-from killsync.esi import SCOPE
-from killsync.sso import Authorization, Sso
+from killsync.esi.client import SCOPE
+from killsync.login import accounts, callback
+from killsync.login.accounts import Candidate
+from killsync.login.callback import Arrival, Listener
+from killsync.login.connecting import connected
+from killsync.login.page import Page
+from killsync.login.sso import Authorization, Sso
+from killsync.settings import config
+from killsync.settings.config import Settings
 from killsync.store import origin
 from killsync.store.connection import Store
-from killsync.store.tokens import Tokens
-from killsync.sync.run import connected
+from killsync.terminal.questions import agree, tell
+from killsync.terminal.text import safe
 from killsync.times import duration
+from killsync.tokens.tokens import Tokens
 
 Show = Callable[[Page], None]
 # SSO's codes are longer than what a person types

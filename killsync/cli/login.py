@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from killsync import config
 from killsync.cli import invocation, opening
 from killsync.cli.options import seconds
+from killsync.settings import application
 
 
 def login(
@@ -31,8 +31,7 @@ def login(
     with invocation.edge(call):
         limit = seconds("--timeout", timeout)
         settings = call.settings()
-        config.require_contact(settings)
-        config.require_client_id(settings)
+        application.require(settings)
         with opening.for_users(settings, create=True) as store:
             opening.check_origin(store, settings)
             from killsync.cli.logging_in import Wishes, log_in

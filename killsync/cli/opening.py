@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from killsync import config, lock
-from killsync.config import Settings
-from killsync.store import connection, origin
+from killsync import files
+from killsync.settings.config import Settings
+from killsync.store import connection, lock, origin
 from killsync.store.connection import Store
+from killsync.store.paths import lock_file
 from killsync.store.sqlite_errors import readable_errors
 
 _PATIENCE = 60.0
@@ -31,8 +32,7 @@ def for_writing(settings: Settings, *, create: bool = False) -> Iterator[Store]:
 @contextmanager
 def locked(store: Store, patience: float) -> Iterator[None]:
     """Hold the lock, with the schema up to date. Raises lock.Busy."""
-    path = lock.lock_file(store.path)
-    connection.make_private_file(path)
+    files.create_private(lock_file(store.path))
     with lock.hold(store.path, patience=patience):
         connection.upgrade(store)
         yield
@@ -54,7 +54,5 @@ def for_users(settings: Settings, *, create: bool = False) -> Iterator[Store]:
 
 
 def check_origin(store: Store, settings: Settings) -> None:
-    """Raise UsageError unless ESI and SSO may be called for this database as configured."""
-    config.require_contact(settings)
-    config.require_client_id(settings)
+    """Raise UsageError if the database belongs to another ESI or SSO."""
     origin.check(store.conn, settings.sso_url, settings.esi_url)

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from killsync import config, permissions
-from killsync.cli.text import safe
-from killsync.config import Settings
-from killsync.store.connection import token_file
+from killsync import files
+from killsync.settings import config
+from killsync.settings.config import Settings
+from killsync.store.paths import token_file, with_sqlite_files
+from killsync.terminal.text import safe
 
 
 def keep(settings: Settings, file: Path) -> Iterator[str]:
@@ -17,9 +18,9 @@ def keep(settings: Settings, file: Path) -> Iterator[str]:
     container is given; it is spoken of only if killsync has secrets in it of its own accord.
     """
     for path in (file, *_token_files(settings), *_secret_files(settings)):
-        if not permissions.open_to_others(path):
+        if not files.open_to_others(path):
             continue
-        if permissions.mend(path):
+        if files.make_private(path):
             yield f"{safe(path, 400)} could be read by others; it is now private (0600)"
         elif secrets := _held(path, settings, file):
             yield (
@@ -40,6 +41,5 @@ def _secret_files(settings: Settings) -> list[Path]:
 
 
 def _token_files(settings: Settings) -> list[Path]:
-    tokens = token_file(settings.database)
     # SQLite gives the others the mode of the first
-    return [tokens.with_name(tokens.name + end) for end in ("", "-wal", "-shm")]
+    return with_sqlite_files(token_file(settings.database))

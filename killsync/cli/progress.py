@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from killsync.cli.invocation import Invocation
-from killsync.cli.lines import LineReport, sentence
 from killsync.sync import events
 from killsync.sync.events import Event, Report, Trouble
+from killsync.terminal.lines import LineReport, sentence
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from killsync import config, lock
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import Invocation, leave, say
-from killsync.cli.text import count, safe
-from killsync.config import Settings
 from killsync.errors import UsageError
-from killsync.store import users
-from killsync.store.connection import Store, token_file
+from killsync.settings import config
+from killsync.settings.config import Settings
+from killsync.store import lock, users
+from killsync.store.connection import Store
+from killsync.store.paths import token_file
+from killsync.terminal.text import count, safe
 
 if TYPE_CHECKING:
-    from killsync.store.tokens import Rekeyed
+    from killsync.tokens.tokens import Rekeyed
 
 
 def rekey(
@@ -50,9 +51,9 @@ def rekey(
 
 
 def _with_new_key(call: Invocation, settings: Settings, store: Store) -> "Rekeyed":
-    from killsync.store import key_file
-    from killsync.store.sealing import Keyring
-    from killsync.store.tokens import Tokens
+    from killsync.tokens import key_file
+    from killsync.tokens.sealing import Keyring
+    from killsync.tokens.tokens import Tokens
 
     if not settings.token_key_file:
         raise UsageError(
@@ -72,8 +73,8 @@ def _with_new_key(call: Invocation, settings: Settings, store: Store) -> "Rekeye
 
 
 def _rekey(settings: Settings, store: Store, *, plain: bool) -> "Rekeyed":
-    from killsync.store.sealing import ONE_LINER, Keyring
-    from killsync.store.tokens import Tokens
+    from killsync.tokens.sealing import ONE_LINER, Keyring
+    from killsync.tokens.tokens import Tokens
 
     if not config.token_keys(settings):
         raise UsageError(

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from killsync import config, lock, schedule
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.options import seconds
 from killsync.cli.progress import reporting
 from killsync.cli.stop import Stop
-from killsync.cli.text import count
-from killsync.config import Settings
 from killsync.errors import TryLater
-from killsync.reports import holder
-from killsync.store import pending, runs, selection, users
+from killsync.settings import application
+from killsync.settings.config import Settings
+from killsync.store import lock, pending, runs, users
 from killsync.store.connection import Store
-from killsync.store.selection import Work
+from killsync.sync import schedule, selection
 from killsync.sync.events import Queued, Report, UserDue
+from killsync.sync.selection import Work
+from killsync.sync.status import holder
+from killsync.terminal.text import count
 from killsync.times import ago, duration, iso
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ def scan(
     with invocation.edge(call), Stop() as stop:
         settings = call.settings(workers=workers, max_runtime=max_runtime)
         splay_s = seconds("--splay", splay)
-        config.require_contact(settings)
-        config.require_client_id(settings)
+        application.require(settings)
         stop.flag.wait(_own_share(settings, splay_s))
         if stop.exit_code is not None:
             leave(stop.exit_code)

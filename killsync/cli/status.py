@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from killsync import reports
 from killsync.cli import invocation, opening, who
 from killsync.cli.invocation import say
-from killsync.config import Settings
+from killsync.settings.config import Settings
 from killsync.store import runs
 from killsync.store.connection import Store
+from killsync.sync import status as reports
 
 _SHOWN_RUNS = 5
 _WATCH_EVERY = 1.0
@@ -38,7 +38,7 @@ def status(
             elif watch:
                 _watch(store, settings, user)
             else:
-                from killsync.cli import tables
+                from killsync.terminal import tables
 
                 tables.show(_table(store, settings, user))
 
@@ -49,7 +49,7 @@ def _report(store: Store, settings: Settings, user: list[str] | None) -> dict[st
 
 
 def _table(store: Store, settings: Settings, user: list[str] | None) -> object:
-    from killsync.cli import tables
+    from killsync.terminal import tables
 
     newest = [] if user else runs.latest(store.conn, _SHOWN_RUNS)
     return tables.status(_report(store, settings, user), newest, time.time())
@@ -60,7 +60,7 @@ def _watch(store: Store, settings: Settings, user: list[str] | None) -> None:
 
     # a shell that starts a program in the background lets it ignore Ctrl-C, its only way out
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from killsync.cli import tables
+    from killsync.terminal import tables
 
     with Live(console=tables.console(), screen=True, auto_refresh=False) as live:
         while True:

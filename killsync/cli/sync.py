@@ -5,20 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from killsync import lock, schedule
 from killsync.cli import invocation, opening, who
 from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.options import AlsoUsers, Users, seconds
 from killsync.cli.progress import line_report, reporting
 from killsync.cli.stop import Stop
-from killsync.cli.text import count, safe
-from killsync.config import Settings
 from killsync.errors import KillsyncError, TryLater, UsageError
 from killsync.model import Job, Priority, User
-from killsync.reports import holder
-from killsync.store import jobs, pending, users
+from killsync.settings import application
+from killsync.settings.config import Settings
+from killsync.store import jobs, lock, pending, users
 from killsync.store.connection import Store
+from killsync.sync import schedule
 from killsync.sync.events import Held
+from killsync.sync.status import holder
+from killsync.terminal.text import count, safe
 from killsync.times import iso_after
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def sync(
     call = invocation.of(context)
     with invocation.edge(call), Stop() as stop:
         settings = call.settings()
+        application.require(settings)
         words = [*(names or []), *(user or [])]
         if not words:
             raise UsageError("name a user, by character id or name: killsync sync USER")

@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from killsync import config, reports
-from killsync.cli import invocation, opening, rekey, tables, who
+from killsync.cli import invocation, opening, rekey, who
 from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.options import AlsoUsers, Users
 from killsync.cli.stop import Stop
-from killsync.cli.text import count, safe
-from killsync.config import Settings
 from killsync.errors import (
     ApplicationError,
     DatabaseError,
@@ -26,11 +23,16 @@ from killsync.errors import (
     UsageError,
 )
 from killsync.model import User
+from killsync.settings import application
+from killsync.settings.config import Settings
 from killsync.store import jobs, killmails, origin, pending, users
 from killsync.store.connection import Store
+from killsync.sync import status as reports
+from killsync.terminal import tables
+from killsync.terminal.text import count, safe
 
 if TYPE_CHECKING:
-    from killsync.accounts import Candidate
+    from killsync.login.accounts import Candidate
 
 app = typer.Typer(
     help="List, add, disable, enable and remove characters; rekey tokens.",
@@ -69,8 +71,7 @@ def add(
     call = invocation.of(context)
     with invocation.edge(call):
         settings = call.settings()
-        config.require_contact(settings)
-        config.require_client_id(settings)
+        application.require(settings)
         given: TextIO = token_file or sys.stdin
         # a line that is not text fails alone
         given.reconfigure(errors="surrogateescape")  # type: ignore[attr-defined]
@@ -89,8 +90,8 @@ def add(
 def _add_all(
     call: Invocation, settings: Settings, store: Store, lines: list[str], stop: Stop
 ) -> int:
-    from killsync import accounts
-    from killsync.sync.run import connected
+    from killsync.login import accounts
+    from killsync.login.connecting import connected
 
     code = 0
     with connected(store.path, settings, stop.flag) as (_, tokens, sso):
@@ -197,11 +198,12 @@ def _remove(
 @contextmanager
 def _revoking(store: Store, settings: Settings) -> Iterator[Callable[[User], str | None]]:
     """Yield what revokes and deletes a user's token, and returns why it could not be revoked."""
-    from killsync import accounts
-    from killsync.sync.run import connected
+    from killsync.login import accounts
+    from killsync.login.connecting import connected
 
     with ExitStack() as stack:
         try:
+            application.require(settings)
             opening.check_origin(store, settings)
             connection = connected(store.path, settings, threading.Event())
             _, tokens, sso = stack.enter_context(connection)
@@ -213,8 +215,8 @@ def _revoking(store: Store, settings: Settings) -> Iterator[Callable[[User], str
 @contextmanager
 def _without_revoking(store: Store, _: Settings) -> Iterator[Callable[[User], str | None]]:
     """Yield what only deletes a user's token."""
-    from killsync import accounts
-    from killsync.store.tokens import Tokens
+    from killsync.login import accounts
+    from killsync.tokens.tokens import Tokens
 
     with closing(Tokens(store.path)) as tokens:
 

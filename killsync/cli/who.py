@@ -2,11 +2,11 @@
 
 import difflib
 
-from killsync.cli.text import safe
 from killsync.errors import UsageError
 from killsync.model import User
 from killsync.store import users
 from killsync.store.connection import Store
+from killsync.terminal.text import safe
 
 
 def named(store: Store, words: list[str]) -> list[User]:

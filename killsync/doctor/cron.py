@@ -9,14 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from killsync import config, crontab
-from killsync.config import ENVIRONMENT_PREFIX, Origin, Settings
-from killsync.crontab import Entry
-from killsync.doctor import schedules, storage
+from killsync.doctor import crontab, schedules, storage
+from killsync.doctor.crontab import Entry
 from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped, warning
 from killsync.doctor.schedules import Owner, Schedules
 from killsync.doctor.setup import Setup
 from killsync.errors import KillsyncError, UsageError
+from killsync.settings import application, config
+from killsync.settings.config import ENVIRONMENT_PREFIX, Origin, Settings
 from killsync.store import runs
 from killsync.times import HOUR, ago
 
@@ -89,8 +89,7 @@ def _settings(setup: Setup, owner: Owner, entry: Entry) -> Iterator[Diagnosis]:
     """Yield whether the scan that is called has what it needs, and works on this database."""
     try:
         settings = _seen_by(owner, entry)
-        config.require_contact(settings)
-        config.require_client_id(settings)
+        application.require(settings)
     except UsageError as error:
         cure = f"{setup.command('init')}, or set it in the crontab"
         yield mend("settings", f"the scan that is called fails: {error}", cure)

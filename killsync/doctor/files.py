@@ -4,17 +4,17 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from killsync import permissions
-from killsync.config import Origin
+from killsync import files
 from killsync.doctor.diagnosis import Diagnosis, mend, ok, warning
 from killsync.doctor.setup import Setup
-from killsync.store.connection import token_file
+from killsync.settings.config import Origin
+from killsync.store.paths import token_files
 
 
 def examine(setup: Setup) -> Iterator[Diagnosis]:
     """Yield how safe the files are."""
     private = _private_files(setup)
-    wide = [file for file in private if permissions.open_to_others(file)]
+    wide = [file for file in private if files.open_to_others(file)]
     for file in wide:
         yield mend("permissions", f"{file}: others may read it", f"chmod 600 {_quoted(file)}")
     if private and not wide:
@@ -28,10 +28,8 @@ def _private_files(setup: Setup) -> list[Path]:
     settings = setup.settings
     named = [settings.client_secret_file, settings.token_key_file]
     files = [setup.file, *(Path(name).expanduser() for name in named if name)]
-    tokens = token_file(settings.database)
-    # SQLite's own files beside it, and copies
-    files += sorted(tokens.parent.glob(f"{tokens.name}*")) if tokens.parent.is_dir() else []
-    return [file for file in files if file.is_file()]
+    files = [file for file in files if file.is_file()]
+    return [*files, *token_files(settings.database)]
 
 
 def _key_beside_database(setup: Setup) -> Iterator[Diagnosis]:

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Set
 
-from killsync import config
 from killsync.doctor import storage
 from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped
 from killsync.doctor.setup import Setup
 from killsync.errors import KillsyncError
 from killsync.model import User
-from killsync.store import token_schema, users
-from killsync.store.connection import token_file
-from killsync.store.sealing import Keyring
+from killsync.settings import config
+from killsync.store import users
+from killsync.store.paths import token_file
+from killsync.tokens import schema as token_schema
+from killsync.tokens.sealing import Keyring
 
 _MOST_NAMED = 5
 

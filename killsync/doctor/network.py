@@ -5,15 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-from killsync import config
 from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped, warning
 from killsync.doctor.setup import Setup
 from killsync.errors import KillsyncError, RateLimited, UsageError, told
-from killsync.esi import Esi, Heard
+from killsync.esi.client import Esi, Heard
+from killsync.esi.ratelimit import Limits
 from killsync.http import Http
-from killsync.published import Published
-from killsync.ratelimit import Limits
-from killsync.sync.run import user_agent
+from killsync.login.published import Published
+from killsync.settings import application
 
 # SSO's tokens are refused when the clock is wrong by a minute
 # a token of SSO's lasts 20 minutes
@@ -73,8 +72,8 @@ def of_clock(skew: float) -> Diagnosis:
 def _esi(setup: Setup) -> list[Diagnosis]:
     settings = setup.settings
     try:
-        config.require_contact(settings)
-        agent = user_agent(settings.contact)
+        application.require_contact(settings)
+        agent = application.user_agent(settings.contact)
     except UsageError:
         return [skipped("ESI", "contact is not set, without which ESI may not be called")]
     began = time.time()
@@ -102,9 +101,9 @@ def _of_status(url: str, heard: Heard) -> Diagnosis:
 def _sso(setup: Setup) -> list[Diagnosis]:
     settings = setup.settings
     try:
-        agent = user_agent(settings.contact)
+        agent = application.user_agent(settings.contact)
     except UsageError:
-        agent = user_agent("")
+        agent = application.user_agent("")
     published = Published(Http(agent), settings.sso_url, _Forgetful(), time.time)
     try:
         published.keys()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from killsync import crontab
-from killsync.config import SECRET_VARIABLES
-from killsync.crontab import Entry
+from killsync.doctor import crontab
+from killsync.doctor.crontab import Entry
+from killsync.settings.config import SECRET_VARIABLES
 
 _ETC = Path("/etc")
 _PROC = Path("/proc")

@@ -3,12 +3,11 @@
 import difflib
 from collections.abc import Iterator
 
-from killsync import config
-from killsync.config import ENVIRONMENT_PREFIX, Origin, Settings
 from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped, warning
 from killsync.doctor.setup import Setup
 from killsync.errors import UsageError
-from killsync.sync.run import user_agent
+from killsync.settings import application, config
+from killsync.settings.config import ENVIRONMENT_PREFIX, Origin, Settings
 
 _NO_SETTINGS = {"KILLSYNC_CONFIG"}
 
@@ -51,8 +50,7 @@ def _contact(setup: Setup) -> Iterator[Diagnosis]:
         yield skipped("contact", "the configuration file cannot be read")
         return
     try:
-        config.require_contact(settings)
-        user_agent(settings.contact)
+        application.require_contact(settings)
     except UsageError:
         what = "is not plain ASCII" if settings.contact else "is not set"
         yield mend("contact", f"{what}: ESI asks for a way to reach you", _init(setup))

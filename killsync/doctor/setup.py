@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from killsync.config import Found, Settings
+from killsync.settings.config import Found, Settings
 
 
 class Setup(msgspec.Struct, frozen=True):

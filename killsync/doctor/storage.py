@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from killsync import mounts
+from killsync.doctor import mounts
 from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped, warning
 from killsync.doctor.setup import Setup
 from killsync.errors import DatabaseBusy, DatabaseError
-from killsync.store import connection, origin
+from killsync.store import connection, origin, paths
 from killsync.store.connection import Outdated, Store
 from killsync.store.sqlite_errors import readable_errors
 
@@ -47,7 +47,7 @@ def _sqlite() -> Diagnosis:
 
 def _database(setup: Setup) -> Iterator[Diagnosis]:
     path = setup.settings.database
-    if not path.exists() and not connection.token_file(path).exists():
+    if not path.exists() and not paths.token_file(path).exists():
         yield mend("database", f"{path}: there is none yet", setup.command("login"))
         return
     try:
@@ -123,7 +123,7 @@ def on_file_system(path: Path, table: list[mounts.Mount]) -> Diagnosis:
 
 
 def _files(path: Path) -> list[Path]:
-    return [path, connection.token_file(path), path.with_name(f"{path.name}.lock")]
+    return [path, paths.token_file(path), paths.lock_file(path)]
 
 
 def _existing(directory: Path) -> Path:

@@ -12,7 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from killsync import files
 from killsync.errors import DatabaseError
+from killsync.store.paths import token_file
 from killsync.store.sqlite_errors import is_busy, readable_errors
 
 if TYPE_CHECKING:
@@ -180,7 +182,7 @@ def connect(
         raise DatabaseError(f"{path}: no database yet; `killsync login` makes one")
     with readable_errors(path):
         if create:
-            make_private_file(path)
+            files.create_private(path)
         store = Store(path, _connect(path, read_only=read_only, timeout=timeout))
         try:
             _check_ours(store)
@@ -218,40 +220,16 @@ def sqlite_is_too_old() -> bool:
     return sqlite3.sqlite_version_info < _OLDEST_SQLITE
 
 
-def token_file(database: Path) -> Path:
-    """Return the token file of a database."""
-    return database.with_name(database.name + ".tokens")
-
-
 def back_up(store: Store, target: Path) -> bool:
     """Copy the database to `target`, whatever else uses it; False if there is too little space."""
     size = store.path.stat().st_size
     space = os.statvfs(store.path.parent)
     if space.f_bavail * space.f_frsize < 2 * size:
         return False
-    make_private_file(target)
+    files.create_private(target)
     with closing(sqlite3.connect(target)) as copy:
         store.conn.backup(copy)
     return True
-
-
-def make_private_file(path: Path) -> None:
-    """Create the file if there is none, so that only its owner may read it.
-
-    An existing one is never opened: closing it would drop the locks that SQLite holds on it in
-    this process, and another program would take the database for unused.
-    """
-    if path.exists():
-        return
-    # where a link leads that leads nowhere yet, SQLite would make a file that others may read
-    path = path.resolve()
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise DatabaseError(f"{path}: cannot be opened: {error.strerror}") from error
 
 
 def _connect(path: Path, *, read_only: bool, timeout: float) -> sqlite3.Connection:

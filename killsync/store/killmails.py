@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from killsync.killmail import Attacker, Extra, Item, Killmail, Position, Victim, expected_hash
+from killsync.killmail.body import Attacker, Extra, Item, Killmail, Position, Victim
+from killsync.killmail.hash import expected_hash
 from killsync.store.connection import snapshot
 from killsync.times import iso, unix
 

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 
-from killsync.ratelimit import Bucket
+from killsync.esi.ratelimit import Bucket
 
 _COLUMNS = '"group", "key", "limit", window_s, spent, retry_at'
 

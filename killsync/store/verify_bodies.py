@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from killsync.killmail import Killmail, decode, encode, expected_hash
+from killsync.killmail.body import Killmail, decode, encode
+from killsync.killmail.hash import expected_hash
 from killsync.store import killmails
 from killsync.store.connection import snapshot
 from killsync.store.killmails import Arrival

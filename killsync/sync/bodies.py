@@ -4,7 +4,6 @@ import sqlite3
 from collections import deque
 from functools import partial
 
-from killsync import schedule
 from killsync.errors import (
     BodyRejected,
     KillmailUnknown,
@@ -14,10 +13,12 @@ from killsync.errors import (
     Unavailable,
     told,
 )
-from killsync.killmail import Killmail, expected_hash
+from killsync.killmail.body import Killmail
+from killsync.killmail.hash import expected_hash
 from killsync.model import Pending, Priority
 from killsync.store import killmails, pending
 from killsync.store.killmails import Arrival
+from killsync.sync import schedule
 from killsync.sync.context import Services, Tally
 from killsync.sync.events import BodiesStored, BodyPutOff, BodySetAside, HashMismatch
 from killsync.sync.journal import Journal

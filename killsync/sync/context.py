@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from killsync.config import Settings
 from killsync.errors import (
     DatabaseBusy,
     DatabaseError,
@@ -18,12 +17,13 @@ from killsync.errors import (
     TokenKeyMissing,
     Unavailable,
 )
-from killsync.esi import Esi
-from killsync.ratelimit import Limits
-from killsync.sso import Sso
+from killsync.esi.client import Esi
+from killsync.esi.ratelimit import Limits
+from killsync.login.sso import Sso
+from killsync.settings.config import Settings
 from killsync.store.connection import Store
-from killsync.store.tokens import Tokens
 from killsync.sync.events import Report
+from killsync.tokens.tokens import Tokens
 
 DOWN_AFTER = 3
 

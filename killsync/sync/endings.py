@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from functools import partial
 
-from killsync import schedule
 from killsync.errors import LoginNeeded, told
-from killsync.esi import list_bucket
+from killsync.esi.client import list_bucket
 from killsync.model import Priority, User
 from killsync.store import jobs, users
+from killsync.sync import schedule
 from killsync.sync.context import Services, Tally
 from killsync.sync.events import ListPutOff, UserFailed
 from killsync.sync.journal import Journal
-from killsync.sync.listing import ListPass
+from killsync.sync.list_pass import ListPass
 from killsync.times import iso_after
 
 

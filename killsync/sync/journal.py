@@ -6,7 +6,7 @@ A poll that brought nothing changes only times; many of them share one durable c
 import sqlite3
 from collections.abc import Callable
 
-from killsync.ratelimit import Limits
+from killsync.esi.ratelimit import Limits
 from killsync.store import limits as stored_limits
 from killsync.store.connection import Store
 from killsync.store.sqlite_errors import readable_errors

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from killsync import accounts, schedule
 from killsync.errors import (
     AccessRejected,
     ApplicationError,
@@ -15,15 +14,17 @@ from killsync.errors import (
     TokenKeyMissing,
     Unavailable,
 )
-from killsync.esi import list_bucket
+from killsync.esi.client import list_bucket
+from killsync.esi.ratelimit import sso_bucket
+from killsync.login import accounts
 from killsync.model import Access, Job, Page, Priority
-from killsync.ratelimit import sso_bucket
 from killsync.store import jobs, users
 from killsync.store import limits as stored_limits
+from killsync.sync import schedule
 from killsync.sync.context import Health, Services, Tally
 from killsync.sync.endings import Endings
 from killsync.sync.journal import Journal
-from killsync.sync.listing import ListPass
+from killsync.sync.list_pass import ListPass
 from killsync.sync.slots import Result, Slots
 
 LONGEST_PAUSE = 60.0

@@ -1,26 +1,19 @@
 """One run under the lock, from picking up what a crash left to the row in `runs`."""
 
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 
-from killsync import __version__
-from killsync.config import Settings, client_secret, token_keys
-from killsync.errors import DatabaseError, KillsyncError, UsageError
-from killsync.esi import Esi, body_bucket, list_bucket
-from killsync.http import Http
-from killsync.ratelimit import LIKELY_COST, Limits
-from killsync.sso import Sso
+from killsync.errors import DatabaseError, KillsyncError
+from killsync.esi.client import Esi, body_bucket, list_bucket
+from killsync.esi.ratelimit import LIKELY_COST, Limits
+from killsync.login.connecting import connected
+from killsync.settings.config import Settings
 from killsync.store import jobs, pending, runs, users
 from killsync.store import limits as stored_limits
-from killsync.store.connection import Store, token_file
-from killsync.store.sealing import Keyring
-from killsync.store.tokens import Tokens
+from killsync.store.connection import Store
+from killsync.store.paths import token_file
 from killsync.sync.bodies import BATCH, STILL_NEW
 from killsync.sync.context import Services, Tally
 from killsync.sync.events import Report, Working
@@ -37,33 +30,6 @@ class Outcome(msgspec.Struct, frozen=True):
     seconds: float
     out_of_time: bool
     queued: int
-
-
-def user_agent(contact: str) -> str:
-    """Return how killsync introduces itself, with a way to reach its operator."""
-    if not contact:
-        return f"killsync/{__version__}"
-    if not contact.isascii() or not contact.isprintable():
-        raise UsageError(f"contact is {contact!r}: it must be plain ASCII, such as you@example.com")
-    return f"killsync/{__version__} ({contact})"
-
-
-@contextmanager
-def connected(
-    path: Path, settings: Settings, stopping: threading.Event
-) -> Iterator[tuple[Http, Tokens, Sso]]:
-    """Yield what speaks to SSO; the connections are closed at the end.
-
-    Raises TokenKeyMissing before anything is asked, if a stored token could not be opened.
-    """
-    http = Http(user_agent(settings.contact), stopping)
-    with closing(Tokens(path, Keyring(partial(token_keys, settings)))) as tokens:
-        tokens.require_keys()
-        yield (
-            http,
-            tokens,
-            Sso(http, settings.sso_url, settings.client_id, client_secret(settings), tokens),
-        )
 
 
 def pick_up(store: Store, limits: Limits, settings: Settings, now: float) -> None:

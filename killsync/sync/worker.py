@@ -9,14 +9,14 @@ from collections.abc import Callable
 from functools import partial
 
 from killsync.errors import Unavailable
-from killsync.esi import body_bucket
+from killsync.esi.client import body_bucket
 from killsync.model import Pending
 from killsync.store import pending
 from killsync.sync.bodies import Bodies
 from killsync.sync.context import Health, Services, Tally
 from killsync.sync.events import Waiting
 from killsync.sync.journal import Journal
-from killsync.sync.listing import ListPass
+from killsync.sync.list_pass import ListPass
 from killsync.sync.lists import LONGEST_PAUSE, Lists
 from killsync.sync.slots import Result, Slots
 

@@ -16,7 +16,7 @@ from world import TIMEOUT, Killsync, Simulator, simulator
 
 from campaign import secrets
 from campaign.score import Score
-from killsync import lock
+from killsync.store import lock
 
 MOST_SCANS = 40
 PROGRAM = ("-m", "killsync")

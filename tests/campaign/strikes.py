@@ -13,7 +13,7 @@ from campaign.case import Case
 from campaign.ledger import Launch, Ledger
 from campaign.moments import AIMED, KINDS, Moment
 from campaign.score import Score
-from killsync import lock
+from killsync.store import lock
 
 MOST_TRIES = 4
 

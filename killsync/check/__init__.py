@@ -1,0 +1,1 @@
+"""What `killsync check` finds out offline, and what a repair can put right."""

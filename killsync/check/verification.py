@@ -1,0 +1,237 @@
+"""Whether the database can be trusted: everything in it against everything else, offline."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from killsync import files
+from killsync.check import completeness
+from killsync.check.findings import Finding, Kind, UserFound, Verdict
+from killsync.errors import DatabaseError
+from killsync.store import lock, runs, verify, verify_bodies
+from killsync.store.connection import Store
+from killsync.store.paths import lock_file, token_file
+from killsync.tokens import schema as token_schema
+
+# what is being looked at, how much of it is done, and how much there is (None: nobody knows)
+Progress = Callable[[str, int, int | None], None]
+
+_ASK_AGAIN = "--repair asks ESI again"
+_BACKUP = "restore a backup"
+_WORD_ADVICE = {
+    "users.state": "--repair disables him; then `killsync users enable` if he is to be synced",
+    "users.kind": "--repair makes him a character",
+    "jobs.state": "--repair queues it again",
+}
+
+
+def verify_all(store: Store, progress: Progress, *, locked: bool = False) -> Verdict:
+    """Check everything; `locked` if the caller holds the lock.
+
+    Reads snapshots only, so that a run in progress neither waits nor looks like a mistake. A
+    damaged file is not looked at any further: `Verdict.damaged`.
+    """
+    verdict, conn = Verdict(str(store.path)), store.conn
+    progress("structure", 0, None)
+    damage, content = verify.integrity(conn)
+    changes = [] if damage else verify.schema_changes(conn)
+    if damage or any(" table " in change and "missing" in change for change in changes):
+        verdict.damaged = True
+        for line in damage or changes:
+            verdict.add(Finding(kind=Kind.DAMAGE, text=line, mendable=False))
+        return verdict
+    _check_schema(verdict, content, changes)
+    progress("foreign keys", 0, None)
+    for table, count in verify.orphans(conn).items():
+        text = f"{count} of the rows of {table} belong to nothing that is there"
+        verdict.add(Finding(kind=Kind.ORPHAN, text=text, advice="--repair deletes them"))
+    _check_bodies(verdict, conn, progress)
+    _check_rest(verdict, conn, progress)
+    _check_words(verdict, conn)
+    _check_jobs(verdict, store, locked=locked)
+    _check_files(verdict, store.path)
+    return verdict
+
+
+def _check_schema(verdict: Verdict, content: list[str], changes: list[str]) -> None:
+    for line in content:
+        # a body that breaks the schema's rules is found as one that fails, and mended as such
+        verdict.add(Finding(kind=Kind.CONTENT, text=line, advice=_BACKUP, mendable=False))
+    for change in changes:
+        missing = " index " in change and "missing" in change
+        advice = "--repair makes it again" if missing else _BACKUP
+        verdict.add(Finding(kind=Kind.SCHEMA, text=change, advice=advice, mendable=missing))
+
+
+def _check_bodies(verdict: Verdict, conn: sqlite3.Connection, progress: Progress) -> None:
+    total = verify.size(conn)
+    for batch in verify_bodies.in_batches(conn):
+        for body in batch:
+            verdict.killmails += 1
+            verdict.attackers += len(body.attackers)
+            verdict.items += len(body.items)
+            wrong = verify_bodies.flaw(body)
+            if wrong is not None:
+                verdict.add(_failing(body, wrong))
+            elif not body.hash_fits:
+                verdict.mismatched += 1
+        progress("killmails", verdict.killmails, max(total, verdict.killmails))
+    if verdict.mismatched:
+        verdict.notes.append(
+            f"stored as ESI sent them, although ESI's own hash does not fit: {verdict.mismatched}"
+        )
+
+
+def _failing(body: verify_bodies.StoredBody, wrong: str) -> Finding:
+    return Finding(
+        kind=Kind.BODY,
+        text=f"killmail {body.killmail_id}: {wrong}",
+        advice=_ASK_AGAIN,
+        killmail_id=body.killmail_id,
+        ask_with=verify_bodies.hash_to_ask_with(body),
+    )
+
+
+def _check_rest(verdict: Verdict, conn: sqlite3.Connection, progress: Progress) -> None:
+    progress("lists", 0, None)
+    verdict.unlisted = verify.unlisted(conn)
+    verdict.pending, _ = verify.pending_where(conn, "set_aside_at IS NULL")
+    feed = verify.feed(conn)
+    for finding in (
+        *completeness.feed_mistakes(feed),
+        *_pending_mistakes(conn),
+        *_unreadable(conn),
+    ):
+        verdict.add(finding)
+    if isinstance(feed.counter, int) and feed.used < feed.counter:
+        unused = feed.counter - feed.used
+        numbers = "number of stored_seq is" if unused == 1 else "numbers of stored_seq are"
+        verdict.notes.append(f"{unused} {numbers} unused (purged or fetched again); nothing to do")
+    for user_id in verify.user_ids(conn):
+        recorded = verify.recorded(conn, user_id)
+        if recorded is not None:
+            verdict.users.append(completeness.of_user(recorded))
+            for finding in completeness.user_mistakes(recorded):
+                verdict.add(finding)
+
+
+def _unreadable(conn: sqlite3.Connection) -> Iterator[Finding]:
+    for table, column, count, example in verify.bad_times(conn):
+        text = f"{table}.{column}: no time in {count} of the rows, such as {example!r}"
+        yield Finding(kind=Kind.TIME, text=text, advice="--repair forgets them")
+    for group, key in verify.bad_limits(conn):
+        name = f"rate limit {group} {key}".rstrip()
+        text = f"{name}: what was spent cannot be read"
+        yield Finding(kind=Kind.LIMIT, text=text, advice="--repair forgets it")
+
+
+def _pending_mistakes(conn: sqlite3.Connection) -> Iterator[Finding]:
+    wrong = (
+        (verify.STORED, "pending, although stored"),
+        (verify.UNLISTED, "pending, although no user's list shows it"),
+        (verify.BAD_HASH, "pending, with something that is no hash"),
+    )
+    for condition, what in wrong:
+        count, first = verify.pending_where(conn, condition)
+        if count:
+            more = f" and {count - 1} more" if count > 1 else ""
+            text = f"killmail {first}{more}: {what}"
+            yield Finding(kind=Kind.PENDING, text=text, advice="--repair forgets it")
+
+
+def _check_words(verdict: Verdict, conn: sqlite3.Connection) -> None:
+    for user_id, column, word in verify.unknown_words(conn):
+        verdict.add(
+            Finding(
+                kind=Kind.WORD,
+                text=f"{_named(verdict, user_id)}: {column} {word!r} is none of"
+                f" {', '.join(verify.WORDS[column])}",
+                advice=_WORD_ADVICE[column],
+                user_id=user_id,
+            )
+        )
+
+
+def _check_jobs(verdict: Verdict, store: Store, *, locked: bool) -> None:
+    for user_id in verify.users_with_several_jobs(store.conn):
+        verdict.add(_job(verdict, user_id, "has more than one open job"))
+    if not verify.running_jobs(store.conn):
+        return
+    if locked or not lock_file(store.path).exists():
+        _judge_running(verdict, store.conn)
+        return
+    # whoever holds the lock works on them
+    with suppress(lock.Busy), lock.hold(store.path, patience=0):
+        _judge_running(verdict, store.conn)
+
+
+def _judge_running(verdict: Verdict, conn: sqlite3.Connection) -> None:
+    running = verify.running_jobs(conn)
+    if running and runs.last_broke_off(conn):
+        verdict.notes.append("the last run broke off: the next one takes up what it had begun")
+        return
+    for user_id in running:
+        verdict.add(_job(verdict, user_id, "the job is marked as running, and no run has it"))
+
+
+def _job(verdict: Verdict, user_id: int, what: str) -> Finding:
+    return Finding(
+        kind=Kind.JOB,
+        text=f"{_named(verdict, user_id)}: {what}",
+        advice="--repair queues it again",
+        user_id=user_id,
+    )
+
+
+def _named(verdict: Verdict, user_id: int) -> str:
+    names = (user.name for user in verdict.users if user.user_id == user_id)
+    return f"{name} ({user_id})" if (name := next(names, None)) else f"user {user_id}"
+
+
+def _check_files(verdict: Verdict, database: Path) -> None:
+    token_path = token_file(database)
+    _check_modes(verdict, (database, lock_file(database)), token_path)
+    try:
+        lock.is_held(database)
+        holders = token_schema.holders(database)
+    except DatabaseError as error:
+        advice = "if they are lost, delete it and `killsync login` again"
+        verdict.add(Finding(kind=Kind.FILE, text=str(error), advice=advice, mendable=False))
+        return
+    active = [user for user in verdict.users if user.state == "active"]
+    if active and not token_path.exists():
+        verdict.add(_without_token_file(token_path))
+        return
+    for user in active:
+        if user.user_id not in holders:
+            verdict.add(_without_token(user))
+    strangers = holders.keys() - {user.user_id for user in verdict.users}
+    if strangers:
+        verdict.notes.append(f"{len(strangers)} tokens of characters that are not registered")
+
+
+def _check_modes(verdict: Verdict, others: tuple[Path, ...], token_path: Path) -> None:
+    for path in others:
+        if files.open_to_others(path):
+            verdict.notes.append(f"{path}: others may use it; `chmod 600` if they should not")
+    if files.open_to_others(token_path):
+        # what is ours is made private when a command starts
+        text = f"{token_path}: others may use it, and it holds the refresh tokens"
+        advice = "have its owner `chmod 600` it"
+        verdict.add(Finding(kind=Kind.FILE, text=text, advice=advice, mendable=False))
+
+
+def _without_token_file(path: Path) -> Finding:
+    # it may only have to be put back: nobody's state is changed for it
+    advice = "restore it, or log everybody in again with `killsync login --another`"
+    return Finding(kind=Kind.FILE, text=f"{path} is missing", advice=advice, mendable=False)
+
+
+def _without_token(user: UserFound) -> Finding:
+    return Finding(
+        kind=Kind.TOKEN,
+        text=f"{user.name} ({user.user_id}): needs a login, there is no token",
+        advice="`killsync login`",
+        user_id=user.user_id,
+    )

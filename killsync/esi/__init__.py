@@ -1,0 +1,1 @@
+"""ESI: its routes, its rate limits, and where a list is read on."""

@@ -1,0 +1,1 @@
+"""What a killmail is: its body as ESI sends it, and its hash. Pure."""

@@ -1,0 +1,293 @@
+"""A killmail as ESI sends it: typed, checked, and given back equal value for value.
+
+The shapes are those of ESI's OpenAPI document, compatibility date 2026-07-21.
+"""
+
+import math
+import re
+from collections import UserDict
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from killsync.errors import BodyRejected
+from killsync.times import unix
+
+Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Number = Integer | float
+
+_T = TypeVar("_T")
+if TYPE_CHECKING:
+    Omissible: TypeAlias = _T | None
+else:
+
+    class Omissible:
+        """What may be absent, and is None then; a null is refused, for it must come back."""
+
+        def __class_getitem__(cls, kind: type) -> type:
+            return kind
+
+
+_DEEPEST = 64
+# the largest killmail known has 3,753 attackers
+_MOST_PARTS = 100_000
+_LONGEST_SHOWN = 60
+_TOO_LARGE = "expected a number of 64 bits, got a larger one"
+_MISSING = "Object missing required field "  # as msgspec says it
+
+
+class Extra(UserDict[str, Any]):
+    """What ESI sent beyond the known fields: unknown fields, and optional ones that are null.
+
+    No JSON decodes to this class, so a field that is itself named `extra` is an unknown field.
+    """
+
+
+class _Part(
+    Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
+):
+    extra: Omissible[Extra] = None
+
+
+class Position(_Part, frozen=True, gc=False):
+    """Where the victim was, in metres from the sun."""
+
+    x: Number
+    y: Number
+    z: Number
+
+
+class Item(_Part, frozen=True, gc=False):
+    """One line of what the victim carried; the same line may occur more than once."""
+
+    item_type_id: Integer
+    flag: Integer
+    singleton: Integer
+    quantity_destroyed: Omissible[Integer] = None
+    quantity_dropped: Omissible[Integer] = None
+    items: "Omissible[list[Item]]" = None
+
+
+class Attacker(_Part, frozen=True, gc=False):
+    """One attacker; an NPC or a structure lacks some of the ids."""
+
+    damage_done: Integer
+    final_blow: bool
+    security_status: Number
+    alliance_id: Omissible[Integer] = None
+    character_id: Omissible[Integer] = None
+    corporation_id: Omissible[Integer] = None
+    faction_id: Omissible[Integer] = None
+    ship_type_id: Omissible[Integer] = None
+    weapon_type_id: Omissible[Integer] = None
+
+
+class Victim(_Part, frozen=True, gc=False):
+    """Who lost the ship; a structure has no character."""
+
+    damage_taken: Integer
+    ship_type_id: Integer
+    alliance_id: Omissible[Integer] = None
+    character_id: Omissible[Integer] = None
+    corporation_id: Omissible[Integer] = None
+    faction_id: Omissible[Integer] = None
+    items: Omissible[list[Item]] = None
+    position: Omissible[Position] = None
+
+
+class Killmail(_Part, frozen=True, gc=False):
+    """The body of `GET /killmails/{killmail_id}/{killmail_hash}`; the time as ESI wrote it."""
+
+    killmail_id: Integer
+    killmail_time: str
+    solar_system_id: Integer
+    victim: Victim
+    attackers: list[Attacker]
+    moon_id: Omissible[Integer] = None
+    war_id: Omissible[Integer] = None
+
+
+class _ExtraError(Exception):
+    """A struct has `extra`, which the plain encoder cannot merge."""
+
+
+def _refuse_extra(value: object) -> None:
+    raise _ExtraError
+
+
+_strict = msgspec.json.Decoder(Killmail)
+# 1e400 becomes inf, so that the walk over the values can name its field
+_loose = msgspec.json.Decoder(float_hook=float)
+_encoder = msgspec.json.Encoder(enc_hook=_refuse_extra)
+
+_PARTS: dict[type[Struct], dict[str, type[Struct]]] = {
+    Killmail: {"victim": Victim, "attackers": Attacker},
+    Victim: {"position": Position, "items": Item},
+    Item: {"items": Item},
+    Attacker: {},
+    Position: {},
+}
+_OPTIONAL = {
+    kind: {f.name: not f.required for f in msgspec.structs.fields(kind) if f.name != "extra"}
+    for kind in _PARTS
+}
+
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})?"
+)
+_AT_BYTE = re.compile(r"JSON is malformed: (?P<what>.*) \(byte (?P<byte>\d+)\)")
+_SURROGATE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+_HUGE_INTEGER = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(?P<huge>-?[0-9]{300,})', re.DOTALL)
+
+
+def decode(raw: bytes, killmail_id: int) -> Killmail:
+    """Return the killmail of a response body, with everything that it holds.
+
+    Raises BodyRejected, with one short line that names the field or the byte, if the body is not
+    what was asked for or cannot be given back equal value for value.
+    """
+    if len(raw) > _MOST_PARTS and raw.count(b"{") + raw.count(b"[") > _MOST_PARTS:
+        raise BodyRejected(f"the body: more than {_MOST_PARTS:,} objects and lists")
+    try:
+        killmail = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BodyRejected(_complaint(error, raw)) from None
+    if killmail.killmail_id != killmail_id:
+        raise BodyRejected(f"killmail_id: expected {killmail_id}, got {killmail.killmail_id}")
+    _check_time(killmail.killmail_time)
+    return killmail
+
+
+def encode(killmail: Killmail) -> bytes:
+    """Return the JSON that was decoded, minified; the order of the fields may differ."""
+    try:
+        return _encoder.encode(killmail)
+    except _ExtraError:
+        return msgspec.json.encode(_plain(killmail))
+
+
+def _decode(raw: bytes) -> Killmail:
+    # known fields nest deeper only through lists, so few brackets are proof of a shallow body
+    if raw.count(b"[") < _DEEPEST // 2:
+        try:
+            return _strict.decode(raw)
+        except msgspec.ValidationError:
+            pass  # an unknown field, a null, or a real mistake: the slow way tells them apart
+    body = _loose.decode(raw)
+    _check_values(body, ())
+    return msgspec.convert(_sorted_out(body, Killmail), Killmail)
+
+
+def _check_values(value: Any, path: tuple[str | int, ...]) -> None:
+    """Reject what SQLite, JSON or Python's stack could not carry back."""
+    if len(path) > _DEEPEST:
+        raise BodyRejected(f"{_shown_path(path)}: nested deeper than {_DEEPEST} levels")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_values(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _check_values(inner, (*path, index))
+    elif not _is_storable(value):
+        raise BodyRejected(f"{_shown_path(path)}: {_TOO_LARGE}")
+
+
+def _is_storable(value: Any) -> bool:
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _sorted_out(value: Any, kind: type[Struct]) -> Any:
+    """Return a plain JSON value with what `kind` does not know moved to `extra`, at every level."""
+    if isinstance(value, list):
+        return [_sorted_out(inner, kind) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    optional, parts = _OPTIONAL[kind], _PARTS[kind]
+    known: dict[str, Any] = {}
+    extra = {}
+    for key, inner in value.items():
+        if key not in optional or (inner is None and optional[key]):
+            extra[key] = inner
+        else:
+            known[key] = _sorted_out(inner, parts[key]) if key in parts else inner
+    if extra:
+        known["extra"] = Extra(extra)
+    return known
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if not isinstance(value, _Part):
+        return value
+    fields = {name: getattr(value, name) for name in _OPTIONAL[type(value)]}
+    plain = {name: _plain(inner) for name, inner in fields.items() if inner is not None}
+    return plain if value.extra is None else plain | value.extra.data
+
+
+def _check_time(text: str) -> None:
+    try:
+        if _TIME.fullmatch(text):
+            unix(text)
+            return
+    except ValueError:
+        pass
+    raise BodyRejected(f"killmail_time: expected an ISO 8601 time, got '{_shown(text)}'")
+
+
+def _complaint(error: Exception, raw: bytes) -> str:
+    if isinstance(error, RecursionError):
+        return f"the body: nested deeper than {_DEEPEST} levels"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {_first_not_utf8(raw)}: not UTF-8"
+    if isinstance(error, msgspec.ValidationError):
+        return _field_complaint(str(error), raw)
+    return _byte_complaint(str(error), raw)
+
+
+def _first_not_utf8(raw: bytes) -> int:
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
+
+
+def _field_complaint(text: str, raw: bytes) -> str:
+    """Turn ``Expected `int`, got `str` - at `$.victim.flag` `` into `victim.flag: expected...`."""
+    if text.startswith("Integer value out of range"):
+        start = next((m.start() for m in _HUGE_INTEGER.finditer(raw) if m["huge"]), 0)
+        return f"byte {start}: {_TOO_LARGE}"
+    what, _, path = text.replace("`", "").partition(" - at $")
+    path = path.removeprefix(".")
+    if what.startswith(_MISSING):
+        return f"{path}{'.' if path else ''}{what.removeprefix(_MISSING)}: missing"
+    return f"{path or 'the body'}: {what[:1].lower()}{what[1:]}"
+
+
+def _byte_complaint(text: str, raw: bytes) -> str:
+    lone = next((m for m in _SURROGATE.finditer(raw) if m["lone"]), None)
+    if lone is not None:
+        return f"byte {lone.start()}: half of a surrogate pair"
+    if match := _AT_BYTE.fullmatch(text):
+        return f"byte {match['byte']}: {match['what']}"
+    return f"byte {len(raw)}: the JSON ends too early"
+
+
+def _shown_path(path: tuple[str | int, ...]) -> str:
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return _shown(text.removeprefix(".")) or "the body"
+
+
+def _shown(text: str) -> str:
+    """Return text from outside as short ASCII without control characters."""
+    escaped = text.encode("unicode_escape").decode("ascii")
+    half = _LONGEST_SHOWN // 2
+    return escaped if len(escaped) <= _LONGEST_SHOWN else f"{escaped[:half]}...{escaped[-half:]}"

@@ -1,0 +1,1 @@
+"""EVE SSO: logging in, access tokens, and what becomes of them."""

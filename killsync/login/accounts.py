@@ -1,0 +1,206 @@
+"""Tokens in use: renewing a character's access, adding characters, removing them."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+import msgspec
+
+from killsync.errors import DatabaseError, KillsyncError, LoginNeeded, Refused, TokenBusy, TryLater
+from killsync.esi.client import SCOPE
+from killsync.login import access
+from killsync.login.access import Character
+from killsync.login.sso import Authorization, Grant, Sso
+from killsync.model import Access
+from killsync.store import users
+from killsync.store.connection import Store
+from killsync.times import DAY
+from killsync.tokens.tokens import Token, Tokens
+
+FRESH_FOR = 60.0
+# source: CCP's page for what a player has granted to applications
+REVOKE_BY_HAND = "do it at https://developers.eveonline.com/authorized-apps"
+
+
+def stored_access(tokens: Tokens, user_id: int, now: float) -> Access | None:
+    """Return the stored access token if it lasts for another minute, else None.
+
+    Raises LoginNeeded if the character has no token at all.
+    """
+    token = tokens.get(user_id)
+    if token is None:
+        raise LoginNeeded("there is no token for this character")
+    if token.access_token is None or token.access_expires_at is None:
+        return None
+    if not token.access_token.isascii():
+        return None
+    # SSO's access tokens last 20 minutes: one that claims a day was stored by a wrong clock
+    if not now + FRESH_FOR <= token.access_expires_at <= now + DAY:
+        return None
+    return Access(token.access_token, token.access_expires_at)
+
+
+def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = time.time) -> Access:
+    """Refresh a character's access token, and store what SSO answers before it is used.
+
+    Raises LoginNeeded, TokenBusy, and whatever `Sso.refresh` and `Sso.verify` raise.
+    """
+    sso.prepare()
+    if not tokens.claim(user_id, clock()):
+        raise TokenBusy("another process is refreshing this character's token")
+    try:
+        grant = _refresh(tokens, sso, user_id)
+        if not tokens.renew(user_id, _token(grant)):
+            _drop(tokens, sso, user_id, grant)
+    finally:
+        tokens.release(user_id)
+    try:
+        character = sso.verify(grant.access_token, SCOPE)
+        if character.character_id != user_id:
+            raise LoginNeeded(f"the token belongs to another character, {character.name!r}")
+    except KillsyncError:
+        # what was stored first, and turned out wrong, is used by nobody
+        tokens.forget_access(user_id, grant.access_token)
+        raise
+    # a token that lasts less than a minute is still the best there is: ESI will tell
+    return Access(grant.access_token, max(grant.expires_at, clock() + 2 * FRESH_FOR))
+
+
+def _drop(tokens: Tokens, sso: Sso, user_id: int, grant: Grant) -> NoReturn:
+    """Give up tokens that nobody waits for any more; none may be left valid behind."""
+    if tokens.get(user_id) is None:
+        turn_away(sso, grant)
+    raise TokenBusy("this character was removed or given a new token meanwhile")
+
+
+def _refresh(tokens: Tokens, sso: Sso, user_id: int) -> Grant:
+    before = _refresh_token(tokens, user_id)
+    try:
+        return sso.refresh(before)
+    except LoginNeeded:
+        after = _refresh_token(tokens, user_id)
+        if after == before:
+            raise
+        return sso.refresh(after)
+
+
+def _refresh_token(tokens: Tokens, user_id: int) -> str:
+    token = tokens.get(user_id)
+    if token is None:
+        raise LoginNeeded("there is no token for this character")
+    if token.is_damaged:
+        raise LoginNeeded("the stored token of this character is damaged")
+    return token.refresh_token
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A character who has logged in, and is not registered yet.
+
+    `sold` tells that a known character belongs to another account than at the login before.
+    `unverified` says why SSO's word for who it is could not be checked yet; the access token is
+    not used then, and the next refresh is checked as each one is.
+    """
+
+    character: Character
+    grant: Grant
+    sold: bool
+    unverified: str | None = None
+
+
+def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str) -> Candidate:
+    """Use a refresh token; its character is to be registered.
+
+    Raises LoginNeeded, ApplicationError, Refused, TryLater or DatabaseError; then nothing is
+    stored. If SSO has replaced the token, a candidate who cannot be verified now, for want of
+    SSO's keys or of the right time, is returned all the same.
+    """
+    if not refresh_token.isascii() or not refresh_token.isprintable() or " " in refresh_token:
+        raise Refused("this is no refresh token")
+    # SSO may replace the token: it must not be used up where its successor cannot be kept
+    _prepare(store, tokens, sso)
+    grant = sso.refresh(refresh_token)
+    try:
+        return _candidate(tokens, sso, grant)
+    except TryLater as error:
+        if grant.refresh_token == refresh_token:
+            raise
+        character = access.claimed(grant.access_token)
+        return Candidate(character, grant, sold=False, unverified=str(error))
+
+
+def log_in(store: Store, tokens: Tokens, sso: Sso, code: str, login: Authorization) -> Candidate:
+    """End a login with the code that SSO gave; its character is to be registered.
+
+    Raises LoginRefused, LoginNeeded, ApplicationError, Refused, TryLater or DatabaseError; then
+    nothing is stored, and no token is left valid behind.
+    """
+    _prepare(store, tokens, sso)
+    grant = sso.exchange(code, login)
+    try:
+        return _candidate(tokens, sso, grant)
+    except KillsyncError:
+        turn_away(sso, grant)
+        raise
+
+
+def register(store: Store, tokens: Tokens, candidate: Candidate, now: float) -> bool:
+    """Store a candidate's tokens and let him be synced; return whether he is a new user."""
+    character, grant = candidate.character, candidate.grant
+    if candidate.unverified:
+        tokens.put(character.character_id, Token(grant.refresh_token))
+    else:
+        tokens.put(character.character_id, _token(grant), character.owner)
+    with store.transaction() as conn:
+        return users.add(conn, character.character_id, character.name, now)
+
+
+def turn_away(sso: Sso, grant: Grant) -> None:
+    """Leave no valid token behind of somebody who is not registered, if SSO can be reached."""
+    with suppress(KillsyncError):
+        sso.revoke(grant.refresh_token)
+
+
+def _prepare(store: Store, tokens: Tokens, sso: Sso) -> None:
+    sso.prepare()
+    tokens.prove_writable()
+    store.prove_writable()
+
+
+def _candidate(tokens: Tokens, sso: Sso, grant: Grant) -> Candidate:
+    character = sso.verify(grant.access_token, SCOPE)
+    before = tokens.owner(character.character_id)
+    return Candidate(character, grant, bool(before) and before != character.owner)
+
+
+def forget(tokens: Tokens, sso: Sso, user_id: int) -> str | None:
+    """Revoke a character's refresh token at SSO, then delete it.
+
+    Returns what to say if it was not revoked; it is deleted all the same. Raises DatabaseError,
+    and then it is not deleted.
+    """
+    problem: str | None = "there was no token to revoke"
+    while (token := tokens.get(user_id)) is not None:
+        problem = _revoke(sso, token)
+        # another process may have renewed it meanwhile
+        if tokens.remove(user_id, token):
+            break
+    return problem
+
+
+def _revoke(sso: Sso, token: Token) -> str | None:
+    try:
+        if token.is_damaged:
+            raise Refused("the stored token is damaged")
+        sso.revoke(token.refresh_token)
+    except LoginNeeded:
+        return None  # SSO does not know it any more
+    except DatabaseError:
+        raise
+    except KillsyncError as error:
+        return f"the token could not be revoked: {error}; {REVOKE_BY_HAND}"
+    return None
+
+
+def _token(grant: Grant) -> Token:
+    return Token(grant.refresh_token, grant.access_token, grant.expires_at)

@@ -1,0 +1,208 @@
+"""The end of a login: a listener on the loopback interface that the browser comes back to.
+
+A browser may open connections that it never uses, ask for an icon, or come back from an earlier
+login. So every connection has a thread of its own, and `wait` returns only what was sent to the
+callback URL.
+"""
+
+import errno
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from queue import Empty, SimpleQueue
+from socketserver import ThreadingTCPServer
+from urllib.parse import parse_qs, urlsplit
+
+from killsync.errors import ApplicationError, LoginRefused, Refused, Unavailable, UsageError
+from killsync.login.page import Page, rendered
+
+_HOST = "127.0.0.1"
+_IDLE_TIMEOUT = 10.0
+_LONGEST_ANSWER = 120.0
+UNDECIDED = Page("Nothing has been decided", "Look at the terminal where killsync runs.", False)
+_NOTHING_HERE = Page("Nothing is here", "killsync waits for the end of a login here.", False)
+_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Arrival:
+    """A browser that has come back; it waits for the page that `reply` gives it."""
+
+    def __init__(self, query: str) -> None:
+        self.query = query
+        self.page: Page | None = None
+        self.replied = threading.Event()
+        self.sent = threading.Event()
+
+    def reply(self, page: Page) -> None:
+        """Show the browser a page; only the first one counts."""
+        if not self.replied.is_set():
+            self.page = page
+            self.replied.set()
+            # the program may end next, and the thread that sends with it
+            self.sent.wait(_IDLE_TIMEOUT)
+
+
+class Listener:
+    """Listens at a callback URL."""
+
+    def __init__(self, path: str, port: int) -> None:
+        self._arrivals: SimpleQueue[Arrival] = SimpleQueue()
+        self._server = _Server((_HOST, port), path, self._arrivals)
+
+    def wait(self, seconds: float) -> Arrival | None:
+        """Return the next browser that comes back, None if none does in time."""
+        try:
+            return self._arrivals.get(timeout=max(0.0, seconds))
+        except Empty:
+            return None
+
+    def start(self) -> None:
+        """Begin to listen."""
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no more; browsers that still wait are told to look at the terminal."""
+        self._server.shutdown()
+        self._server.server_close()
+        while (left := self.wait(0)) is not None:
+            left.reply(UNDECIDED)
+
+
+@contextmanager
+def listen(url: str) -> Iterator[Listener]:
+    """Listen at a callback URL of this machine.
+
+    Raises UsageError, which says what to do, if that cannot be.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.hostname not in ("localhost", _HOST):
+        raise UsageError(
+            f"callback_url is {url}: killsync can listen at http://localhost:PORT/… only; "
+            "say --no-browser to paste the answer"
+        )
+    port = parts.port or 80
+    try:
+        listener = Listener(parts.path or "/", port)
+    except OSError as error:
+        raise UsageError(_why_not(error, port)) from error
+    listener.start()
+    try:
+        yield listener
+    finally:
+        listener.close()
+
+
+def code_of(query: str, state: str) -> str:
+    """Return the code in the query that SSO sends a browser back with.
+
+    Raises Refused if it belongs to another login than that of `state`. Raises LoginRefused,
+    ApplicationError or Unavailable if SSO says that this login has failed.
+    """
+    fields = parse_qs(query)
+    if "state" not in fields:
+        raise Refused("this is not the whole address on which the login ended")
+    if fields.get("state") != [state]:
+        raise Refused("this is the answer to another login than the one that waits here")
+    if "error" in fields:
+        raise _failure(fields["error"][0])
+    codes = fields.get("code", [])
+    if len(codes) != 1:
+        raise LoginRefused("SSO's answer holds no code; begin again with `killsync login`")
+    return codes[0]
+
+
+def _failure(error: str) -> Exception:
+    # the word is shown only if it is known: anybody may send a browser here
+    match error:
+        case "access_denied":
+            return LoginRefused(
+                "the login was refused at SSO, nothing has changed; "
+                "begin again with `killsync login`"
+            )
+        case "server_error" | "temporarily_unavailable":
+            return Unavailable(f"SSO cannot log anybody in now ({error})")
+        case "invalid_scope":
+            return ApplicationError(
+                "the EVE application does not have the scope that killsync needs (invalid_scope): "
+                "add it at https://developers.eveonline.com"
+            )
+        case "unauthorized_client" | "invalid_request" | "unsupported_response_type":
+            return ApplicationError(
+                f"SSO does not accept the EVE application ({error}): check client_id, "
+                "client_secret and callback_url"
+            )
+    return LoginRefused("SSO gave no code; begin again with `killsync login`")
+
+
+def _why_not(error: OSError, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {port} is in use by another program, perhaps another `killsync login`: end "
+            "that, or say --no-browser, or give the EVE application a callback URL with another "
+            "port and set callback_url"
+        )
+    return (
+        f"port {port} cannot be listened on ({error.strerror}): say --no-browser, or give the "
+        "EVE application a callback URL with another port and set callback_url"
+    )
+
+
+class _Server(ThreadingTCPServer):
+    daemon_threads = True
+    # the port of a login that has just ended; two at once cannot share it
+    allow_reuse_address = True
+
+    def __init__(
+        self, address: tuple[str, int], path: str, arrivals: "SimpleQueue[Arrival]"
+    ) -> None:
+        super().__init__(address, _Handler)
+        self.path = path
+        self.arrivals = arrivals
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a browser that goes away is no error, and its request holds a code."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "killsync"
+    sys_version = ""
+    timeout = _IDLE_TIMEOUT
+
+    def do_GET(self) -> None:
+        """Hand a browser that comes back over, and show it the page it gets."""
+        parts = urlsplit(self.path)
+        if parts.path != self.server.path or not parts.query:
+            self._send(_NOTHING_HERE, HTTPStatus.NOT_FOUND)
+            return
+        arrival = Arrival(parts.query)
+        self.server.arrivals.put(arrival)
+        arrival.replied.wait(_LONGEST_ANSWER)
+        page = arrival.page or UNDECIDED
+        try:
+            self._send(page, HTTPStatus.OK if page.good else HTTPStatus.BAD_REQUEST)
+        finally:
+            arrival.sent.set()
+
+    def _send(self, page: Page, status: HTTPStatus) -> None:
+        body = rendered(page)
+        self.send_response(status)
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing: a request holds a code."""

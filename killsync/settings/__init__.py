@@ -1,0 +1,1 @@
+"""What the operator has set: values, file, environment, and who killsync says it is."""

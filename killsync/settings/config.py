@@ -1,0 +1,253 @@
+"""Settings from flags, environment and a TOML file, in that order, typed and checked.
+
+The table of keys, variables and defaults is in README.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from killsync.errors import UsageError
+from killsync.settings.values import CallbackUrl, Duration, Url, check_url
+from killsync.times import parse_duration
+
+ENVIRONMENT_PREFIX = "KILLSYNC_"
+_PASSWORD = re.compile(r"//[^/]*@")
+# a secret stands in one of two keys
+_IN_A_FILE = {"client_secret": "client_secret_file", "token_key": "token_key_file"}
+SECRET_VARIABLES = [ENVIRONMENT_PREFIX + key.upper() for key in _IN_A_FILE]
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Every setting, with its default; durations are in seconds."""
+
+    db: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    client_secret_file: str = ""
+    callback_url: CallbackUrl = CallbackUrl("http://localhost:8635/callback")
+    contact: str = ""
+    esi_url: Url = Url("https://esi.evetech.net")
+    sso_url: Url = Url("https://login.eveonline.com")
+    min_age: Duration = Duration(900)
+    max_pages: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    page_delay: Duration = Duration(0.1)
+    full_every: Duration = Duration(7 * 86400)
+    alert_after: Duration = Duration(3 * 3600)
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    connections: Annotated[int, Meta(ge=1, le=64)] = 8
+    max_runtime: Duration = Duration(540)
+    reserve: Annotated[float, Meta(ge=0, le=0.9)] = 0.2
+    token_key: str = ""
+    token_key_file: str = ""
+
+    @property
+    def database(self) -> Path:
+        """The database file: `db`, or `killsync.db` in the user's data directory.
+
+        Of a link, what it leads to: the files beside it must be the same by every name.
+        """
+        path = Path(self.db).expanduser() if self.db else _user_directory("data") / "killsync.db"
+        return path.resolve() if path.is_symlink() else path
+
+
+class Origin(StrEnum):
+    """Where a setting stands."""
+
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    COMMAND_LINE = "command line"
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The settings as far as they are valid, where each key that is set stands, every mistake."""
+
+    settings: Settings
+    origins: dict[str, Origin]
+    mistakes: list[str]
+
+
+def load(config: Path | None, flags: Mapping[str, object], env: Mapping[str, str]) -> Settings:
+    """Return the settings in force.
+
+    `flags` holds the keys given on the command line; None means not given. Raises UsageError
+    that names the key, the value and where it stands.
+    """
+    found = examine(config, flags, env)
+    if found.mistakes:
+        raise UsageError(found.mistakes[0])
+    return found.settings
+
+
+def examine(config: Path | None, flags: Mapping[str, object], env: Mapping[str, str]) -> Found:
+    """Return as much of the settings in force as is valid, and every mistake in the rest."""
+    file = config_file(config, env)
+    mistakes: list[str] = []
+    in_file: dict[str, object] = {}
+    try:
+        in_file = _read_toml(file, must_exist=file != _default_file())
+    except UsageError as error:
+        mistakes.append(str(error))
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for origin, name, layer in (
+        (Origin.FILE, str(file), in_file),
+        (Origin.ENVIRONMENT, "the environment", _from_environment(env)),
+        (
+            Origin.COMMAND_LINE,
+            "the command line",
+            {k: v for k, v in flags.items() if v is not None},
+        ),
+    ):
+        valid = _valid_part(layer, name, mistakes, strict=origin is Origin.FILE)
+        for key in _replaced_by(valid):
+            values.pop(key, None)
+            origins.pop(key, None)
+        values |= valid
+        origins |= dict.fromkeys(valid, origin)
+    return Found(Settings(**values), origins, mistakes)
+
+
+def client_secret(settings: Settings) -> str:
+    """Return the EVE application's secret, the empty text if it has none.
+
+    Raises UsageError if its file cannot be read.
+    """
+    return settings.client_secret or _read_secret("client_secret_file", settings.client_secret_file)
+
+
+def token_keys(settings: Settings) -> list[str]:
+    """Return the keys that stored tokens are encrypted with, the one for new ones first.
+
+    Raises UsageError if their file cannot be read.
+    """
+    return (settings.token_key or _read_secret("token_key_file", settings.token_key_file)).split()
+
+
+def secrets_in(file: Path) -> list[str]:
+    """Return the keys of the secrets that a configuration file itself holds.
+
+    Raises UsageError if it cannot be read.
+    """
+    return [key for key in _IN_A_FILE if _read_toml(file, must_exist=False).get(key)]
+
+
+def _valid_part(
+    layer: Mapping[str, object], name: str, mistakes: list[str], *, strict: bool
+) -> dict[str, Any]:
+    """Return the values of one place that are valid, and take note of the mistakes."""
+    valid = {}
+    for key, value in layer.items():
+        try:
+            valid[key] = getattr(_check({key: value}, name, strict=strict), key)
+        except UsageError as error:
+            mistakes.append(str(error))
+    for key, file_key in _IN_A_FILE.items():
+        if key in valid and file_key in valid:
+            mistakes.append(f"{name}: {key} and {file_key} are both set: keep one of them")
+            del valid[file_key]
+    return valid
+
+
+def _replaced_by(valid: Mapping[str, object]) -> list[str]:
+    """Return the keys of lower places that these override: a secret or its file unsets both."""
+    pairs = [pair for pair in _IN_A_FILE.items() if any(key in valid for key in pair)]
+    return [key for pair in pairs for key in pair]
+
+
+def _read_secret(key: str, name: str) -> str:
+    if not name:
+        return ""
+    file = Path(name).expanduser()
+    try:
+        text = file.read_text("ascii").strip()
+    except OSError as error:
+        raise UsageError(f"{key}: {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{key}: {file} is not plain text") from error
+    if not text:
+        raise UsageError(f"{key}: {file} is empty")
+    return text
+
+
+def _check(values: Mapping[str, object], origin: str, *, strict: bool) -> Settings:
+    try:
+        return msgspec.convert(values, Settings, strict=strict, dec_hook=_decode_special)
+    except msgspec.ValidationError as error:
+        raise UsageError(_explain(str(error), values, origin)) from error
+
+
+def _decode_special(kind: type, value: object) -> object:
+    parse: Callable[[str], object] = parse_duration if kind is Duration else check_url
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"expected text, got {type(value).__name__}")
+    checked = parse(value)
+    return kind(value if kind is CallbackUrl else checked)
+
+
+def _explain(message: str, values: Mapping[str, object], origin: str) -> str:
+    unknown = re.search(r"unknown field `(.*?)`", message)
+    if unknown:
+        near = difflib.get_close_matches(unknown[1], Settings.__struct_fields__, 1)
+        meant = f"; {near[0]} may be meant" if near else ""
+        return f"{origin}: unknown key {unknown[1]!r}, set to {_shown(unknown[1], values)}{meant}"
+    reason, _, path = message.partition(" - at `$.")
+    key = path.rstrip("`")
+    shown = _shown(key, values)
+    reason = reason[:1].lower() + reason[1:]
+    return f"{origin}: {key} is {shown}: {reason.replace('`', '')}"
+
+
+def _shown(key: str, values: Mapping[str, object]) -> str:
+    """Return a value for a message; what may be a secret, also one misspelt, is hidden."""
+    secret = any(part in key.lower() for part in ("secr", "token", "key", "pass", "pwd"))
+    return "(hidden)" if secret else _PASSWORD.sub("//(hidden)@", repr(values.get(key)))
+
+
+def _read_toml(file: Path, *, must_exist: bool) -> dict[str, object]:
+    try:
+        with file.open("rb") as stream:
+            return tomllib.load(stream)
+    except FileNotFoundError as error:
+        if must_exist:
+            raise UsageError(f"{file}: no such configuration file") from error
+        return {}
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: not valid TOML: {error}") from error
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, object]:
+    keys = {ENVIRONMENT_PREFIX + key.upper(): key for key in Settings.__struct_fields__}
+    return {keys[name]: value for name, value in env.items() if name in keys and value}
+
+
+def config_file(config: Path | None, env: Mapping[str, str]) -> Path:
+    """Return the configuration file in force, which need not exist."""
+    named = config or env.get("KILLSYNC_CONFIG")
+    return Path(named).expanduser() if named else _default_file()
+
+
+def _default_file() -> Path:
+    return _user_directory("config") / "config.toml"
+
+
+def _user_directory(kind: str) -> Path:
+    # platformdirs honours XDG_*_HOME, and cron sets HOME
+    import platformdirs
+
+    directory = {
+        "data": platformdirs.user_data_path,
+        "config": platformdirs.user_config_path,
+    }[kind]
+    return directory("killsync", appauthor=False)

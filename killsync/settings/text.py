@@ -1,0 +1,68 @@
+"""The text of a configuration file: what is given, and every other setting with its default."""
+
+import json
+from collections.abc import Mapping
+
+from killsync.errors import UsageError
+from killsync.settings.config import Settings
+from killsync.settings.values import Duration
+from killsync.times import duration_text
+
+_HEAD = """\
+# The settings of killsync. A line that begins with # and a key has no effect: it shows the default.
+# A flag goes before the environment (KILLSYNC_ and the key in capitals), that before this file.
+# Durations are written 90s, 15m, 9h or 7d. `killsync doctor` tells what is wrong here.
+"""
+# what each setting is, in the order of the file
+WORDS = {
+    "client_id": "The client id of your EVE application, from https://developers.eveonline.com",
+    "client_secret": "The application's secret; without one PKCE is used, and none is needed",
+    "client_secret_file": "A file that holds the secret and nothing else, instead of it",
+    "callback_url": "The callback URL, as it is registered with the application, to the letter",
+    "contact": "How ESI's operators can reach you; it is sent with every request",
+    "db": "The database; its token file and its lock file stand beside it",
+    "token_key": "The key that the stored tokens are encrypted with",
+    "token_key_file": "A file that holds the key and nothing else, instead of it",
+    "min_age": "A user is due this long after the last sync",
+    "max_pages": "The most pages that one job lists in one run",
+    "page_delay": "The pause between two pages of one list",
+    "full_every": "The whole list is read again after this long, to find what appeared late",
+    "max_runtime": "A scan ends in good order after this long",
+    "alert_after": "A quiet scan says nothing about an outage that is shorter",
+    "workers": "Users that are synced at a time",
+    "connections": "Killmails that are asked for at a time",
+    "reserve": "The share of each rate limit that is kept for manual syncs",
+    "esi_url": "ESI's address",
+    "sso_url": "The address of EVE's single sign-on",
+}
+
+
+def config_text(given: Mapping[str, object], defaults: Settings) -> str:
+    """Return TOML that sets what is `given`, and shows `defaults` for the rest, commented out.
+
+    Raises UsageError if a text is none that UTF-8 can write.
+    """
+    parts = [_HEAD]
+    for key, words in WORDS.items():
+        value = given.get(key, getattr(defaults, key))
+        if isinstance(value, str) and not _is_text(value):
+            raise UsageError(f"{key} is {value!r}: it cannot be written into the file")
+        parts.append(f"# {words}\n{'' if key in given else '#'}{key} = {_toml(value)}\n")
+    return "\n".join(parts)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # the bytes of a file's name that are no UTF-8
+        return False
+    return True
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Duration):
+        return f'"{duration_text(value)}"'
+    if isinstance(value, str):
+        # JSON escapes what TOML does, but for one character
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)

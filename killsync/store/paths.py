@@ -1,0 +1,39 @@
+"""Which files belong to a database: all of them stand beside it and begin with its name."""
+
+import glob
+from pathlib import Path
+
+
+def token_file(database: Path) -> Path:
+    """Return the token file of a database."""
+    return _beside(database, ".tokens")
+
+
+def lock_file(database: Path) -> Path:
+    """Return the lock file of a database."""
+    return _beside(database, ".lock")
+
+
+def with_sqlite_files(file: Path) -> list[Path]:
+    """Return a SQLite file and what SQLite keeps beside it while it is in use."""
+    return [file, _beside(file, "-wal"), _beside(file, "-shm")]
+
+
+def belongs_to(database: Path, file: Path) -> bool:
+    """Return whether a file that exists is the database or one that stands beside it.
+
+    That includes copies that killsync or SQLite made, by whatever name the file is given here.
+    """
+    family = [database, *database.parent.glob(f"{glob.escape(database.name)}[.-]*")]
+    return any(one.exists() and file.samefile(one) for one in family)
+
+
+def token_files(database: Path) -> list[Path]:
+    """Return every file that may hold tokens and is there: the token file, SQLite's, copies."""
+    tokens = token_file(database)
+    found = tokens.parent.glob(f"{glob.escape(tokens.name)}*")
+    return sorted(file for file in found if file.is_file())
+
+
+def _beside(file: Path, ending: str) -> Path:
+    return file.with_name(file.name + ending)

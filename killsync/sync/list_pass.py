@@ -1,0 +1,256 @@
+"""One job: a user's list, a page at a time, each page committed with its step of the cursor."""
+
+import sqlite3
+from collections.abc import Callable
+
+import msgspec
+
+from killsync.errors import ServerFault
+from killsync.esi import paging
+from killsync.esi.paging import Pass, Step
+from killsync.model import Access, Cursor, Job, Page, Priority, User
+from killsync.settings.config import Settings
+from killsync.store import jobs, pending, users
+from killsync.sync import schedule
+from killsync.sync.events import ListCached, Listed, ListStarted, PageListed, Report
+from killsync.sync.journal import Journal
+from killsync.times import iso, iso_after
+
+
+class ListPass:
+    """What is known of a job that the worker has taken."""
+
+    def __init__(
+        self, job: Job, user: User, settings: Settings, now: float, pages_before: int = 0
+    ) -> None:
+        self.job = job
+        self.user = user
+        self.access: Access | None = None
+        self.in_flight = False
+        self.ready_at = now
+        self.renewed = False
+        self.cached = schedule.list_cached(user, now)
+        background = job.priority < Priority.MANUAL
+        due = background and schedule.full_is_due(user, now, settings.full_every)
+        self.full = not self.cached and (job.full or due)
+        self.pages = pages_before
+        self.new = 0
+        self.unchanged = False
+        self.head_done = self.cached
+        self._gap_before = user.cursor.page
+        self._settings = settings
+        self._progress = Pass(floor=user.floor_id)
+        self.next_page: int | None = 1
+        if self.cached:
+            self._resume(now)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to list for this job in this run."""
+        if self.next_page is None:
+            return True
+        # page 1 and the last page done, read again, may be all that max_pages allows
+        stuck = self._gap_before is not None and self.user.cursor.page == self._gap_before
+        return self.pages >= self._settings.max_pages and not stuck
+
+    @property
+    def etag(self) -> str | None:
+        """The ETag to send for the next page: of page 1 only, and in no full pass."""
+        first = self.next_page == 1 and not self.head_done
+        return self.user.etag if first and not self.full else None
+
+    @property
+    def wants_full(self) -> bool:
+        """Whether a full pass was asked for that the cache time does not allow yet."""
+        return self.job.full and not self.full
+
+    def announce(self, report: Report) -> None:
+        """Report how the list will be read."""
+        user = self.user
+        if self.cached:
+            report(ListCached(user.user_id, user.name, iso(user.cached_until or 0)))
+            return
+        known = user.cursor.last_killmail_id
+        mode = "full" if self.full or known is None else "incremental"
+        report(ListStarted(user.user_id, user.name, mode, known, user.cursor.page))
+
+    def take_page(self, page: Page, journal: Journal, report: Report, now: float) -> None:
+        """Record a page, decide what follows, and report it.
+
+        Raises ServerFault, with nothing recorded, if ESI contradicts itself.
+        """
+        if page.unchanged:
+            self._take_unchanged(page, journal, now)
+            return
+        number = self.next_page or 1
+        step = self._decide(number, page, now)
+        if step.contradicted:
+            raise ServerFault(f"ESI's X-Pages promises page {number}, which ESI says is not there")
+        met = None if number == 1 and self.head_done else step.met
+        user = self._after(number, page, step, now)
+        new = self._record(number, page, user, journal, now)
+        self.user = user
+        if self.full:
+            # from here on the gap carries it
+            self.job = msgspec.structs.replace(self.job, full=False)
+        self._progress = step.progress
+        self.pages += 1
+        self.new += new
+        self._go_to(step.next_page)
+        self.head_done = True
+        self.ready_at = now + self._settings.page_delay
+        report(PageListed(user.user_id, user.name, number, page.pages, len(page.refs), new, met))
+
+    def follow(self, job: Job) -> None:
+        """Take over that the job has been raised, or made full, while it ran."""
+        became_full = job.full and not self.job.full
+        self.job = job
+        if not became_full or self.full or self.cached:
+            return
+        if not self.head_done:
+            self.full = True
+        elif (self.user.pages or 1) > 1:
+            self._open_whole_gap()
+
+    def _open_whole_gap(self) -> None:
+        # page 1 has just been read, and need not be again
+        self.full = True
+        cursor = Cursor(self.user.cursor.last_killmail_id, 2, None)
+        self.user = msgspec.structs.replace(
+            self.user, cursor=cursor, full_from=self.user.last_sync_at, gap_cached_until=None
+        )
+        self._go_to(2)
+
+    def done(self, report: Report, gap_at: float | None) -> None:
+        """Report the end of the job; `gap_at` is when an open gap goes on."""
+        gap = self.user.cursor.page
+        report(
+            Listed(
+                self.user.user_id,
+                self.user.name,
+                self.pages,
+                self.new,
+                self.unchanged and not self.new,
+                gap,
+                iso_after(gap_at) if gap is not None and gap_at is not None else None,
+            )
+        )
+
+    def _go_to(self, page: int | None) -> None:
+        self.next_page = page
+
+    def _resume(self, now: float) -> None:
+        """Go on with the gap, if there is one, after a page 1 that has not changed."""
+        user = self.user
+        cached = schedule.gap_cached(user, now)
+        self._go_to(paging.resume_at(user.cursor, pages=user.pages, cached=cached))
+        self._progress = paging.resumed(self._progress, user.cursor, self.next_page)
+
+    def _decide(self, number: int, page: Page, now: float) -> Step:
+        cursor = self.user.cursor
+        if number == 1:
+            cached = schedule.gap_cached(self.user, now)
+            return paging.after_head(cursor, page, self._progress, full=self.full, cached=cached)
+        return paging.after_page(cursor, number, page, self._progress)
+
+    def _after(self, number: int, page: Page, step: Step, now: float) -> User:
+        user, cursor = self.user, step.cursor
+        full_from, last_full_at = user.full_from, user.last_full_at
+        if cursor.page is None and number == 1 and paging.is_last(number, page):
+            full_from, last_full_at = None, now
+        elif cursor.page is None:
+            full_from, last_full_at = None, full_from or last_full_at
+        elif number == 1 and (self.full or user.cursor.last_killmail_id is None):
+            full_from = now
+        user = msgspec.structs.replace(
+            user,
+            cursor=cursor,
+            full_from=full_from,
+            last_full_at=last_full_at,
+            gap_cached_until=self._gap_cached_until(number, page, step),
+            floor_id=None if cursor.page is None else step.progress.floor,
+        )
+        return self._with_head(user, page, now) if number == 1 else user
+
+    def _gap_cached_until(self, number: int, page: Page, step: Step) -> float | None:
+        if number == 1:
+            return self.user.gap_cached_until if step.cursor.page == self.user.cursor.page else None
+        return page.cached_until if step.cursor.page == number + 1 else None
+
+    def _with_head(self, user: User, page: Page, now: float) -> User:
+        return msgspec.structs.replace(
+            user,
+            last_sync_at=now,
+            etag=page.etag or user.etag,
+            cached_until=page.cached_until,
+            pages=page.pages or user.pages,
+        )
+
+    def _take_unchanged(self, page: Page, journal: Journal, now: float) -> None:
+        self.user = self._with_head(self.user, page, now)
+        snapshot = (page.modified, self.user.pages)
+        self._progress = msgspec.structs.replace(self._progress, snapshot=snapshot)
+        self.unchanged = True
+        self.head_done = True
+        self.pages += 1
+        self._resume(now)
+        self.ready_at = now + self._settings.page_delay
+        write_head = self._writes_head(self.user, now)
+        job_id = self.job.id
+
+        def write(conn: sqlite3.Connection) -> None:
+            if jobs.get(conn, job_id) is not None:
+                write_head(conn)
+                jobs.progress(conn, job_id, 0)
+
+        journal.add(write, now)
+
+    def _writes_head(self, user: User, now: float) -> Callable[[sqlite3.Connection], None]:
+        def write(conn: sqlite3.Connection) -> None:
+            users.set_head(
+                conn,
+                user.user_id,
+                now,
+                etag=user.etag,
+                cached_until=user.cached_until or now,
+                pages=user.pages,
+            )
+
+        return write
+
+    def _record(self, number: int, page: Page, user: User, journal: Journal, now: float) -> int:
+        job, body_priority = self.job, self._body_priority(number)
+        # a full pass that somebody asks for only now is not begun yet
+        ends_wish = job.full and self.full
+        new = 0
+
+        def write(conn: sqlite3.Connection) -> None:
+            nonlocal new
+            if jobs.get(conn, job.id) is None:
+                return
+            new = pending.record(conn, job.user_id, page.refs, body_priority)
+            if number == 1:
+                self._writes_head(user, now)(conn)
+            if ends_wish:
+                jobs.clear_full(conn, job.id)
+            users.set_cursor(
+                conn,
+                job.user_id,
+                user.cursor,
+                full_from=user.full_from,
+                last_full_at=user.last_full_at,
+                gap_cached_until=user.gap_cached_until,
+                floor_id=user.floor_id,
+            )
+            jobs.start(conn, [job.id], now)
+            jobs.progress(conn, job.id, new)
+
+        journal.commit(write)
+        return new
+
+    def _body_priority(self, number: int) -> Priority:
+        if self.job.priority >= Priority.MANUAL:
+            return Priority.MANUAL
+        # all of a first sync is history: what happens from now on goes before it
+        first_sync = self.user.cursor.last_killmail_id is None
+        return Priority.GAP if number > 1 or first_sync else Priority.BACKGROUND

@@ -1,0 +1,1 @@
+"""What a person reads: lines, tables, questions. The commands decide what is printed."""

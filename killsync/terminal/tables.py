@@ -1,0 +1,204 @@
+"""The tables that a person looks at; every name in them is shown harmlessly."""
+
+from typing import TYPE_CHECKING, Any
+
+from killsync.terminal.text import count, safe
+from killsync.times import ago, duration, unix, unix_or_none
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+_MOST_BUCKETS = 8
+_STATES = {
+    "active": ("active", "green"),
+    "needs_login": ("needs login", "bold red"),
+    "disabled": ("disabled", "dim"),
+}
+
+
+def show(renderable: Any) -> None:
+    """Print something of rich's to standard output; colour only at a terminal."""
+    console().print(renderable)
+
+
+def console() -> Any:
+    """Return a console for standard output that reads no markup and invents no emoji."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def show_users(users: list[dict[str, Any]]) -> None:
+    """Print the characters."""
+    table = _table(
+        ("Character", "left"), ("Id", "right"), ("State", "left"), ("Killmails", "right")
+    )
+    for user in users:
+        state, style = _shown(user["state"])
+        table.add_row(
+            _name(safe(user["name"], 40)),
+            str(user["user_id"]),
+            _cell(state, style),
+            f"{user['killmails']:,}",
+        )
+    show(table)
+
+
+def status(report: dict[str, Any], runs: list[dict[str, Any]], now: float) -> "Group":
+    """Return the whole status: users, what is wrong, queue, lock, last runs, rate limits."""
+    from rich.console import Group
+
+    parts: list[Any] = [_users(report["users"], now), *_troubles(report)]
+    parts += [_queue(report), _lock(report["lock"], now)]
+    if runs:
+        parts.append(_runs(runs, now))
+    spent = [b for b in report["rate_limits"] if b["retry_at"] or b["remaining"] < b["limit"]]
+    if spent:
+        parts.append(_rate_limits(spent))
+    return Group(*parts)
+
+
+def _users(users: list[dict[str, Any]], now: float) -> "Table":
+    table = _table(
+        ("Character", "left"),
+        ("Last sync", "right"),
+        ("Next due", "right"),
+        ("Killmails", "right"),
+        ("Pending", "right"),
+        ("Stored id", "right"),
+        ("State", "left"),
+    )
+    for user in users:
+        table.add_row(
+            _name(safe(user["name"], 40)),
+            ago(unix_or_none(user["last_killmail_sync_at"]), now),
+            _next_due(user["next_due_at"], now),
+            f"{user['killmails']:,}",
+            f"{user['pending']:,}",
+            "-" if user["last_killmail_id"] is None else str(user["last_killmail_id"]),
+            _state(user),
+        )
+    return table
+
+
+def _state(user: dict[str, Any]) -> "Text":
+    state, style = _shown(user["state"])
+    if user["failures"]:
+        state, style = f"failed {user['failures']}x", "yellow"
+    if user["backfill"]:
+        state += f", page {user['backfill']['page']}"
+    return _cell(state, style)
+
+
+def _shown(state: str) -> tuple[str, str]:
+    # a damaged row must not hide the others
+    return _STATES.get(state) or (f"{safe(state, 20)}: run `killsync check`", "bold red")
+
+
+def _next_due(text: str | None, now: float) -> str:
+    if text is None:
+        return "-"
+    left = unix(text) - now
+    return "now" if left <= 0 else f"in {duration(left)}"
+
+
+def _troubles(report: dict[str, Any]) -> list["Text"]:
+    lines = [
+        _cell(f"{safe(user['name'], 40)}: {safe(user['error'])}", "red")
+        for user in report["users"]
+        if user["error"]
+    ]
+    lines += [
+        _cell(f"killmail {aside['killmail_id']} is set aside: {safe(aside['error'])}", "red")
+        for aside in report["set_aside"]
+    ]
+    return [*lines, _cell("")] if lines else []
+
+
+def _queue(report: dict[str, Any]) -> "Text":
+    jobs = report["jobs"]
+    aside = report["set_aside_killmails"]
+    line = (
+        f"Queue: {jobs['queued']:,} queued, {jobs['running']:,} running, {jobs['failed']:,} failed;"
+        f" {count(report['pending_killmails'], 'killmail')} pending"
+    )
+    return _cell(line + (f", {aside:,} set aside" if aside else ""))
+
+
+def _lock(lock: dict[str, Any] | None, now: float) -> "Text":
+    if lock is None:
+        return _cell("Lock: free")
+    if lock["pid"] is None:
+        return _cell("Lock: held by a run that has just begun")
+    since = ago(unix(lock["since"]), now)
+    who = f"{safe(lock['command'])} (pid {lock['pid']} on {safe(lock['host'])})"
+    return _cell(f"Lock: held by {who} since {lock['since']}, {since}", "cyan")
+
+
+def _runs(runs: list[dict[str, Any]], now: float) -> "Table":
+    table = _table(
+        ("Last runs", "left"),
+        ("Began", "right"),
+        ("Took", "right"),
+        ("Users", "right"),
+        ("Pages", "right"),
+        ("Killmails", "right"),
+        ("Requests", "right"),
+        ("Errors", "right"),
+        ("Exit", "right"),
+    )
+    for run in runs:
+        table.add_row(
+            safe(run["command"]),
+            ago(unix(run["started_at"]), now),
+            _took(run),
+            *(f"{run[key]:,}" for key in ("users", "pages", "new_killmails", "requests", "errors")),
+            "-" if run["exit_code"] is None else str(run["exit_code"]),
+        )
+    return table
+
+
+def _took(run: dict[str, Any]) -> str:
+    if run["finished_at"] is None:
+        return "-"
+    return duration(unix(run["finished_at"]) - unix(run["started_at"]))
+
+
+def _rate_limits(buckets: list[dict[str, Any]]) -> "Table":
+    buckets.sort(key=lambda bucket: bucket["remaining"] / bucket["limit"])
+    table = _table(
+        ("Rate limit", "left"), ("Left", "right"), ("Window", "right"), ("Rests until", "left")
+    )
+    for bucket in buckets[:_MOST_BUCKETS]:
+        table.add_row(
+            _name(safe(f"{bucket['group']} {bucket['key']}")),
+            f"{bucket['remaining']:,} of {bucket['limit']:,}",
+            duration(bucket["window_s"]),
+            bucket["retry_at"] or "",
+        )
+    return table
+
+
+def _table(*columns: tuple[str, str]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for number, (name, justify) in enumerate(columns):
+        # where there is too little room only the first column, a name, gives way
+        table.add_column(name, justify=justify, no_wrap=number > 0)  # type: ignore[arg-type]
+    return table
+
+
+def _name(text: str) -> "Text":
+    from rich.text import Text
+
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def _cell(text: str, style: str = "") -> "Text":
+    from rich.text import Text
+
+    return Text(text, style=style)

@@ -1,0 +1,121 @@
+"""What a person reads of a check: a line for each user, note and mistake, and the conclusion."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from killsync.check.findings import Finding, UserFound, Verdict
+from killsync.terminal.text import count, safe
+
+FOUND = "found"
+_MOST_SHOWN = 20
+
+
+def everything(verdict: Verdict, before: Verdict | None) -> Iterator[str]:
+    """Yield all that a check found; `before` is what it had found before a repair."""
+    if verdict.damaged:
+        yield from mistakes(verdict, "damaged")
+        yield (
+            f"{safe(verdict.database, 400)} is damaged, and was not changed: restore a backup, or "
+            "save what can be read: `sqlite3 OLD .recover | sqlite3 NEW`, then check NEW"
+        )
+        return
+    yield (
+        f"{count(verdict.killmails, 'killmail')}, {count(verdict.attackers, 'attacker')} and "
+        f"{count(verdict.items, 'item')} read, each body compared with its hash"
+    )
+    for user in verdict.users:
+        yield _user(user)
+    if verdict.unlisted:
+        yield f"{count(verdict.unlisted, 'killmail')} kept of users who were removed"
+    for note in verdict.notes:
+        yield f"note: {safe(note, 400)}"
+    yield from mistakes(verdict, "mistake")
+    yield conclusion(verdict, before)
+
+
+def mistakes(verdict: Verdict, what: str) -> Iterator[str]:
+    """Yield what is wrong and what to do, each line begun with `what` it is called now."""
+    shown: Counter[str] = Counter()
+    for finding in verdict.mistakes:
+        shown[finding.kind] += 1
+        if shown[finding.kind] <= _MOST_SHOWN:
+            yield _mistake(finding, what)
+    for kind, number in verdict.found.items():
+        if number > _MOST_SHOWN:
+            yield f"{what}: {number - _MOST_SHOWN:,} more of the kind '{kind}'"
+
+
+def conclusion(verdict: Verdict, before: Verdict | None) -> str:
+    """Return the last line: what was found, or of `before` mended, and what is still to come."""
+    left, gone = verdict.total, mended(verdict, before)
+    if not left and not gone:
+        return "no mistake found"
+    if not gone:
+        return f"{count(left, 'mistake')} {'left' if before else 'found'}"
+    if left:
+        return f"{count(gone, 'mistake')} mended, {left:,} left"
+    return f"{count(gone, 'mistake')} mended; {_still_to_come(verdict, before)}"
+
+
+def mended(verdict: Verdict, before: Verdict | None) -> int:
+    """Return how many mistakes fewer there are than before a repair."""
+    return 0 if before is None else max(0, before.total - verdict.total)
+
+
+def _user(user: UserFound) -> str:
+    parts = [_complete(user), count(user.killmails, "killmail")]
+    parts += [f"{user.pending:,} pending"] if user.pending else []
+    parts += [f"{user.set_aside:,} set aside"] if user.set_aside else []
+    line = f"{safe(user.name, 40)} ({user.user_id}): {', '.join(parts)}"
+    if user.gap_page is not None:
+        end = "the end" if user.gap_until_id is None else f"killmail {user.gap_until_id}"
+        line += f"; gap open at page {user.gap_page}, down to {end}"
+    return line if user.state == "active" else f"{line}; {user.state.replace('_', ' ')}"
+
+
+def _complete(user: UserFound) -> str:
+    if not user.synced:
+        return "never synced"
+    if user.read_again:
+        return "the whole list is to be read again"
+    if user.complete is None:
+        return "not complete yet"
+    since = "" if user.complete.since is None else f"from {safe(user.complete.since)} "
+    return f"complete {since}to {safe(user.complete.until)}"
+
+
+def _mistake(finding: Finding, what: str) -> str:
+    # while it is being mended nobody has to do anything about it
+    mending = what == FOUND and finding.mendable
+    advice = f"; {finding.advice}" if finding.advice and not mending else ""
+    return f"{what}: {safe(finding.text, 400)}{advice}"
+
+
+def _still_to_come(verdict: Verdict, before: Verdict | None) -> str:
+    scan = [f"asks ESI for {count(verdict.pending, 'killmail')}"] if verdict.pending else []
+    lists = sum(user.state == "active" and _is_behind(user) for user in verdict.users)
+    scan += [f"reads {count(lists, 'list')}"] if lists else []
+    parts = [f"the next `killsync scan` {' and '.join(scan)}"] if scan else []
+    logins = sum(user.state == "needs_login" for user in verdict.users)
+    if logins:
+        parts.append(_of_users(logins, "needs a login", "need a login", "login"))
+    # whoever was disabled on purpose and lacks nothing is no news
+    was = {} if before is None else {user.user_id: user.state for user in before.users}
+    disabled = sum(
+        user.state == "disabled" and (_is_behind(user) or was.get(user.user_id) != "disabled")
+        for user in verdict.users
+    )
+    if disabled:
+        parts.append(_of_users(disabled, "is disabled", "are disabled", "users enable"))
+    if not parts and any(user.set_aside for user in verdict.users):
+        parts.append("only what is set aside is missing")
+    return "; ".join(parts) or "nothing is missing"
+
+
+def _is_behind(user: UserFound) -> bool:
+    return user.read_again or user.gap_page is not None or not user.synced
+
+
+def _of_users(number: int, one: str, several: str, command: str) -> str:
+    what = one if number == 1 else several
+    return f"{count(number, 'user')} {what}: `killsync {command}`"

@@ -1,0 +1,1 @@
+"""The token file: the only place with secrets."""
