@@ -1,10 +1,13 @@
-"""Who may read a file: what holds a secret is for its owner alone."""
+"""Files: those that only their owner may read, whole-file writing, the first free name."""
 
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 from killsync.errors import UsageError
 
@@ -12,7 +15,7 @@ PRIVATE = 0o600
 
 
 def open_to_others(path: Path) -> bool:
-    """Tell whether others than its owner may read or write a regular file that is there."""
+    """Return whether an existing regular file may be read or written by others than its owner."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -21,7 +24,7 @@ def open_to_others(path: Path) -> bool:
 
 
 def make_private(path: Path) -> bool:
-    """Make a file its owner's alone; return whether that was needed and could be done."""
+    """Close a file to others; return whether that was needed and could be done."""
     if not open_to_others(path) or path.stat().st_uid != os.geteuid():
         return False
     try:
@@ -31,48 +34,12 @@ def make_private(path: Path) -> bool:
     return True
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Let a file, its owner's alone, hold this: all of it or, if that fails, what it held.
-
-    When this returns, it survives a power cut. Its directory is made, for its
-    owner alone, if there is none.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def first_free_name(path: Path, suffix: str) -> Path:
-    """Return `<path>.<suffix>`, or with `-2`, `-3` and so on the first name that is not taken."""
-    names = (f"{path.name}.{suffix}" + (f"-{n}" if n > 1 else "") for n in count(1))
-    return next(free for name in names if not (free := path.with_name(name)).exists())
-
-
-def keep_copy(path: Path, suffix: str) -> Path:
-    """Copy a file beside itself, for its owner alone, to the first free name; return which."""
-    copy = first_free_name(path, suffix)
-    write_private(copy, path.read_bytes())
-    return copy
-
-
 def create_private(path: Path) -> None:
-    """Create the file if there is none, so that only its owner may read it.
+    """Create a file, if there is none, that only its owner may read; its directory too.
 
-    An existing one is never opened: closing it would drop the locks that SQLite holds on it in
-    this process, and another program would take the database for unused. Raises UsageError.
+    An existing file is never opened: closing it would drop the locks that SQLite holds on it in
+    this process, and another program would take the database for unused. Raises UsageError if
+    the file cannot be created.
     """
     if path.exists():
         return
@@ -85,3 +52,55 @@ def create_private(path: Path) -> None:
         return
     except OSError as error:
         raise UsageError(f"{path}: cannot be opened: {error.strerror}") from error
+
+
+@contextmanager
+def whole_file(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
+    """Yield a draft that replaces `path` once it is complete; after an error `path` is unchanged.
+
+    The file survives a power cut. Raises OSError.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.chmod(mode)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a whole file that only its owner may read; its directory is created too.
+
+    Raises OSError.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with whole_file(path) as stream:
+        stream.write(content)
+
+
+def first_free_name(path: Path, suffix: str) -> Path:
+    """Return `<path>.<suffix>`, or with `-2`, `-3` and so on the first name that is not taken."""
+    names = (f"{path.name}.{suffix}" + (f"-{n}" if n > 1 else "") for n in count(1))
+    return next(free for name in names if not (free := path.with_name(name)).exists())
+
+
+def keep_copy(path: Path, suffix: str) -> Path:
+    """Copy a file to the first free name beside it, for its owner alone; return that name."""
+    copy = first_free_name(path, suffix)
+    write_private(copy, path.read_bytes())
+    return copy
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

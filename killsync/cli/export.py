@@ -2,17 +2,18 @@
 
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
 
+from killsync import files
 from killsync.cli import invocation, opening, who
 from killsync.errors import UsageError
+from killsync.store import paths
 from killsync.terminal.text import safe_json
 from killsync.times import iso, parse_duration, unix
 
@@ -64,10 +65,8 @@ def _since(text: str, now: float) -> float:
 
 def _check_target(output: Path | None, database: Path) -> None:
     """Raise UsageError if the export would replace a file of the database."""
-    if output is not None and output.exists():
-        files = [database, *database.parent.glob(f"{database.name}[.-]*")]
-        if any(file.exists() and output.samefile(file) for file in files):
-            raise UsageError(f"{output}: belongs to the database; name another file")
+    if output is not None and output.exists() and paths.belongs_to(database, output):
+        raise UsageError(f"{output}: belongs to the database; name another file")
 
 
 @contextmanager
@@ -80,24 +79,16 @@ def _sink(output: Path | None) -> Iterator[BinaryIO]:
         with output.open("wb") as pipe_or_device:
             yield pipe_or_device
     else:
-        with _whole_file(output.resolve()) as file:
-            yield file
+        with ExitStack() as stack:
+            try:
+                file = files.whole_file(output.resolve(), mode=_mode_of_new_files())
+                stream = stack.enter_context(file)
+            except OSError as error:
+                raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
+            yield stream
 
 
-@contextmanager
-def _whole_file(output: Path) -> Iterator[BinaryIO]:
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
-    except OSError as error:
-        raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-        mask = os.umask(0)
-        os.umask(mask)
-        draft.chmod(0o666 & ~mask)
-        draft.replace(output)
-    except BaseException:
-        draft.unlink()
-        raise
+def _mode_of_new_files() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
