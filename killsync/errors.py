@@ -65,7 +65,7 @@ class OutOfFiles(TryLater):
         )
 
 
-class Stopped(TryLater):
+class NotSent(TryLater):
     """A request was not sent, because the run stops."""
 
     def __init__(self) -> None:

@@ -462,7 +462,7 @@ def test_a_wrong_code_is_refused(newcomer: Start, log_in: LogIn) -> None:
     login = log_in(program)
     assert "does not accept the code" in login.come_back(code="made-up-code")
     said = login.end(exit_code=1)
-    assert "begin again with `killsync login`" in said
+    assert "log in again with `killsync login`" in said
     assert "made-up-code" not in said
 
 

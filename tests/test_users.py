@@ -296,7 +296,7 @@ def test_a_removed_user_who_comes_back_gets_the_killmails_without_fetching_them(
     ("fault", "reason"),
     [
         ({"status": 503}, "SSO says 503"),
-        ({"reset": True}, "cannot be reached"),
+        ({"reset": True}, "the connection broke"),
         ({"status": 404}, "SSO says 404"),
         ({"status": 400, "body": '{"error":"unsupported_token_type"}'}, "SSO says 400"),
         ({"status": 401, "body": '{"error":"invalid_client"}'}, "check client_id"),

@@ -90,7 +90,7 @@ class Esi:
         """Return one page of a character's list; with an `etag` it may be `unchanged`.
 
         Raises RateLimited, Unavailable, ServerFault, Misshapen, AccessRejected, LoginNeeded
-        (the scope lacks), Refused, Stopped or OutOfFiles.
+        (the scope lacks), Refused, NotSent or OutOfFiles.
         """
         headers = {"Authorization": f"Bearer {access_token}"}
         if etag is not None:
@@ -134,7 +134,7 @@ class Esi:
     def status(self) -> Heard:
         """Ask once whether ESI is there, which needs no token.
 
-        Raises Unavailable or ServerFault if no answer comes, RateLimited, Stopped or OutOfFiles.
+        Raises Unavailable or ServerFault if no answer comes, RateLimited, NotSent or OutOfFiles.
         """
         answer = self._get("/status", status_bucket(), Priority.MANUAL, {})
         date, age = http_date(answer.headers.get("Date")), answer.headers.get("Age", "")

@@ -1,6 +1,5 @@
-"""The only place that sends: `client` does, `bounded` reads answers, `meanings` tells errors."""
+"""The only place that sends: `client`, with `bounded` answers, and errors in `translation`."""
 
 from killsync.http.client import Answer, Http
-from killsync.http.meanings import own_errors
 
-__all__ = ["Answer", "Http", "own_errors"]
+__all__ = ["Answer", "Http"]

@@ -1,26 +1,46 @@
-"""Answers bounded in size and time, whatever a server does."""
+"""Answers bounded in size and time, whatever a server does, and through whatever proxy."""
 
 import io
 import socket
 import time
 from collections.abc import Iterator
+from functools import cache
 from http.client import HTTPResponse
 from typing import Any
 
 import requests
-import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from killsync.errors import ServerFault
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 20.0
+TIMEOUT = (CONNECT_TIMEOUT, READ_TIMEOUT)
 DEADLINE = 60.0
 # the largest killmail known, of 3,753 attackers, has less than 1 MiB
 LARGEST_ANSWER = 4 * 1024 * 1024
-TIMEOUT = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
 _CHUNK = 65536
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Sends as requests does, and reads an answer only up to a size and until a deadline."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Bound every direct connection."""
+        super().init_poolmanager(*arguments, **options)
+        _bound(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Bound the connections through a proxy too, of whatever kind."""
+        manager = super().proxy_manager_for(proxy, **options)
+        _bound(manager)
+        return manager
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> Any:
+        """Send one request, and read the whole of its answer."""
+        response = super().send(request, **options | {"stream": True})
+        response.raw = _read(response.raw)
+        return response
 
 
 class _TimedReading(io.RawIOBase):
@@ -54,23 +74,23 @@ class _TimedResponse(HTTPResponse):
         self.fp = io.BufferedReader(_TimedReading(self.fp.detach(), sock))
 
 
-class _Connection(HTTPConnection):
-    response_class = _TimedResponse
+def _bound(manager: Any) -> None:
+    """Let the pools that a manager makes connect in the way they know, and read in time."""
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _timed(pool) for scheme, pool in pools.items()}
 
 
-class _SecureConnection(HTTPSConnection):
-    response_class = _TimedResponse
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
-_POOLS = {"http": _Pool, "https": _SecurePool}
+@cache
+def _timed(pool: Any) -> Any:
+    """Return a class of pools whose connections give timed responses."""
+    if issubclass(pool.ConnectionCls.response_class, _TimedResponse):
+        return pool
+    connection = type(
+        f"Timed{pool.ConnectionCls.__name__}",
+        (pool.ConnectionCls,),
+        {"response_class": _TimedResponse},
+    )
+    return type(f"Timed{pool.__name__}", (pool,), {"ConnectionCls": connection})
 
 
 class _Whole(io.BytesIO):
@@ -80,31 +100,8 @@ class _Whole(io.BytesIO):
         yield self.getvalue()
 
 
-class BoundedAdapter(HTTPAdapter):
-    """Sends with time-outs, and reads an answer only up to a size and a time."""
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Let every pool make connections that are bounded."""
-        super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """Let the pools of a proxy do so too."""
-        manager = super().proxy_manager_for(proxy, **options)
-        # a SOCKS proxy has pools of its own, which know the way through it
-        if not proxy.lower().startswith("socks"):
-            manager.pool_classes_by_scheme = _POOLS
-        return manager
-
-    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> Any:
-        """Send one request, and read all of its answer."""
-        response = super().send(request, **options | {"stream": True, "timeout": TIMEOUT})
-        response.raw = read(response.raw)
-        return response
-
-
-def read(raw: Any) -> _Whole:
-    """Return the whole of an answer of urllib3's.
+def _read(raw: Any) -> _Whole:
+    """Return the whole of one of urllib3's answers.
 
     Raises ServerFault if it is too large, and what urllib3 raises.
     """

@@ -1,35 +1,28 @@
-"""Sessions, retries, and one request at a time.
+"""The one sender, on requests: a session for each thread, and retries.
 
-Certificates are checked, proxies of the environment honoured, redirects never followed.
+Certificates are checked, the environment's proxies honoured, redirects never followed.
 """
 
 import os
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from http.cookiejar import DefaultCookiePolicy
+from typing import TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import requests
 import tenacity
-import urllib3
 from requests.utils import get_environ_proxies
 
-from killsync.errors import Refused, ServerFault, Stopped, Unavailable, UsageError
-from killsync.http.bounded import TIMEOUT, BoundedAdapter, read
-from killsync.http.meanings import own_errors
-
-if TYPE_CHECKING:
-    from authlib.integrations.requests_client import OAuth2Session
+from killsync.errors import NotSent, ServerFault, Unavailable, UsageError
+from killsync.http.bounded import TIMEOUT, BoundedAdapter
+from killsync.http.translation import translated_errors
 
 ATTEMPTS = 3
 _LONGEST_WAIT = 8.0
-_ONCE: dict[str, Any] = {"retries": False, "redirect": False, "timeout": TIMEOUT}
-# a proxy's pool sends to any host; an answer is read by `read`
-_ONCE |= {"assert_same_host": False, "preload_content": False}
 
 T = TypeVar("T")
-S = TypeVar("S", bound=requests.Session)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -49,8 +42,9 @@ class Http:
     def __init__(self, user_agent: str, stopping: threading.Event | None = None) -> None:
         self.stopping = stopping or threading.Event()
         self._user_agent = user_agent
-        self._headers = urllib3.make_headers(accept_encoding=True, user_agent=user_agent)
         self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._environments: dict[str, _Environment] = {}
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: str | None = None
@@ -58,48 +52,27 @@ class Http:
         """Send one request, once.
 
         Raises Unavailable or ServerFault if no whole answer comes, Refused if a header cannot be
-        written, Stopped or OutOfFiles if the request cannot be sent.
+        written, NotSent or OutOfFiles if the request cannot be sent, and UsageError if the
+        environment names a proxy that cannot be one.
         """
         self.raise_if_stopping()
-        try:
-            with own_errors(url):
-                pool, target = self._way(url)
-                answer = pool.urlopen(method, target, body, self._headers | dict(headers), **_ONCE)
-                content = read(answer).getvalue()
-                if answer.get_redirect_location():
-                    raise requests.TooManyRedirects
-                return Answer(answer.status, answer.headers, content)
-        except ValueError as error:
-            raise Refused("a header holds what cannot be sent") from error
-
-    def _way(self, url: str) -> tuple[urllib3.HTTPConnectionPool, str]:
-        """Return this thread's connections to a server, and what to ask for there."""
-        ways: dict[str, tuple[urllib3.HTTPConnectionPool, bool]] = vars(self._local)
-        scheme, server, path, query, _ = urlsplit(url)
-        origin = f"{scheme}://{server}"
-        if origin not in ways:
-            ways[origin] = _find_way(self._prepared(requests.Session(), url), url)
-        pool, by_proxy = ways[origin]
-        target = urlunsplit(("", "", path or "/", query, ""))
-        return pool, origin + target if by_proxy else target
+        environment = self._environment_for(url)
+        with translated_errors(url):
+            response = self._session().request(
+                method,
+                url,
+                headers=headers,
+                data=body,
+                proxies=environment.proxies,
+                verify=environment.verify,
+                timeout=TIMEOUT,
+            )
+            return Answer(response.status_code, response.headers, response.content)
 
     def raise_if_stopping(self) -> None:
-        """Raise Stopped if nothing may be sent any more."""
+        """Raise NotSent if nothing may be sent any more."""
         if self.stopping.is_set():
-            raise Stopped
-
-    def oauth_session(self, url: str, client_id: str, client_secret: str) -> "OAuth2Session":
-        """Return a session of Authlib's for the SSO at `url`, bounded as all others are."""
-        from authlib.integrations.requests_client import OAuth2Session
-
-        session = OAuth2Session(
-            client_id,
-            client_secret or None,
-            code_challenge_method="S256",
-            token_endpoint_auth_method="client_secret_basic" if client_secret else "none",
-            revocation_endpoint_auth_method="client_secret_basic" if client_secret else "none",
-        )
-        return self._prepared(session, url)
+            raise NotSent
 
     def patiently(self, attempt: Callable[[], T]) -> T:
         """Call `attempt` until it is answered, at most three times with growing pauses."""
@@ -125,47 +98,59 @@ class Http:
 
         return retrying(once_more)
 
-    def _prepared(self, session: S, url: str) -> S:
-        session.headers["User-Agent"] = self._user_agent
-        # read once: requests would read the environment and ~/.netrc for every request,
-        # and an entry there would replace the Authorization header
-        session.trust_env = False
-        session.proxies.update(_proxies(url))
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        session.verify = bundle or True
-        session.max_redirects = 0
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, BoundedAdapter(pool_connections=2, pool_maxsize=1))
+    def close(self) -> None:
+        """Close every thread's connections; nothing is sent any more."""
+        for session in self._sessions:
+            session.close()
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.headers["User-Agent"] = self._user_agent
+            # requests would read the environment and ~/.netrc for every request, and an entry
+            # there would replace the Authorization header
+            session.trust_env = False
+            # one session serves many users: no cookie that one was given goes with another
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+            session.max_redirects = 0
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, BoundedAdapter(pool_connections=2, pool_maxsize=1))
+            self._sessions.append(session)
         return session
 
+    def _environment_for(self, url: str) -> "_Environment":
+        """Return the environment's proxies and certificates for a server, read once for each."""
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if origin not in self._environments:
+            self._environments[origin] = _read_environment(origin)
+        return self._environments[origin]
 
-def _proxies(url: str) -> Mapping[str, str]:
-    """Return the proxies that the environment names for a URL.
 
-    Raises UsageError if one is no address: requests would say so with its password.
+class _Environment(msgspec.Struct, frozen=True):
+    """How to reach a server: proxies by scheme, and what certificates are verified with."""
+
+    proxies: dict[str, str]
+    verify: str | bool
+
+
+def _read_environment(origin: str) -> _Environment:
+    """Return what the environment says of an origin.
+
+    Raises UsageError if a proxy is not an address: requests would quote it with its password.
     """
-    proxies: Mapping[str, str] = get_environ_proxies(url)
+    proxies = dict(get_environ_proxies(origin))
     for scheme, proxy in proxies.items():
         try:
             parts = urlsplit(proxy if "://" in proxy else f"//{proxy}")
-            sound = bool(parts.hostname) and parts.port != 0
+            valid = bool(parts.hostname) and parts.port != 0
         except ValueError:
-            sound = False
-        if not sound and scheme != "no":
-            raise UsageError(f"the environment's {scheme}_proxy is no address: correct it")
-    return proxies
-
-
-def _find_way(session: requests.Session, url: str) -> tuple[urllib3.HTTPConnectionPool, bool]:
-    """Return the connections by which requests would send, and whether a proxy wants whole URLs.
-
-    Its rules of proxies and certificates hold, and cost as much as a request: once a server.
-    """
-    request = session.prepare_request(requests.Request("GET", url))
-    adapter: Any = session.get_adapter(url)
-    pool = adapter.get_connection_with_tls_context(request, session.verify, session.proxies)
-    adapter.cert_verify(pool, url, session.verify, None)
-    return pool, adapter.request_url(request, session.proxies) != request.path_url
+            valid = False
+        if not valid and scheme != "no":
+            raise UsageError(f"the environment's {scheme}_proxy is not a valid address: correct it")
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    return _Environment(proxies, bundle or True)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

@@ -115,7 +115,7 @@ def code_of(query: str, state: str) -> str:
         raise _failure(fields["error"][0])
     codes = fields.get("code", [])
     if len(codes) != 1:
-        raise LoginRefused("SSO's answer holds no code; begin again with `killsync login`")
+        raise LoginRefused("SSO's answer holds no code; log in again with `killsync login`")
     return codes[0]
 
 
@@ -125,7 +125,7 @@ def _failure(error: str) -> Exception:
         case "access_denied":
             return LoginRefused(
                 "the login was refused at SSO, nothing has changed; "
-                "begin again with `killsync login`"
+                "log in again with `killsync login`"
             )
         case "server_error" | "temporarily_unavailable":
             return Unavailable(f"SSO cannot log anybody in now ({error})")
@@ -139,7 +139,7 @@ def _failure(error: str) -> Exception:
                 f"SSO does not accept the EVE application ({error}): check client_id, "
                 "client_secret and callback_url"
             )
-    return LoginRefused("SSO gave no code; begin again with `killsync login`")
+    return LoginRefused("SSO gave no code; log in again with `killsync login`")
 
 
 def _why_not(error: OSError, port: int) -> str:

@@ -23,11 +23,10 @@ def connected(
     Raises TokenKeyMissing before anything is sent if a stored token could not be opened, and
     UsageError if the settings do not say who asks.
     """
-    http = Http(application.user_agent(settings.contact), stopping)
-    with closing(Tokens(path, Keyring(partial(token_keys, settings)))) as tokens:
+    secret = application.check_client_secret(client_secret(settings))
+    with (
+        closing(Http(application.user_agent(settings.contact), stopping)) as http,
+        closing(Tokens(path, Keyring(partial(token_keys, settings)))) as tokens,
+    ):
         tokens.require_keys()
-        yield (
-            http,
-            tokens,
-            Sso(http, settings.sso_url, settings.client_id, client_secret(settings), tokens),
-        )
+        yield http, tokens, Sso(http, settings.sso_url, settings.client_id, secret, tokens)

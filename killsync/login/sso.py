@@ -3,29 +3,32 @@
 Source of every fact: EVE's SSO documentation (OAuth 2.0; PKCE for applications without a secret).
 """
 
-import json
 import secrets
-import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from killsync.errors import ApplicationError, LoginNeeded, LoginRefused, Refused, Unavailable
-from killsync.http import Http, own_errors
+from killsync.errors import (
+    ApplicationError,
+    KillsyncError,
+    LoginNeeded,
+    LoginRefused,
+    Refused,
+    Unavailable,
+)
+from killsync.http import Answer, Http
 from killsync.login import access
 from killsync.login.access import Character
 from killsync.login.published import Documents, Published, nobodys_fault, obey_rest
 from killsync.times import DAY
 
-if TYPE_CHECKING:
-    from requests import Response
-
 _VERIFIER_BYTES = 48
 _STATE_BYTES = 24
 _WRONG_APPLICATION = {"invalid_client", "unauthorized_client", "unsupported_grant_type"}
 _LOGIN_HELPS = {"invalid_grant", "invalid_token"}
+_FORM = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -69,7 +72,6 @@ class Sso:
         self._client_secret = client_secret
         self._clock = clock
         self._published = Published(http, url, documents, clock)
-        self._local = threading.local()
         self._sent = 0
 
     @property
@@ -91,26 +93,31 @@ class Sso:
 
         Raises LoginNeeded, ApplicationError, Unavailable or RateLimited.
         """
-        endpoint = self._published.metadata().token_endpoint
-        return self._grant(lambda s: s.refresh_token(endpoint, refresh_token=refresh_token))
+        return self._grant("refresh_token", refresh_token=refresh_token)
 
     def authorize(self, redirect_uri: str, scope: str) -> Authorization:
-        """Begin a login, with PKCE (S256) or, if the application has a secret, without.
+        """Start a login, with PKCE (S256) or, if the application has a secret, without.
 
         SSO takes one of the two from an application: it is registered for PKCE or has a secret.
 
         Raises Refused if SSO offers no login, and what `prepare` raises.
         """
+        from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+        from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
         endpoint = self._published.metadata().authorization_endpoint
         if endpoint is None:
             raise Refused("SSO offers no login: check sso_url")
-        verifier = None if self._client_secret else secrets.token_urlsafe(_VERIFIER_BYTES)
-        url, state = self._session().create_authorization_url(
-            endpoint,
-            state=secrets.token_urlsafe(_STATE_BYTES),
-            code_verifier=verifier,
-            redirect_uri=redirect_uri,
-            scope=scope,
+        verifier, challenge = None, {}
+        if not self._client_secret:
+            verifier = secrets.token_urlsafe(_VERIFIER_BYTES)
+            challenge = {
+                "code_challenge": create_s256_code_challenge(verifier),  # type: ignore[no-untyped-call]
+                "code_challenge_method": "S256",
+            }
+        state = secrets.token_urlsafe(_STATE_BYTES)
+        url = prepare_grant_uri(
+            endpoint, self._client_id, "code", redirect_uri, scope, state, **challenge
         )
         return Authorization(url, state, redirect_uri, verifier)
 
@@ -120,130 +127,126 @@ class Sso:
         Raises LoginRefused, ApplicationError, Unavailable or RateLimited.
         """
         if not code.isascii() or not code.isprintable():
-            raise LoginRefused("that is no code; begin again with `killsync login`")
-        endpoint = self._published.metadata().token_endpoint
+            raise LoginRefused("that is not a code; log in again with `killsync login`")
         proof = {"code_verifier": login.code_verifier} if login.code_verifier else {}
         try:
             return self._grant(
-                lambda s: s.fetch_token(
-                    endpoint,
-                    grant_type="authorization_code",
-                    code=code,
-                    redirect_uri=login.redirect_uri,
-                    **proof,
-                )
+                "authorization_code",
+                code=code,
+                redirect_uri=login.redirect_uri,
+                **proof,
             )
         except LoginNeeded as error:
             raise LoginRefused(
                 "SSO does not accept the code: it is too old, used already, or of another login; "
-                "begin again with `killsync login`"
+                "log in again with `killsync login`"
             ) from error
 
     def revoke(self, refresh_token: str) -> None:
-        """Tell SSO to forget a refresh token.
+        """Tell SSO to forget a refresh token (RFC 7009: it answers 200, also to an unknown token).
 
-        Raises as `refresh`, LoginNeeded if SSO does not know it any more, and Refused if SSO does
-        not do so.
+        Raises as `refresh`, LoginNeeded if SSO does not know the token any more, and Refused if
+        SSO does not revoke it.
         """
+        from authlib.oauth2.rfc7009 import prepare_revoke_token_request
+
         endpoint = self._published.metadata().revocation_endpoint
         if endpoint is None:
             raise Refused("SSO offers no revocation")
-        hint = "refresh_token"
+        body, _ = prepare_revoke_token_request(refresh_token, "refresh_token", "", {})
         with nobodys_fault():
-            self._http.patiently(
-                lambda: self._call(
-                    lambda s: self._check_revoked(
-                        s.revoke_token(endpoint, token=refresh_token, token_type_hint=hint)
-                    ),
-                    parse=False,
-                )
-            )
+            answer = self._http.patiently(lambda: self._post(endpoint, body))
+        if not 200 <= answer.status < 300:
+            raise _revocation_failure(answer)
 
     def verify(self, access_token: str, scope: str) -> Character:
         """Return whom an access token belongs to. Raises as `access.verified`."""
         return access.verified(access_token, scope, self._published, self._client_id, self._clock)
 
-    def _grant(self, ask: Callable[[Any], Any]) -> Grant:
-        with nobodys_fault():
-            token = self._http.patiently(lambda: self._call(ask))
-        access_token, refresh_token = token.get("access_token"), token.get("refresh_token")
-        lifetime = token.get("expires_in")
-        if not isinstance(access_token, str) or not isinstance(refresh_token, str):
-            raise Unavailable("SSO's answer holds no tokens")
-        seconds = 0.0
-        if isinstance(lifetime, int | float) and 0 <= lifetime <= DAY:
-            seconds = float(lifetime)
-        return Grant(access_token, refresh_token, self._clock() + seconds)
+    def _grant(self, grant_type: str, **parameters: str) -> Grant:
+        from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
-    def _call(self, send: Callable[[Any], Any], *, parse: bool = True) -> dict[str, Any]:
-        from authlib.integrations.base_client import OAuthError
+        endpoint = self._published.metadata().token_endpoint
+        body = prepare_token_request(grant_type, **parameters)
+        with nobodys_fault():
+            granted = self._http.patiently(lambda: _granted(self._post(endpoint, body)))
+        expires_at = self._clock() + _lifetime(granted.expires_in)
+        return Grant(granted.access_token, granted.refresh_token, expires_at)
+
+    def _post(self, endpoint: str, body: str) -> Answer:
+        """Send a form as this application. Raises Unavailable, RateLimited, and as `Http.send`."""
+        from authlib.oauth2.auth import ClientAuth
 
         self._http.raise_if_stopping()
         self._sent += 1
-        # an answer of before belongs to another user
-        self._local.answer = None
-        try:
-            with own_errors(self._url):
-                answer = send(self._session())
-                return dict(answer) if parse else {}
-        except OAuthError as error:
-            raise _explained(error) from None
-        except (ValueError, OverflowError, RecursionError):
-            # Authlib stumbles over an odd expires_in; a rotated token must not be lost by that
-            read = self._local.answer
-            if parse and isinstance(read, dict) and "refresh_token" in read:
-                return read
-            raise Unavailable("SSO's answer cannot be read") from None
-
-    def _check_revoked(self, response: "Response") -> None:
-        """Raise unless SSO has done as it was told (RFC 7009: 200, also of an unknown token)."""
-        self._check_status(response)
-        if not 200 <= response.status_code < 300:
-            raise _unrevoked(response)
-
-    def _session(self) -> Any:
-        session = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = self._http.oauth_session(
-                self._url, self._client_id, self._client_secret
-            )
-            # before Authlib looks at the body, which loses the status
-            for kind in ("refresh_token_response", "access_token_response"):
-                session.register_compliance_hook(kind, self._check_status)
-        return session
-
-    def _check_status(self, response: "Response") -> "Response":
-        status = response.status_code
-        obey_rest(status, response.headers, self._clock())
-        if status >= 500:
-            raise Unavailable(f"SSO says {status}")
-        try:
-            # a number of any length: Python's own limit must not cost a rotated token
-            text = response.content if status == 200 else b"null"
-            self._local.answer = json.loads(text, parse_int=float)
-        except (ValueError, RecursionError):
-            self._local.answer = None
-        return response
+        method = "client_secret_basic" if self._client_secret else "none"
+        client = ClientAuth(self._client_id, self._client_secret, method)
+        url, headers, form = client.prepare(  # type: ignore[no-untyped-call]
+            "POST", endpoint, dict(_FORM), body
+        )
+        answer = self._http.send("POST", url, headers, form)
+        obey_rest(answer.status, answer.headers, self._clock())
+        if answer.status >= 500:
+            raise Unavailable(f"SSO says {answer.status}")
+        return answer
 
 
-def _unrevoked(response: "Response") -> Exception:
-    from authlib.integrations.base_client import OAuthError
+class _Granted(msgspec.Struct):
+    """SSO's answer to a grant; whatever stands in `expires_in` must not cost a rotated token."""
 
+    access_token: str
+    refresh_token: str
+    expires_in: msgspec.Raw = msgspec.Raw(b"0")
+
+
+class _Failure(msgspec.Struct):
+    """SSO's answer to what it refuses (RFC 6749, 5.2)."""
+
+    error: str
+    error_description: Any = None
+
+
+def _granted(answer: Answer) -> _Granted:
+    failure = _failure(answer)
+    if failure is not None:
+        raise _explained(failure)
+    if answer.status != 200:
+        raise Unavailable("SSO's answer cannot be read")
     try:
-        code = response.json()["error"]
-    except (ValueError, KeyError, TypeError):
-        code = None
-    if code in _LOGIN_HELPS or code in _WRONG_APPLICATION:
-        return _explained(OAuthError(code))
-    return Refused(f"SSO says {response.status_code}")
+        return msgspec.json.decode(answer.body, type=_Granted)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Unavailable("SSO's answer cannot be read") from None
 
 
-def _explained(error: Any) -> Exception:
-    # SSO's own words may repeat the token: only the code of the error is shown
-    code = str(error.error)
+def _lifetime(text: msgspec.Raw) -> float:
+    """Return for how many seconds an access token lasts, 0 if that cannot be believed."""
+    try:
+        seconds = msgspec.json.decode(text, type=float)
+    except (msgspec.DecodeError, RecursionError):
+        return 0.0
+    return seconds if 0 <= seconds <= DAY else 0.0
+
+
+def _failure(answer: Answer) -> _Failure | None:
+    try:
+        return msgspec.json.decode(answer.body, type=_Failure)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _revocation_failure(answer: Answer) -> KillsyncError:
+    failure = _failure(answer)
+    if failure is not None and failure.error in _LOGIN_HELPS | _WRONG_APPLICATION:
+        return _explained(failure)
+    return Refused(f"SSO says {answer.status}")
+
+
+def _explained(failure: _Failure) -> KillsyncError:
+    # SSO's own words may repeat the token: only an error code that is known is shown
+    code = failure.error
     if code in _LOGIN_HELPS:
         return LoginNeeded(f"SSO does not accept the refresh token any more ({code})")
-    if code in _WRONG_APPLICATION or "Grant type" in str(error.description):
+    if code in _WRONG_APPLICATION or "Grant type" in str(failure.error_description):
         known = code if code in _WRONG_APPLICATION else "unsupported_grant_type"
         return ApplicationError(
             f"SSO does not accept the EVE application ({known}): check client_id and client_secret"

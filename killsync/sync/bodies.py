@@ -7,9 +7,9 @@ from functools import partial
 from killsync.errors import (
     BodyRejected,
     KillmailUnknown,
+    NotSent,
     OutOfFiles,
     RateLimited,
-    Stopped,
     Unavailable,
     told,
 )
@@ -93,7 +93,7 @@ class Bodies:
     def failed(self, killmail_id: int, error: BaseException, now: float) -> None:
         """Put a body off, set it aside, or give it back if only a limit stood in its way."""
         body = self._taken[killmail_id]
-        if isinstance(error, RateLimited | Stopped | OutOfFiles):
+        if isinstance(error, RateLimited | NotSent | OutOfFiles):
             del self._taken[killmail_id]
             self.look_again()
             return

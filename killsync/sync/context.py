@@ -9,10 +9,10 @@ from killsync.errors import (
     DatabaseBusy,
     DatabaseError,
     KillsyncError,
+    NotSent,
     OutOfFiles,
     RateLimited,
     ServiceDown,
-    Stopped,
     TokenBusy,
     TokenKeyMissing,
     Unavailable,
@@ -87,7 +87,7 @@ class Health:
             raise error
         if isinstance(error, OutOfFiles):
             self.end_run(error)
-        if isinstance(error, RateLimited | TokenBusy | Stopped | OutOfFiles | TokenKeyMissing):
+        if isinstance(error, RateLimited | TokenBusy | NotSent | OutOfFiles | TokenKeyMissing):
             return
         if not isinstance(error, Unavailable):
             self._unanswered[service] = 0

@@ -6,10 +6,10 @@ from killsync.errors import (
     AccessRejected,
     ApplicationError,
     LoginNeeded,
+    NotSent,
     OutOfFiles,
     RateLimited,
     ServerFault,
-    Stopped,
     TokenBusy,
     TokenKeyMissing,
     Unavailable,
@@ -252,7 +252,7 @@ class Lists:
                 self._rest(taken, error.until, now)
             case TokenBusy():
                 self._put_off(taken, now + _TOKEN_BUSY_WAIT, str(error), blame=False)
-            case Stopped() | OutOfFiles() | Unavailable() if self._s.stopping.is_set():
+            case NotSent() | OutOfFiles() | Unavailable() if self._s.stopping.is_set():
                 pass
             case Unavailable():
                 again = now + schedule.list_put_off(taken.job.attempts + 1)

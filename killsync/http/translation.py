@@ -1,4 +1,4 @@
-"""What the errors of requests and urllib3 mean, as errors of killsync's own."""
+"""The errors of requests and urllib3, translated into killsync's own."""
 
 import errno
 from collections.abc import Iterator
@@ -9,14 +9,26 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from killsync.errors import KillsyncError, OutOfFiles, ServerFault, Unavailable
+from killsync.errors import KillsyncError, OutOfFiles, Refused, ServerFault, Unavailable
 
 _requests, _urllib3 = requests.exceptions, urllib3.exceptions
-_LOWER = (_requests.RequestException, _urllib3.HTTPError, _urllib3.ProxySchemeUnsupported, OSError)
+_LOWER = (
+    _requests.RequestException,
+    _urllib3.HTTPError,
+    _urllib3.ProxySchemeUnsupported,
+    OSError,
+    UnicodeError,
+)
 
 # the first that fits counts
-_MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[ServerFault | Unavailable], str], ...] = (
-    ((_requests.TooManyRedirects,), ServerFault, "redirected elsewhere, which is never followed"),
+_TRANSLATIONS: tuple[
+    tuple[tuple[type[Exception], ...], type[ServerFault | Unavailable], str], ...
+] = (
+    (
+        (_requests.TooManyRedirects, UnicodeDecodeError),
+        ServerFault,
+        "redirected elsewhere, which is never followed",
+    ),
     (
         (_requests.ChunkedEncodingError, _urllib3.IncompleteRead),
         ServerFault,
@@ -35,23 +47,33 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[ServerFault | Unavailab
 
 
 @contextmanager
-def own_errors(url: str) -> Iterator[None]:
-    """Turn every error of requests and urllib3 into one of killsync's own."""
+def translated_errors(url: str) -> Iterator[None]:
+    """Raise every error of requests and urllib3 as one of killsync's own that names the host."""
+    host = urlsplit(url).netloc
     try:
         yield
+    except (_requests.InvalidHeader, UnicodeEncodeError):
+        # requests quotes the header, which may be a token
+        raise Refused(f"{host}: a header holds what cannot be sent") from None
     except _LOWER as error:
-        raise _own(error, urlsplit(url).netloc) from error
+        raise _translate(error, host) from error
 
 
-def _own(error: Exception, host: str) -> KillsyncError:
+def _translate(error: Exception, host: str) -> KillsyncError:
     if _out_of_files(error):
         return OutOfFiles()
     if isinstance(error.__cause__, IncompleteRead):
         return ServerFault(f"{host}: the answer was cut short")
-    for kinds, own, text in _MEANINGS:
-        if isinstance(error, kinds):
+    for kinds, own, text in _TRANSLATIONS:
+        if isinstance(_unwrapped(error), kinds):
             return own(f"{host}: {text}")
     return Unavailable(f"{host}: cannot be reached")
+
+
+def _unwrapped(error: Exception) -> object:
+    """Return the error of urllib3's for which requests has nothing but its ConnectionError."""
+    wrapped = type(error) is _requests.ConnectionError and error.args
+    return error.args[0] if wrapped else error
 
 
 def _out_of_files(error: BaseException | None) -> bool:
