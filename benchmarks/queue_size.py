@@ -161,5 +161,15 @@ def _tick(store: Store, number: int) -> float:
             jobs.finish(conn, job, now, error="ESI said 500" if failed else None)
             done += 1
     with store.transaction() as conn:
-        runs.end(conn, run_id, runs.Run("scan", users=done, requests=done), 0, now)
+        runs.end(
+            conn,
+            run_id,
+            now,
+            users=done,
+            pages=done,
+            requests=done,
+            new_killmails=0,
+            errors=0,
+            exit_code=0,
+        )
     return time.process_time() - began

@@ -1,6 +1,6 @@
 """The values that the floors pass to one another: users, jobs, references, cursors."""
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 import msgspec
 
@@ -15,6 +15,47 @@ class Priority(IntEnum):
     GAP = 2
     BACKGROUND = 3
     MANUAL = 5
+
+
+class UserState(StrEnum):
+    """Whether a user is synced; the words stand in `users.state`."""
+
+    ACTIVE = "active"
+    NEEDS_LOGIN = "needs_login"
+    DISABLED = "disabled"
+    # a damaged row must not hide the others: `killsync check` names the word that stands there
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "UserState":
+        return cls.UNKNOWN
+
+
+class JobState(StrEnum):
+    """How far a job is; the words stand in `jobs.state`."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "JobState":
+        return cls.UNKNOWN
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the job is still to be done."""
+        return self in (JobState.QUEUED, JobState.RUNNING)
+
+
+class JobCounts(msgspec.Struct, frozen=True):
+    """How many jobs are in which state."""
+
+    queued: int
+    running: int
+    failed: int
 
 
 class KillmailRef(msgspec.Struct, frozen=True, gc=False):
@@ -41,7 +82,7 @@ class User(msgspec.Struct, frozen=True):
 
     user_id: int
     name: str
-    state: str
+    state: UserState
     cursor: Cursor
     last_sync_at: float | None
     last_full_at: float | None
@@ -69,7 +110,7 @@ class Job(msgspec.Struct, frozen=True):
     id: int
     user_id: int
     priority: int
-    state: str
+    state: JobState
     full: bool
     attempts: int = 0
     not_before: float | None = None

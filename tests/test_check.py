@@ -503,7 +503,7 @@ def test_a_user_of_no_known_state_is_disabled(synced: Killsync) -> None:
     login = synced.simulator.logins[0]
     damage(synced, f"UPDATE users SET state = 'x\x1b[2J' WHERE user_id = {login['character_id']}")
     for command in (["status"], ["users"]):
-        assert "x\\x1b[2J: run" in synced.run(*command, COLUMNS="200").stdout
+        assert "damaged: run `killsync check`" in synced.run(*command, COLUMNS="200").stdout
     name = f"{login['name']} ({login['character_id']})"
     (line,) = [line for line in said(synced, exit_code=1) if line.startswith("mistake")]
     assert f"{name}: users.state 'x\\x1b[2J' is none of active, needs_login, disabled" in line

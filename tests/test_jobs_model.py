@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from killsync.model import JobCounts
 from killsync.store import connection, jobs, users
 from killsync.store.connection import Store
 
@@ -203,7 +204,7 @@ class JobTable(RuleBasedStateMachine):
     @invariant()
     def the_counts_are_right(self) -> None:
         states = [row.state for row in self.rows.values()]
-        expected = {state: states.count(state) for state in ("queued", "running", "failed")}
+        expected = JobCounts(*map(states.count, ("queued", "running", "failed")))
         assert jobs.counts(self.store.conn) == expected
 
     @invariant()

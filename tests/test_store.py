@@ -21,7 +21,7 @@ from killsync import files
 from killsync.errors import DatabaseError
 from killsync.esi.ratelimit import Bucket
 from killsync.killmail.body import decode
-from killsync.model import Cursor, KillmailRef
+from killsync.model import Cursor, KillmailRef, UserState
 from killsync.store import (
     connection,
     jobs,
@@ -43,6 +43,10 @@ NOW = 1_800_000_000.0
 NOW_ISO = "2027-01-15T08:00:00Z"
 DAY = 86400.0
 AGE = 900.0
+
+NOTHING_DONE = dict.fromkeys(
+    ("users", "pages", "requests", "new_killmails", "errors", "exit_code"), 0
+)
 
 
 @pytest.fixture
@@ -483,7 +487,7 @@ def test_open_jobs_are_never_forgotten(store: Store) -> None:
 def test_runs_stay_for_400_days(store: Store) -> None:
     for day in (0, 2, 401):
         run_id = runs.begin(store.conn, "scan", NOW + day * DAY)
-        runs.end(store.conn, run_id, runs.Run("scan"), 0, NOW + day * DAY)
+        runs.end(store.conn, run_id, NOW + day * DAY, **NOTHING_DONE)
     assert values(store, "SELECT id FROM runs") == [2, 3]
 
 
@@ -505,7 +509,7 @@ def test_old_failures_and_runs_are_deleted_in_small_batches(store: Store) -> Non
     for _ in range(3):
         run_id = runs.begin(conn, "scan", NOW)
         jobs.prune(conn, NOW)
-        runs.end(conn, run_id, runs.Run("scan"), 0, NOW + DAY)
+        runs.end(conn, run_id, NOW + DAY, **NOTHING_DONE)
         left.append(
             conn.execute(
                 "SELECT (SELECT count(*) FROM jobs WHERE finished_at = ?1),"
@@ -555,7 +559,7 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "users.named": lambda conn: users.named(conn, "hakon"),
     "users.set_failed": lambda conn: users.set_failed(conn, 1, "403", NOW),
     "users.rest": lambda conn: users.rest(conn, 1, NOW),
-    "users.set_state": lambda conn: users.set_state(conn, 1, "active"),
+    "users.set_state": lambda conn: users.set_state(conn, 1, UserState.ACTIVE),
     "users.set_head": lambda conn: users.set_head(
         conn, 1, NOW, etag=None, cached_until=NOW, pages=1
     ),
@@ -566,9 +570,8 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "limits.load_shared": lambda conn: limits.load_shared(conn),
     "limits.save": lambda conn: limits.save(conn, [Bucket("killmail", "", 3600, 900.0)]),
     "runs.begin": lambda conn: runs.begin(conn, "scan", NOW),
-    "runs.end": lambda conn: runs.end(conn, 1, runs.Run("scan"), 0, NOW),
+    "runs.end": lambda conn: runs.end(conn, 1, NOW, **NOTHING_DONE),
     "runs.last_success": lambda conn: runs.last_success(conn, NOW),
-    "runs.holder": lambda conn: runs.holder(conn),
 }
 
 

@@ -9,6 +9,7 @@ from killsync import files
 from killsync.check import completeness
 from killsync.check.findings import Finding, Kind, UserFound, Verdict
 from killsync.errors import DatabaseError
+from killsync.model import UserState
 from killsync.store import lock, runs, verify, verify_bodies
 from killsync.store.connection import Store
 from killsync.store.paths import lock_file, token_file
@@ -199,7 +200,7 @@ def _check_files(verdict: Verdict, database: Path) -> None:
         advice = "if they are lost, delete it and `killsync login` again"
         verdict.add(Finding(kind=Kind.FILE, text=str(error), advice=advice, mendable=False))
         return
-    active = [user for user in verdict.users if user.state == "active"]
+    active = [user for user in verdict.users if user.state == UserState.ACTIVE]
     if active and not token_path.exists():
         verdict.add(_without_token_file(token_path))
         return

@@ -20,7 +20,7 @@ from killsync.store.connection import Store
 from killsync.sync import schedule, selection
 from killsync.sync.events import Queued, Report, UserDue
 from killsync.sync.selection import Work
-from killsync.sync.status import holder
+from killsync.sync.status import lock_holder
 from killsync.terminal.text import count
 from killsync.times import ago, duration, iso
 
@@ -159,9 +159,9 @@ def _machine() -> str:
 def _tell_holder(call: Invocation, store: Store) -> None:
     if call.quiet:
         return
-    held = holder(store.conn, store.path) if store.version() else None
-    if held is None or held["pid"] is None:
+    holder = lock_holder(store)
+    if holder is None or holder.pid is None:
         say("another run is in progress")
         return
-    who = f"{held['command']}, pid {held['pid']} on {held['host']}, since {held['since']}"
+    who = f"{holder.command}, pid {holder.pid} on {holder.host}, since {holder.since}"
     say(f"another run is in progress: {who}")

@@ -3,8 +3,9 @@
 import json
 import signal
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from killsync.cli import invocation, opening, who
@@ -12,7 +13,10 @@ from killsync.cli.invocation import say
 from killsync.settings.config import Settings
 from killsync.store import runs
 from killsync.store.connection import Store
-from killsync.sync import status as reports
+from killsync.sync.status import Status, read_status
+
+if TYPE_CHECKING:
+    from rich.console import Group
 
 _SHOWN_RUNS = 5
 _WATCH_EVERY = 1.0
@@ -34,28 +38,29 @@ def status(
         settings = call.settings()
         with opening.for_reading(settings) as store:
             if as_json:
-                say(json.dumps(_report(store, settings, user), indent=2))
+                found = _read(store, settings, user)
+                say(json.dumps(msgspec.to_builtins(found), indent=2))
             elif watch:
                 _watch(store, settings, user)
             else:
                 from killsync.terminal import tables
 
-                tables.show(_table(store, settings, user))
+                tables.show(_view(store, settings, user))
 
 
-def _report(store: Store, settings: Settings, user: list[str] | None) -> dict[str, object]:
-    only = who.named(store, user) if user else None
-    return reports.status(store, settings, time.time(), only=only)
+def _read(store: Store, settings: Settings, names: list[str] | None) -> Status:
+    only = who.named(store, names) if names else None
+    return read_status(store, settings, time.time(), only=only)
 
 
-def _table(store: Store, settings: Settings, user: list[str] | None) -> object:
+def _view(store: Store, settings: Settings, names: list[str] | None) -> "Group":
     from killsync.terminal import tables
 
-    newest = [] if user else runs.latest(store.conn, _SHOWN_RUNS)
-    return tables.status(_report(store, settings, user), newest, time.time())
+    newest = [] if names else runs.latest(store.conn, _SHOWN_RUNS)
+    return tables.status_view(_read(store, settings, names), newest, time.time())
 
 
-def _watch(store: Store, settings: Settings, user: list[str] | None) -> None:
+def _watch(store: Store, settings: Settings, names: list[str] | None) -> None:
     from rich.live import Live
 
     # a shell that starts a program in the background lets it ignore Ctrl-C, its only way out
@@ -64,5 +69,5 @@ def _watch(store: Store, settings: Settings, user: list[str] | None) -> None:
 
     with Live(console=tables.console(), screen=True, auto_refresh=False) as live:
         while True:
-            live.update(_table(store, settings, user), refresh=True)  # type: ignore[arg-type]
+            live.update(_view(store, settings, names), refresh=True)
             time.sleep(_WATCH_EVERY)

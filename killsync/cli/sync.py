@@ -11,14 +11,14 @@ from killsync.cli.options import AlsoUsers, Users, seconds
 from killsync.cli.progress import line_report, reporting
 from killsync.cli.stop import Stop
 from killsync.errors import KillsyncError, TryLater, UsageError
-from killsync.model import Job, Priority, User
+from killsync.model import Job, JobState, Priority, User, UserState
 from killsync.settings import application
 from killsync.settings.config import Settings
 from killsync.store import jobs, lock, pending, users
 from killsync.store.connection import Store
 from killsync.sync import schedule
 from killsync.sync.events import Held
-from killsync.sync.status import holder
+from killsync.sync.status import lock_holder
 from killsync.terminal.text import count, safe
 from killsync.times import iso_after
 
@@ -66,9 +66,9 @@ def sync(
 def _syncable(wanted: list[User]) -> list[User]:
     for user in wanted:
         name = safe(user.name)
-        if user.state == "disabled":
+        if user.state is UserState.DISABLED:
             raise UsageError(f"{name} is disabled; `killsync users enable {user.user_id}` first")
-        if user.state == "needs_login":
+        if user.state is UserState.NEEDS_LOGIN:
             raise KillsyncError(f"{name} needs a new login: {user.error}")
     return wanted
 
@@ -110,7 +110,7 @@ class _Request:
     def tell_queued(self) -> int:
         """Say that the users are queued; return the exit code."""
         for user_id in self._ids:
-            self._say(f"{safe(self._before[user_id].name)}: queued at priority 5")
+            self._say(f"{safe(self._before[user_id].name)}: queued at priority {Priority.MANUAL}")
         return 0
 
     def wait(self) -> int:
@@ -154,7 +154,7 @@ class _Request:
         for user_id in self._ids:
             job = self._job(user_id)
             waits = job is not None and job.not_before is not None and job.not_before > now
-            if job is not None and job.state in ("queued", "running") and not waits:
+            if job is not None and job.state.is_open and not waits:
                 return True
         return pending.waiting_for(self._store.conn, self._ids) > 0
 
@@ -166,11 +166,11 @@ class _Request:
             self._call.warn(f"{safe(before.name)} has been removed")
             return 1
         name = safe(user.name)
-        if job is not None and job.state == "failed":
+        if job is not None and job.state is JobState.FAILED:
             if not self._told_by_run():
                 self._call.warn(f"{name}: {safe(job.error)}")
             return 1
-        if job is not None and job.state in ("queued", "running"):
+        if job is not None and job.state.is_open:
             return self._not_done(user, job)
         new = user.killmails - before.killmails
         waiting = f", {user.pending:,} pending" if user.pending else ""
@@ -194,9 +194,9 @@ class _Request:
         return self._failures > 0
 
     def _tell_progress(self) -> None:
-        held = holder(self._store.conn, self._store.path)
-        known = held is not None and held["pid"] is not None
-        by = f"{held['command']} (pid {held['pid']})" if held and known else "another run"
+        holder = lock_holder(self._store)
+        known = holder is not None and holder.pid is not None
+        by = f"{holder.command} (pid {holder.pid})" if holder and known else "another run"
         parts = []
         for user_id in self._ids:
             job, user = self._job(user_id), users.get(self._store.conn, user_id)

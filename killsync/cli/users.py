@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, TextIO
 
+import msgspec
 import typer
 
 from killsync.cli import invocation, opening, rekey, who
@@ -22,12 +23,12 @@ from killsync.errors import (
     TryLater,
     UsageError,
 )
-from killsync.model import User
+from killsync.model import User, UserState
 from killsync.settings import application
 from killsync.settings.config import Settings
 from killsync.store import jobs, killmails, origin, pending, users
 from killsync.store.connection import Store
-from killsync.sync import status as reports
+from killsync.sync.status import user_statuses
 from killsync.terminal import tables
 from killsync.terminal.text import count, safe
 
@@ -53,9 +54,9 @@ def list_users(
     with invocation.edge(call):
         settings = call.settings()
         with opening.for_reading(settings) as store:
-            listed = reports.status(store, settings, time.time())["users"]
+            listed = user_statuses(store, settings, time.time())
         if as_json:
-            say(json.dumps(listed, indent=2))
+            say(json.dumps(msgspec.to_builtins(listed), indent=2))
         else:
             tables.show_users(listed)
 
@@ -127,13 +128,13 @@ def _outcome(candidate: "Candidate", *, new: bool) -> str:
 @app.command()
 def disable(context: typer.Context, names: Users = None, user: AlsoUsers = None) -> None:
     """Stop syncing users; what they have is kept."""
-    _set_state(context, names, user, "disabled")
+    _set_state(context, names, user, UserState.DISABLED)
 
 
 @app.command()
 def enable(context: typer.Context, names: Users = None, user: AlsoUsers = None) -> None:
     """Sync users again."""
-    _set_state(context, names, user, "active")
+    _set_state(context, names, user, UserState.ACTIVE)
 
 
 @app.command()
@@ -231,7 +232,7 @@ app.command()(rekey.rekey)
 
 
 def _set_state(
-    context: typer.Context, names: list[str] | None, user: list[str] | None, state: str
+    context: typer.Context, names: list[str] | None, user: list[str] | None, state: UserState
 ) -> None:
     call = invocation.of(context)
     with invocation.edge(call):
@@ -243,12 +244,12 @@ def _set_state(
                 say(f"{safe(one.name)} ({one.user_id}) is {state}")
 
 
-def _change_state(store: Store, user: User, state: str) -> None:
-    if state == "active" and user.state == "needs_login":
+def _change_state(store: Store, user: User, state: UserState) -> None:
+    if state is UserState.ACTIVE and user.state is UserState.NEEDS_LOGIN:
         raise UsageError(f"{safe(user.name)} needs a new login: {user.error}")
     with store.transaction() as conn:
         users.set_state(conn, user.user_id, state)
-        if state != "active":
+        if state is not UserState.ACTIVE:
             jobs.drop_open(conn, user.user_id)
 
 

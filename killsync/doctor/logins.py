@@ -6,7 +6,7 @@ from killsync.doctor import storage
 from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped
 from killsync.doctor.setup import Setup
 from killsync.errors import KillsyncError
-from killsync.model import User
+from killsync.model import User, UserState
 from killsync.settings import config
 from killsync.store import users
 from killsync.store.paths import token_file
@@ -64,13 +64,14 @@ def _of_key(setup: Setup, names: set[str]) -> Iterator[Diagnosis]:
 
 
 def _of_users(setup: Setup, known: list[User], holders: Set[int]) -> Iterator[Diagnosis]:
-    waiting = [user for user in known if user.state == "needs_login"]
-    without = [user for user in known if user.state == "active" and user.user_id not in holders]
+    waiting = [user for user in known if user.state is UserState.NEEDS_LOGIN]
+    active = [user for user in known if user.state is UserState.ACTIVE]
+    without = [user for user in active if user.user_id not in holders]
     if waiting:
         yield mend("users", f"needs a new login: {_names(waiting)}", setup.command("login"))
     if without:
         yield mend("tokens", f"there is none for {_names(without)}", setup.command("login"))
-    fit = sum(user.state == "active" for user in known) - len(without)
+    fit = len(active) - len(without)
     if fit:
         yield ok("users", f"{fit} with a login")
 

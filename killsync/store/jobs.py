@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from killsync.model import Job
+from killsync.model import Job, JobCounts, JobState
 from killsync.times import DAY, iso, iso_after, unix_or_none
 
 _COLUMNS = """id, user_id, priority, state, "full", attempts, not_before, pages, new_killmails,
@@ -125,7 +125,7 @@ def next_not_before(conn: sqlite3.Connection, now: float) -> float | None:
 
 def finish(conn: sqlite3.Connection, job: Job, now: float, *, error: str | None = None) -> None:
     """End a job as done, or as failed if there is an error; older finished ones go."""
-    state = "done" if error is None else "failed"
+    state = JobState.DONE if error is None else JobState.FAILED
     conn.execute(
         # the second condition lets SQLite use the index of finished jobs
         "DELETE FROM jobs WHERE user_id = ? AND state IN ('done', 'failed') AND state = 'done'",
@@ -168,13 +168,12 @@ def drop_open(conn: sqlite3.Connection, user_id: int) -> None:
     conn.execute("DELETE FROM jobs WHERE user_id = ? AND state IN ('queued', 'running')", [user_id])
 
 
-def counts(conn: sqlite3.Connection) -> dict[str, int]:
+def counts(conn: sqlite3.Connection) -> JobCounts:
     """Return how many jobs are queued, running and failed."""
     one = "SELECT count(*) FROM jobs WHERE state = "
-    return {
-        state: int(conn.execute(one + f"'{state}'").fetchone()[0])
-        for state in ("queued", "running", "failed")
-    }
+    states = ("queued", "running", "failed")
+    # the word itself lets SQLite use the index of each
+    return JobCounts(*(int(conn.execute(f"{one}'{s}'").fetchone()[0]) for s in states))
 
 
 def first_in_line(conn: sqlite3.Connection, limit: int) -> list[int]:
@@ -210,7 +209,7 @@ def _job(row: tuple[Any, ...]) -> Job:
         id=id_,
         user_id=user_id,
         priority=priority,
-        state=state,
+        state=JobState(state),
         full=bool(full),
         attempts=attempts,
         not_before=unix_or_none(not_before),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from killsync.model import Priority
+from killsync.model import Priority, UserState
 from killsync.store import jobs, killmails, users
 from killsync.store.connection import Store
 from killsync.store.verify import (
@@ -187,7 +187,7 @@ def mend_words(store: Store) -> None:
         for (user_id,) in conn.execute(
             f"SELECT user_id FROM users WHERE {is_unknown('users.state')}"
         ).fetchall():
-            users.set_state(conn, user_id, "disabled", "the state was lost")
+            users.set_state(conn, user_id, UserState.DISABLED, "the state was lost")
             jobs.drop_open(conn, user_id)
         conn.execute(f"UPDATE users SET kind = 'character' WHERE {is_unknown('users.kind')}")
         odd = is_unknown("jobs.state")
@@ -219,7 +219,7 @@ def needs_login(store: Store, user_id: int) -> None:
     """Stop asking for a user without a token."""
     with store.transaction() as conn:
         error = "there is no token for this character"
-        users.set_state(conn, user_id, "needs_login", error)
+        users.set_state(conn, user_id, UserState.NEEDS_LOGIN, error)
         jobs.drop_open(conn, user_id)
 
 

@@ -12,24 +12,21 @@ _KEEP = 400 * DAY
 _PRUNED_AT_ONCE = 500
 
 
-class Run(msgspec.Struct):
-    """What a run has done so far; it is written when the run ends."""
+class Run(msgspec.Struct, frozen=True):
+    """A row of `runs`; times are ISO text. One that has not ended is running, or was killed."""
 
+    id: int
     command: str
-    users: int = 0
-    pages: int = 0
-    requests: int = 0
-    new_killmails: int = 0
-    errors: int = 0
-
-
-class Holder(msgspec.Struct, frozen=True):
-    """Who holds the lock, since when (ISO text)."""
-
     pid: int
     host: str
-    command: str
-    since: str
+    started_at: str
+    finished_at: str | None
+    users: int
+    pages: int
+    requests: int
+    new_killmails: int
+    errors: int
+    exit_code: int | None
 
 
 def begin(conn: sqlite3.Connection, command: str, now: float) -> int:
@@ -41,21 +38,23 @@ def begin(conn: sqlite3.Connection, command: str, now: float) -> int:
     return int(cursor.lastrowid or 0)
 
 
-def end(conn: sqlite3.Connection, run_id: int, run: Run, exit_code: int, now: float) -> None:
+def end(
+    conn: sqlite3.Connection,
+    run_id: int,
+    now: float,
+    *,
+    users: int,
+    pages: int,
+    requests: int,
+    new_killmails: int,
+    errors: int,
+    exit_code: int,
+) -> None:
     """Record what a run did, and forget runs older than 400 days, a small batch at a time."""
     conn.execute(
         """UPDATE runs SET finished_at = ?, users = ?, pages = ?, requests = ?,
             new_killmails = ?, errors = ?, exit_code = ? WHERE id = ?""",
-        [
-            iso(now),
-            run.users,
-            run.pages,
-            run.requests,
-            run.new_killmails,
-            run.errors,
-            exit_code,
-            run_id,
-        ],
+        [iso(now), users, pages, requests, new_killmails, errors, exit_code, run_id],
     )
     # ids rise with time: the oldest run decides whether there is anything to delete
     conn.execute(
@@ -92,14 +91,6 @@ def last_broke_off(conn: sqlite3.Connection) -> bool:
     return row is not None and bool(row[0])
 
 
-def holder(conn: sqlite3.Connection) -> Holder | None:
-    """Return the newest run if it has not ended: the holder, as long as the lock is held."""
-    row = conn.execute(
-        "SELECT pid, host, command, started_at, finished_at FROM runs ORDER BY id DESC LIMIT 1"
-    ).fetchone()
-    return None if row is None or row[4] is not None else Holder(*row[:4])
-
-
 def last_success(conn: sqlite3.Connection, now: float) -> float | None:
     """Return when a run that asked for something last ended with 0 or 1.
 
@@ -129,8 +120,8 @@ def last_scan(conn: sqlite3.Connection, now: float) -> float | None:
     return None if row is None else unix(row[0])
 
 
-def latest(conn: sqlite3.Connection, limit: int) -> list[dict[str, object]]:
-    """Return the newest rows of `runs`, newest first."""
-    cursor = conn.execute("SELECT * FROM runs ORDER BY id DESC LIMIT ?", [limit])
-    columns = [column[0] for column in cursor.description]
-    return [dict(zip(columns, row, strict=True)) for row in cursor]
+def latest(conn: sqlite3.Connection, limit: int) -> list[Run]:
+    """Return the newest runs, newest first."""
+    columns = ", ".join(Run.__struct_fields__)
+    rows = conn.execute(f"SELECT {columns} FROM runs ORDER BY id DESC LIMIT ?", [limit])
+    return [Run(*row) for row in rows]

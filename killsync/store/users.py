@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from killsync.model import Cursor, User
+from killsync.model import Cursor, User, UserState
 from killsync.times import iso, iso_after, unix_or_none
 
 _COLUMNS = """user_id, name, state, last_killmail_id, backfill_page, backfill_until_id,
@@ -76,8 +76,10 @@ def add(conn: sqlite3.Connection, user_id: int, name: str, now: float) -> bool:
     return known is None
 
 
-def set_state(conn: sqlite3.Connection, user_id: int, state: str, error: str | None = None) -> None:
-    """Set a user `active`, `needs_login` or `disabled`."""
+def set_state(
+    conn: sqlite3.Connection, user_id: int, state: UserState, error: str | None = None
+) -> None:
+    """Set the state of a user, with the error that is the reason for it."""
     conn.execute(
         "UPDATE users SET state = ?, error = ?, not_before = NULL, failures = 0 WHERE user_id = ?",
         [state, error, user_id],
@@ -166,7 +168,7 @@ def _user(row: tuple[Any, ...]) -> User:
     return User(
         user_id=user_id,
         name=name,
-        state=state,
+        state=UserState(state),
         cursor=Cursor(last_id, page, until_id),
         last_sync_at=unix_or_none(synced),
         last_full_at=unix_or_none(last_full),

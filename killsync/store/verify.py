@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from killsync.model import Priority
+from killsync.model import JobState, Priority, UserState
 from killsync.store.connection import snapshot
 from killsync.store.verify_bodies import IMPOSSIBLE_SEQ
 
@@ -38,9 +38,9 @@ STORED = """EXISTS (SELECT 1 FROM killmails
 
 # SQLite forgets CHECK constraints of a file that it may only read
 WORDS = {
-    "users.state": ("active", "needs_login", "disabled"),
+    "users.state": tuple(s.value for s in UserState if s is not UserState.UNKNOWN),
     "users.kind": ("character", "corporation"),
-    "jobs.state": ("queued", "running", "done", "failed"),
+    "jobs.state": tuple(s.value for s in JobState if s is not JobState.UNKNOWN),
 }
 
 _LISTED = """
@@ -120,7 +120,8 @@ def unknown_words(conn: sqlite3.Connection) -> Iterator[tuple[int, str, str]]:
 
 def is_unknown(name: str) -> str:
     """Return the condition that a column of `WORDS` holds a word that no command knows."""
-    return f"{name} NOT IN ({', '.join(map(repr, WORDS[name]))})"
+    known = ", ".join(f"'{word}'" for word in WORDS[name])
+    return f"{name} NOT IN ({known})"
 
 
 def schema_changes(conn: sqlite3.Connection) -> list[str]:

@@ -5,7 +5,7 @@ from functools import partial
 
 from killsync.errors import LoginNeeded, told
 from killsync.esi.client import list_bucket
-from killsync.model import Priority, User
+from killsync.model import Priority, User, UserState
 from killsync.store import jobs, users
 from killsync.sync import schedule
 from killsync.sync.context import Services, Tally
@@ -60,7 +60,9 @@ class Endings:
         until: float | None = None
         if isinstance(error, LoginNeeded):
             text += "; `killsync login` renews it"
-            blame = partial(users.set_state, user_id=user.user_id, state="needs_login", error=text)
+            blame = partial(
+                users.set_state, user_id=user.user_id, state=UserState.NEEDS_LOGIN, error=text
+            )
         else:
             until = now + schedule.user_backoff(self._s.settings.min_age, user.failures + 1)
             blame = partial(users.set_failed, user_id=user.user_id, error=text, not_before=until)

@@ -17,7 +17,7 @@ from killsync.errors import (
 from killsync.esi.client import list_bucket
 from killsync.esi.ratelimit import sso_bucket
 from killsync.login import accounts
-from killsync.model import Access, Job, Page, Priority
+from killsync.model import Access, Job, Page, Priority, UserState
 from killsync.store import jobs, users
 from killsync.store import limits as stored_limits
 from killsync.sync import schedule
@@ -129,7 +129,7 @@ class Lists:
         conn = self._s.store.conn
         job = jobs.get(conn, taken.job.id)
         user = users.get(conn, taken.job.user_id)
-        if job is None or user is None or user.state == "disabled":
+        if job is None or user is None or user.state is UserState.DISABLED:
             del self._passes[taken.job.id]
         else:
             taken.follow(job)
@@ -155,7 +155,7 @@ class Lists:
     def _take_job(self, job: Job, now: float) -> None:
         conn = self._s.store.conn
         user = users.get(conn, job.user_id)
-        if user is None or user.state != "active":
+        if user is None or user.state is not UserState.ACTIVE:
             self._ended.add(job.id)
             self._journal.add(partial(jobs.drop_open, user_id=job.user_id), now)
             return

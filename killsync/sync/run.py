@@ -89,8 +89,8 @@ def work(
             code = error.exit_code
             raise
         finally:
-            _end(store, run_id, command, worker.tally, esi.requests + sso.requests, code)
-    queued = 0 if only_users is not None else jobs.counts(store.conn)["queued"]
+            _end(store, run_id, worker.tally, esi.requests + sso.requests, code)
+    queued = 0 if only_users is not None else jobs.counts(store.conn).queued
     seconds = time.monotonic() - began
     return Outcome(worker.tally, esi.requests + sso.requests, seconds, worker.out_of_time, queued)
 
@@ -117,14 +117,16 @@ def _check_logins_not_lost(store: Store) -> None:
         )
 
 
-def _end(store: Store, run_id: int, command: str, tally: Tally, requests: int, code: int) -> None:
-    run = runs.Run(
-        command=command,
-        users=tally.users,
-        pages=tally.pages,
-        requests=requests,
-        new_killmails=tally.stored,
-        errors=tally.errors,
-    )
+def _end(store: Store, run_id: int, tally: Tally, requests: int, code: int) -> None:
     with store.transaction() as conn:
-        runs.end(conn, run_id, run, code, time.time())
+        runs.end(
+            conn,
+            run_id,
+            time.time(),
+            users=tally.users,
+            pages=tally.pages,
+            requests=requests,
+            new_killmails=tally.stored,
+            errors=tally.errors,
+            exit_code=code,
+        )

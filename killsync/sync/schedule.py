@@ -1,7 +1,7 @@
 """Who is due, how long to back off: pure decisions; times are unix seconds."""
 
 from killsync.esi.headers import LONGEST_CACHE
-from killsync.model import User
+from killsync.model import User, UserState
 from killsync.times import DAY, HOUR, MINUTE, has_passed
 
 LONGEST_BACKOFF = 6 * HOUR
@@ -24,14 +24,14 @@ def gap_cached(user: User, now: float) -> bool:
 
 def is_due(user: User, now: float, min_age: float, *, force: bool = False) -> bool:
     """Tell whether a scan must sync the user now; `force` ignores `min_age` and no more."""
-    if user.state != "active" or not has_passed(user.not_before, now, LONGEST_REST):
+    if user.state is not UserState.ACTIVE or not has_passed(user.not_before, now, LONGEST_REST):
         return False
     return user.cursor.page is not None or now >= _head_due_at(user, now, 0 if force else min_age)
 
 
 def next_due_at(user: User, now: float, min_age: float) -> float | None:
     """Return when the user is due next, None for one who never is in the present state."""
-    if user.state != "active":
+    if user.state is not UserState.ACTIVE:
         return None
     wait = now if has_passed(user.not_before, now, LONGEST_REST) else user.not_before or now
     head = now if user.cursor.page is not None else _head_due_at(user, now, min_age)

@@ -1,97 +1,153 @@
-"""What `status` tells: read from the database alone, without a single request."""
+"""How everything stands: read from the database alone, without a single request."""
 
 import sqlite3
-from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from killsync.esi.ratelimit import Bucket
-from killsync.model import User
+from killsync.model import JobCounts, User, UserState
 from killsync.settings.config import Settings
 from killsync.store import jobs, limits, lock, pending, runs, users
 from killsync.store.connection import Store, snapshot
+from killsync.store.runs import Run
 from killsync.sync import schedule
 from killsync.times import DAY, has_passed, iso, iso_after
 
 _MOST_SET_ASIDE = 10
 
 
-def status(
+class LockHolder(msgspec.Struct, frozen=True):
+    """Who holds the lock, since when (ISO text); all None for a run that has only just started."""
+
+    pid: int | None = None
+    host: str | None = None
+    command: str | None = None
+    since: str | None = None
+
+
+class Backfill(msgspec.Struct, frozen=True):
+    """The gap in a user's list: the page where it goes on, the id at which it ends."""
+
+    page: int
+    until_id: int | None
+
+
+class UserStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How one user stands; times are ISO text."""
+
+    user_id: int
+    name: str
+    state: UserState
+    last_killmail_id: int | None
+    last_killmail_sync_at: str | None
+    next_due_at: str | None
+    killmails: int
+    pending: int
+    backfill: Backfill | None
+    failures: int
+    error: str | None
+
+
+class SetAside(msgspec.Struct, frozen=True):
+    """A killmail that was set aside, and why."""
+
+    killmail_id: int
+    error: str
+
+
+class RateLimit(msgspec.Struct, frozen=True):
+    """What is left of a bucket; `retry_at` is ISO text while it rests."""
+
+    group: str
+    key: str
+    remaining: int
+    limit: int
+    window_s: float
+    retry_at: str | None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The object that `status --json` prints, key by key."""
+
+    database: str
+    lock: LockHolder | None
+    users: list[UserStatus]
+    jobs: JobCounts
+    pending_killmails: int
+    set_aside_killmails: int
+    set_aside: list[SetAside]
+    rate_limits: list[RateLimit]
+    last_run: Run | None
+
+
+def read_status(
     store: Store, settings: Settings, now: float, *, only: list[User] | None = None
-) -> dict[str, Any]:
-    """Return the object that `status --json` prints; times are UTC ISO 8601 text."""
-    with snapshot(store.conn):
-        return _status(store.conn, store.path, settings, now, only)
+) -> Status:
+    """Return how everything stands, of one moment; with `only`, of all users just these."""
+    conn = store.conn
+    with snapshot(conn):
+        total, aside = pending.counts(conn)
+        return Status(
+            database=str(store.path),
+            lock=lock_holder(store),
+            users=user_statuses(store, settings, now, only=only),
+            jobs=jobs.counts(conn),
+            pending_killmails=total,
+            set_aside_killmails=aside,
+            set_aside=[SetAside(*row) for row in pending.set_aside_newest(conn, _MOST_SET_ASIDE)],
+            rate_limits=[_rate_limit(bucket, now) for bucket in limits.everything(conn)],
+            last_run=next(iter(runs.latest(conn, 1)), None),
+        )
 
 
-def _status(
-    conn: sqlite3.Connection,
-    database: Path,
-    settings: Settings,
-    now: float,
-    only: list[User] | None,
-) -> dict[str, Any]:
-    shown = users.everyone(conn) if only is None else only
-    total, aside = pending.counts(conn)
-    newest = runs.latest(conn, 1)
-    return {
-        "database": str(database),
-        "lock": holder(conn, database),
-        "users": [_user(user, now, settings.min_age) for user in shown],
-        "jobs": jobs.counts(conn),
-        "pending_killmails": total,
-        "set_aside_killmails": aside,
-        "set_aside": [
-            {"killmail_id": killmail_id, "error": error}
-            for killmail_id, error in pending.set_aside_newest(conn, _MOST_SET_ASIDE)
-        ],
-        "rate_limits": [_bucket(bucket, now) for bucket in limits.everything(conn)],
-        "last_run": newest[0] if newest else None,
-    }
+def user_statuses(
+    store: Store, settings: Settings, now: float, *, only: list[User] | None = None
+) -> list[UserStatus]:
+    """Return how each user stands, or only these."""
+    shown = users.everyone(store.conn) if only is None else only
+    return [_user(user, now, settings.min_age) for user in shown]
 
 
-def holder(conn: sqlite3.Connection, database: Path) -> dict[str, Any] | None:
-    """Return who holds the lock (pid, host, command, since), None if nobody does."""
-    if not lock.is_held(database):
+def lock_holder(store: Store) -> LockHolder | None:
+    """Return who holds the lock, None if nobody does."""
+    if not lock.is_held(store.path):
         return None
-    known = runs.holder(conn)
-    if known is None:
-        return {"pid": None, "host": None, "command": None, "since": None}
-    return msgspec.structs.asdict(known)
+    return _holder(store.conn) if store.version() else LockHolder()
 
 
-def _user(user: User, now: float, min_age: float) -> dict[str, Any]:
-    cursor = user.cursor
+def _holder(conn: sqlite3.Connection) -> LockHolder:
+    # the newest run holds the lock, unless it has ended and another has only just started
+    run = next(iter(runs.latest(conn, 1)), None)
+    if run is None or run.finished_at is not None:
+        return LockHolder()
+    return LockHolder(run.pid, run.host, run.command, run.started_at)
+
+
+def _user(user: User, now: float, min_age: float) -> UserStatus:
+    cursor, synced = user.cursor, user.last_sync_at
     due = schedule.next_due_at(user, now, min_age)
-    return {
-        "user_id": user.user_id,
-        "name": user.name,
-        "state": user.state,
-        "last_killmail_id": cursor.last_killmail_id,
-        "last_killmail_sync_at": _time(user.last_sync_at),
-        "next_due_at": None if due is None else iso_after(due),
-        "killmails": user.killmails,
-        "pending": user.pending,
-        "backfill": None
-        if cursor.page is None
-        else {"page": cursor.page, "until_id": cursor.until_id},
-        "failures": user.failures,
-        "error": user.error,
-    }
+    return UserStatus(
+        user_id=user.user_id,
+        name=user.name,
+        state=user.state,
+        last_killmail_id=cursor.last_killmail_id,
+        last_killmail_sync_at=None if synced is None else iso(synced),
+        next_due_at=None if due is None else iso_after(due),
+        killmails=user.killmails,
+        pending=user.pending,
+        backfill=None if cursor.page is None else Backfill(cursor.page, cursor.until_id),
+        failures=user.failures,
+        error=user.error,
+    )
 
 
-def _bucket(bucket: Bucket, now: float) -> dict[str, Any]:
+def _rate_limit(bucket: Bucket, now: float) -> RateLimit:
     resting = bucket.retry_at is not None and not has_passed(bucket.retry_at, now, DAY)
-    return {
-        "group": bucket.group,
-        "key": bucket.key,
-        "remaining": max(0, bucket.remaining(now)),
-        "limit": bucket.limit,
-        "window_s": bucket.window,
-        "retry_at": iso_after(bucket.retry_at) if resting and bucket.retry_at else None,
-    }
-
-
-def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else iso(seconds)
+    return RateLimit(
+        group=bucket.group,
+        key=bucket.key,
+        remaining=max(0, bucket.remaining(now)),
+        limit=bucket.limit,
+        window_s=bucket.window,
+        retry_at=iso_after(bucket.retry_at) if resting and bucket.retry_at else None,
+    )

@@ -8,6 +8,7 @@ from typing import TextIO
 
 import msgspec
 
+from killsync.model import Priority
 from killsync.sync import events
 from killsync.sync.events import Event, Trouble
 from killsync.terminal.text import count, safe
@@ -27,8 +28,8 @@ def _(event: events.UserDue) -> str:
 
 @sentence.register
 def _(event: events.Queued) -> str:
-    due = count(event.due, "user")
-    return f"{due} due, {event.queued:,} queued at priority 3 in {event.seconds:.2f} s"
+    due, priority = count(event.due, "user"), Priority.BACKGROUND
+    return f"{due} due, {event.queued:,} queued at priority {priority} in {event.seconds:.2f} s"
 
 
 @sentence.register

@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from killsync.model import UserState
+from killsync.store.runs import Run
+from killsync.sync.status import LockHolder, RateLimit, Status, UserStatus
 from killsync.terminal.text import count, safe
 from killsync.times import ago, duration, unix, unix_or_none
 
@@ -12,9 +15,10 @@ if TYPE_CHECKING:
 
 _MOST_BUCKETS = 8
 _STATES = {
-    "active": ("active", "green"),
-    "needs_login": ("needs login", "bold red"),
-    "disabled": ("disabled", "dim"),
+    UserState.ACTIVE: ("active", "green"),
+    UserState.NEEDS_LOGIN: ("needs login", "bold red"),
+    UserState.DISABLED: ("disabled", "dim"),
+    UserState.UNKNOWN: ("damaged: run `killsync check`", "bold red"),
 }
 
 
@@ -30,37 +34,36 @@ def console() -> Any:
     return Console(markup=False, emoji=False, highlight=False)
 
 
-def show_users(users: list[dict[str, Any]]) -> None:
+def show_users(users: list[UserStatus]) -> None:
     """Print the characters."""
     table = _table(
         ("Character", "left"), ("Id", "right"), ("State", "left"), ("Killmails", "right")
     )
     for user in users:
-        state, style = _shown(user["state"])
         table.add_row(
-            _name(safe(user["name"], 40)),
-            str(user["user_id"]),
-            _cell(state, style),
-            f"{user['killmails']:,}",
+            _name(safe(user.name, 40)),
+            str(user.user_id),
+            _cell(*_STATES[user.state]),
+            f"{user.killmails:,}",
         )
     show(table)
 
 
-def status(report: dict[str, Any], runs: list[dict[str, Any]], now: float) -> "Group":
+def status_view(status: Status, runs: list[Run], now: float) -> "Group":
     """Return the whole status: users, what is wrong, queue, lock, last runs, rate limits."""
     from rich.console import Group
 
-    parts: list[Any] = [_users(report["users"], now), *_troubles(report)]
-    parts += [_queue(report), _lock(report["lock"], now)]
+    parts: list[Any] = [_users(status.users, now), *_troubles(status)]
+    parts += [_queue(status), _lock(status.lock, now)]
     if runs:
         parts.append(_runs(runs, now))
-    spent = [b for b in report["rate_limits"] if b["retry_at"] or b["remaining"] < b["limit"]]
+    spent = [limit for limit in status.rate_limits if limit.retry_at or _share_left(limit) < 1]
     if spent:
         parts.append(_rate_limits(spent))
     return Group(*parts)
 
 
-def _users(users: list[dict[str, Any]], now: float) -> "Table":
+def _users(users: list[UserStatus], now: float) -> "Table":
     table = _table(
         ("Character", "left"),
         ("Last sync", "right"),
@@ -72,29 +75,24 @@ def _users(users: list[dict[str, Any]], now: float) -> "Table":
     )
     for user in users:
         table.add_row(
-            _name(safe(user["name"], 40)),
-            ago(unix_or_none(user["last_killmail_sync_at"]), now),
-            _next_due(user["next_due_at"], now),
-            f"{user['killmails']:,}",
-            f"{user['pending']:,}",
-            "-" if user["last_killmail_id"] is None else str(user["last_killmail_id"]),
+            _name(safe(user.name, 40)),
+            ago(unix_or_none(user.last_killmail_sync_at), now),
+            _next_due(user.next_due_at, now),
+            f"{user.killmails:,}",
+            f"{user.pending:,}",
+            "-" if user.last_killmail_id is None else str(user.last_killmail_id),
             _state(user),
         )
     return table
 
 
-def _state(user: dict[str, Any]) -> "Text":
-    state, style = _shown(user["state"])
-    if user["failures"]:
-        state, style = f"failed {user['failures']}x", "yellow"
-    if user["backfill"]:
-        state += f", page {user['backfill']['page']}"
+def _state(user: UserStatus) -> "Text":
+    state, style = _STATES[user.state]
+    if user.failures:
+        state, style = f"failed {user.failures}x", "yellow"
+    if user.backfill:
+        state += f", page {user.backfill.page}"
     return _cell(state, style)
-
-
-def _shown(state: str) -> tuple[str, str]:
-    # a damaged row must not hide the others
-    return _STATES.get(state) or (f"{safe(state, 20)}: run `killsync check`", "bold red")
 
 
 def _next_due(text: str | None, now: float) -> str:
@@ -104,43 +102,42 @@ def _next_due(text: str | None, now: float) -> str:
     return "now" if left <= 0 else f"in {duration(left)}"
 
 
-def _troubles(report: dict[str, Any]) -> list["Text"]:
+def _troubles(status: Status) -> list["Text"]:
     lines = [
-        _cell(f"{safe(user['name'], 40)}: {safe(user['error'])}", "red")
-        for user in report["users"]
-        if user["error"]
+        _cell(f"{safe(user.name, 40)}: {safe(user.error)}", "red")
+        for user in status.users
+        if user.error
     ]
     lines += [
-        _cell(f"killmail {aside['killmail_id']} is set aside: {safe(aside['error'])}", "red")
-        for aside in report["set_aside"]
+        _cell(f"killmail {aside.killmail_id} is set aside: {safe(aside.error)}", "red")
+        for aside in status.set_aside
     ]
     return [*lines, _cell("")] if lines else []
 
 
-def _queue(report: dict[str, Any]) -> "Text":
-    jobs = report["jobs"]
-    aside = report["set_aside_killmails"]
+def _queue(status: Status) -> "Text":
+    jobs, aside = status.jobs, status.set_aside_killmails
     line = (
-        f"Queue: {jobs['queued']:,} queued, {jobs['running']:,} running, {jobs['failed']:,} failed;"
-        f" {count(report['pending_killmails'], 'killmail')} pending"
+        f"Queue: {jobs.queued:,} queued, {jobs.running:,} running, {jobs.failed:,} failed;"
+        f" {count(status.pending_killmails, 'killmail')} pending"
     )
     return _cell(line + (f", {aside:,} set aside" if aside else ""))
 
 
-def _lock(lock: dict[str, Any] | None, now: float) -> "Text":
-    if lock is None:
+def _lock(holder: LockHolder | None, now: float) -> "Text":
+    if holder is None:
         return _cell("Lock: free")
-    if lock["pid"] is None:
-        return _cell("Lock: held by a run that has just begun")
-    since = ago(unix(lock["since"]), now)
-    who = f"{safe(lock['command'])} (pid {lock['pid']} on {safe(lock['host'])})"
-    return _cell(f"Lock: held by {who} since {lock['since']}, {since}", "cyan")
+    if holder.since is None:
+        return _cell("Lock: held by a run that has only just started")
+    who = f"{safe(holder.command)} (pid {holder.pid} on {safe(holder.host)})"
+    since = ago(unix(holder.since), now)
+    return _cell(f"Lock: held by {who} since {holder.since}, {since}", "cyan")
 
 
-def _runs(runs: list[dict[str, Any]], now: float) -> "Table":
+def _runs(runs: list[Run], now: float) -> "Table":
     table = _table(
         ("Last runs", "left"),
-        ("Began", "right"),
+        ("Started", "right"),
         ("Took", "right"),
         ("Users", "right"),
         ("Pages", "right"),
@@ -150,35 +147,39 @@ def _runs(runs: list[dict[str, Any]], now: float) -> "Table":
         ("Exit", "right"),
     )
     for run in runs:
+        numbers = (run.users, run.pages, run.new_killmails, run.requests, run.errors)
         table.add_row(
-            safe(run["command"]),
-            ago(unix(run["started_at"]), now),
+            safe(run.command),
+            ago(unix(run.started_at), now),
             _took(run),
-            *(f"{run[key]:,}" for key in ("users", "pages", "new_killmails", "requests", "errors")),
-            "-" if run["exit_code"] is None else str(run["exit_code"]),
+            *(f"{number:,}" for number in numbers),
+            "-" if run.exit_code is None else str(run.exit_code),
         )
     return table
 
 
-def _took(run: dict[str, Any]) -> str:
-    if run["finished_at"] is None:
+def _took(run: Run) -> str:
+    if run.finished_at is None:
         return "-"
-    return duration(unix(run["finished_at"]) - unix(run["started_at"]))
+    return duration(unix(run.finished_at) - unix(run.started_at))
 
 
-def _rate_limits(buckets: list[dict[str, Any]]) -> "Table":
-    buckets.sort(key=lambda bucket: bucket["remaining"] / bucket["limit"])
+def _rate_limits(limits: list[RateLimit]) -> "Table":
     table = _table(
         ("Rate limit", "left"), ("Left", "right"), ("Window", "right"), ("Rests until", "left")
     )
-    for bucket in buckets[:_MOST_BUCKETS]:
+    for limit in sorted(limits, key=_share_left)[:_MOST_BUCKETS]:
         table.add_row(
-            _name(safe(f"{bucket['group']} {bucket['key']}")),
-            f"{bucket['remaining']:,} of {bucket['limit']:,}",
-            duration(bucket["window_s"]),
-            bucket["retry_at"] or "",
+            _name(safe(f"{limit.group} {limit.key}")),
+            f"{limit.remaining:,} of {limit.limit:,}",
+            duration(limit.window_s),
+            limit.retry_at or "",
         )
     return table
+
+
+def _share_left(limit: RateLimit) -> float:
+    return limit.remaining / limit.limit
 
 
 def _table(*columns: tuple[str, str]) -> "Table":

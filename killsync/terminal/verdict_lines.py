@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from killsync.check.findings import Finding, UserFound, Verdict
+from killsync.model import UserState
 from killsync.terminal.text import count, safe
 
 FOUND = "found"
@@ -70,7 +71,7 @@ def _user(user: UserFound) -> str:
     if user.gap_page is not None:
         end = "the end" if user.gap_until_id is None else f"killmail {user.gap_until_id}"
         line += f"; gap open at page {user.gap_page}, down to {end}"
-    return line if user.state == "active" else f"{line}; {user.state.replace('_', ' ')}"
+    return line if user.state == UserState.ACTIVE else f"{line}; {user.state.replace('_', ' ')}"
 
 
 def _complete(user: UserFound) -> str:
@@ -93,16 +94,17 @@ def _mistake(finding: Finding, what: str) -> str:
 
 def _still_to_come(verdict: Verdict, before: Verdict | None) -> str:
     scan = [f"asks ESI for {count(verdict.pending, 'killmail')}"] if verdict.pending else []
-    lists = sum(user.state == "active" and _is_behind(user) for user in verdict.users)
+    lists = sum(user.state == UserState.ACTIVE and _is_behind(user) for user in verdict.users)
     scan += [f"reads {count(lists, 'list')}"] if lists else []
     parts = [f"the next `killsync scan` {' and '.join(scan)}"] if scan else []
-    logins = sum(user.state == "needs_login" for user in verdict.users)
+    logins = sum(user.state == UserState.NEEDS_LOGIN for user in verdict.users)
     if logins:
         parts.append(_of_users(logins, "needs a login", "need a login", "login"))
     # whoever was disabled on purpose and lacks nothing is no news
     was = {} if before is None else {user.user_id: user.state for user in before.users}
     disabled = sum(
-        user.state == "disabled" and (_is_behind(user) or was.get(user.user_id) != "disabled")
+        user.state == UserState.DISABLED
+        and (_is_behind(user) or was.get(user.user_id) != UserState.DISABLED)
         for user in verdict.users
     )
     if disabled:
