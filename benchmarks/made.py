@@ -12,7 +12,7 @@ from killsync.model import KillmailRef, Priority
 from killsync.simulator import bodies
 from killsync.store import connection, killmails, origin, pending, users
 from killsync.store.connection import Store
-from killsync.store.killmails import Arrival
+from killsync.store.killmails import FetchedKillmail
 from killsync.times import iso
 
 URL = "https://esi.example"
@@ -69,11 +69,14 @@ def list_all(store: Store, made: Sequence[Raw]) -> None:
 def store_all(store: Store, made: Sequence[Raw], now: float) -> None:
     """Decode and store what is listed as `sync.bodies` does: the newest first, in batches."""
     for batch in in_batches(made):
-        arrivals = [Arrival(decode(raw.body, raw.killmail_id), raw.killmail_hash) for raw in batch]
+        fetched = [
+            FetchedKillmail.of(decode(raw.body, raw.killmail_id), raw.killmail_hash)
+            for raw in batch
+        ]
         ids = [raw.killmail_id for raw in batch]
         with store.transaction() as conn:
             wanted = pending.still_pending(conn, ids)
-            kept = [arrival for arrival in arrivals if arrival.killmail.killmail_id in wanted]
+            kept = [arrival for arrival in fetched if arrival.killmail.killmail_id in wanted]
             pending.done(conn, ids, killmails.insert(conn, kept, iso(now)))
 
 

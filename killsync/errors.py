@@ -1,16 +1,31 @@
-"""The exception tree: what a person is told, and with which code the program exits."""
+"""The exception tree: what a person reads, whom an error blames, the exit code of the program."""
+
+from enum import Enum, auto
+from typing import ClassVar
+
+
+class Blame(Enum):
+    """Whose fault an error is; `sync.verdict` turns that into what becomes of the request."""
+
+    NOBODY = auto()  # a limit, a stop, another process: the same request may work later
+    REQUEST = auto()  # this one request; others of the same kind may work
+    USER = auto()  # whoever the request was made for: its own token or list does not work
+    SERVICE = auto()  # ESI or SSO, if the others fail too
+    RUN = auto()  # the installation: no request can work, and the run ends
 
 
 class KillsyncError(Exception):
-    """Base of every error a person may see: its text is one line that says what to do next."""
+    """Base of every error that a person may read: one line that says what to do next."""
 
-    exit_code = 1
+    exit_code: ClassVar[int] = 1
+    blame: ClassVar[Blame] = Blame.REQUEST
 
 
 class UsageError(KillsyncError):
     """Wrong usage or configuration, or a database that must not be used as asked."""
 
     exit_code = 2
+    blame = Blame.RUN
 
 
 class DatabaseError(UsageError):
@@ -29,14 +44,19 @@ class TryLater(KillsyncError):
     """It cannot be done now and nothing is lost: ESI or SSO is down, or a limit is reached."""
 
     exit_code = 75
+    blame = Blame.NOBODY
 
 
 class DatabaseBusy(TryLater):
     """Another program keeps the database locked."""
 
+    blame = Blame.RUN
+
 
 class Unavailable(TryLater):
-    """One request got no answer, or 502, 503 or 504, at every try."""
+    """One request got no answer, or 502, 503 or 504, at every attempt."""
+
+    blame = Blame.SERVICE
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -44,11 +64,13 @@ class Unavailable(TryLater):
 
 
 class ServiceDown(TryLater):
-    """Several requests in a row got no answer: the run ends, nobody is to blame."""
+    """Several requests in a row got no answer: the run ends."""
+
+    blame = Blame.SERVICE
 
 
 class RateLimited(TryLater):
-    """A bucket is empty, or ESI asked for a rest; `until` is unix seconds."""
+    """A bucket is empty, or ESI or SSO asked for a rest; `until` is unix seconds."""
 
     def __init__(self, message: str, until: float) -> None:
         super().__init__(message)
@@ -57,6 +79,8 @@ class RateLimited(TryLater):
 
 class OutOfFiles(TryLater):
     """The operating system lets this process open no more files or connections."""
+
+    blame = Blame.RUN
 
     def __init__(self) -> None:
         super().__init__(
@@ -73,7 +97,7 @@ class NotSent(TryLater):
 
 
 class TokenBusy(TryLater):
-    """Another process refreshes this character's token right now."""
+    """Another process is refreshing this character's token."""
 
 
 class Refused(KillsyncError):
@@ -93,7 +117,7 @@ class Misshapen(Refused):
 
 
 class AccessRejected(Refused):
-    """ESI does not accept the access token; a refreshed one may do."""
+    """ESI does not accept the access token; a refreshed one may work."""
 
 
 class KillmailUnknown(Refused):
@@ -101,7 +125,9 @@ class KillmailUnknown(Refused):
 
 
 class LoginNeeded(KillsyncError):
-    """The refresh token works no more, or lacks the scope: only a new login helps."""
+    """The refresh token no longer works, or lacks the scope: only a new login helps."""
+
+    blame = Blame.USER
 
 
 class LoginRefused(KillsyncError):
@@ -111,13 +137,20 @@ class LoginRefused(KillsyncError):
     sold and is not to be kept.
     """
 
+    blame = Blame.USER
+
 
 class BodyRejected(KillsyncError):
     """A killmail body that cannot be stored faithfully; the text names the field or the byte."""
 
 
-def told(error: BaseException) -> str:
-    """Return what a person is told of an error; of an unexpected one only its kind.
+def blame_of(error: BaseException) -> Blame:
+    """Return whom an error blames; one that is not killsync's own, a bug, blames its request."""
+    return error.blame if isinstance(error, KillsyncError) else Blame.REQUEST
+
+
+def describe(error: BaseException) -> str:
+    """Return what a person reads of an error; of an unexpected one only its kind.
 
     The text of an error that is not killsync's own may repeat a token.
     """

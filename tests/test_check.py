@@ -36,7 +36,7 @@ from killsync.errors import TryLater
 from killsync.killmail.body import decode
 from killsync.killmail.hash import expected_hash
 from killsync.store.connection import connect
-from killsync.store.killmails import Arrival, insert
+from killsync.store.killmails import FetchedKillmail, insert
 from killsync.store.schema import migrations
 from killsync.store.verify_bodies import flaw, in_batches
 
@@ -939,7 +939,7 @@ def test_whatever_can_be_stored_has_no_flaw(some: list[dict[str, Any]]) -> None:
     killmails = [decode(raw, n) for n, raw in enumerate(numbered)]
     database = Database(memory=True)
     migrations.apply(database)
-    arrivals = [Arrival(killmail, expected_hash(killmail)) for killmail in killmails]
+    arrivals = [FetchedKillmail.of(killmail, expected_hash(killmail)) for killmail in killmails]
     insert(database.conn, arrivals, "2026-11-24T03:00:00Z")
     stored = [body for batch in in_batches(database.conn) for body in batch]
     database.conn.close()

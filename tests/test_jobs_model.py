@@ -135,14 +135,14 @@ class JobTable(RuleBasedStateMachine):
         row.state = "done" if error is None else "failed"
         row.not_before, row.finished_at = None, self.now
 
-    @rule(data=st.data(), wait=st.none() | st.integers(0, 60), blame=st.booleans())
+    @rule(data=st.data(), wait=st.none() | st.integers(0, 60), counts=st.booleans())
     @precondition(lambda self: self._open())
-    def give_back(self, data: st.DataObject, wait: int | None, blame: bool) -> None:
+    def give_back(self, data: st.DataObject, wait: int | None, counts: bool) -> None:
         row = self._draw(data, OPEN)
         row.not_before = None if wait is None else self.now + wait * MINUTE
-        row.attempts += blame
+        row.attempts += counts
         row.state = "queued"
-        jobs.give_back(self.store.conn, row.id, not_before=row.not_before, blame=blame)
+        jobs.give_back(self.store.conn, row.id, not_before=row.not_before, counts=counts)
 
     @rule()
     def crash(self) -> None:

@@ -16,7 +16,7 @@ from killsync.errors import BodyRejected
 from killsync.killmail.body import decode, encode
 from killsync.killmail.hash import expected_hash
 from killsync.store import killmails
-from killsync.store.killmails import Arrival
+from killsync.store.killmails import FetchedKillmail
 from killsync.store.schema import migrations
 
 NOW = "2026-11-24T03:00:00Z"
@@ -57,8 +57,10 @@ def victim(**changes: Any) -> dict[str, Any]:
     return {"damage_taken": 1, "ship_type_id": 670, **changes}
 
 
-def arrival(content: dict[str, Any], killmail_hash: str = "0" * 40) -> Arrival:
-    return Arrival(decode(json.dumps(content).encode(), content["killmail_id"]), killmail_hash)
+def arrival(content: dict[str, Any], killmail_hash: str = "0" * 40) -> FetchedKillmail:
+    return FetchedKillmail.of(
+        decode(json.dumps(content).encode(), content["killmail_id"]), killmail_hash
+    )
 
 
 def store(conn: sqlite3.Connection, *contents: dict[str, Any]) -> list[int]:
@@ -301,7 +303,7 @@ def test_without_a_final_blow_the_first_attacker_counts() -> None:
 
 def test_a_hash_that_does_not_fit_is_marked(conn: sqlite3.Connection) -> None:
     right = arrival(body(1))
-    fitting = Arrival(right.killmail, expected_hash(right.killmail))
+    fitting = FetchedKillmail.of(right.killmail, expected_hash(right.killmail))
     killmails.insert(conn, [fitting, arrival(body(2), "f" * 40)], NOW)
     rows = conn.execute("SELECT killmail_id, hash_ok FROM killmails ORDER BY 1").fetchall()
     assert rows == [(1, 1), (2, 0)]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from killsync.model import Cursor, User
+from killsync.model import Cursor, User, UserState
 from killsync.sync import schedule
 from killsync.times import DAY, HOUR, MINUTE
 
@@ -16,7 +16,7 @@ A_GAP = Cursor(9, page=2)
 
 def user(**changes: Any) -> User:
     fields: dict[str, Any] = dict.fromkeys(User.__struct_fields__)
-    fields |= {"user_id": 1, "name": "Hakon", "state": "active", "cursor": Cursor(9)}
+    fields |= {"user_id": 1, "name": "Hakon", "state": UserState.ACTIVE, "cursor": Cursor(9)}
     fields |= {"listed": 0, "killmails": 0, "failures": 0, "last_sync_at": NOW - HOUR}
     return User(**(fields | changes))
 

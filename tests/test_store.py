@@ -35,7 +35,7 @@ from killsync.store import (
     users,
 )
 from killsync.store.connection import Store
-from killsync.store.killmails import Arrival
+from killsync.store.killmails import FetchedKillmail
 from killsync.store.paths import lock_file
 from killsync.sync import selection
 
@@ -74,7 +74,7 @@ def refs(*ids: int) -> list[KillmailRef]:
     return [KillmailRef(killmail_id, f"{killmail_id:040x}") for killmail_id in ids]
 
 
-def arrival(killmail_id: int) -> Arrival:
+def arrival(killmail_id: int) -> FetchedKillmail:
     attacker = {"damage_done": 1, "final_blow": True, "security_status": 0.5}
     body = {
         "killmail_id": killmail_id,
@@ -83,7 +83,7 @@ def arrival(killmail_id: int) -> Arrival:
         "victim": {"damage_taken": 1, "ship_type_id": 670},
         "attackers": [attacker],
     }
-    return Arrival(decode(json.dumps(body).encode(), killmail_id), f"{killmail_id:040x}")
+    return FetchedKillmail.of(decode(json.dumps(body).encode(), killmail_id), f"{killmail_id:040x}")
 
 
 def store_bodies(conn: sqlite3.Connection, *ids: int) -> None:
@@ -631,7 +631,7 @@ def locked(path: Path) -> Path:
 def test_a_second_run_does_not_get_the_lock(locked: Path) -> None:
     with lock.hold(locked):
         assert lock.is_held(locked)
-        with pytest.raises(lock.Busy), lock.hold(locked, patience=0):
+        with pytest.raises(lock.RunInProgress), lock.hold(locked, patience=0):
             pass
     assert not lock.is_held(locked)
 

@@ -163,7 +163,7 @@ def _check_jobs(verdict: Verdict, store: Store, *, locked: bool) -> None:
         _judge_running(verdict, store.conn)
         return
     # whoever holds the lock works on them
-    with suppress(lock.Busy), lock.hold(store.path, patience=0):
+    with suppress(lock.RunInProgress), lock.hold(store.path, patience=0):
         _judge_running(verdict, store.conn)
 
 

@@ -87,7 +87,7 @@ class _Check:
                 try:
                     held.enter_context(opening.locked(store, _LOCK_STEP))
                     waiting = False
-                except lock.Busy:
+                except lock.RunInProgress:
                     self._keep_waiting(deadline)
             yield
 
@@ -95,7 +95,7 @@ class _Check:
         if self._stop.exit_code is not None:
             leave(self._stop.exit_code)
         if time.monotonic() >= deadline:
-            raise lock.Busy("another run is in progress; try again when it has ended")
+            raise lock.RunInProgress("another run is in progress; try again when it has ended")
         if not self._told_waiting and not self._call.quiet:
             self._call.warn("waiting for another run to end")
         self._told_waiting = True

@@ -31,7 +31,7 @@ def for_writing(settings: Settings, *, create: bool = False) -> Iterator[Store]:
 
 @contextmanager
 def locked(store: Store, patience: float) -> Iterator[None]:
-    """Hold the lock, with the schema up to date. Raises lock.Busy."""
+    """Hold the lock, with the schema up to date. Raises lock.RunInProgress."""
     files.create_private(lock_file(store.path))
     with lock.hold(store.path, patience=patience):
         connection.upgrade(store)
@@ -39,7 +39,10 @@ def locked(store: Store, patience: float) -> Iterator[None]:
 
 
 def upgrade(store: Store, patience: float) -> None:
-    """Bring the schema up to date, which needs the lock only if it is not. Raises lock.Busy."""
+    """Bring the schema up to date, which needs the lock only if it is not.
+
+    Raises lock.RunInProgress.
+    """
     if store.version() < connection.VERSION:
         with locked(store, patience):
             pass
@@ -47,7 +50,10 @@ def upgrade(store: Store, patience: float) -> None:
 
 @contextmanager
 def for_users(settings: Settings, *, create: bool = False) -> Iterator[Store]:
-    """Yield the database with its schema up to date, made if `create`. Raises lock.Busy."""
+    """Yield the database with its schema up to date, made if `create`.
+
+    Raises lock.RunInProgress.
+    """
     with for_writing(settings, create=create) as store:
         upgrade(store, _PATIENCE)
         yield store

@@ -61,7 +61,7 @@ def scan(
             try:
                 with opening.locked(store, _LOCK_PATIENCE):
                     code = _Scan(call, settings, store, stop).run(force=force)
-            except lock.Busy:
+            except lock.RunInProgress:
                 _tell_holder(call, store)
                 code = 0
         leave(stop.exit_code or code)

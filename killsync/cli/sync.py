@@ -124,7 +124,7 @@ class _Request:
                     if self._is_open() and self._work().out_of_time:
                         continue
                     break
-            except lock.Busy:
+            except lock.RunInProgress:
                 self._tell_progress()
                 self._stop.flag.wait(_POLL)
         return max((self._outcome(user_id) for user_id in self._ids), default=0)

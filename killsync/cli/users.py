@@ -15,14 +15,7 @@ from killsync.cli import invocation, opening, rekey, who
 from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.options import AlsoUsers, Users
 from killsync.cli.stop import Stop
-from killsync.errors import (
-    ApplicationError,
-    DatabaseError,
-    KillsyncError,
-    TokenKeyMissing,
-    TryLater,
-    UsageError,
-)
+from killsync.errors import Blame, KillsyncError, TryLater, UsageError
 from killsync.model import User, UserState
 from killsync.settings import application
 from killsync.settings.config import Settings
@@ -102,9 +95,9 @@ def _add_all(
             try:
                 candidate = accounts.add(store, tokens, sso, line)
                 new = accounts.register(store, tokens, candidate, time.time())
-            except (ApplicationError, DatabaseError, TokenKeyMissing):
-                raise
             except KillsyncError as error:
+                if error.blame is Blame.RUN:
+                    raise
                 say(f"line {number}: failed: {safe(error)}")
                 code = max(code, error.exit_code if isinstance(error, TryLater) else 1)
                 continue

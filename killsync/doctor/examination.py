@@ -7,7 +7,7 @@ import msgspec
 from killsync.doctor import cron, files, logins, network, settings, storage
 from killsync.doctor.diagnosis import Diagnosis, mend
 from killsync.doctor.setup import Setup
-from killsync.errors import told
+from killsync.errors import describe
 
 _AREAS: dict[str, Callable[[Setup], Iterator[Diagnosis]]] = {
     "settings": settings.examine,
@@ -28,7 +28,7 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
         except OSError as error:
             yield _failed(area, f"{error.filename}: {error.strerror}")
         except Exception as error:
-            yield _failed(area, told(error))
+            yield _failed(area, describe(error))
 
 
 def _failed(area: str, why: str) -> Diagnosis:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped, warning
 from killsync.doctor.setup import Setup
-from killsync.errors import KillsyncError, RateLimited, UsageError, told
+from killsync.errors import KillsyncError, RateLimited, UsageError, describe
 from killsync.esi.client import Esi, Heard
 from killsync.esi.ratelimit import Limits
 from killsync.http import Http
@@ -40,7 +40,7 @@ class _Asked:
         except KillsyncError as error:
             self._answer = [mend(self._subject, str(error), _CHECK_NETWORK)]
         except Exception as error:
-            self._answer = [mend(self._subject, told(error), _CHECK_NETWORK)]
+            self._answer = [mend(self._subject, describe(error), _CHECK_NETWORK)]
 
     def answer(self, until: float) -> list[Diagnosis]:
         self._thread.join(max(0.0, until - time.monotonic()))

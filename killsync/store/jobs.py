@@ -145,14 +145,14 @@ def give_back(
     *,
     not_before: float | None = None,
     error: str | None = None,
-    blame: bool = False,
+    counts: bool = False,
 ) -> None:
-    """Put a job back into the queue, until `not_before` if given; `blame` counts an attempt."""
+    """Put a job back into the queue, until `not_before` if given; `counts` adds an attempt."""
     conn.execute(
         """UPDATE jobs SET state = 'queued', started_at = NULL, not_before = ?, error = ?,
             attempts = attempts + ?
         WHERE id = ? AND state IN ('queued', 'running')""",
-        [None if not_before is None else iso_after(not_before), error, blame, job_id],
+        [None if not_before is None else iso_after(not_before), error, counts, job_id],
     )
 
 

@@ -86,28 +86,34 @@ sqlite3.register_adapter(bool, int)
 sqlite3.register_adapter(Extra, lambda extra: _json(extra.data))
 
 
-class Arrival(Struct, frozen=True, gc=False):
-    """A body that was fetched, with the hash that ESI's list gave for it."""
+class FetchedKillmail(Struct, frozen=True, gc=False):
+    """A body, the hash that ESI's list gave for it, and whether that follows from the body."""
 
     killmail: Killmail
     killmail_hash: str
+    hash_ok: bool
+
+    @classmethod
+    def of(cls, killmail: Killmail, killmail_hash: str) -> "FetchedKillmail":
+        """Return a body with its hash compared."""
+        return cls(killmail, killmail_hash, expected_hash(killmail) == killmail_hash)
 
 
-def insert(conn: sqlite3.Connection, arrivals: Sequence[Arrival], now_iso: str) -> list[int]:
+def insert(conn: sqlite3.Connection, batch: Sequence[FetchedKillmail], now_iso: str) -> list[int]:
     """Store what is not stored yet, the oldest id first, and return the ids stored now.
 
     The caller holds the transaction. `stored_seq` rises by one with each. Rising keys fill
     SQLite's pages; falling ones, as ESI lists them, leave them half empty.
     """
-    new = _not_stored(conn, arrivals)
+    new = _not_stored(conn, batch)
     if not new:
         return []
     first_seq = conn.execute(_LAST_SEQ).fetchone()[0] + 1
     conn.executemany(
         _INSERT_KILLMAIL,
-        [killmail_row(arrival, seq, now_iso) for seq, arrival in enumerate(new, first_seq)],
+        [killmail_row(fetched, seq, now_iso) for seq, fetched in enumerate(new, first_seq)],
     )
-    killmails = [arrival.killmail for arrival in new]
+    killmails = [fetched.killmail for fetched in new]
     conn.executemany(_INSERT_ATTACKER, [row for k in killmails for row in attacker_rows(k)])
     conn.executemany(_INSERT_ITEM, [row for k in killmails for row in item_rows(k)])
     conn.execute(_ADVANCE_SEQ, (len(new),))
@@ -155,23 +161,24 @@ def _next_keys(
     return conn.execute(_NEXT_OF_USER, (user_id, *after, count)).fetchall()
 
 
-def _not_stored(conn: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[Arrival]:
-    by_id: dict[int, Arrival] = {}
-    for arrival in arrivals:
-        by_id.setdefault(arrival.killmail.killmail_id, arrival)
+def _not_stored(
+    conn: sqlite3.Connection, batch: Sequence[FetchedKillmail]
+) -> list[FetchedKillmail]:
+    by_id: dict[int, FetchedKillmail] = {}
+    for fetched in batch:
+        by_id.setdefault(fetched.killmail.killmail_id, fetched)
     for (killmail_id,) in conn.execute(_STORED, (_json(list(by_id)),)):
         del by_id[killmail_id]
     return [by_id[killmail_id] for killmail_id in sorted(by_id)]
 
 
-def killmail_row(arrival: Arrival, stored_seq: int, now_iso: str) -> _Row:
+def killmail_row(fetched: FetchedKillmail, stored_seq: int, now_iso: str) -> _Row:
     """Return the row of `killmails` for a body."""
-    killmail, victim = arrival.killmail, arrival.killmail.victim
-    hash_ok = arrival.killmail_hash == expected_hash(killmail)
+    killmail, victim = fetched.killmail, fetched.killmail.victim
     time = iso(unix(killmail.killmail_time))
     *victim_columns, items, position, _ = astuple(victim)
     return (
-        *(killmail.killmail_id, arrival.killmail_hash, hash_ok, stored_seq, now_iso, time),
+        *(killmail.killmail_id, fetched.killmail_hash, fetched.hash_ok, stored_seq, now_iso, time),
         *(killmail.solar_system_id, killmail.moon_id, killmail.war_id),
         *victim_columns,
         *((None, None, None) if position is None else astuple(position)[:3]),

@@ -14,13 +14,13 @@ from killsync.errors import DatabaseError, TryLater
 from killsync.store.paths import lock_file
 
 
-class Busy(TryLater):
+class RunInProgress(TryLater):
     """Another run holds the lock."""
 
 
 @contextmanager
 def hold(database: Path, *, patience: float = 1.0) -> Iterator[None]:
-    """Hold the lock; raise Busy if it is not free within `patience` seconds.
+    """Hold the lock; raise RunInProgress if it is not free within `patience` seconds.
 
     The file must exist; raise DatabaseError if it cannot be written. A short look by `is_held`
     never makes a run give way.
@@ -34,7 +34,7 @@ def hold(database: Path, *, patience: float = 1.0) -> Iterator[None]:
         deadline = time.monotonic() + patience
         while not _begin(conn):
             if time.monotonic() >= deadline:
-                raise Busy("another run is in progress")
+                raise RunInProgress("another run is in progress")
             time.sleep(0.05)
         yield
     finally:

@@ -16,7 +16,7 @@ from killsync.killmail.body import Killmail, decode, encode
 from killsync.killmail.hash import expected_hash
 from killsync.store import killmails
 from killsync.store.connection import snapshot
-from killsync.store.killmails import Arrival
+from killsync.store.killmails import FetchedKillmail
 from killsync.times import is_iso
 
 # far above what one number a killmail can reach: such a one is damage, and must not drag the
@@ -93,7 +93,9 @@ def flaw(body: StoredBody) -> str | None:
         return "its rows cannot be put together"
     try:
         same = decode(encode(body.killmail), body.killmail_id) == body.killmail
-        again = killmails.killmail_row(_arrival(body, body.killmail), *body.head[3:5])
+        again = killmails.killmail_row(
+            FetchedKillmail.of(body.killmail, body.head[1]), *body.head[3:5]
+        )
     except Exception:
         # whatever a damaged value makes these raise, the body is not one that ESI has sent
         return "holds a value that ESI cannot have sent"
@@ -140,10 +142,6 @@ def _hash_of(body: StoredBody) -> str | None:
         return None if body.killmail is None else expected_hash(body.killmail)
     except Exception:
         return None
-
-
-def _arrival(body: StoredBody, killmail: Killmail) -> Arrival:
-    return Arrival(killmail, body.head[1])
 
 
 def _bodies(conn: sqlite3.Connection, heads: list[_Row]) -> list[StoredBody]:

@@ -4,24 +4,18 @@ import sqlite3
 from collections import deque
 from functools import partial
 
-from killsync.errors import (
-    BodyRejected,
-    KillmailUnknown,
-    NotSent,
-    OutOfFiles,
-    RateLimited,
-    Unavailable,
-    told,
-)
+from killsync.esi.client import body_bucket
 from killsync.killmail.body import Killmail
-from killsync.killmail.hash import expected_hash
 from killsync.model import Pending, Priority
 from killsync.store import killmails, pending
-from killsync.store.killmails import Arrival
-from killsync.sync import schedule
+from killsync.store.killmails import FetchedKillmail
+from killsync.sync import verdict
 from killsync.sync.context import Services, Tally
 from killsync.sync.events import BodiesStored, BodyPutOff, BodySetAside, HashMismatch
+from killsync.sync.health import Health, shows_an_answer
 from killsync.sync.journal import Journal
+from killsync.sync.slots import Kind, Request, Slots
+from killsync.sync.verdict import Answering, BodyVerdict, EndRun, Fail, GiveBack, HoldBack, PutOff
 from killsync.times import iso, iso_after
 
 BATCH = 100
@@ -37,18 +31,21 @@ _LONGEST_WAIT = 1.0
 class Bodies:
     """The bodies of one run: candidates, those in flight, and those that wait to be stored."""
 
-    def __init__(self, services: Services, journal: Journal, tally: Tally) -> None:
-        self._store = services.store
-        self._report = services.report
-        self._only_users = services.only_users
+    def __init__(
+        self, services: Services, journal: Journal, slots: Slots, health: Health, tally: Tally
+    ) -> None:
+        self._s = services
         self._journal = journal
+        self._slots = slots
+        self._health = health
         self._tally = tally
         self._candidates: deque[Pending] = deque()
         self._exhausted = False
         self._taken: dict[int, Pending] = {}
-        self._arrivals: list[Arrival] = []
+        self._fetched: list[FetchedKillmail] = []
         self._bytes = 0
-        self._doubts: dict[int, Unavailable] = {}
+        # held back until it is known whether ESI answers anybody
+        self._doubts: dict[int, BaseException] = {}
         self._since = 0.0
         self._new_left = _NEW_IN_A_RUN
 
@@ -57,100 +54,49 @@ class Bodies:
         self._candidates.clear()
         self._exhausted = False
 
-    def peek(self) -> Pending | None:
-        """Return the most urgent body that nobody fetches yet, without taking it."""
-        if not self._candidates and not self._exhausted:
-            # those taken are still pending, so that many more must be read
-            found = pending.ready(
-                self._store.conn, BATCH + len(self._taken), only_users=self._only_users
+    def start(self, now: float) -> None:
+        """Send what may be sent, most urgent first."""
+        while self._slots.free(Kind.BODY):
+            body = self._next()
+            if body is None or self._ready_at(body, now) > now:
+                return
+            priority = self._limited_as(body)
+            self._candidates.popleft()
+            self._taken[body.killmail_id] = body
+            self._new_left -= body.priority == Priority.BACKGROUND
+            self._slots.start(
+                Request(
+                    Kind.BODY,
+                    send=partial(
+                        self._s.esi.killmail, body.killmail_id, body.killmail_hash, priority
+                    ),
+                    answered=partial(self._arrived, body),
+                    failed=partial(self._failed, body),
+                )
             )
-            self._candidates.extend(p for p in found if p.killmail_id not in self._taken)
-            self._exhausted = not self._candidates
-        return self._candidates[0] if self._candidates else None
 
-    def take(self) -> Pending:
-        """Take the body that `peek` shows."""
-        body = self._candidates.popleft()
-        self._taken[body.killmail_id] = body
-        self._new_left -= body.priority == Priority.BACKGROUND
-        return body
-
-    def limited_as(self, body: Pending) -> int:
-        """Return the priority with which a body may spend: a flood of new ones is history.
-
-        So that the next run finds tokens left for what is new then.
-        """
-        flood = body.priority == Priority.BACKGROUND and self._new_left <= 0
-        return Priority.GAP if flood else body.priority
-
-    def arrived(self, killmail_id: int, body: Killmail, size: int, now: float) -> None:
-        """Keep a body, that had `size` bytes, until its batch is stored."""
-        if not self._arrivals:
-            self._since = now
-        self._arrivals.append(Arrival(body, self._taken[killmail_id].killmail_hash))
-        self._bytes += size
-
-    def failed(self, killmail_id: int, error: BaseException, now: float) -> None:
-        """Put a body off, set it aside, or give it back if only a limit stood in its way."""
-        body = self._taken[killmail_id]
-        if isinstance(error, RateLimited | NotSent | OutOfFiles):
-            del self._taken[killmail_id]
-            self.look_again()
-            return
-        self._tally.errors += 1
-        text = told(error)
-        if isinstance(error, KillmailUnknown | BodyRejected):
-            self._tally.failures += 1
-            aside = partial(pending.set_aside, killmail_id=killmail_id, error=text, now=now)
-            self._journal.add(aside, now, partial(self._taken.pop, killmail_id, None))
-            self._report(BodySetAside(killmail_id, text))
-            return
-        self._tally.failures += body.attempts == 0
-        again = self._put_off(body, text, now)
-        self._report(BodyPutOff(killmail_id, text, iso_after(again), first=body.attempts == 0))
-
-    def _put_off(self, body: Pending, text: str, now: float) -> float:
-        again = now + schedule.body_backoff(body.attempts + 1)
-        write = partial(pending.put_off, killmail_id=body.killmail_id, error=text, not_before=again)
-        self._journal.add(write, now, partial(self._taken.pop, body.killmail_id, None))
-        return again
-
-    def doubt(self, killmail_id: int, error: Unavailable) -> None:
-        """Hold back a body that got no answer, until it is known whether anything gets one."""
-        self._doubts[killmail_id] = error
-
-    def settle_doubts(self, now: float, *, down: bool, answered: bool = False) -> None:
-        """Put off what was held back, for its own failure or because the service is `down`.
-
-        Of a service that had not `answered` anything before, it stays pending as it was.
-        Otherwise it is put off without a word: these bodies alone must not end every run.
-        """
-        doubts, self._doubts = self._doubts, {}
-        for killmail_id, error in doubts.items():
-            if not down:
-                self.failed(killmail_id, error, now)
-            elif answered:
-                self._put_off(self._taken[killmail_id], told(error), now)
-            else:
-                del self._taken[killmail_id]
+    def ready_at(self, now: float) -> float | None:
+        """Return when the most urgent body may be sent, None if there is none."""
+        body = self._next()
+        return None if body is None else self._ready_at(body, now)
 
     def is_batch_due(self, now: float) -> bool:
-        """Tell whether what has arrived is to be stored now."""
+        """Return whether what has arrived is to be stored now."""
         waited = not self._since <= now < self._since + _LONGEST_WAIT
-        full = len(self._arrivals) >= BATCH or self._bytes >= _MOST_BYTES
-        return bool(self._arrivals) and (waited or full)
+        full = len(self._fetched) >= BATCH or self._bytes >= _MOST_BYTES
+        return bool(self._fetched) and (waited or full)
 
     def store(self, now: float) -> None:
         """Store what has arrived, in one transaction."""
-        arrivals, self._arrivals, self._bytes = self._arrivals, [], 0
-        if not arrivals:
+        batch, self._fetched, self._bytes = self._fetched, [], 0
+        if not batch:
             return
-        ids = [arrival.killmail.killmail_id for arrival in arrivals]
+        ids = [fetched.killmail.killmail_id for fetched in batch]
         stored: list[int] = []
 
         def write(conn: sqlite3.Connection) -> None:
             wanted = pending.still_pending(conn, ids)
-            kept = [arrival for arrival in arrivals if arrival.killmail.killmail_id in wanted]
+            kept = [fetched for fetched in batch if fetched.killmail.killmail_id in wanted]
             stored.extend(killmails.insert(conn, kept, iso(now)))
             pending.done(conn, ids, stored)
 
@@ -158,7 +104,92 @@ class Bodies:
         for killmail_id in ids:
             del self._taken[killmail_id]
         self._tally.stored += len(stored)
-        self._report(BodiesStored(len(stored), self._tally.stored))
-        for arrival in arrivals:
-            if expected_hash(arrival.killmail) != arrival.killmail_hash:
-                self._report(HashMismatch(arrival.killmail.killmail_id))
+        self._s.report(BodiesStored(len(stored), self._tally.stored))
+        for fetched in batch:
+            if not fetched.hash_ok:
+                self._s.report(HashMismatch(fetched.killmail.killmail_id))
+
+    def settle_doubts(self, answering: Answering, now: float) -> None:
+        """Decide about what was held back, now that it is known whether ESI answers."""
+        doubts, self._doubts = self._doubts, {}
+        for killmail_id, error in doubts.items():
+            body = self._taken[killmail_id]
+            decided = verdict.on_body(error, body.attempts, answering, now)
+            self._carry_out(body, decided, error, now)
+
+    def _next(self) -> Pending | None:
+        """Return the most urgent body that nobody fetches yet, without taking it."""
+        if not self._candidates and not self._exhausted:
+            # those taken are still pending, so that many more must be read
+            found = pending.ready(
+                self._s.store.conn, BATCH + len(self._taken), only_users=self._s.only_users
+            )
+            self._candidates.extend(p for p in found if p.killmail_id not in self._taken)
+            self._exhausted = not self._candidates
+        return self._candidates[0] if self._candidates else None
+
+    def _ready_at(self, body: Pending, now: float) -> float:
+        return self._s.limits.ready_at(body_bucket(), self._limited_as(body), now)
+
+    def _limited_as(self, body: Pending) -> int:
+        """Return the priority with which a body may spend: a flood of new ones counts as history.
+
+        So the next run finds tokens left for what is new then.
+        """
+        flood = body.priority == Priority.BACKGROUND and self._new_left <= 0
+        return Priority.GAP if flood else body.priority
+
+    def _arrived(self, body: Pending, answer: tuple[Killmail, int], now: float) -> None:
+        self.settle_doubts(Answering.ANSWERS, now)
+        killmail, size = answer
+        if not self._fetched:
+            self._since = now
+        self._fetched.append(FetchedKillmail.of(killmail, body.killmail_hash))
+        self._bytes += size
+
+    def _failed(self, body: Pending, error: BaseException, now: float) -> None:
+        if shows_an_answer(error):
+            self.settle_doubts(Answering.ANSWERS, now)
+        decided = verdict.on_body(error, body.attempts, Answering.UNKNOWN, now)
+        self._carry_out(body, decided, error, now)
+
+    def _carry_out(
+        self, body: Pending, decided: BodyVerdict, error: BaseException, now: float
+    ) -> None:
+        match decided:
+            case HoldBack():
+                self._doubts[body.killmail_id] = error
+            case PutOff():
+                self._put_off(body, decided, now)
+            case Fail():
+                self._set_aside(body, decided.reason, now)
+            case EndRun():
+                self._health.end_run(decided.error)
+                self._give_back(body)
+            case GiveBack():
+                self._give_back(body)
+
+    def _give_back(self, body: Pending) -> None:
+        del self._taken[body.killmail_id]
+        self.look_again()
+
+    def _put_off(self, body: Pending, decided: PutOff, now: float) -> None:
+        killmail_id, reason, until = body.killmail_id, decided.reason, decided.until
+        write = partial(pending.put_off, killmail_id=killmail_id, error=reason, not_before=until)
+        self._journal.add(write, now, partial(self._forget, killmail_id))
+        if decided.reported:
+            first = body.attempts == 0
+            self._tally.errors += 1
+            self._tally.failures += first
+            self._s.report(BodyPutOff(killmail_id, reason, iso_after(until), first=first))
+
+    def _set_aside(self, body: Pending, reason: str, now: float) -> None:
+        killmail_id = body.killmail_id
+        write = partial(pending.set_aside, killmail_id=killmail_id, error=reason, now=now)
+        self._journal.add(write, now, partial(self._forget, killmail_id))
+        self._tally.errors += 1
+        self._tally.failures += 1
+        self._s.report(BodySetAside(killmail_id, reason))
+
+    def _forget(self, killmail_id: int) -> None:
+        self._taken.pop(killmail_id, None)

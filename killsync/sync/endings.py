@@ -1,9 +1,8 @@
-"""What becomes of a job whose pass is over: done, put off, or failed; written and reported."""
+"""Carries out what becomes of a job: done, put off, or failed; written and reported."""
 
 from collections.abc import Callable
 from functools import partial
 
-from killsync.errors import LoginNeeded, told
 from killsync.esi.client import list_bucket
 from killsync.model import Priority, User, UserState
 from killsync.store import jobs, users
@@ -12,6 +11,7 @@ from killsync.sync.context import Services, Tally
 from killsync.sync.events import ListPutOff, UserFailed
 from killsync.sync.journal import Journal
 from killsync.sync.list_pass import ListPass
+from killsync.sync.verdict import Fail, PutOff
 from killsync.times import iso_after
 
 
@@ -23,10 +23,10 @@ class Endings:
         self._journal = journal
         self._tally = tally
 
-    def finish(self, taken: ListPass, now: float, then: Callable[[], object]) -> None:
-        """End a job whose list is read as far as this run may; `then` is called when it is stored.
+    def finish(self, taken: ListPass, now: float, then: Callable[[], None]) -> None:
+        """End a job whose list is read as far as this run may; `then` is called once it is stored.
 
-        One of a full pass that ESI's cache does not allow yet goes back into the queue.
+        One that asks for a full pass that ESI's cache does not allow yet goes back into the queue.
         """
         job = taken.job
         if taken.wants_full:
@@ -34,43 +34,39 @@ class Endings:
             self._journal.add(later, now, then)
         else:
             self._journal.add(partial(jobs.finish, job=job, now=now), now, then)
-        taken.done(self._s.report, self._rest_user(taken.user, now))
+        taken.report_end(self._s.report, self._rest_user(taken.user, now))
         if job.priority >= Priority.MANUAL:
             self._journal.commit()
 
-    def put_off(self, taken: ListPass, until: float, reason: str, *, blame: bool) -> None:
-        """Give a job back until a time; `blame` counts an attempt, of the job and not the user."""
+    def put_off(self, taken: ListPass, verdict: PutOff) -> None:
+        """Give a job back until a time; an attempt that counts is the job's, not the user's."""
         self._journal.commit(
             partial(
                 jobs.give_back,
                 job_id=taken.job.id,
-                not_before=until,
-                error=reason if blame else None,
-                blame=blame,
+                not_before=verdict.until,
+                error=verdict.reason if verdict.counts else None,
+                counts=verdict.counts,
             )
         )
-        self._tally.put_off += blame
-        user = taken.user
-        self._s.report(ListPutOff(user.user_id, user.name, reason, iso_after(until)))
+        self._tally.put_off += verdict.counts
+        user, until = taken.user, iso_after(verdict.until)
+        self._s.report(ListPutOff(user.user_id, user.name, verdict.reason, until))
 
-    def fail(self, taken: ListPass, error: BaseException, now: float) -> None:
-        """End a job and blame the user: his own token or list is what does not work."""
-        user, job = taken.user, taken.job
-        text = told(error)
-        until: float | None = None
-        if isinstance(error, LoginNeeded):
-            text += "; `killsync login` renews it"
-            blame = partial(
-                users.set_state, user_id=user.user_id, state=UserState.NEEDS_LOGIN, error=text
-            )
+    def fail(self, taken: ListPass, verdict: Fail, now: float) -> None:
+        """End a job and blame its user, whose own token or list does not work."""
+        user, reason, until = taken.user, verdict.reason, verdict.until
+        if until is None:
+            needed = UserState.NEEDS_LOGIN
+            blame = partial(users.set_state, user_id=user.user_id, state=needed, error=reason)
         else:
-            until = now + schedule.user_backoff(self._s.settings.min_age, user.failures + 1)
-            blame = partial(users.set_failed, user_id=user.user_id, error=text, not_before=until)
+            blame = partial(users.set_failed, user_id=user.user_id, error=reason, not_before=until)
+        first = user.failures == 0
         self._tally.errors += 1
-        self._tally.failures += user.failures == 0
-        self._journal.commit(blame, partial(jobs.finish, job=job, now=now, error=text))
+        self._tally.failures += first
+        self._journal.commit(blame, partial(jobs.finish, job=taken.job, now=now, error=reason))
         when = None if until is None else iso_after(until)
-        self._s.report(UserFailed(user.user_id, user.name, text, when, first=user.failures == 0))
+        self._s.report(UserFailed(user.user_id, user.name, reason, when, first=first))
 
     def _rest_user(self, user: User, now: float) -> float | None:
         """Leave a user with an open gap alone until some pages of it may be asked for."""

@@ -1,7 +1,6 @@
 """One job: a user's list, a page at a time, each page committed with its step of the cursor."""
 
 import sqlite3
-from collections.abc import Callable
 
 import msgspec
 
@@ -64,7 +63,7 @@ class ListPass:
         """Whether a full pass was asked for that the cache time does not allow yet."""
         return self.job.full and not self.full
 
-    def announce(self, report: Report) -> None:
+    def report_start(self, report: Report) -> None:
         """Report how the list will be read."""
         user = self.user
         if self.cached:
@@ -96,7 +95,7 @@ class ListPass:
         self._progress = step.progress
         self.pages += 1
         self.new += new
-        self._go_to(step.next_page)
+        self.next_page = step.next_page
         self.head_done = True
         self.ready_at = now + self._settings.page_delay
         report(PageListed(user.user_id, user.name, number, page.pages, len(page.refs), new, met))
@@ -119,9 +118,9 @@ class ListPass:
         self.user = msgspec.structs.replace(
             self.user, cursor=cursor, full_from=self.user.last_sync_at, gap_cached_until=None
         )
-        self._go_to(2)
+        self.next_page = 2
 
-    def done(self, report: Report, gap_at: float | None) -> None:
+    def report_end(self, report: Report, gap_at: float | None) -> None:
         """Report the end of the job; `gap_at` is when an open gap goes on."""
         gap = self.user.cursor.page
         report(
@@ -136,14 +135,11 @@ class ListPass:
             )
         )
 
-    def _go_to(self, page: int | None) -> None:
-        self.next_page = page
-
     def _resume(self, now: float) -> None:
         """Go on with the gap, if there is one, after a page 1 that has not changed."""
         user = self.user
         cached = schedule.gap_cached(user, now)
-        self._go_to(paging.resume_at(user.cursor, pages=user.pages, cached=cached))
+        self.next_page = paging.resume_at(user.cursor, pages=user.pages, cached=cached)
         self._progress = paging.resumed(self._progress, user.cursor, self.next_page)
 
     def _decide(self, number: int, page: Page, now: float) -> Step:
@@ -195,28 +191,14 @@ class ListPass:
         self.pages += 1
         self._resume(now)
         self.ready_at = now + self._settings.page_delay
-        write_head = self._writes_head(self.user, now)
-        job_id = self.job.id
+        user, job_id = self.user, self.job.id
 
         def write(conn: sqlite3.Connection) -> None:
             if jobs.get(conn, job_id) is not None:
-                write_head(conn)
+                _write_head(conn, user, now)
                 jobs.progress(conn, job_id, 0)
 
         journal.add(write, now)
-
-    def _writes_head(self, user: User, now: float) -> Callable[[sqlite3.Connection], None]:
-        def write(conn: sqlite3.Connection) -> None:
-            users.set_head(
-                conn,
-                user.user_id,
-                now,
-                etag=user.etag,
-                cached_until=user.cached_until or now,
-                pages=user.pages,
-            )
-
-        return write
 
     def _record(self, number: int, page: Page, user: User, journal: Journal, now: float) -> int:
         job, body_priority = self.job, self._body_priority(number)
@@ -230,7 +212,7 @@ class ListPass:
                 return
             new = pending.record(conn, job.user_id, page.refs, body_priority)
             if number == 1:
-                self._writes_head(user, now)(conn)
+                _write_head(conn, user, now)
             if ends_wish:
                 jobs.clear_full(conn, job.id)
             users.set_cursor(
@@ -254,3 +236,14 @@ class ListPass:
         # all of a first sync is history: what happens from now on goes before it
         first_sync = self.user.cursor.last_killmail_id is None
         return Priority.GAP if number > 1 or first_sync else Priority.BACKGROUND
+
+
+def _write_head(conn: sqlite3.Connection, user: User, now: float) -> None:
+    users.set_head(
+        conn,
+        user.user_id,
+        now,
+        etag=user.etag,
+        cached_until=user.cached_until or now,
+        pages=user.pages,
+    )

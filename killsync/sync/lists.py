@@ -1,47 +1,55 @@
-"""The list side of a run: taking jobs, their next requests, and what becomes of each job."""
+"""The list side of a run: taking jobs, sending their next requests, and taking the answers."""
 
+from collections.abc import Callable
 from functools import partial
 
-from killsync.errors import (
-    AccessRejected,
-    ApplicationError,
-    LoginNeeded,
-    NotSent,
-    OutOfFiles,
-    RateLimited,
-    ServerFault,
-    TokenBusy,
-    TokenKeyMissing,
-    Unavailable,
-)
+from killsync.errors import KillsyncError, ServerFault
 from killsync.esi.client import list_bucket
 from killsync.esi.ratelimit import sso_bucket
 from killsync.login import accounts
 from killsync.model import Access, Job, Page, Priority, UserState
 from killsync.store import jobs, users
 from killsync.store import limits as stored_limits
-from killsync.sync import schedule
-from killsync.sync.context import Health, Services, Tally
+from killsync.sync import verdict
+from killsync.sync.context import Services, Tally
 from killsync.sync.endings import Endings
+from killsync.sync.health import Health, Service
 from killsync.sync.journal import Journal
 from killsync.sync.list_pass import ListPass
-from killsync.sync.slots import Result, Slots
-
-LONGEST_PAUSE = 60.0
-_TOKEN_BUSY_WAIT = 2.0
+from killsync.sync.slots import Kind, Request, Slots
+from killsync.sync.verdict import (
+    Circumstances,
+    EndRun,
+    Fail,
+    Finish,
+    GiveBack,
+    PutOff,
+    Renew,
+    Verdict,
+)
 
 
 class Lists:
-    """The jobs that the worker has taken, each with its pass over a list."""
+    """The jobs that the worker has taken, each with its pass over a list.
+
+    `on_listed` is called when killmails may have become pending.
+    """
 
     def __init__(
-        self, services: Services, journal: Journal, slots: Slots, health: Health, tally: Tally
+        self,
+        services: Services,
+        journal: Journal,
+        slots: Slots,
+        health: Health,
+        tally: Tally,
+        on_listed: Callable[[], None],
     ) -> None:
         self._s = services
         self._journal = journal
         self._slots = slots
         self._health = health
         self._tally = tally
+        self._on_listed = on_listed
         self._endings = Endings(services, journal, tally)
         self._passes: dict[int, ListPass] = {}
         # ended, but not in the database yet
@@ -57,24 +65,20 @@ class Lists:
     def look_again(self, *, changed: bool) -> None:
         """Look for jobs again, and if other processes changed something, at those taken."""
         self._may_take = True
-        if not changed:
-            return
-        for taken in list(self._passes.values()):
-            self._follow(taken)
+        if changed:
+            for taken in list(self._passes.values()):
+                self._follow(taken)
 
     def start(self, now: float) -> None:
         """Take jobs and send what may be sent, most urgent first."""
         while True:
             if self._may_take or (self._next_job_at is not None and self._next_job_at <= now):
                 self._take_jobs(now)
-            self._start_taken(now)
+            for taken in self._ranked()[: self._s.settings.workers]:
+                if not taken.in_flight and taken.ready_at <= now:
+                    self._start(taken, now)
             if not self._may_take:
                 return
-
-    def _start_taken(self, now: float) -> None:
-        for taken in self._ranked()[: self._s.settings.workers]:
-            if not taken.in_flight and taken.ready_at <= now:
-                self._start(taken, now)
 
     def ready_times(self) -> list[float]:
         """Return when the passes that wait may send their next request."""
@@ -85,54 +89,13 @@ class Lists:
         """When a job that was put off may run, as far as is known."""
         return self._next_job_at
 
-    def _when_next_job(self, now: float) -> float | None:
-        conn = self._s.store.conn
-        if self._s.only_users is None:
-            return jobs.next_not_before(conn, now)
-        mine = [jobs.open_job(conn, user_id) for user_id in self._s.only_users]
-        times = [job.not_before for job in mine if job and job.not_before]
-        return min((t for t in times if t > now), default=None)
-
-    def take(self, taken: ListPass, result: Result, now: float) -> bool:
-        """Take the answer to a pass's request; return whether bodies may have become pending."""
-        taken.in_flight = False
-        if taken.job.id not in self._passes:
-            return False
-        if result.error is not None:
-            self._failed(taken, result.error, now, result.kind)
-            return False
-        before = taken.new
-        if isinstance(result.value, Access):
-            taken.access = result.value
-        elif isinstance(result.value, Page):
-            self._tally.pages += 1
-            try:
-                taken.take_page(result.value, self._journal, self._s.report, now)
-            except ServerFault as error:
-                self._failed(taken, error, now)
-                return False
-            self._tally.listed += taken.new - before
-        if taken.finished:
-            self._finish(taken, now)
-        return isinstance(result.value, Page) and not result.value.unchanged
-
     def give_back(self, now: float) -> None:
         """Put every unfinished job back into the queue."""
         for job_id in [*self._passes, *self._tokenless]:
             self._journal.add(partial(jobs.give_back, job_id=job_id), now)
         self._passes.clear()
 
-    def _ranked(self) -> list[ListPass]:
-        return sorted(self._passes.values(), key=lambda p: (-p.job.priority, p.job.id))
-
-    def _follow(self, taken: ListPass) -> None:
-        conn = self._s.store.conn
-        job = jobs.get(conn, taken.job.id)
-        user = users.get(conn, taken.job.user_id)
-        if job is None or user is None or user.state is UserState.DISABLED:
-            del self._passes[taken.job.id]
-        else:
-            taken.follow(job)
+    # taking jobs
 
     def _take_jobs(self, now: float) -> None:
         """Take jobs until `workers` of the same urgency or more are worked on."""
@@ -165,108 +128,171 @@ class Lists:
         taken = self._passes[job.id] = ListPass(job, user, self._s.settings, now, before)
         self._users.add(job.user_id)
         self._tally.users = len(self._users)
-        taken.announce(self._s.report)
+        taken.report_start(self._s.report)
         if job.priority >= Priority.MANUAL:
             self._journal.commit(partial(jobs.start, job_ids=[job.id], now=now))
         if taken.finished:
             self._finish(taken, now)
 
+    def _ranked(self) -> list[ListPass]:
+        return sorted(self._passes.values(), key=lambda p: (-p.job.priority, p.job.id))
+
+    def _follow(self, taken: ListPass) -> None:
+        conn = self._s.store.conn
+        job = jobs.get(conn, taken.job.id)
+        user = users.get(conn, taken.job.user_id)
+        if job is None or user is None or user.state is UserState.DISABLED:
+            del self._passes[taken.job.id]
+        else:
+            taken.follow(job)
+
+    def _when_next_job(self, now: float) -> float | None:
+        conn = self._s.store.conn
+        if self._s.only_users is None:
+            return jobs.next_not_before(conn, now)
+        mine = [jobs.open_job(conn, user_id) for user_id in self._s.only_users]
+        times = [job.not_before for job in mine if job and job.not_before]
+        return min((t for t in times if t > now), default=None)
+
+    # sending
+
     def _start(self, taken: ListPass, now: float) -> None:
-        user_id, priority = taken.job.user_id, taken.job.priority
-        until = self._s.limits.ready_at(list_bucket(user_id), priority, now)
+        """Send the next request of a pass: a page or, without access, a refresh."""
+        until = self._s.limits.ready_at(list_bucket(taken.job.user_id), taken.job.priority, now)
         if until > now:
-            self._rest(taken, until, now)
-        elif self._has_access(taken, now):
-            self._start_page(taken)
-        elif taken.job.id in self._passes and not self._s.stopping.is_set():
-            self._start_refresh(taken, now)
-
-    def _has_access(self, taken: ListPass, now: float) -> bool:
-        if taken.access is None or taken.access.expires_at < now + accounts.FRESH_FOR:
-            try:
-                taken.access = accounts.stored_access(self._s.tokens, taken.job.user_id, now)
-            except (LoginNeeded, TokenKeyMissing) as error:
-                self._failed(taken, error, now)
-        return taken.access is not None
-
-    def _start_page(self, taken: ListPass) -> None:
-        access, page = taken.access, taken.next_page
-        if access is None or page is None or not self._slots.free("list"):
+            self._carry_out(taken, verdict.on_rest(until, self._circumstances(taken, now)), now)
             return
+        try:
+            access = self._stored_access(taken, now)
+        except KillsyncError as error:
+            self._refresh_failed(taken, error, now)
+            return
+        if access is None:
+            self._start_refresh(taken, now)
+        elif taken.next_page is not None and self._slots.free(Kind.LIST):
+            self._start_page(taken, taken.next_page, access)
+
+    def _stored_access(self, taken: ListPass, now: float) -> Access | None:
+        if taken.access is None or taken.access.expires_at < now + accounts.FRESH_FOR:
+            taken.access = accounts.stored_access(self._s.tokens, taken.job.user_id, now)
+        return taken.access
+
+    def _start_page(self, taken: ListPass, page: int, access: Access) -> None:
+        job = taken.job
         taken.in_flight = True
-        call = partial(
-            self._s.esi.killmails,
-            taken.job.user_id,
-            page,
-            access.token,
-            taken.etag,
-            taken.job.priority,
+        self._slots.start(
+            Request(
+                Kind.LIST,
+                send=partial(
+                    self._s.esi.killmails,
+                    job.user_id,
+                    page,
+                    access.token,
+                    taken.etag,
+                    job.priority,
+                ),
+                answered=partial(self._page_arrived, taken),
+                failed=partial(self._page_failed, taken),
+            )
         )
-        self._slots.start("list", taken, call)
 
     def _start_refresh(self, taken: ListPass, now: float) -> None:
-        if self._health.is_down("sso"):
+        if self._health.is_down(Service.SSO):
             self._leave(taken)
             self._tokenless.add(taken.job.id)
             return
         until = self._s.limits.ready_at(sso_bucket(), taken.job.priority, now)
         if until > now:
-            self._put_off(taken, until, "SSO asks for a rest", blame=False)
-        elif self._slots.free("refresh"):
+            self._carry_out(taken, PutOff(until, "SSO asks for a rest"), now)
+        elif self._slots.free(Kind.REFRESH) and not self._s.stopping.is_set():
             taken.in_flight = True
-            call = partial(accounts.renew, self._s.tokens, self._s.sso, taken.job.user_id)
-            self._slots.start("refresh", taken, call)
+            self._slots.start(
+                Request(
+                    Kind.REFRESH,
+                    send=partial(accounts.renew, self._s.tokens, self._s.sso, taken.job.user_id),
+                    answered=partial(self._access_arrived, taken),
+                    failed=partial(self._refresh_failed, taken),
+                )
+            )
+
+    # taking answers
+
+    def _page_arrived(self, taken: ListPass, page: Page, now: float) -> None:
+        taken.in_flight = False
+        if taken.job.id not in self._passes:
+            return
+        self._tally.pages += 1
+        before = taken.new
+        try:
+            taken.take_page(page, self._journal, self._s.report, now)
+        except ServerFault as error:
+            self._page_failed(taken, error, now)
+            return
+        self._tally.listed += taken.new - before
+        if taken.finished:
+            self._finish(taken, now)
+        if not page.unchanged:
+            self._on_listed()
+
+    def _access_arrived(self, taken: ListPass, access: Access, now: float) -> None:
+        taken.in_flight = False
+        taken.access = access
+
+    def _page_failed(self, taken: ListPass, error: BaseException, now: float) -> None:
+        taken.in_flight = False
+        if taken.job.id in self._passes:
+            self._carry_out(taken, verdict.on_list(error, self._circumstances(taken, now)), now)
+
+    def _refresh_failed(self, taken: ListPass, error: BaseException, now: float) -> None:
+        taken.in_flight = False
+        if taken.job.id in self._passes:
+            self._carry_out(taken, verdict.on_refresh(error, self._circumstances(taken, now)), now)
+
+    def _circumstances(self, taken: ListPass, now: float) -> Circumstances:
+        return Circumstances(
+            now=now,
+            stopping=self._s.stopping.is_set(),
+            head_done=taken.head_done,
+            renewed=taken.renewed,
+            attempts=taken.job.attempts,
+            failures=taken.user.failures,
+            min_age=self._s.settings.min_age,
+        )
+
+    # what becomes of a job
+
+    def _carry_out(self, taken: ListPass, decided: Verdict, now: float) -> None:
+        match decided:
+            case Finish():
+                self._finish(taken, now)
+            case PutOff():
+                if decided.service_rests:
+                    self._s.limits.rest(sso_bucket(), decided.until)
+                self._leave(taken)
+                self._endings.put_off(taken, decided)
+            case Fail():
+                self._leave(taken)
+                self._endings.fail(taken, decided, now)
+            case Renew():
+                self._renew(taken)
+            case EndRun():
+                self._health.end_run(decided.error)
+            case GiveBack():
+                pass  # at the end of the run, with all that it has not finished
+
+    def _finish(self, taken: ListPass, now: float) -> None:
+        job_id = taken.job.id
+        self._leave(taken)
+        self._ended.add(job_id)
+        self._endings.finish(taken, now, then=partial(self._ended.discard, job_id))
 
     def _leave(self, taken: ListPass) -> None:
         self._passes.pop(taken.job.id, None)
         self._pages[taken.job.id] = taken.pages
         self._may_take = True
 
-    def _finish(self, taken: ListPass, now: float) -> None:
-        """End a job: its list is read as far as this run may."""
-        job_id = taken.job.id
-        self._leave(taken)
-        self._ended.add(job_id)
-        self._endings.finish(taken, now, then=partial(self._ended.discard, job_id))
-
-    def _rest(self, taken: ListPass, until: float, now: float) -> None:
-        """Let a job whose bucket is empty end, or wait in the queue, so that others go on."""
-        if taken.head_done and until > now + LONGEST_PAUSE:
-            self._finish(taken, now)
-        else:
-            until = min(until, now + schedule.LONGEST_REST)
-            self._put_off(taken, until, "ESI's rate limit", blame=False)
-
-    def _put_off(self, taken: ListPass, until: float, reason: str, *, blame: bool) -> None:
-        self._leave(taken)
-        self._endings.put_off(taken, until, reason, blame=blame)
-
-    def _failed(
-        self, taken: ListPass, error: BaseException, now: float, kind: str = "list"
-    ) -> None:
-        match error:
-            case RateLimited() if kind == "refresh":
-                self._s.limits.rest(sso_bucket(), error.until)
-                self._put_off(taken, error.until, str(error), blame=False)
-            case RateLimited():
-                self._rest(taken, error.until, now)
-            case TokenBusy():
-                self._put_off(taken, now + _TOKEN_BUSY_WAIT, str(error), blame=False)
-            case NotSent() | OutOfFiles() | Unavailable() if self._s.stopping.is_set():
-                pass
-            case Unavailable():
-                again = now + schedule.list_put_off(taken.job.attempts + 1)
-                self._put_off(taken, again, str(error), blame=True)
-            case ApplicationError() | TokenKeyMissing():
-                self._health.end_run(error)
-            case AccessRejected() if not taken.renewed:
-                taken.renewed = True
-                self._forget_access(taken)
-            case _:
-                self._leave(taken)
-                self._endings.fail(taken, error, now)
-
-    def _forget_access(self, taken: ListPass) -> None:
+    def _renew(self, taken: ListPass) -> None:
+        taken.renewed = True
         if taken.access is not None:
             self._s.tokens.forget_access(taken.job.user_id, taken.access.token)
         taken.access = None

@@ -83,7 +83,7 @@ def work(
         stopping.wake = worker.wake
         code = 1
         try:
-            worker.work()
+            worker.run()
             code = stopping.exit_code or (1 if worker.tally.failures else 0)
         except KillsyncError as error:
             code = error.exit_code

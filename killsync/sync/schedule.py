@@ -8,6 +8,9 @@ LONGEST_BACKOFF = 6 * HOUR
 LONGEST_REST = DAY
 BODY_BACKOFF = 5 * MINUTE
 LIST_PUT_OFF = 5 * MINUTE
+TOKEN_BUSY_WAIT = 2.0
+# a run waits no longer than this for the next thing to send
+LONGEST_PAUSE = MINUTE
 
 
 def list_cached(user: User, now: float) -> bool:

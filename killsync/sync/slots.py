@@ -1,32 +1,55 @@
 """Threads for requests: a number of slots of each kind, and one queue of what came back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from enum import StrEnum
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Generic, TypeVar
 
 import msgspec
 
+T = TypeVar("T")
 
-class Result(msgspec.Struct, frozen=True):
-    """What a request brought: its kind and key, and a value or the error that it raised."""
 
-    kind: str
-    key: object
-    value: Any
+class Kind(StrEnum):
+    """The kinds of requests; each has slots of its own."""
+
+    LIST = "list"
+    REFRESH = "refresh"
+    BODY = "body"
+
+
+class Request(msgspec.Struct, Generic[T], frozen=True):
+    """A request, and who takes its answer or its error, at a time in unix seconds.
+
+    `send` runs in a thread of its slot, the other two in the worker's.
+    """
+
+    kind: Kind
+    send: Callable[[], T]
+    answered: Callable[[T, float], None]
+    failed: Callable[[BaseException, float], None]
+
+
+class Returned(msgspec.Struct, frozen=True):
+    """A request that came back; `settle` hands its answer or its error over, at a time."""
+
+    kind: Kind
     error: BaseException | None
+    settle: Callable[[float], None]
 
 
 class Slots:
     """Runs requests in threads, at most `sizes[kind]` of a kind at a time."""
 
-    def __init__(self, sizes: dict[str, int]) -> None:
+    def __init__(self, sizes: Mapping[Kind, int]) -> None:
         self._sizes = sizes
         self._busy = dict.fromkeys(sizes, 0)
-        self._pools: dict[str, ThreadPoolExecutor] = {}
-        self._results: SimpleQueue[Result | None] = SimpleQueue()
+        self._pools: dict[Kind, ThreadPoolExecutor] = {}
+        self._returned: SimpleQueue[Returned | None] = SimpleQueue()
 
-    def free(self, kind: str) -> int:
+    def free(self, kind: Kind) -> int:
         """Return how many slots of a kind are free."""
         return self._sizes[kind] - self._busy[kind]
 
@@ -35,34 +58,26 @@ class Slots:
         """How many requests are in flight."""
         return sum(self._busy.values())
 
-    def start(self, kind: str, key: object, call: Callable[[], Any]) -> None:
-        """Run a request in a free slot; its result comes from `wait` under `key`."""
-        self._busy[kind] += 1
-        pool = self._pools.get(kind)
-        if pool is None:
-            pool = self._pools[kind] = ThreadPoolExecutor(self._sizes[kind], f"killsync-{kind}")
-
-        def done(future: Future[Any]) -> None:
-            error = future.exception()
-            value = None if error else future.result()
-            self._results.put(Result(kind, key, value, error))
-
-        pool.submit(call).add_done_callback(done)
+    def start(self, request: Request[T]) -> None:
+        """Send a request from a free slot; it comes back by `wait`."""
+        self._busy[request.kind] += 1
+        done = partial(self._done, request)
+        self._pool(request.kind).submit(request.send).add_done_callback(done)
 
     def wake(self) -> None:
         """Make `wait` return at once; safe in a signal handler."""
-        self._results.put(None)
+        self._returned.put(None)
 
-    def wait(self, seconds: float) -> list[Result]:
+    def wait(self, seconds: float) -> list[Returned]:
         """Return what has come back, waiting at most `seconds` for the first."""
-        results: list[Result] = []
+        results: list[Returned] = []
         try:
-            entry = self._results.get(timeout=max(0.0, seconds))
+            entry = self._returned.get(timeout=max(0.0, seconds))
             while True:
                 if entry is not None:
                     self._busy[entry.kind] -= 1
                     results.append(entry)
-                entry = self._results.get_nowait()
+                entry = self._returned.get_nowait()
         except Empty:
             return results
 
@@ -70,3 +85,16 @@ class Slots:
         """Wait for the threads to end."""
         for pool in self._pools.values():
             pool.shutdown()
+
+    def _pool(self, kind: Kind) -> ThreadPoolExecutor:
+        if kind not in self._pools:
+            self._pools[kind] = ThreadPoolExecutor(self._sizes[kind], f"killsync-{kind}")
+        return self._pools[kind]
+
+    def _done(self, request: Request[T], future: Future[T]) -> None:
+        error = future.exception()
+        if error is None:
+            settle = partial(request.answered, future.result())
+        else:
+            settle = partial(request.failed, error)
+        self._returned.put(Returned(request.kind, error, settle))

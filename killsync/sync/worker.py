@@ -8,28 +8,28 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from killsync.errors import Unavailable
-from killsync.esi.client import body_bucket
-from killsync.model import Pending
 from killsync.store import pending
 from killsync.sync.bodies import Bodies
-from killsync.sync.context import Health, Services, Tally
+from killsync.sync.context import Services, Tally
 from killsync.sync.events import Waiting
+from killsync.sync.health import Health, Service
 from killsync.sync.journal import Journal
-from killsync.sync.list_pass import ListPass
-from killsync.sync.lists import LONGEST_PAUSE, Lists
-from killsync.sync.slots import Result, Slots
+from killsync.sync.lists import Lists
+from killsync.sync.schedule import LONGEST_PAUSE
+from killsync.sync.slots import Kind, Slots
+from killsync.sync.verdict import Answering
 
 REFRESHES = 2
 _LOOK_AROUND = 0.25
 _SHORTEST_WAIT = 0.01
+_ASKS = {Kind.LIST: Service.ESI, Kind.BODY: Service.ESI, Kind.REFRESH: Service.SSO}
 
 
 class Worker:
-    """Works jobs and bodies off until nothing can be sent within the next minute.
+    """Works through jobs and bodies until nothing can be sent within the next minute.
 
-    `max_runtime` is in seconds. `work` raises ServiceDown, ApplicationError or
-    TokenKeyMissing after everything unfinished is given back.
+    `max_runtime` is in seconds. `run` raises ServiceDown, or an error that blames the run, after
+    everything unfinished is given back.
     """
 
     def __init__(
@@ -45,23 +45,28 @@ class Worker:
         self._clock = clock
         settings = services.settings
         self._slots = Slots(
-            {"list": settings.workers, "refresh": REFRESHES, "body": settings.connections}
+            {
+                Kind.LIST: settings.workers,
+                Kind.REFRESH: REFRESHES,
+                Kind.BODY: settings.connections,
+            }
         )
         self.tally = Tally()
         self._health = Health(services.stopping)
         self._journal = Journal(services.store, services.limits)
-        self._lists = Lists(services, self._journal, self._slots, self._health, self.tally)
-        self._bodies = Bodies(services, self._journal, self.tally)
+        parts = (services, self._journal, self._slots, self._health, self.tally)
+        self._bodies = Bodies(*parts)
+        self._lists = Lists(*parts, on_listed=self._bodies.look_again)
         self._seen: int | None = None
         self._looked_at = 0.0
-        self._told_waiting = False
+        self._reported_waiting = False
         self.out_of_time = False
 
     def wake(self) -> None:
         """Make the worker look at the stop flag at once; safe in a signal handler."""
         self._slots.wake()
 
-    def work(self) -> None:
+    def run(self) -> None:
         """Work until there is nothing to do, the time is over, or a stop is asked for."""
         try:
             while self._turn():
@@ -70,8 +75,7 @@ class Worker:
             self._slots.close()
         now = self._clock()
         self._health.conclude()
-        answered = self._health.is_down("esi") and self._health.has_answered("esi")
-        self._bodies.settle_doubts(now, down=self._s.stopping.is_set(), answered=answered)
+        self._bodies.settle_doubts(self._is_esi_answering(), now)
         self._bodies.store(now)
         self._lists.give_back(now)
         self._journal.commit()
@@ -79,23 +83,25 @@ class Worker:
             raise self._health.fatal
 
     def _turn(self) -> bool:
+        """Send, wait, take what has come back; return whether there is more to do."""
         now = self._clock()
         stopping = self._is_stopping()
         if not stopping:
             self._look_around(now)
             self._lists.start(now)
-            self._start_bodies(now)
+            self._bodies.start(now)
         self._commit_what_is_due(now)
         wait = _LOOK_AROUND
         if not self._slots.busy:
             pause = None if stopping else self._pause(now)
             if pause is None:
                 return False
-            self._tell_waiting(pause)
+            self._report_waiting(pause)
             wait = min(wait, max(pause, _SHORTEST_WAIT))
         soonest = min((t - now for t in self._lists.ready_times() if t > now), default=wait)
-        for result in self._slots.wait(min(wait, soonest)):
-            self._take(result)
+        for returned in self._slots.wait(min(wait, soonest)):
+            self._health.count(_ASKS[returned.kind], returned.error)
+            returned.settle(self._clock())
         return True
 
     def _is_stopping(self) -> bool:
@@ -120,19 +126,6 @@ class Worker:
             self._seen = seen
             self._bodies.look_again()
 
-    def _start_bodies(self, now: float) -> None:
-        while self._slots.free("body"):
-            body = self._bodies.peek()
-            if body is None or self._body_at(body, now) > now:
-                return
-            priority = self._bodies.limited_as(body)
-            self._bodies.take()
-            call = partial(self._s.esi.killmail, body.killmail_id, body.killmail_hash, priority)
-            self._slots.start("body", body.killmail_id, call)
-
-    def _body_at(self, body: Pending, now: float) -> float:
-        return self._s.limits.ready_at(body_bucket(), self._bodies.limited_as(body), now)
-
     def _commit_what_is_due(self, now: float) -> None:
         idle = not self._slots.busy
         if idle or self._bodies.is_batch_due(now):
@@ -142,39 +135,21 @@ class Worker:
 
     def _pause(self, now: float) -> float | None:
         """Return how long to wait for the next thing to send, None if it is not worth it."""
-        times = self._lists.ready_times()
-        body = self._bodies.peek()
-        if body is not None:
-            times.append(self._body_at(body, now))
-        later = [self._lists.next_job_at]
+        later = [self._bodies.ready_at(now), self._lists.next_job_at]
         if self._s.only_users is None:
             later.append(pending.next_not_before(self._s.store.conn))
-        times += [t for t in later if t is not None]
+        times = self._lists.ready_times() + [t for t in later if t is not None]
         pause = min(times, default=now + 2 * LONGEST_PAUSE) - now
         return max(0.0, pause) if pause <= LONGEST_PAUSE else None
 
-    def _tell_waiting(self, pause: float) -> None:
-        if pause > 1 and not self._told_waiting:
+    def _report_waiting(self, pause: float) -> None:
+        if pause > 1 and not self._reported_waiting:
             self._s.report(Waiting(pause))
-        self._told_waiting = pause > 1
+        self._reported_waiting = pause > 1
 
-    def _take(self, result: Result) -> None:
-        now = self._clock()
-        self._health.count("sso" if result.kind == "refresh" else "esi", result.error)
-        if isinstance(result.key, ListPass):
-            if self._lists.take(result.key, result, now):
-                self._bodies.look_again()
-        elif isinstance(result.key, int):
-            self._take_body(result.key, result, now)
-
-    def _take_body(self, killmail_id: int, result: Result, now: float) -> None:
-        error = result.error
-        if isinstance(error, Unavailable):
-            self._bodies.doubt(killmail_id, error)
-            return
-        self._bodies.settle_doubts(now, down=False)
-        if error is None:
-            body, size = result.value
-            self._bodies.arrived(killmail_id, body, size, now)
-        else:
-            self._bodies.failed(killmail_id, error, now)
+    def _is_esi_answering(self) -> Answering:
+        """Return what is known of ESI at the end of a run."""
+        if not self._s.stopping.is_set():
+            return Answering.ANSWERS
+        broke_off = self._health.is_down(Service.ESI) and self._health.has_answered(Service.ESI)
+        return Answering.BROKE_OFF if broke_off else Answering.SILENT
