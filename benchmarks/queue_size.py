@@ -11,6 +11,7 @@ from statistics import median
 from figures import Figure, Pairs, Scale, at_most, in_pairs, seconds
 from made import database
 
+from killsync.model import Caller
 from killsync.store import jobs, pending, runs, users
 from killsync.store.connection import Store
 from killsync.sync import selection
@@ -24,6 +25,7 @@ _FAILS_OF = 97
 _TAKEN = 200
 _TICKS_AN_HOUR = 6
 _HOURLY = 55 * MINUTE
+_CALLER = Caller("killsync", "/c.toml", "/k.db", [], terminal=False)
 
 
 def measure(scale: Scale) -> list[Figure]:
@@ -141,12 +143,12 @@ def _tick(store: Store, number: int) -> float:
     began = time.process_time()
     work = selection.find(store.conn, now, _HOURLY)
     if not work:
-        runs.record_idle(store.conn, "scan", now)
+        runs.record_idle(store.conn, "scan", now, _CALLER)
         return time.process_time() - began
     with store.transaction() as conn:
         selection.queue(conn, work.due, now)
     with store.transaction() as conn:
-        run_id = runs.begin(conn, "scan", now)
+        run_id = runs.begin(conn, "scan", now, _CALLER)
         jobs.give_back_all(conn)
         pending.wake(conn, now)
         pending.make_history(conn, 20)

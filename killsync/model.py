@@ -58,6 +58,20 @@ class JobCounts(msgspec.Struct, frozen=True):
     failed: int
 
 
+class Caller(msgspec.Struct, frozen=True):
+    """How a run was called, as `runs` records it for doctor.
+
+    `program` are the words that call it, `variables` the names (never the values) of its
+    KILLSYNC_ variables; `terminal` says whether somebody may have typed it.
+    """
+
+    program: str
+    config: str
+    database: str
+    variables: list[str]
+    terminal: bool
+
+
 class KillmailRef(msgspec.Struct, frozen=True, gc=False):
     """A line of ESI's list: where a killmail's body can be fetched."""
 

@@ -1,9 +1,8 @@
-"""`killsync doctor`: it finds what is wrong, says how to mend it, and changes nothing."""
+"""`killsync doctor`: it finds what is wrong, says how to fix it, and changes nothing."""
 
 import base64
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -32,16 +31,16 @@ class Examined:
         self.findings: list[dict[str, Any]] = report["findings"]
         self.said = done.stdout + done.stderr
         levels = [finding["level"] for finding in self.findings]
-        assert report["to_mend"] == levels.count("mend")
+        assert report["problems"] == levels.count("problem")
         assert report["warnings"] == levels.count("warning")
-        assert report["ok"] is (done.returncode == 0) is (report["to_mend"] == 0)
+        assert report["ok"] is (done.returncode == 0) is (report["problems"] == 0)
         for finding in self.findings:
             assert "\n" not in finding["text"] + finding["cure"]
-            assert (finding["level"] in ("warning", "mend")) == bool(finding["cure"])
+            assert (finding["level"] in ("warning", "problem")) == bool(finding["cure"])
 
     def of(self, subject: str, *levels: str) -> list[dict[str, Any]]:
         """Return what is wrong with a subject."""
-        wanted = levels or ("warning", "mend")
+        wanted = levels or ("warning", "problem")
         return [f for f in self.findings if f["subject"] == subject and f["level"] in wanted]
 
     def assert_told(self, level: str, subject: str, *parts: str) -> None:
@@ -102,6 +101,8 @@ def well(installed: tuple[Killsync, str], tmp_path: Path) -> Killsync:
     config.write_text(config.read_text().replace(*moved))
     set_crontab(program, line.replace(*moved))
     program.simulator.clear_faults()
+    # the scans before it knew the database and the configuration by another name
+    program.run("scan")
     return program
 
 
@@ -116,7 +117,7 @@ def bare(killsync: Make) -> Killsync:
 # everything
 
 
-def test_of_an_installation_that_is_well_nothing_is_to_mend(well: Killsync) -> None:
+def test_of_an_installation_that_is_well_nothing_is_to_fix(well: Killsync) -> None:
     found = examine(well)
     assert [f for f in found.findings if f["level"] != "ok"] == []
     assert list(dict.fromkeys(f["area"] for f in found.findings)) == AREAS
@@ -137,18 +138,19 @@ def test_it_does_not_wait_for_a_run(well: Killsync) -> None:
 
 def test_a_person_reads_a_line_and_its_cure(bare: Killsync) -> None:
     lines = bare.run("doctor", exit_code=1).stdout.splitlines()
-    place = next(n for n, line in enumerate(lines) if "mend" in line and "users:" in line)
+    place = next(n for n, line in enumerate(lines) if "problem" in line and "users:" in line)
     assert lines[place + 1].strip().startswith("-> ")
     assert lines[place + 1].endswith(" login")
-    assert "to mend" in lines[-1]
+    assert "to fix" in lines[-1]
 
 
 def test_a_quiet_one_tells_only_what_is_wrong(well: Killsync) -> None:
     assert well.run("doctor", "--quiet").stdout == ""
     set_crontab(well, None)
+    well.execute("DELETE FROM runs")
     lines = well.run("doctor", "--quiet").stdout.splitlines()
     assert len(lines) == 3
-    assert "nothing calls `killsync scan`" in lines[1]
+    assert "nothing is synced by itself" in lines[1]
 
 
 def test_cron_has_no_environment(well: Killsync) -> None:
@@ -174,9 +176,10 @@ def test_a_newcomer_is_told_what_is_missing_and_esi_is_not_asked(bare: Killsync)
     before = contents(bare.directory)
     found = examine(bare)
     for subject in ("client_id", "contact"):
-        found.assert_told("mend", subject, "is not set", " init")
-    found.assert_told("mend", "database", "there is none yet", " login")
-    found.assert_told("mend", "users", "there are none yet", " login")
+        found.assert_told("problem", subject, "is not set", " init")
+    found.assert_told("problem", "database", "there is none yet", " login")
+    found.assert_told("problem", "users", "there are none yet", " login")
+    found.assert_told("warning", "scan", "nothing is synced by itself", "*/10 * * * * ")
     assert found.of("ESI", "skipped")
     assert contents(bare.directory) == before
 
@@ -187,7 +190,7 @@ def test_a_file_that_is_no_toml_is_told_and_the_rest_is_looked_at(well: Killsync
     found = examine(
         well, KILLSYNC_SSO_URL=NOWHERE, KILLSYNC_ESI_URL=NOWHERE, KILLSYNC_DB=str(well.database)
     )
-    found.assert_told("mend", "configuration", str(file), "line 1", "init --force")
+    found.assert_told("problem", "configuration", str(file), "line 1", "init --force")
     assert found.of("client_id", "skipped")
     assert list(dict.fromkeys(f["area"] for f in found.findings)) == AREAS
     assert found.of("users", "ok")
@@ -197,8 +200,8 @@ def test_every_mistake_in_the_file_is_told_and_what_is_valid_counts(well: Killsy
     file = well.directory / ".config/killsync/config.toml"
     file.write_text(file.read_text() + '\nworkers = 0\nmim_age = "9m"\n')
     found = examine(well)
-    found.assert_told("mend", "configuration", "workers is 0")
-    found.assert_told("mend", "configuration", "mim_age")
+    found.assert_told("problem", "configuration", "workers is 0")
+    found.assert_told("problem", "configuration", "mim_age")
     assert found.of("ESI", "ok")
 
 
@@ -231,7 +234,7 @@ def test_a_file_that_others_may_read_is_told(well: Killsync) -> None:
         file.chmod(0o640)
     found = examine(well)
     for file in (config, Path(tokens)):
-        found.assert_told("mend", "permissions", str(file), f"chmod 600 {file}")
+        found.assert_told("problem", "permissions", str(file), f"chmod 600 {file}")
 
 
 def test_the_files_of_secrets_are_looked_at(well: Killsync) -> None:
@@ -241,8 +244,8 @@ def test_the_files_of_secrets_are_looked_at(well: Killsync) -> None:
     found = examine(
         well, KILLSYNC_CLIENT_SECRET_FILE=str(secret), KILLSYNC_TOKEN_KEY_FILE="/nowhere"
     )
-    found.assert_told("mend", "permissions", str(secret), f"chmod 600 {secret}")
-    found.assert_told("mend", "token_key", "/nowhere", "No such file")
+    found.assert_told("problem", "permissions", str(secret), f"chmod 600 {secret}")
+    found.assert_told("problem", "token_key", "/nowhere", "No such file")
 
 
 def test_a_key_beside_the_database_is_told(well: Killsync) -> None:
@@ -266,10 +269,10 @@ def test_tokens_whose_key_is_not_there_are_told(well: Killsync, tmp_path: Path) 
     well.run("users", "rekey", "--new-key", KILLSYNC_TOKEN_KEY_FILE=str(keys))
     found = examine(well, KILLSYNC_TOKEN_KEY_FILE=str(keys))
     assert found.of("token key", "ok")
-    examine(well).assert_told("mend", "token key", "encrypted with a key", "token_key_file")
+    examine(well).assert_told("problem", "token key", "encrypted with a key", "token_key_file")
     other = base64.b64encode(bytes(32)).decode()
     found = examine(well, KILLSYNC_TOKEN_KEY=other)
-    found.assert_told("mend", "token key", "another key than is configured", "token_key_file")
+    found.assert_told("problem", "token key", "another key than is configured", "token_key_file")
 
 
 # database and logins
@@ -278,13 +281,13 @@ def test_tokens_whose_key_is_not_there_are_told(well: Killsync, tmp_path: Path) 
 def test_a_file_that_is_no_database_is_told(well: Killsync) -> None:
     well.database.write_text("Dear diary,\n" * 200)
     found = examine(well)
-    found.assert_told("mend", "database", str(well.database), "not an SQLite database")
+    found.assert_told("problem", "database", str(well.database), "not an SQLite database")
     assert found.of("users", "skipped")
 
 
 def test_a_database_that_is_gone_is_told(well: Killsync) -> None:
     well.database.unlink()
-    examine(well).assert_told("mend", "database", "is gone", "restore")
+    examine(well).assert_told("problem", "database", "is gone", "restore")
 
 
 def test_an_older_schema_is_no_harm(well: Killsync) -> None:
@@ -294,7 +297,7 @@ def test_an_older_schema_is_no_harm(well: Killsync) -> None:
 
 def test_a_database_of_another_esi_is_told(well: Killsync) -> None:
     well.execute("UPDATE facts SET value = 'esi.evetech.net' WHERE name = 'esi_url'")
-    examine(well).assert_told("mend", "database", "belongs to esi.evetech.net", "--db")
+    examine(well).assert_told("problem", "database", "belongs to esi.evetech.net", "--db")
 
 
 def test_users_who_need_a_login_are_named(well: Killsync) -> None:
@@ -302,16 +305,16 @@ def test_users_who_need_a_login_are_named(well: Killsync) -> None:
     well.execute("UPDATE users SET state = 'needs_login' WHERE user_id = ?", first["character_id"])
     well.execute_on_tokens("DELETE FROM tokens WHERE user_id = ?", second["character_id"])
     found = examine(well)
-    found.assert_told("mend", "users", first["name"], " login")
-    found.assert_told("mend", "tokens", second["name"], " login")
+    found.assert_told("problem", "users", first["name"], " login")
+    found.assert_told("problem", "tokens", second["name"], " login")
 
 
 def test_a_token_file_that_is_gone_or_damaged_is_told(well: Killsync) -> None:
     tokens = Path(f"{well.database}.tokens")
     tokens.write_bytes(b"no database at all")
-    examine(well).assert_told("mend", "tokens", str(tokens))
+    examine(well).assert_told("problem", "tokens", str(tokens))
     tokens.unlink()
-    examine(well).assert_told("mend", "tokens", "is gone", " login")
+    examine(well).assert_told("problem", "tokens", "is gone", " login")
 
 
 # network
@@ -320,10 +323,10 @@ def test_a_token_file_that_is_gone_or_damaged_is_told(well: Killsync) -> None:
 def test_what_does_not_answer_is_told(well: Killsync) -> None:
     found = examine(well, KILLSYNC_SSO_URL=NOWHERE, KILLSYNC_ESI_URL=NOWHERE)
     for service in ("ESI", "SSO"):
-        found.assert_told("mend", service, "cannot be reached", "network")
+        found.assert_told("problem", service, "cannot be reached", "network")
 
 
-def test_an_esi_that_is_down_is_nothing_to_mend(well: Killsync) -> None:
+def test_an_esi_that_is_down_is_no_problem(well: Killsync) -> None:
     well.simulator.fault("status", status=503)
     found = examine(well)
     found.assert_told("warning", "ESI", "503", "wait")
@@ -332,7 +335,7 @@ def test_an_esi_that_is_down_is_nothing_to_mend(well: Killsync) -> None:
 
 def test_an_sso_without_keys_is_told(well: Killsync) -> None:
     well.simulator.fault("jwks", status=404)
-    examine(well).assert_told("mend", "SSO", "404")
+    examine(well).assert_told("problem", "SSO", "404")
 
 
 def test_esi_is_told_who_asks(bare: Killsync) -> None:
@@ -346,7 +349,7 @@ def test_a_clock_that_is_wrong_is_told(well: Killsync) -> None:
     clock.set(time.time() - 300)
     found = examine(well, **clock.environment)
     clock.close()
-    found.assert_told("mend", "clock", "behind ESI's", "timedatectl")
+    found.assert_told("problem", "clock", "behind ESI's", "timedatectl")
 
 
 def test_a_proxy_is_named_without_its_password(bare: Killsync) -> None:
@@ -358,68 +361,77 @@ def test_a_proxy_is_named_without_its_password(bare: Killsync) -> None:
 # cron
 
 
-def entry(program: Killsync, called: str, more: str = "") -> str:
-    return f"HOME={program.directory}\n*/10 * * * * {called} scan {more}\n"
+def test_a_scan_that_runs_by_itself_is_found_well(well: Killsync) -> None:
+    found = examine(well)
+    assert "without a terminal" in found.of("scan", "ok")[0]["text"]
+    assert found.of("program", "ok")
+    assert found.of("configuration", "ok")
 
 
-def this() -> str:
-    return shlex.join([sys.executable, "-m", "killsync"])
-
-
-def test_a_crontab_that_is_missing_is_a_warning_with_the_line_to_add(well: Killsync) -> None:
-    line = subprocess.run(
-        [well.directory / "bin/crontab"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+def test_a_scan_that_somebody_typed_does_not_count(well: Killsync) -> None:
+    well.execute("UPDATE runs SET terminal = 1")
     set_crontab(well, None)
-    examine(well).assert_told("warning", "entry", "nothing calls `killsync scan`", line)
+    examine(well).assert_told("warning", "scan", "none has run without a terminal")
+
+
+def test_an_entry_that_is_missing_is_a_warning_with_the_line_to_add(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=0)
+    set_crontab(program, None)
+    found = examine(program)
+    found.assert_told("warning", "scan", "nothing is synced by itself", "crontab -e", "*/10 * ")
+
+
+def test_an_entry_that_never_ran_is_told(well: Killsync) -> None:
+    well.execute("DELETE FROM runs")
+    examine(well).assert_told("warning", "scan", "names killsync", "has not run yet", "log")
 
 
 def test_a_crontab_that_may_not_be_read_is_told(well: Killsync) -> None:
+    well.execute("DELETE FROM runs")
     set_crontab(well, None, says="you are not allowed to use this program")
-    examine(well).assert_told("warning", "entry", "not allowed")
+    examine(well).assert_told("warning", "scan", "not allowed")
 
 
-@pytest.mark.parametrize(
-    ("called", "level", "why"),
-    [
-        ("/nowhere/killsync", "mend", "which is not there"),
-        ("/DIRECTORY/plain/killsync", "mend", "which cannot be executed"),
-        ("killsync", "mend", "not in cron's PATH, /usr/bin:/bin"),
-        ("/DIRECTORY/other/killsync", "warning", "another killsync"),
-    ],
-)
-def test_an_entry_that_points_elsewhere_is_told(
-    well: Killsync, called: str, level: str, why: str
-) -> None:
-    for name, mode in (("plain", 0o644), ("other", 0o755)):
-        file = well.directory / name / "killsync"
-        file.parent.mkdir()
-        file.write_text("#!/bin/sh\n")
-        file.chmod(mode)
-    set_crontab(well, entry(well, called.replace("/DIRECTORY", str(well.directory))))
-    examine(well).assert_told(level, "entry", why, "let it be this line", "*/10 * * * * ")
+def test_scans_that_work_on_another_database_are_told(well: Killsync, tmp_path: Path) -> None:
+    # what a shell exports and cron does not see
+    mine = tmp_path / "mine" / "killsync.db"
+    user = well.simulator.logins[0]["character_id"]
+    token = well.simulator.control("tokens", "POST", character_id=user)["refresh_token"]
+    well.run("users", "add", given=f"{token}\n", KILLSYNC_DB=str(mine))
+    found = examine(well, KILLSYNC_DB=str(mine))
+    found.assert_told("warning", "scan", str(well.database), str(mine), "*/10 * * * *")
+    found.assert_told("warning", "environment", "KILLSYNC_DB", "config.toml")
 
 
-def test_an_entry_for_another_database_is_told(well: Killsync) -> None:
-    set_crontab(well, entry(well, this(), "--db other.db"))
+def test_cron_that_does_not_run_is_told(well: Killsync) -> None:
+    well.execute("UPDATE runs SET started_at = ?", iso(time.time() - 31 * 60))
+    examine(well).assert_told("problem", "scan", "31m ago", "systemctl status cron")
+
+
+def test_an_idle_scan_counts(well: Killsync) -> None:
+    well.execute("UPDATE runs SET started_at = ?", iso(time.time() - 31 * 60))
+    assert "nothing is due" in well.run("scan").stdout
+    assert examine(well).of("scan") == []
+
+
+def test_a_scan_by_another_installation_is_told(well: Killsync) -> None:
+    well.execute("UPDATE runs SET program = '/other/killsync'")
     found = examine(well)
-    assert found.of("entry") == []
-    found.assert_told("warning", "settings", f"{well.directory}/other.db", str(well.database))
+    found.assert_told("warning", "program", "/other/killsync", "let the entry be: */10")
 
 
-def test_an_entry_whose_scan_would_fail_is_told(well: Killsync) -> None:
-    set_crontab(well, entry(well, this(), "--config /nowhere.toml"))
-    examine(well).assert_told("mend", "settings", "/nowhere.toml: no such configuration file")
+def test_a_scan_with_another_configuration_is_told(well: Killsync) -> None:
+    other = well.directory / "other.toml"
+    usual = well.directory / ".config/killsync/config.toml"
+    other.write_text(usual.read_text())
+    found = examine(well, "--config", str(other))
+    found.assert_told("warning", "configuration", str(usual), str(other), f"--config {other}")
 
 
-def test_an_entry_that_sees_no_client_id_is_told(bare: Killsync) -> None:
-    set_crontab(bare, "KILLSYNC_ESI_URL=http://127.0.0.1:9\n" + entry(bare, this()))
-    found = examine(bare)
-    found.assert_told("mend", "settings", "client_id is not set", " init")
-    found.assert_told("warning", "environment", "KILLSYNC_CLIENT_ID")
-
-
-def test_a_scan_that_is_overdue_is_told(well: Killsync) -> None:
-    well.execute("UPDATE runs SET started_at = ?", iso(time.time() - 7200))
-    (told,) = examine(well).of("last scan")
-    assert "the last scan began 2h ago" in told["text"]
+def test_only_the_names_of_variables_are_recorded(well: Killsync) -> None:
+    well.run("scan", KILLSYNC_CLIENT_SECRET=SECRET, KILLSYNC_WORKERS="2")
+    (run,) = well.rows("SELECT variables, terminal FROM runs ORDER BY id DESC LIMIT 1")
+    assert run == ('["KILLSYNC_CLIENT_SECRET", "KILLSYNC_WORKERS"]', 0)
+    assert SECRET.encode() not in well.database.read_bytes()
+    # what the scan has seen too is no difference
+    assert examine(well, KILLSYNC_WORKERS="2").of("environment") == []

@@ -21,7 +21,7 @@ from killsync import files
 from killsync.errors import DatabaseError
 from killsync.esi.ratelimit import Bucket
 from killsync.killmail.body import decode
-from killsync.model import Cursor, KillmailRef, UserState
+from killsync.model import Caller, Cursor, KillmailRef, UserState
 from killsync.store import (
     connection,
     jobs,
@@ -44,6 +44,7 @@ NOW_ISO = "2027-01-15T08:00:00Z"
 DAY = 86400.0
 AGE = 900.0
 
+CALLER = Caller("killsync", "/c.toml", "/k.db", [], terminal=False)
 NOTHING_DONE = dict.fromkeys(
     ("users", "pages", "requests", "new_killmails", "errors", "exit_code"), 0
 )
@@ -486,7 +487,7 @@ def test_open_jobs_are_never_forgotten(store: Store) -> None:
 
 def test_runs_stay_for_400_days(store: Store) -> None:
     for day in (0, 2, 401):
-        run_id = runs.begin(store.conn, "scan", NOW + day * DAY)
+        run_id = runs.begin(store.conn, "scan", NOW + day * DAY, CALLER)
         runs.end(store.conn, run_id, NOW + day * DAY, **NOTHING_DONE)
     assert values(store, "SELECT id FROM runs") == [2, 3]
 
@@ -507,7 +508,7 @@ def test_old_failures_and_runs_are_deleted_in_small_batches(store: Store) -> Non
         )
     left = []
     for _ in range(3):
-        run_id = runs.begin(conn, "scan", NOW)
+        run_id = runs.begin(conn, "scan", NOW, CALLER)
         jobs.prune(conn, NOW)
         runs.end(conn, run_id, NOW + DAY, **NOTHING_DONE)
         left.append(
@@ -569,8 +570,10 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "limits.load": lambda conn: limits.load(conn, "char-killmail", "1"),
     "limits.load_shared": lambda conn: limits.load_shared(conn),
     "limits.save": lambda conn: limits.save(conn, [Bucket("killmail", "", 3600, 900.0)]),
-    "runs.begin": lambda conn: runs.begin(conn, "scan", NOW),
+    "runs.begin": lambda conn: runs.begin(conn, "scan", NOW, CALLER),
     "runs.end": lambda conn: runs.end(conn, 1, NOW, **NOTHING_DONE),
+    "runs.record_idle": lambda conn: runs.record_idle(conn, "scan", NOW, CALLER),
+    "runs.background_scans": lambda conn: runs.background_scans(conn, 12),
     "runs.last_success": lambda conn: runs.last_success(conn, NOW),
 }
 
@@ -613,7 +616,7 @@ def test_nothing_reads_a_whole_table_at_every_tick(store: Store, name: str) -> N
     for user_id in (1, 2):
         users.add(conn, user_id, f"user {user_id}", NOW)
     jobs.queue(conn, [1, 2], 3, NOW)
-    runs.begin(conn, "scan", NOW)
+    runs.begin(conn, "scan", NOW, CALLER)
     asked = statements(conn, TICK[name])
     assert asked, "the call asks the database nothing"
     assert {sql: found for sql in asked if (found := scans(conn, sql))} == {}

@@ -14,8 +14,8 @@ from killsync.store import connection, schema
 Make = Callable[..., Killsync]
 
 
-def make_old(program: Killsync) -> None:
-    """Turn a database that nobody has open into one that only the first migration has made."""
+def make_old(program: Killsync, schema_version: int) -> None:
+    """Turn a database that nobody has open into one of an earlier schema."""
     rows = program.rows("SELECT user_id, name, added_at FROM users")
     facts = program.rows("SELECT name, value FROM facts WHERE name <> 'stored_seq'")
     for file in program.directory.glob(f"{program.database.name}*"):
@@ -25,7 +25,7 @@ def make_old(program: Killsync) -> None:
         conn.execute("PRAGMA journal_mode = WAL")
         conn.execute(f"PRAGMA application_id = {0x4B534E43}")
         db = Database(conn)
-        later = [m.name for m in schema.migrations.pending(db)][1]
+        later = [m.name for m in schema.migrations.pending(db)][schema_version]
         schema.migrations.apply(db, stop_before=later)
         with conn:
             conn.executemany("INSERT INTO users (user_id, name, added_at) VALUES (?, ?, ?)", rows)
@@ -38,11 +38,11 @@ def version(path: Path) -> int:
         return int(conn.execute("PRAGMA user_version").fetchone()[0])
 
 
-@pytest.fixture
-def old(killsync: Make) -> Killsync:
+@pytest.fixture(params=range(1, connection.VERSION))
+def old(killsync: Make, request: pytest.FixtureRequest) -> Killsync:
     program = killsync(characters=1, killmails=3)
-    make_old(program)
-    assert version(program.database) == 1
+    make_old(program, request.param)
+    assert version(program.database) == request.param
     return program
 
 
@@ -58,10 +58,11 @@ def user_id(program: Killsync) -> str:
 def test_a_command_that_writes_upgrades_an_old_database_and_keeps_a_backup(
     old: Killsync, command: str
 ) -> None:
+    before = version(old.database)
     words = {"scan": (), "sync": (user_id(old),), "users": ("enable", user_id(old))}[command]
     old.run(command, *words)
     assert version(old.database) == connection.VERSION
-    assert version(backup_of(old)) == 1
+    assert version(backup_of(old)) == before
     with closing(sqlite3.connect(backup_of(old))) as conn:
         assert conn.execute("SELECT user_id FROM users").fetchall() == [(int(user_id(old)),)]
     old.run("scan")
@@ -72,13 +73,15 @@ def test_a_command_that_writes_upgrades_an_old_database_and_keeps_a_backup(
 def test_a_command_that_reads_refuses_an_old_database_and_says_what_upgrades_it(
     old: Killsync, command: str
 ) -> None:
+    before = version(old.database)
     assert "`killsync scan` upgrades it" in old.run(command, exit_code=2).stderr
-    assert version(old.database) == 1
+    assert version(old.database) == before
     assert not backup_of(old).exists()
 
 
 def test_an_old_database_is_not_upgraded_while_another_run_holds_the_lock(old: Killsync) -> None:
+    before = version(old.database)
     with run_in_progress(old):
         old.run("scan")
         old.run("sync", user_id(old), "--timeout", "1s", exit_code=75)
-        assert version(old.database) == 1
+        assert version(old.database) == before

@@ -13,7 +13,7 @@ import typer
 
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import Invocation, leave, say
-from killsync.cli.stop import Stop
+from killsync.cli.signals import StopOnSignal
 from killsync.errors import DatabaseError
 from killsync.settings.config import Settings
 from killsync.store import connection, lock
@@ -39,7 +39,7 @@ def check(
 ) -> None:
     """Verify the database offline: every body, list, count and time, and the token file."""
     call = invocation.of(context)
-    with invocation.edge(call), Stop() as stop:
+    with invocation.edge(call), StopOnSignal() as stop:
         settings = call.settings()
         checking = _Check(call, settings, stop, as_json=as_json)
         try:
@@ -52,7 +52,9 @@ def check(
 
 
 class _Check:
-    def __init__(self, call: Invocation, settings: Settings, stop: Stop, *, as_json: bool) -> None:
+    def __init__(
+        self, call: Invocation, settings: Settings, stop: StopOnSignal, *, as_json: bool
+    ) -> None:
         self._call = call
         self._settings = settings
         self._stop = stop
@@ -166,7 +168,7 @@ def _json(verdict: "Verdict", mended: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress(call: Invocation, stop: Stop) -> Iterator["Progress"]:
+def _progress(call: Invocation, stop: StopOnSignal) -> Iterator["Progress"]:
     """Yield what shows how far the check is; it ends the check when a signal has come."""
 
     def look(what: str, done: int, total: int | None) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from killsync.cli import invocation
-from killsync.cli.invocation import leave, program_name, say
+from killsync.cli.invocation import leave, say
 from killsync.errors import KillsyncError, UsageError
 from killsync.store import connection, pending
 
@@ -36,7 +36,7 @@ def demo(context: typer.Context) -> None:
     with invocation.edge(call):
         database = _database(call.db)
         with _simulator() as ready:
-            code = _Demo(ready, database).play()
+            code = _Demo(ready, database, call.program.name).play()
         leave(code)
 
 
@@ -68,10 +68,11 @@ def _simulator() -> Iterator[dict[str, Any]]:
 
 
 class _Demo:
-    def __init__(self, ready: dict[str, Any], database: Path) -> None:
+    def __init__(self, ready: dict[str, Any], database: Path, program: str) -> None:
         self._url = ready["base_url"]
         self._logins = ready["logins"]
         self._database = database
+        self._program = program
         self._environment = _bare_environment() | {
             "KILLSYNC_DB": str(database),
             "KILLSYNC_ESI_URL": self._url,
@@ -154,8 +155,7 @@ class _Demo:
         return json.loads(Http("killsync-demo").send("POST", path, {}, json.dumps(values)).body)
 
     def _farewell(self) -> None:
-        program = program_name()
-        database = shlex.quote(str(self._database))
+        program, database = self._program, shlex.quote(str(self._database))
         say(
             f"The database is {self._database}. Three commands to try on it:\n"
             f"  {program} --db {database} status --json\n"

@@ -1,4 +1,4 @@
-"""`killsync doctor`: what is missing or wrong, and how to mend it."""
+"""`killsync doctor`: what is missing or wrong, and how to fix it."""
 
 import json
 import os
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from killsync.cli import invocation
-from killsync.cli.invocation import Invocation, leave, program_name, program_words, say
+from killsync.cli.invocation import Invocation, leave, say
 from killsync.settings import config
-from killsync.terminal.text import safe
+from killsync.terminal.text import count, safe
 
 if TYPE_CHECKING:
     from killsync.doctor.diagnosis import Diagnosis
     from killsync.doctor.setup import Setup
 
-_STYLES = {"ok": "green", "skipped": "dim", "warning": "yellow", "mend": "bold red"}
+_STYLES = {"ok": "green", "skipped": "dim", "warning": "yellow", "problem": "bold red"}
 _LONGEST = 1000
 
 
@@ -26,28 +26,26 @@ def doctor(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Look at settings, files, database, logins, network and cron; say how to mend each."""
+    """Look at settings, files, database, logins, network and cron; say how to fix each."""
     call = invocation.of(context)
     with invocation.edge(call):
         from killsync.doctor import examination
 
         found = examination.examine(_setup(call))
         counts = _show_json(found) if as_json else _show(found, quiet=call.quiet)
-        leave(1 if counts["mend"] else 0)
+        leave(1 if counts["problem"] else 0)
 
 
 def _setup(call: Invocation) -> "Setup":
     from killsync.doctor.setup import Setup
 
-    file = config.config_file(call.config, os.environ).absolute()
-    usual = config.config_file(None, {}).absolute()
+    found = config.examine(call.config, {"db": call.db}, os.environ)
     return Setup(
-        found=config.examine(call.config, {"db": call.db}, os.environ),
-        file=file,
+        found=found,
+        file=config.config_file(call.config, os.environ).absolute(),
         env=os.environ,
-        program=tuple(program_words()),
-        name=program_name(),
-        options=() if file == usual else ("--config", str(file)),
+        program=call.program,
+        caller=call.caller(found.settings),
         now=time.time(),
     )
 
@@ -58,8 +56,8 @@ def _show_json(found: "Iterable[Diagnosis]") -> Counter[str]:
     shown = [msgspec.structs.asdict(diagnosis) for diagnosis in found]
     counts = Counter(str(diagnosis["level"]) for diagnosis in shown)
     report: dict[str, Any] = {
-        "ok": not counts["mend"],
-        "to_mend": counts["mend"],
+        "ok": not counts["problem"],
+        "problems": counts["problem"],
         "warnings": counts["warning"],
         "findings": shown,
     }
@@ -77,7 +75,7 @@ def _show(found: "Iterable[Diagnosis]", *, quiet: bool) -> Counter[str]:
     area = ""
     for diagnosis in found:
         counts[diagnosis.level] += 1
-        if quiet and diagnosis.level not in ("warning", "mend"):
+        if quiet and diagnosis.level not in ("warning", "problem"):
             continue
         if diagnosis.area != area:
             area = diagnosis.area
@@ -99,6 +97,6 @@ def _lines(diagnosis: "Diagnosis") -> Any:
 
 
 def _conclusion(counts: Counter[str]) -> str:
-    warnings = counts["warning"]
-    also = f", {warnings} warning{'' if warnings == 1 else 's'}" if warnings else ""
-    return f"{counts['mend'] or 'nothing'} to mend{also}"
+    problems, warnings = counts["problem"], counts["warning"]
+    line = f"{count(problems, 'problem')} to fix" if problems else "nothing to fix"
+    return f"{line}, {count(warnings, 'warning')}" if warnings else line

@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import shlex
 import signal
 import subprocess
 import sys
@@ -14,11 +13,12 @@ import typer
 
 from killsync import files
 from killsync.cli import invocation
-from killsync.cli.invocation import Invocation, leave, program_name, program_words, say
+from killsync.cli.invocation import Invocation, leave, say
 from killsync.doctor import crontab
 from killsync.errors import UsageError
 from killsync.settings import application, config
 from killsync.settings.config import Origin, Settings
+from killsync.settings.program import this_program
 from killsync.terminal.questions import Unanswered, agree, ask, ask_hidden, tell
 from killsync.terminal.text import safe
 
@@ -74,6 +74,8 @@ class _Init:
         self._flags = flags
         self._asking = asking
         self._named = config.config_file(call.config, os.environ).absolute()
+        # the file that is written names the database
+        self._program = this_program(call.config, None, os.environ)
 
     def run(self, *, force: bool) -> int:
         """Write the file and offer what comes next; return the exit code."""
@@ -98,7 +100,7 @@ class _Init:
             raise UsageError(found.mistakes[0])
         values = {key: getattr(found.settings, key) for key in found.origins}
         database = Settings().database
-        if "db" not in values and database != crontab.usual_database(str(_home()), {}):
+        if "db" not in values and database != crontab.usual_database(_home()):
             # cron would look elsewhere
             values["db"] = str(database)
         for key in _PATHS:
@@ -157,26 +159,19 @@ class _Init:
         code = 0
         logs_in = self._asking and agree("Log in with a character now?")
         if logs_in:
-            code = _call([*program_words(), *self._options(), "login"])
+            code = _call(self._program.call("login"))
         if code or not logs_in:
-            self._say(f"log in with a character: {self._command('login')}")
+            self._say(f"log in with a character: {self._program.line('login')}")
         stopped = code in (_STOPPED, -signal.SIGINT)
         if stopped or not self._asking or agree("Show the line for your crontab?"):
             self._say(
                 f"add this line with `crontab -e`, for a scan every ten minutes:\n{self._entry()}"
             )
-        self._say(f"whether all is well: {self._command('doctor')}")
+        self._say(f"whether all is well: {self._program.line('doctor')}")
         return _STOPPED if stopped else code
 
-    def _options(self) -> list[str]:
-        usual = config.config_file(None, {}).absolute()
-        return [] if self._named == usual else ["--config", str(self._named)]
-
-    def _command(self, word: str) -> str:
-        return " ".join([program_name(), *map(shlex.quote, self._options()), word])
-
     def _entry(self) -> str:
-        return crontab.entry(program_words(), self._named, _home())
+        return crontab.entry(self._program.words, self._named, _home())
 
     def _say(self, text: str) -> None:
         if not self._call.quiet:

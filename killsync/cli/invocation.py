@@ -3,10 +3,8 @@
 import json
 import os
 import shlex
-import shutil
 import signal
 import sys
-import sysconfig
 import time
 import traceback
 from collections.abc import Iterator
@@ -19,10 +17,14 @@ import typer
 
 from killsync.cli import private_files
 from killsync.errors import DatabaseError, KillsyncError
+from killsync.model import Caller
 from killsync.settings import config
 from killsync.settings.config import Settings
+from killsync.settings.program import Program, this_program
 from killsync.terminal.text import safe
 from killsync.times import iso
+
+_STREAMS = (0, 1, 2)
 
 
 class Invocation(msgspec.Struct):
@@ -44,11 +46,20 @@ class Invocation(msgspec.Struct):
             self.warn(line)
         return settings
 
-    def command(self, words: str) -> str:
-        """Return the line that calls another command as this one was called."""
-        named = {"--config": self.config, "--db": self.db}
-        options = [w for name, value in named.items() if value for w in (name, str(value))]
-        return " ".join([program_name(), *map(shlex.quote, options), words])
+    @property
+    def program(self) -> Program:
+        """How to call this program again, on the same configuration and database."""
+        return this_program(self.config, self.db, os.environ)
+
+    def caller(self, settings: Settings) -> Caller:
+        """Return what a run records of how it was called."""
+        return Caller(
+            program=storable(shlex.join(self.program.words)),
+            config=storable(str(config.config_file(self.config, os.environ).absolute())),
+            database=storable(str(settings.database.absolute())),
+            variables=sorted(n for n in os.environ if n.startswith(config.ENVIRONMENT_PREFIX)),
+            terminal=any(map(os.isatty, _STREAMS)),
+        )
 
     def warn(self, text: str) -> None:
         """Write a line about what is wrong to standard error, in the log's format."""
@@ -106,23 +117,6 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def program_name() -> str:
-    """Return how this program was called, quoted for a shell, so that what is printed works."""
-    found = shutil.which("killsync")
-    if found is not None and found == shutil.which(sys.argv[0]):
-        return "killsync"
-    return shlex.join(program_words())
-
-
-def program_words() -> list[str]:
-    """Return the words that call this installation from any directory and without a PATH."""
-    called = Path(sys.argv[0])
-    if called.name != "__main__.py":
-        return [str(called.absolute())]
-    script = Path(sysconfig.get_path("scripts"), "killsync")
-    return [str(script)] if script.exists() else [sys.executable, "-m", "killsync"]
-
-
 def leave(code: int) -> NoReturn:
     """End the program with an exit code."""
     raise typer.Exit(code)
@@ -132,6 +126,11 @@ def say(text: str) -> None:
     """Write a line of the result to standard output."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def storable(text: str) -> str:
+    """Return text as UTF-8 can write it: a path may hold bytes that are not."""
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _drop_output() -> None:

@@ -14,7 +14,7 @@ from types import FrameType
 import msgspec
 
 from killsync.cli.invocation import Invocation, leave, say
-from killsync.cli.stop import Stop, leaving_by_exception
+from killsync.cli.signals import StopOnSignal, leaving_by_exception
 from killsync.errors import KillsyncError, LoginRefused, Refused, TryLater, UsageError
 from killsync.esi.client import SCOPE
 from killsync.login import accounts, callback
@@ -52,7 +52,7 @@ def log_in(call: Invocation, settings: Settings, store: Store, wishes: Wishes) -
     Raises LoginRefused, LoginNeeded, UsageError, Refused or TryLater; the characters that have
     logged in before are kept.
     """
-    stop = Stop()
+    stop = StopOnSignal()
     stop.wake = lambda: tell("\nEnding as soon as SSO has answered; Ctrl-C again ends at once.")
     # once SSO has been asked for a token, nothing keeps it from being stored or revoked
     with connected(store.path, settings, threading.Event()) as (_, tokens, sso):
@@ -68,7 +68,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
     call: Invocation
     settings: Settings
     wishes: Wishes
-    stop: Stop
+    stop: StopOnSignal
     store: Store
     tokens: Tokens
     sso: Sso
@@ -141,7 +141,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
         else:
             what = (
                 "No browser can be opened here. Open this URL in one on this computer; if there "
-                f"is none, press Ctrl-C and say `{self.call.command('login --no-browser')}`:"
+                f"is none, press Ctrl-C and say `{self.call.program.line('login --no-browser')}`:"
             )
         tell(f"{what}\n\n{login.url}\n\nWaiting, {duration(self.wishes.limit)} at most…")
 
@@ -187,7 +187,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
             say(f"{'added' if new else 'renewed'} {name} ({character.character_id})")
             tell(
                 "Its killmails come with the next `killsync scan`; or now, with\n"
-                f"`{self.call.command(f'sync {character.character_id}')}`."
+                f"`{self.call.program.line(f'sync {character.character_id}')}`."
             )
 
     def _read(self, deadline: float) -> str:

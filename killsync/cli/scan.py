@@ -11,7 +11,7 @@ from killsync.cli import invocation, opening
 from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.options import seconds
 from killsync.cli.progress import reporting
-from killsync.cli.stop import Stop
+from killsync.cli.signals import StopOnSignal
 from killsync.errors import TryLater
 from killsync.settings import application
 from killsync.settings.config import Settings
@@ -50,7 +50,7 @@ def scan(
 ) -> None:
     """Sync every user who is due: the command for cron."""
     call = invocation.of(context)
-    with invocation.edge(call), Stop() as stop:
+    with invocation.edge(call), StopOnSignal() as stop:
         settings = call.settings(workers=workers, max_runtime=max_runtime)
         splay_s = seconds("--splay", splay)
         application.require(settings)
@@ -68,11 +68,14 @@ def scan(
 
 
 class _Scan:
-    def __init__(self, call: Invocation, settings: Settings, store: Store, stop: Stop) -> None:
+    def __init__(
+        self, call: Invocation, settings: Settings, store: Store, stop: StopOnSignal
+    ) -> None:
         self._call = call
         self._settings = settings
         self._store = store
         self._stop = stop
+        self._caller = call.caller(settings)
 
     def run(self, *, force: bool) -> int:
         """Queue who is due and work the job table off; return the exit code."""
@@ -80,7 +83,7 @@ class _Scan:
         began, now = time.monotonic(), time.time()
         work = selection.find(self._store.conn, now, self._settings.min_age, force=force)
         if not work:
-            runs.record_idle(self._store.conn, "scan", now)
+            runs.record_idle(self._store.conn, "scan", now, self._caller)
             nobody = next(users.everyone(self._store.conn), None) is None
             idle = _NOTHING_CACHED if force else "nothing is due"
             self._say("no users yet: add one with `killsync login`" if nobody else idle)
@@ -104,10 +107,11 @@ class _Scan:
     def _work(self, report: Report) -> "Outcome":
         from killsync.sync import run
 
-        return run.work(
+        return run.run_jobs(
             self._store,
             self._settings,
             "scan",
+            self._caller,
             report,
             self._stop,
             max_runtime=self._settings.max_runtime,

@@ -3,13 +3,14 @@
 import json
 import shlex
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from killsync.cli import invocation
-from killsync.cli.invocation import program_name, say
+from killsync.cli.invocation import say
 from killsync.cli.options import seconds
 from killsync.errors import UsageError
 
@@ -45,7 +46,9 @@ def simulator(
     ] = False,
 ) -> None:
     """Run a simulated ESI and SSO on this machine, until Ctrl-C."""
-    with invocation.edge(invocation.of(context)):
+    call = invocation.of(context)
+    with invocation.edge(call):
+        name = call.program.name
         window_s = seconds("--window", window)
         latency_s = seconds("--latency", latency)
         given: dict[str, Any] = {
@@ -68,7 +71,7 @@ def simulator(
         from killsync.simulator import serve
 
         try:
-            serve(_options(given), _print_json if as_json else _print_environment)
+            serve(_options(given), _print_json if as_json else partial(_print_environment, name))
         except OSError as error:
             raise UsageError(f"port {port} cannot be listened on: {error.strerror}") from error
 
@@ -97,7 +100,7 @@ def _print_json(ready: "Ready") -> None:
     say(json.dumps(msgspec.to_builtins(ready)))
 
 
-def _print_environment(ready: "Ready") -> None:
+def _print_environment(name: str, ready: "Ready") -> None:
     database = Path(tempfile.mkdtemp(prefix="killsync-simulator-")) / "killsync.db"
     tokens = " ".join(login.refresh_token for login in ready.logins)
     say(
@@ -106,7 +109,7 @@ def _print_environment(ready: "Ready") -> None:
         f"export KILLSYNC_SSO_URL={ready.base_url}\n"
         f"export KILLSYNC_CLIENT_ID={shlex.quote(ready.client_id)}\n"
         f"export KILLSYNC_DB={shlex.quote(str(database))}\n"
-        + (f"printf '%s\\n' {tokens} | {program_name()} users add\n" if tokens else "")
-        + f"{program_name()} scan\n"
-        f"# Instead of users add, log in one by one: {program_name()} login --another"
+        + (f"printf '%s\\n' {tokens} | {name} users add\n" if tokens else "")
+        + f"{name} scan\n"
+        f"# Instead of users add, log in one by one: {name} login --another"
     )

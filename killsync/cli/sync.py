@@ -9,7 +9,7 @@ from killsync.cli import invocation, opening, who
 from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.options import AlsoUsers, Users, seconds
 from killsync.cli.progress import line_report, reporting
-from killsync.cli.stop import Stop
+from killsync.cli.signals import StopOnSignal
 from killsync.errors import KillsyncError, TryLater, UsageError
 from killsync.model import Job, JobState, Priority, User, UserState
 from killsync.settings import application
@@ -45,7 +45,7 @@ def sync(
 ) -> None:
     """Sync users now, before all background work."""
     call = invocation.of(context)
-    with invocation.edge(call), Stop() as stop:
+    with invocation.edge(call), StopOnSignal() as stop:
         settings = call.settings()
         application.require(settings)
         words = [*(names or []), *(user or [])]
@@ -81,7 +81,7 @@ class _Request:
         call: Invocation,
         settings: Settings,
         store: Store,
-        stop: Stop,
+        stop: StopOnSignal,
         wanted: list[User],
         deadline: float,
     ) -> None:
@@ -133,10 +133,11 @@ class _Request:
         from killsync.sync import run
 
         with reporting(self._call) as report:
-            outcome = run.work(
+            outcome = run.run_jobs(
                 self._store,
                 self._settings,
                 "sync",
+                self._call.caller(self._settings),
                 report,
                 self._stop,
                 max_runtime=max(0.0, self._deadline - time.monotonic()),

@@ -14,7 +14,7 @@ import typer
 from killsync.cli import invocation, opening, rekey, who
 from killsync.cli.invocation import Invocation, leave, say
 from killsync.cli.options import AlsoUsers, Users
-from killsync.cli.stop import Stop
+from killsync.cli.signals import StopOnSignal
 from killsync.errors import Blame, KillsyncError, TryLater, UsageError
 from killsync.model import User, UserState
 from killsync.settings import application
@@ -75,14 +75,14 @@ def add(
         if not lines:
             raise UsageError("no refresh token was given: one a line, on standard input")
         # a token that SSO has just replaced is stored before a signal ends the program
-        with Stop() as stop, opening.for_users(settings, create=True) as store:
+        with StopOnSignal() as stop, opening.for_users(settings, create=True) as store:
             opening.check_origin(store, settings)
             code = _add_all(call, settings, store, lines, stop)
         leave(stop.exit_code or code)
 
 
 def _add_all(
-    call: Invocation, settings: Settings, store: Store, lines: list[str], stop: Stop
+    call: Invocation, settings: Settings, store: Store, lines: list[str], stop: StopOnSignal
 ) -> int:
     from killsync.login import accounts
     from killsync.login.connecting import connected

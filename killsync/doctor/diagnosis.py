@@ -1,4 +1,4 @@
-"""One thing that was looked at: how it is, and how to mend it."""
+"""One thing that was looked at: how it is, and how to fix it."""
 
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ class Level(StrEnum):
     OK = "ok"
     SKIPPED = "skipped"
     WARNING = "warning"
-    MEND = "mend"
+    PROBLEM = "problem"
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
@@ -39,6 +39,6 @@ def warning(subject: str, text: str, cure: str) -> Diagnosis:
     return Diagnosis(subject, Level.WARNING, text, cure)
 
 
-def mend(subject: str, text: str, cure: str) -> Diagnosis:
-    """Return that killsync does not work, or not safely, until something is mended."""
-    return Diagnosis(subject, Level.MEND, text, cure)
+def problem(subject: str, text: str, cure: str) -> Diagnosis:
+    """Return that killsync does not work, or not safely, until something is fixed."""
+    return Diagnosis(subject, Level.PROBLEM, text, cure)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from killsync.doctor import cron, files, logins, network, settings, storage
-from killsync.doctor.diagnosis import Diagnosis, mend
+from killsync.doctor.diagnosis import Diagnosis, problem
 from killsync.doctor.setup import Setup
 from killsync.errors import describe
 
@@ -32,5 +32,5 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
 
 
 def _failed(area: str, why: str) -> Diagnosis:
-    failed = mend(area, f"cannot be looked at: {why}", "check its permissions")
+    failed = problem(area, f"cannot be looked at: {why}", "check its permissions")
     return msgspec.structs.replace(failed, area=area)

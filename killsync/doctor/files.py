@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from killsync import files
-from killsync.doctor.diagnosis import Diagnosis, mend, ok, warning
+from killsync.doctor.diagnosis import Diagnosis, ok, problem, warning
 from killsync.doctor.setup import Setup
 from killsync.settings.config import Origin
 from killsync.store.paths import token_files
@@ -16,7 +16,7 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
     private = _private_files(setup)
     wide = [file for file in private if files.open_to_others(file)]
     for file in wide:
-        yield mend("permissions", f"{file}: others may read it", f"chmod 600 {_quoted(file)}")
+        yield problem("permissions", f"{file}: others may read it", f"chmod 600 {_quoted(file)}")
     if private and not wide:
         names = ", ".join(file.name for file in private)
         yield ok("permissions", f"only the owner can read {names}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Set
 
 from killsync.doctor import storage
-from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped
+from killsync.doctor.diagnosis import Diagnosis, ok, problem, skipped
 from killsync.doctor.setup import Setup
 from killsync.errors import KillsyncError
 from killsync.model import User, UserState
@@ -23,17 +23,17 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
         yield skipped("users", "the database cannot be read")
         return
     if not known:
-        yield mend("users", "there are none yet", setup.command("login"))
+        yield problem("users", "there are none yet", setup.command("login"))
         return
     try:
         holders = token_schema.holders(setup.settings.database)
     except KillsyncError as error:
-        yield mend("tokens", str(error), "restore it from a backup, or log in again")
+        yield problem("tokens", str(error), "restore it from a backup, or log in again")
         return
     path = token_file(setup.settings.database)
     if not path.exists():
         text = f"{path}: is gone, and with it every login"
-        yield mend("tokens", text, f"put it back, or {setup.command('login')}")
+        yield problem("tokens", text, f"put it back, or {setup.command('login')}")
         return
     yield from _of_key(setup, {name for name in holders.values() if name})
     yield from _of_users(setup, known, holders.keys())
@@ -48,14 +48,14 @@ def _of_key(setup: Setup, names: set[str]) -> Iterator[Diagnosis]:
     try:
         keys = Keyring(lambda: texts)
     except KillsyncError as error:
-        yield mend("token key", str(error), "set token_key_file to the file with the key")
+        yield problem("token key", str(error), "set token_key_file to the file with the key")
         return
     if all(map(keys.named, names)):
         if names:
             yield ok("token key", "opens the tokens")
         return
     what = "another key than is configured" if keys.first() else "a key"
-    yield mend(
+    yield problem(
         "token key",
         f"the tokens are encrypted with {what}",
         f"set token_key_file to the file with it; only if it is lost, delete "
@@ -68,9 +68,9 @@ def _of_users(setup: Setup, known: list[User], holders: Set[int]) -> Iterator[Di
     active = [user for user in known if user.state is UserState.ACTIVE]
     without = [user for user in active if user.user_id not in holders]
     if waiting:
-        yield mend("users", f"needs a new login: {_names(waiting)}", setup.command("login"))
+        yield problem("users", f"needs a new login: {_names(waiting)}", setup.command("login"))
     if without:
-        yield mend("tokens", f"there is none for {_names(without)}", setup.command("login"))
+        yield problem("tokens", f"there is none for {_names(without)}", setup.command("login"))
     fit = len(active) - len(without)
     if fit:
         yield ok("users", f"{fit} with a login")
@@ -78,7 +78,7 @@ def _of_users(setup: Setup, known: list[User], holders: Set[int]) -> Iterator[Di
 
 def _users(setup: Setup) -> list[User] | None:
     try:
-        with storage.opened(setup) as store:
+        with storage.opened(setup.settings.database) as store:
             return list(users.everyone(store.conn))
     except KillsyncError:
         return [] if not setup.settings.database.exists() else None

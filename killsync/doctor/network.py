@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped, warning
+from killsync.doctor.diagnosis import Diagnosis, ok, problem, skipped, warning
 from killsync.doctor.setup import Setup
 from killsync.errors import KillsyncError, RateLimited, UsageError, describe
 from killsync.esi.client import Esi, Heard
@@ -38,15 +38,15 @@ class _Asked:
         try:
             self._answer = self._question()
         except KillsyncError as error:
-            self._answer = [mend(self._subject, str(error), _CHECK_NETWORK)]
+            self._answer = [problem(self._subject, str(error), _CHECK_NETWORK)]
         except Exception as error:
-            self._answer = [mend(self._subject, describe(error), _CHECK_NETWORK)]
+            self._answer = [problem(self._subject, describe(error), _CHECK_NETWORK)]
 
     def answer(self, until: float) -> list[Diagnosis]:
         self._thread.join(max(0.0, until - time.monotonic()))
         if not self._thread.is_alive():
             return self._answer
-        return [mend(self._subject, f"no answer within {_LONGEST:.0f} s", _CHECK_NETWORK)]
+        return [problem(self._subject, f"no answer within {_LONGEST:.0f} s", _CHECK_NETWORK)]
 
 
 def examine(setup: Setup) -> Iterator[Diagnosis]:
@@ -63,7 +63,7 @@ def of_clock(skew: float) -> Diagnosis:
     off = f"{abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} ESI's"
     cure = "set it: sudo timedatectl set-ntp true"
     if -skew >= _SKEW_REFUSED or skew >= _TOKEN_LASTS:
-        return mend("clock", f"is {off}: tokens that are valid are refused", cure)
+        return problem("clock", f"is {off}: tokens that are valid are refused", cure)
     if abs(skew) >= _SKEW_NOTED:
         return warning("clock", f"is {off}: times and pauses are off by as much", cure)
     return ok("clock", "agrees with ESI's")
@@ -95,7 +95,7 @@ def _of_status(url: str, heard: Heard) -> Diagnosis:
     if heard.status >= 500:
         text = f"{host} says {heard.status}: it is down (as daily, for minutes, from 11:00 UTC)"
         return warning("ESI", text, "wait: nothing is lost, the next scan goes on")
-    return mend("ESI", f"{host} says {heard.status}", "check esi_url and the proxy")
+    return problem("ESI", f"{host} says {heard.status}", "check esi_url and the proxy")
 
 
 def _sso(setup: Setup) -> list[Diagnosis]:

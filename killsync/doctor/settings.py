@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterator
 
-from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped, warning
+from killsync.doctor.diagnosis import Diagnosis, ok, problem, skipped, warning
 from killsync.doctor.setup import Setup
 from killsync.errors import UsageError
 from killsync.settings import application, config
@@ -24,7 +24,7 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
 def _file(setup: Setup) -> Iterator[Diagnosis]:
     subject = "configuration"
     for mistake in setup.found.mistakes:
-        yield mend(subject, mistake, f"correct it, or write the file anew: {_init_anew(setup)}")
+        yield problem(subject, mistake, f"correct it, or write the file anew: {_init_anew(setup)}")
     if setup.found.mistakes:
         return
     if setup.file.exists():
@@ -41,7 +41,7 @@ def _client_id(setup: Setup) -> Iterator[Diagnosis]:
         yield skipped("client_id", "the configuration file cannot be read")
     else:
         text = "is not set: killsync works through an EVE application of your own"
-        yield mend("client_id", text, _init(setup))
+        yield problem("client_id", text, _init(setup))
 
 
 def _contact(setup: Setup) -> Iterator[Diagnosis]:
@@ -53,7 +53,7 @@ def _contact(setup: Setup) -> Iterator[Diagnosis]:
         application.require_contact(settings)
     except UsageError:
         what = "is not plain ASCII" if settings.contact else "is not set"
-        yield mend("contact", f"{what}: ESI asks for a way to reach you", _init(setup))
+        yield problem("contact", f"{what}: ESI asks for a way to reach you", _init(setup))
     else:
         yield ok("contact", "is set" if settings.contact else "is not needed for a simulator")
 
@@ -63,7 +63,7 @@ def _secrets(setup: Setup) -> Iterator[Diagnosis]:
         try:
             read(setup.settings)
         except UsageError as error:
-            yield mend(key, str(error), f"correct {key}_file, or the file that it names")
+            yield problem(key, str(error), f"correct {key}_file, or the file that it names")
         if setup.found.origins.get(key) is Origin.ENVIRONMENT:
             yield warning(
                 key,

@@ -1,27 +1,26 @@
 """The installation that is examined, as this process sees it."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from killsync.model import Caller
 from killsync.settings.config import Found, Settings
+from killsync.settings.program import Program
 
 
 class Setup(msgspec.Struct, frozen=True):
     """Settings and where they stand, the environment, and how this program is called.
 
-    `program` are the words that call it from anywhere, `name` is what a person types; `options`
-    name the configuration file if it is not the usual one. `now` is unix seconds.
+    `caller` is what a scan that is called as this process would record. `now` is unix seconds.
     """
 
     found: Found
     file: Path
     env: Mapping[str, str]
-    program: tuple[str, ...]
-    name: str
-    options: tuple[str, ...]
+    program: Program
+    caller: Caller
     now: float
 
     @property
@@ -30,5 +29,5 @@ class Setup(msgspec.Struct, frozen=True):
         return self.found.settings
 
     def command(self, words: str) -> str:
-        """Return the line that calls one of killsync's commands for this installation."""
-        return " ".join([self.name, *map(shlex.quote, self.options), words])
+        """Return the line that runs one of killsync's commands on this installation."""
+        return self.program.line(words)

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from killsync.doctor import mounts
-from killsync.doctor.diagnosis import Diagnosis, mend, ok, skipped, warning
+from killsync.doctor.diagnosis import Diagnosis, ok, problem, skipped, warning
 from killsync.doctor.setup import Setup
 from killsync.errors import DatabaseBusy, DatabaseError
 from killsync.store import connection, origin, paths
@@ -21,9 +21,8 @@ _SHORT = 100_000_000
 
 
 @contextmanager
-def opened(setup: Setup) -> Iterator[Store]:
-    """Yield the database for reading. Raises DatabaseError or DatabaseBusy."""
-    path = setup.settings.database
+def opened(path: Path) -> Iterator[Store]:
+    """Yield a database for reading. Raises DatabaseError or DatabaseBusy."""
     store = connection.connect(path, read_only=True, timeout=_PATIENCE)
     with closing(store), readable_errors(path):
         yield store
@@ -41,17 +40,17 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
 def _sqlite() -> Diagnosis:
     if connection.sqlite_is_too_old():
         text = f"{sqlite3.sqlite_version} is too old: killsync needs 3.37 or later"
-        return mend("SQLite", text, "install killsync with a newer Python")
+        return problem("SQLite", text, "install killsync with a newer Python")
     return ok("SQLite", sqlite3.sqlite_version)
 
 
 def _database(setup: Setup) -> Iterator[Diagnosis]:
     path = setup.settings.database
     if not path.exists() and not paths.token_file(path).exists():
-        yield mend("database", f"{path}: there is none yet", setup.command("login"))
+        yield problem("database", f"{path}: there is none yet", setup.command("login"))
         return
     try:
-        with opened(setup) as store:
+        with opened(path) as store:
             yield ok("database", f"{path}, schema {store.version()}")
             yield from _origin(store, setup)
     except Outdated as error:
@@ -59,7 +58,9 @@ def _database(setup: Setup) -> Iterator[Diagnosis]:
     except DatabaseBusy as error:
         yield warning("database", str(error), "look again when that program has ended")
     except DatabaseError as error:
-        yield mend("database", str(error), "restore a backup, or name another database with --db")
+        yield problem(
+            "database", str(error), "restore a backup, or name another database with --db"
+        )
 
 
 def _origin(store: Store, setup: Setup) -> Iterator[Diagnosis]:
@@ -67,14 +68,14 @@ def _origin(store: Store, setup: Setup) -> Iterator[Diagnosis]:
         origin.check(store.conn, setup.settings.sso_url, setup.settings.esi_url)
     except DatabaseError as error:
         what, _, cure = str(error).rpartition(": ")
-        yield mend("database", what, cure)
+        yield problem("database", what, cure)
 
 
 def _writable(path: Path) -> Iterator[Diagnosis]:
     directory = _existing(path.parent)
     for place in [directory, *(f for f in _files(path) if f.exists())]:
         if not os.access(place, os.W_OK):
-            yield mend(
+            yield problem(
                 "writing",
                 f"{place}: user {os.geteuid()} may not write it; it belongs to {_owner(place)}",
                 "run killsync as that user, or set db to a place of your own",
@@ -91,7 +92,7 @@ def _space(path: Path) -> Iterator[Diagnosis]:
     size = path.stat().st_size if path.exists() else 0
     told = f"{free / 1_000_000:,.0f} MB are free for {path.parent}"
     if free < _SCARCE:
-        yield mend("disk", told, "free some space, or move the database and set db")
+        yield problem("disk", told, "free some space, or move the database and set db")
     elif free < max(_SHORT, 2 * size):
         text = f"{told}: too little for a copy before an upgrade or a repair"
         yield warning("disk", text, "free some space, or move the database and set db")

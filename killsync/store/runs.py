@@ -1,11 +1,14 @@
 """Runs: what each did, who holds the lock, when something last succeeded."""
 
+import json
 import os
 import socket
 import sqlite3
+from typing import Any
 
 import msgspec
 
+from killsync.model import Caller
 from killsync.times import DAY, iso, unix, unix_or_none
 
 _KEEP = 400 * DAY
@@ -27,15 +30,36 @@ class Run(msgspec.Struct, frozen=True):
     new_killmails: int
     errors: int
     exit_code: int | None
+    program: str | None
+    config: str | None
+    database: str | None
+    variables: list[str] | None
+    terminal: bool | None
 
 
-def begin(conn: sqlite3.Connection, command: str, now: float) -> int:
+class LockHolder(msgspec.Struct, frozen=True):
+    """Who holds the lock, since when (ISO text); all None for a run that has only just started."""
+
+    pid: int | None = None
+    host: str | None = None
+    command: str | None = None
+    since: str | None = None
+
+
+class BackgroundScan(msgspec.Struct, frozen=True):
+    """A scan that nobody typed: when it started, in unix seconds, and how it was called."""
+
+    started_at: float
+    caller: Caller
+
+
+_INSERT = """INSERT INTO runs (command, pid, host, started_at, finished_at, exit_code, program,
+    config, database, variables, terminal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+
+def begin(conn: sqlite3.Connection, command: str, now: float, caller: Caller) -> int:
     """Record a run that has just taken the lock; return its id."""
-    cursor = conn.execute(
-        "INSERT INTO runs (command, pid, host, started_at) VALUES (?, ?, ?, ?)",
-        [command, os.getpid(), socket.gethostname(), iso(now)],
-    )
-    return int(cursor.lastrowid or 0)
+    return int(conn.execute(_INSERT, _row(command, now, None, caller)).lastrowid or 0)
 
 
 def end(
@@ -64,13 +88,9 @@ def end(
     )
 
 
-def record_idle(conn: sqlite3.Connection, command: str, now: float) -> None:
+def record_idle(conn: sqlite3.Connection, command: str, now: float, caller: Caller) -> None:
     """Record a run that found nothing to do, in one statement."""
-    conn.execute(
-        "INSERT INTO runs (command, pid, host, started_at, finished_at, exit_code)"
-        " VALUES (?, ?, ?, ?, ?, 0)",
-        [command, os.getpid(), socket.gethostname(), iso(now), iso(now)],
-    )
+    conn.execute(_INSERT, _row(command, now, now, caller))
 
 
 def last_crashed(conn: sqlite3.Connection) -> bool:
@@ -91,6 +111,15 @@ def last_broke_off(conn: sqlite3.Connection) -> bool:
     return row is not None and bool(row[0])
 
 
+def newest_unended(conn: sqlite3.Connection) -> LockHolder:
+    """Return who holds the lock, provided that it is held; the schema may be an older one."""
+    row = conn.execute(
+        "SELECT pid, host, command, started_at, finished_at FROM runs ORDER BY id DESC LIMIT 1"
+    ).fetchone()
+    # of a lock that is held, a newest run that has ended means that another has just started
+    return LockHolder() if row is None or row[4] is not None else LockHolder(*row[:4])
+
+
 def last_success(conn: sqlite3.Connection, now: float) -> float | None:
     """Return when a run that asked for something last ended with 0 or 1.
 
@@ -107,21 +136,42 @@ def last_success(conn: sqlite3.Connection, now: float) -> float | None:
     return unix_or_none(row[0])
 
 
-def last_scan(conn: sqlite3.Connection, now: float) -> float | None:
-    """Return when the newest scan began, None if there was none.
-
-    A time ahead of `now` is a wrong clock's, and not believed.
-    """
-    row = conn.execute(
-        "SELECT started_at FROM runs WHERE command = 'scan' AND started_at <= ?"
-        " ORDER BY id DESC LIMIT 1",
-        [iso(now)],
-    ).fetchone()
-    return None if row is None else unix(row[0])
+def background_scans(conn: sqlite3.Connection, limit: int) -> list[BackgroundScan]:
+    """Return the newest scans that ran without a terminal, newest first."""
+    rows = conn.execute(
+        """SELECT started_at, program, config, database, variables, terminal FROM runs
+        WHERE command = 'scan' AND terminal = 0 ORDER BY id DESC LIMIT ?""",
+        [limit],
+    )
+    return [
+        BackgroundScan(
+            unix(started),
+            Caller(program, config, database, json.loads(variables), bool(terminal)),
+        )
+        for started, program, config, database, variables, terminal in rows
+    ]
 
 
 def latest(conn: sqlite3.Connection, limit: int) -> list[Run]:
     """Return the newest runs, newest first."""
     columns = ", ".join(Run.__struct_fields__)
     rows = conn.execute(f"SELECT {columns} FROM runs ORDER BY id DESC LIMIT ?", [limit])
-    return [Run(*row) for row in rows]
+    return [_run(dict(zip(Run.__struct_fields__, row, strict=True))) for row in rows]
+
+
+def _run(row: dict[str, Any]) -> Run:
+    variables, terminal = row.pop("variables"), row.pop("terminal")
+    return Run(
+        **row,
+        variables=None if variables is None else json.loads(variables),
+        terminal=None if terminal is None else bool(terminal),
+    )
+
+
+def _row(command: str, started: float, finished: float | None, caller: Caller) -> list[object]:
+    ended = [None, None] if finished is None else [iso(finished), 0]
+    names = json.dumps(caller.variables)
+    return [
+        *(command, os.getpid(), socket.gethostname(), iso(started), *ended),
+        *(caller.program, caller.config, caller.database, names, caller.terminal),
+    ]

@@ -202,3 +202,14 @@ def m002_floor(db: Database) -> None:
     """Remember the lowest id of the pages done of a gap, to see whether a later run overlaps."""
     db.execute("ALTER TABLE users ADD COLUMN backfill_floor_id INTEGER")
     db.execute("PRAGMA user_version = 2")
+
+
+@migrations()
+def m003_caller(db: Database) -> None:
+    """Record how a run was called, so that doctor can compare; NULL for those of before."""
+    # variables: JSON, the names of the KILLSYNC_ variables
+    for column in ("program TEXT", "config TEXT", "database TEXT", "variables TEXT"):
+        db.execute(f"ALTER TABLE runs ADD COLUMN {column}")
+    db.execute("ALTER TABLE runs ADD COLUMN terminal INTEGER")
+    db.execute("CREATE INDEX runs_background ON runs (id) WHERE command = 'scan' AND terminal = 0")
+    db.execute("PRAGMA user_version = 3")

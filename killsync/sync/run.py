@@ -9,6 +9,7 @@ from killsync.errors import DatabaseError, KillsyncError
 from killsync.esi.client import Esi, body_bucket, list_bucket
 from killsync.esi.ratelimit import LIKELY_COST, Limits
 from killsync.login.connecting import connected
+from killsync.model import Caller
 from killsync.settings.config import Settings
 from killsync.store import jobs, pending, runs, users
 from killsync.store import limits as stored_limits
@@ -18,7 +19,7 @@ from killsync.sync.bodies import BATCH, STILL_NEW
 from killsync.sync.context import Services, Tally
 from killsync.sync.events import Report, Working
 from killsync.sync.journal import MOST_WRITES
-from killsync.sync.stopping import Stopping
+from killsync.sync.stopping import StopRequest
 from killsync.sync.worker import Worker
 
 
@@ -52,39 +53,40 @@ def pick_up(store: Store, limits: Limits, settings: Settings, now: float) -> Non
             limits.replace(known[0])
 
 
-def work(
+def run_jobs(
     store: Store,
     settings: Settings,
     command: str,
+    caller: Caller,
     report: Report,
-    stopping: Stopping,
+    stop: StopRequest,
     *,
     max_runtime: float,
     only_users: Sequence[int] | None = None,
 ) -> Outcome:
-    """Work the job table off; the caller holds the lock.
+    """Work through the job table; whoever calls holds the lock.
 
-    Raises ServiceDown, ApplicationError or TokenKeyMissing, after everything unfinished is given
+    Raises ServiceDown, or an error that blames the run, after everything unfinished is given
     back, and DatabaseError if the database or its token file cannot be used.
     """
     began, now = time.monotonic(), time.time()
     _check_logins_not_lost(store)
-    store.gives_up = stopping.flag.is_set
+    store.gives_up = stop.flag.is_set
     limits = Limits(settings.reserve)
-    with connected(store.path, settings, stopping.flag) as (http, tokens, sso):
-        run_id = _begin(store, settings, limits, command, now)
+    with connected(store.path, settings, stop.flag) as (http, tokens, sso):
+        run_id = _begin(store, settings, limits, command, caller, now)
         if waiting := pending.counts(store.conn)[0]:
             report(Working(waiting))
         esi = Esi(http, settings.esi_url, limits)
         services = Services(
-            store, tokens, esi, sso, limits, settings, stopping.flag, report, only_users
+            store, tokens, esi, sso, limits, settings, stop.flag, report, only_users
         )
         worker = Worker(services, max_runtime=max_runtime)
-        stopping.wake = worker.wake
+        stop.wake = worker.wake
         code = 1
         try:
             worker.run()
-            code = stopping.exit_code or (1 if worker.tally.failures else 0)
+            code = stop.exit_code or (1 if worker.tally.failures else 0)
         except KillsyncError as error:
             code = error.exit_code
             raise
@@ -95,11 +97,13 @@ def work(
     return Outcome(worker.tally, esi.requests + sso.requests, seconds, worker.out_of_time, queued)
 
 
-def _begin(store: Store, settings: Settings, limits: Limits, command: str, now: float) -> int:
+def _begin(
+    store: Store, settings: Settings, limits: Limits, command: str, caller: Caller, now: float
+) -> int:
     """Take up what earlier runs have left, and return the id of this one."""
     pick_up(store, limits, settings, now)
     with store.transaction() as conn:
-        run_id = runs.begin(conn, command, now)
+        run_id = runs.begin(conn, command, now, caller)
         jobs.give_back_all(conn)
         pending.wake(conn, now)
         pending.make_history(conn, STILL_NEW)

@@ -1,7 +1,5 @@
 """How everything stands: read from the database alone, without a single request."""
 
-import sqlite3
-
 import msgspec
 
 from killsync.esi.ratelimit import Bucket
@@ -9,20 +7,11 @@ from killsync.model import JobCounts, User, UserState
 from killsync.settings.config import Settings
 from killsync.store import jobs, limits, lock, pending, runs, users
 from killsync.store.connection import Store, snapshot
-from killsync.store.runs import Run
+from killsync.store.runs import LockHolder, Run
 from killsync.sync import schedule
 from killsync.times import DAY, has_passed, iso, iso_after
 
 _MOST_SET_ASIDE = 10
-
-
-class LockHolder(msgspec.Struct, frozen=True):
-    """Who holds the lock, since when (ISO text); all None for a run that has only just started."""
-
-    pid: int | None = None
-    host: str | None = None
-    command: str | None = None
-    since: str | None = None
 
 
 class Backfill(msgspec.Struct, frozen=True):
@@ -112,15 +101,7 @@ def lock_holder(store: Store) -> LockHolder | None:
     """Return who holds the lock, None if nobody does."""
     if not lock.is_held(store.path):
         return None
-    return _holder(store.conn) if store.version() else LockHolder()
-
-
-def _holder(conn: sqlite3.Connection) -> LockHolder:
-    # the newest run holds the lock, unless it has ended and another has only just started
-    run = next(iter(runs.latest(conn, 1)), None)
-    if run is None or run.finished_at is not None:
-        return LockHolder()
-    return LockHolder(run.pid, run.host, run.command, run.started_at)
+    return runs.newest_unended(store.conn) if store.version() else LockHolder()
 
 
 def _user(user: User, now: float, min_age: float) -> UserStatus:

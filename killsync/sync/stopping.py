@@ -8,7 +8,7 @@ def _nobody() -> None:
     return None
 
 
-class Stopping:
+class StopRequest:
     """Once `flag` is set nothing new is sent; `wake` interrupts whoever sleeps.
 
     `signal` is the number of the signal that asked for it, if one did.

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from killsync.model import UserState
-from killsync.store.runs import Run
-from killsync.sync.status import LockHolder, RateLimit, Status, UserStatus
+from killsync.store.runs import LockHolder, Run
+from killsync.sync.status import RateLimit, Status, UserStatus
 from killsync.terminal.text import count, safe
 from killsync.times import ago, duration, unix, unix_or_none
 

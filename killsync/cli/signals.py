@@ -8,7 +8,7 @@ from types import FrameType
 
 from killsync.cli.invocation import leave
 from killsync.errors import TryLater
-from killsync.sync.stopping import Stopping
+from killsync.sync.stopping import StopRequest
 
 
 @contextmanager
@@ -30,10 +30,10 @@ def leaving_by_exception() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class Stop(Stopping):
+class StopOnSignal(StopRequest):
     """Stops on the first signal."""
 
-    def __enter__(self) -> "Stop":
+    def __enter__(self) -> "StopOnSignal":
         self._before = {
             number: signal.signal(number, self._on)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
