@@ -2,12 +2,21 @@
 
 import pytest
 
-from killsync.esi.paging import Pass, Step, after_head, after_page, newest_first, resume_at, resumed
+from killsync.esi.paging import (
+    Pass,
+    Stamp,
+    Step,
+    after_head,
+    after_page,
+    newest_first,
+    resume_at,
+    resumed,
+)
 from killsync.model import Cursor, KillmailRef, Page
 
 MONDAY = "Mon, 23 Nov 2026 03:00:00 GMT"
 TUESDAY = "Tue, 24 Nov 2026 03:00:00 GMT"
-ON_MONDAY = Pass(snapshot=(MONDAY, 3))
+ON_MONDAY = Pass(stamp=Stamp(MONDAY, 3))
 
 
 def page(
@@ -156,7 +165,7 @@ def test_a_page_out_of_order_does_not_close_the_gap() -> None:
 
 
 def test_after_a_page_out_of_order_the_pass_reads_to_the_end() -> None:
-    seen = Pass(snapshot=(MONDAY, 3), ordered=False)
+    seen = Pass(stamp=Stamp(MONDAY, 3), ordered=False)
     step = after_page(Cursor(9, page=2, until_id=6), 2, page(7, 6), seen)
     assert step.next_page == 3
 
@@ -178,7 +187,7 @@ def test_without_x_pages_only_a_page_past_the_end_is_the_end() -> None:
 
 
 def test_without_x_pages_the_end_is_asked_for_once() -> None:
-    before = Pass(snapshot=(MONDAY, None))
+    before = Pass(stamp=Stamp(MONDAY, None))
     end = page(past_end=True, pages=None, modified=None)
     step = after_page(Cursor(9, page=3), 3, end, before)
     assert step.next_page is None
@@ -223,7 +232,7 @@ def test_a_list_that_changes_at_every_page_does_not_keep_the_pass_for_ever() -> 
 
 def test_a_list_that_changes_again_while_one_page_back_is_read_hides_nothing() -> None:
     gap = Cursor(2, page=2)
-    back = after_page(gap, 2, page(2, pages=3, modified="3 2 1"), Pass(("2 1", 2)))
+    back = after_page(gap, 2, page(2, pages=3, modified="3 2 1"), Pass(Stamp("2 1", 2)))
     first = after_head(back.cursor, page(4, pages=4, modified="4 3 2 1"), back.progress, full=False)
     # killmail 4 is removed, and 3, not recorded yet, moves to page 1
     second = after_page(first.cursor, 2, page(2, pages=3, modified="3 2 1 again"), first.progress)
@@ -247,10 +256,22 @@ def test_after_two_pages_past_the_end_page_1_says_where_the_list_ends() -> None:
     assert third.cursor == Cursor(9)
 
 
+def test_a_killmail_taken_off_between_two_pages_hides_no_other() -> None:
+    # the picture in killsync.esi.paging
+    first = head(Cursor(), page(9, 8))
+    second = after_page(first.cursor, 2, page(7, 6), first.progress)
+    third = after_page(second.cursor, 3, page(4, modified=TUESDAY), second.progress)
+    assert third.next_page == 2
+    found = after_page(third.cursor, 2, page(6, 5, modified=TUESDAY), third.progress)
+    assert found.next_page == 3
+    end = after_page(found.cursor, 3, page(4, modified=TUESDAY), found.progress)
+    assert (end.next_page, end.cursor) == (None, Cursor(9))
+
+
 # pages that must overlap with what was read before
 
 
-DONE_DOWN_TO_6 = Pass(snapshot=(MONDAY, 9), floor=6)
+DONE_DOWN_TO_6 = Pass(stamp=Stamp(MONDAY, 9), floor=6)
 
 
 def test_a_page_read_again_that_reaches_up_to_the_floor_leads_on() -> None:
@@ -281,7 +302,7 @@ def test_a_gap_resumed_at_a_page_not_yet_done_needs_no_overlap() -> None:
 def test_a_list_that_will_not_keep_still_is_left_to_a_later_run() -> None:
     step = after_page(Cursor(9, page=4), 4, page(5, 4, pages=9, modified="1"), DONE_DOWN_TO_6)
     for number, ids in ((3, (7, 6)), (4, (4, 3)), (3, (7, 6)), (4, (3, 2))):
-        again = page(*ids, pages=9, modified=str(ids) + str(step.progress.rechecks))
+        again = page(*ids, pages=9, modified=str(ids) + str(step.progress.rereads.times))
         step = after_page(step.cursor, number, again, step.progress)
     assert (step.next_page, step.cursor.page, step.contradicted) == (None, 4, False)
 

@@ -1,10 +1,22 @@
 """Where a list stops, what is next, where a gap resumes: pure functions over cursors and pages.
 
-ESI returns a character's killmails newest first in practice and promises it nowhere; entries
-move to later pages when new ones arrive, and to earlier ones only when one is removed. So a page
-hides nothing if it follows another of the same snapshot, or if it overlaps with what was read
-before: if it reaches up to the floor, the lowest id of the pages done. Pages that ESI stamps with
-times of their own fit together if both are the same when they are read again.
+ESI returns a character's killmails newest first in practice and promises it nowhere. Entries move
+to later pages when new ones arrive, which repeats some and hides none; they move to earlier ones
+only when a killmail is taken off the list, and then one may be hidden:
+
+    killmails 9 to 4, two a page; 8 is taken off between the reading of page 2 and of page 3
+
+               page 1   page 2   page 3
+    at first   [9 8]    [7 6]    [5 4]
+    8 is gone  [9 7]    [6 5]    [4]        page 2 was read as [7 6], page 3 as [4]: where is 5?
+
+    The stamp of page 3 is another one than that of page 2, so page 2 is read again: [6 5]. It
+    holds 6, the floor (the lowest id of the pages done), so nothing lies between: 5 is found,
+    and page 3 follows. Had it not reached up to the floor, page 1 would have been read again.
+
+So a page hides nothing if it bears the stamp of the page before it, or if it overlaps with what
+was read before. Where ESI stamps each page with a time of its own, two pages fit together if both
+are the same when they are read again: if their seam is.
 """
 
 from collections.abc import Sequence
@@ -14,25 +26,54 @@ import msgspec
 
 from killsync.model import Cursor, KillmailRef, Page
 
-_MOST_RECHECKS = 2
+_MOST_REREADS = 2
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What ESI says of the list with each page: Last-Modified and X-Pages, None if absent."""
+
+    modified: str | None
+    pages: int | None
+
+    @classmethod
+    def of(cls, page: Page) -> "Stamp":
+        """Return the stamp that a page bears."""
+        return cls(page.modified, page.pages)
+
+
+class Seam(msgspec.Struct, frozen=True):
+    """Where two pages meet whose stamps differ: the floor above, the highest id below it."""
+
+    page: int
+    floor: int | None
+    highest: int
+
+
+class Rereads(msgspec.Struct, frozen=True):
+    """How often pages were read again, since the list was seen to have changed at a deeper one."""
+
+    deepest: int = 0
+    times: int = 0
+
+    def another(self, number: int) -> "Rereads":
+        """Return the count after the list was seen to have changed at page `number`."""
+        times = self.times + 1 if number <= self.deepest else 1
+        return Rereads(max(number, self.deepest), times)
 
 
 class Pass(msgspec.Struct, frozen=True):
     """What one pass over a list must remember between its pages.
 
-    `snapshot` is (Last-Modified, X-Pages) of the page read before; `floor` the lowest id of the
-    pages done (None: not known); `doubtful` says that the next page must overlap with them.
-    `seam` is where the list was seen to have changed: the page, the floor above it, its highest id.
-    `rechecked` is the deepest page at which the list was seen to have changed, and `rechecks`
-    how often since; `ordered` whether every page so far was newest first.
+    `stamp` is that of the page read before; `floor` the lowest id of the pages done (None: not
+    known); `doubtful` says that the next page must overlap with them. `seam` is where the list
+    was last seen to have changed, `ordered` whether every page so far was newest first.
     """
 
-    snapshot: tuple[str | None, int | None] | None = None
+    stamp: Stamp | None = None
     floor: int | None = None
     doubtful: bool = False
-    seam: tuple[int, int | None, int] | None = None
-    rechecked: int = 0
-    rechecks: int = 0
+    seam: Seam | None = None
+    rereads: Rereads = Rereads()
     ordered: bool = True
 
 
@@ -51,11 +92,6 @@ class Step(msgspec.Struct, frozen=True):
     contradicted: bool = False
 
 
-def newest_first(refs: Sequence[KillmailRef]) -> bool:
-    """Tell whether the ids descend."""
-    return all(a.killmail_id > b.killmail_id for a, b in pairwise(refs))
-
-
 def after_head(
     cursor: Cursor, page: Page, progress: Pass, *, full: bool, cached: bool = False
 ) -> Step:
@@ -65,9 +101,9 @@ def after_head(
     `cached` is as in `resume_at`.
     """
     ids = [ref.killmail_id for ref in page.refs]
-    ordered = progress.ordered and newest_first(page.refs)
+    seen = _seen(page, progress)
     old = cursor.last_killmail_id
-    met = old if old in ids and ordered and not full else None
+    met = old if old in ids and seen.ordered and not full else None
     newest = max(ids, default=old)
     if is_last(1, page):
         after = Cursor(newest)
@@ -78,57 +114,33 @@ def after_head(
         if cursor.page is not None:
             until = _deeper(until, cursor.until_id)
         after = Cursor(newest, 2, until)
-    moved = msgspec.structs.replace(progress, snapshot=_snapshot(page), ordered=ordered)
     if after.page == 2:
         floor = None if met is None else progress.floor
-        moved = msgspec.structs.replace(moved, floor=_lower(floor, page))
+        seen = msgspec.structs.replace(seen, floor=_lower(floor, page))
     next_page = resume_at(after, pages=page.pages, cached=cached)
-    return Step(after, resumed(moved, after, next_page), next_page, met)
+    return Step(after, resumed(seen, after, next_page), next_page, met)
 
 
 def after_page(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
     """Decide after page `number` (2 or higher) of the gap: go on, go back, or close it."""
-    ordered = progress.ordered and newest_first(page.refs)
-    seen = msgspec.structs.replace(progress, snapshot=_snapshot(page), ordered=ordered)
+    seen = _seen(page, progress)
     if progress.doubtful:
         decide = _forward if _overlaps(page, seen) else _back
         return decide(cursor, number, page, seen)
-    if not _moved(progress.snapshot, page):
+    if not _changed(progress.stamp, page):
         return _forward(cursor, number, page, seen)
     seam = _seam(number, page, seen)
     if seam is not None and seam == progress.seam:
         return _forward(cursor, number, page, seen)
     broken = _breaks_promise(number, page, progress)
-    rechecks = progress.rechecks + 1 if number <= progress.rechecked else 1
+    rereads = progress.rereads.another(number)
     # asking past the end costs most of all
-    if rechecks <= (1 if broken else _MOST_RECHECKS):
-        deepest = max(number, progress.rechecked)
-        noted = msgspec.structs.replace(seen, rechecked=deepest, rechecks=rechecks, seam=seam)
+    if rereads.times <= (1 if broken else _MOST_REREADS):
+        noted = msgspec.structs.replace(seen, rereads=rereads, seam=seam)
         return _back(cursor, number, page, noted)
     if _overlaps(page, seen):
         return _forward(cursor, number, page, seen)
     return Step(cursor, progress, None, contradicted=broken)
-
-
-def _back(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
-    # of a list that has shrunk by more than a page, page 1 says by how much
-    before = 1 if page.past_end and progress.doubtful else number - 1
-    doubtful = msgspec.structs.replace(progress, doubtful=True)
-    return Step(msgspec.structs.replace(cursor, page=max(2, before)), doubtful, before)
-
-
-def _forward(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
-    done = msgspec.structs.replace(progress, doubtful=False, floor=_lower(progress.floor, page))
-    until = cursor.until_id
-    met = until if done.ordered and any(ref.killmail_id == until for ref in page.refs) else None
-    if met is not None or is_last(number, page):
-        return Step(Cursor(cursor.last_killmail_id), done, None, met)
-    return Step(msgspec.structs.replace(cursor, page=number + 1), done, number + 1)
-
-
-def is_last(number: int, page: Page) -> bool:
-    """Tell whether the list ends with this page; without X-Pages only an empty one is the end."""
-    return page.past_end or (not page.refs if page.pages is None else number >= page.pages)
 
 
 def resume_at(cursor: Cursor, *, pages: int | None, cached: bool) -> int | None:
@@ -152,41 +164,69 @@ def resumed(progress: Pass, cursor: Cursor, next_page: int | None) -> Pass:
     return msgspec.structs.replace(progress, doubtful=again)
 
 
+def is_last(number: int, page: Page) -> bool:
+    """Return whether the list ends with this page; without X-Pages, only an empty one ends it."""
+    return page.past_end or (not page.refs if page.pages is None else number >= page.pages)
+
+
+def newest_first(refs: Sequence[KillmailRef]) -> bool:
+    """Return whether the ids descend."""
+    return all(a.killmail_id > b.killmail_id for a, b in pairwise(refs))
+
+
+def _back(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
+    """Read the page before once more; it must overlap with the pages done."""
+    # of a list that has shrunk by more than a page, page 1 says by how much
+    before = 1 if page.past_end and progress.doubtful else number - 1
+    doubtful = msgspec.structs.replace(progress, doubtful=True)
+    return Step(msgspec.structs.replace(cursor, page=max(2, before)), doubtful, before)
+
+
+def _forward(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
+    """Count the page as done, and read the next one unless the gap ends here."""
+    done = msgspec.structs.replace(progress, doubtful=False, floor=_lower(progress.floor, page))
+    until = cursor.until_id
+    met = until if done.ordered and any(ref.killmail_id == until for ref in page.refs) else None
+    if met is not None or is_last(number, page):
+        return Step(Cursor(cursor.last_killmail_id), done, None, met)
+    return Step(msgspec.structs.replace(cursor, page=number + 1), done, number + 1)
+
+
+def _seen(page: Page, progress: Pass) -> Pass:
+    ordered = progress.ordered and newest_first(page.refs)
+    return msgspec.structs.replace(progress, stamp=Stamp.of(page), ordered=ordered)
+
+
 def _overlaps(page: Page, progress: Pass) -> bool:
-    """Tell whether a page reaches up to the pages done, so that nothing lies between."""
+    """Return whether a page reaches up to the pages done, so that nothing lies between."""
     if progress.floor is None or not progress.ordered:
         return not page.past_end
     return any(ref.killmail_id >= progress.floor for ref in page.refs)
 
 
-def _seam(number: int, page: Page, progress: Pass) -> tuple[int, int | None, int] | None:
+def _changed(before: Stamp | None, page: Page) -> bool:
+    """Return whether entries may have moved since the page before this one was read."""
+    if page.past_end:
+        # no surprise where X-Pages never told how many there are
+        return before is None or before.pages is not None
+    return before is not None and before != Stamp.of(page)
+
+
+def _seam(number: int, page: Page, progress: Pass) -> Seam | None:
     if not page.refs or not progress.ordered:
         return None
-    return number, progress.floor, page.refs[0].killmail_id
-
-
-def _lower(floor: int | None, page: Page) -> int | None:
-    return min(
-        [ref.killmail_id for ref in page.refs] + ([] if floor is None else [floor]), default=None
-    )
+    return Seam(number, progress.floor, page.refs[0].killmail_id)
 
 
 def _breaks_promise(number: int, page: Page, progress: Pass) -> bool:
-    promised = progress.snapshot[1] if progress.snapshot is not None else None
+    promised = progress.stamp.pages if progress.stamp is not None else None
     return page.past_end and promised is not None and number <= promised
 
 
-def _moved(before: tuple[str | None, int | None] | None, page: Page) -> bool:
-    """Tell whether entries may have moved since the page read before this one."""
-    if page.past_end:
-        # no surprise where X-Pages never told how many there are
-        return before is None or before[1] is not None
-    return before is not None and before != _snapshot(page)
+def _lower(floor: int | None, page: Page) -> int | None:
+    ids = [ref.killmail_id for ref in page.refs]
+    return min(ids if floor is None else [floor, *ids], default=None)
 
 
 def _deeper(a: int | None, b: int | None) -> int | None:
     return None if a is None or b is None else min(a, b)
-
-
-def _snapshot(page: Page) -> tuple[str | None, int | None]:
-    return page.modified, page.pages

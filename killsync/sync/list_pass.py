@@ -6,7 +6,7 @@ import msgspec
 
 from killsync.errors import ServerFault
 from killsync.esi import paging
-from killsync.esi.paging import Pass, Step
+from killsync.esi.paging import Pass, Stamp, Step
 from killsync.model import Access, Cursor, Job, Page, Priority, User
 from killsync.settings.config import Settings
 from killsync.store import jobs, pending, users
@@ -184,8 +184,8 @@ class ListPass:
 
     def _take_unchanged(self, page: Page, journal: Journal, now: float) -> None:
         self.user = self._with_head(self.user, page, now)
-        snapshot = (page.modified, self.user.pages)
-        self._progress = msgspec.structs.replace(self._progress, snapshot=snapshot)
+        stamp = Stamp(page.modified, self.user.pages)
+        self._progress = msgspec.structs.replace(self._progress, stamp=stamp)
         self.unchanged = True
         self.head_done = True
         self.pages += 1
