@@ -1,4 +1,4 @@
-"""A bare Typer app of as many commands as killsync has: the least that a command can take."""
+"""A bare Typer app with as many commands as killsync: the least time a command can take."""
 
 import sqlite3
 from typing import Annotated
@@ -12,10 +12,10 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 def options(
     db: Annotated[str | None, typer.Option(help="A path.")] = None,
     config: Annotated[str | None, typer.Option(help="A path.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print more.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
 ) -> None:
-    """Do nothing of use."""
+    """Do nothing useful."""
 
 
 @app.command()
@@ -30,10 +30,10 @@ def table(watch: Annotated[bool, typer.Option(help="A flag.")] = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table("Character", "Killmails")
+    rows = Table("Character", "Killmails")
     for number in range(10):
-        shown.add_row(f"Pilot {number}", f"{number:,}")
-    Console().print(shown)
+        rows.add_row(f"Pilot {number}", f"{number:,}")
+    Console().print(rows)
 
 
 def nothing(limit: Annotated[int, typer.Option(help="A number.")] = 1) -> None:

@@ -1,7 +1,7 @@
-"""What killsync's storing is compared with: a bare script, and sqlite-utils.
+"""The peers that killsync's storing is compared with: a bare script, and sqlite-utils.
 
-`python bare_storing.py WAY DATABASE LINES` stores the killmails of a file, each line an id, a
-hash and a body, and prints the CPU seconds. It knows the tables, and nothing of killsync.
+`python bare_storing.py METHOD DATABASE LINES` stores the killmails of a file, each line an id, a
+hash and a body, and prints the CPU seconds. It knows the tables, but imports nothing of killsync.
 """
 
 import json
@@ -78,7 +78,7 @@ def item_rows(body: Body) -> list[Row]:
 
 
 def store_bare(database: str, lines: list[list[bytes]]) -> None:
-    """Decode with json and store with executemany, a batch in a transaction."""
+    """Decode with json and store with executemany, one transaction per batch."""
     statements = {
         table: f"INSERT INTO {table} ({', '.join(columns.split())})"
         f" VALUES ({', '.join('?' for _ in columns.split())})"
@@ -119,7 +119,7 @@ def store_with_sqlite_utils(
     db.close()
 
 
-WAYS: dict[str, Callable[[str, list[list[bytes]]], None]] = {
+METHODS: dict[str, Callable[[str, list[list[bytes]]], None]] = {
     "bare": store_bare,
     "sqlite-utils": store_with_sqlite_utils,
     "sqlite-utils-in-wal": partial(store_with_sqlite_utils, journal_mode="wal"),
@@ -127,11 +127,11 @@ WAYS: dict[str, Callable[[str, list[list[bytes]]], None]] = {
 
 
 def main() -> None:
-    way, database, listed = sys.argv[1:]
-    lines = [line.split(b" ", 2) for line in Path(listed).read_bytes().splitlines()]
-    began = time.process_time()
-    WAYS[way](database, lines)
-    sys.stdout.write(f"{time.process_time() - began}\n")
+    method, database, lines_file = sys.argv[1:]
+    lines = [line.split(b" ", 2) for line in Path(lines_file).read_bytes().splitlines()]
+    started = time.process_time()
+    METHODS[method](database, lines)
+    sys.stdout.write(f"{time.process_time() - started}\n")
 
 
 if __name__ == "__main__":

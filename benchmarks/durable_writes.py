@@ -1,4 +1,4 @@
-"""What an idle poll writes: durable commits and bytes, counted by strace."""
+"""What an idle poll writes: syncs and bytes, counted by strace."""
 
 import re
 import shutil
@@ -6,37 +6,37 @@ import subprocess
 from pathlib import Path
 
 import msgspec
-from figures import Figure, Scale, size
+from figures import Figure, Scale, format_size
 from installation import UNLIMITED, installation, scan
-from spending import killsync, spent_by
+from spending import killsync, run_measured
 from world import Killsync
 
-# what reaches a file of killsync's, and what makes it last
+# what is written to a file, and what makes it durable
 _WRITE = re.compile(r"\bp?writev?(?:64)?\(\d+<(/[^>]*)>.*\) = (\d+)$")
 _SYNC = re.compile(r"\bf(?:data)?sync\(\d+<(/[^>]*)>\) = 0$")
 _CALLS = "fsync,fdatasync,write,writev,pwrite64,pwritev"
 
 
 class Written(msgspec.Struct, frozen=True):
-    """Durable commits and bytes of one run."""
+    """The syncs of one run, and the bytes that it wrote."""
 
-    commits: int
+    syncs: int
     size: int
 
 
 def measure(scale: Scale) -> list[Figure]:
-    """Count over many users: without a refresh, with one each, with a new token each."""
+    """Count for many users: without a refresh, with one each, with a new refresh token each."""
     users = scale.of(1000, 20)
-    missing = why_not()
+    missing = strace_problem()
     written: list[Written | None] = [None, None, None]
     if missing is None:
         with installation(characters=users, killmails=1, **UNLIMITED) as program:
             scan(program, "--workers", "16")
-            written[0] = traced(program)
+            written[0] = trace_scan(program)
             for number, rotate in ((1, False), (2, True)):
                 program.simulator.options(rotate=rotate)
                 program.expire_access()
-                written[number] = traced(program)
+                written[number] = trace_scan(program)
     names = ("without a refresh", "with a refresh", "with a new refresh token")
     goals = ((0.05, 4_000), (1.0, 16_000), (1.0, 16_000))
     return [
@@ -45,54 +45,54 @@ def measure(scale: Scale) -> list[Figure]:
     ]
 
 
-def why_not() -> str | None:
-    """Return why nothing can be counted here, None if strace works."""
+def strace_problem() -> str | None:
+    """Return why nothing can be counted on this machine; None if strace works."""
     if shutil.which("strace") is None:
         return "strace is not installed"
     tried = subprocess.run(["strace", "-f", "-o", "/dev/null", "true"], capture_output=True)
     return None if tried.returncode == 0 else "strace may not trace here"
 
 
-def traced(program: Killsync) -> Written:
-    """Run a scan of everybody, and count what it writes in the directory of the database."""
+def trace_scan(program: Killsync) -> Written:
+    """Scan every user, and count the writes to the database's directory."""
     program.make_due()
     trace = program.directory / "trace"
     strace = ["strace", "-f", "-y", "--seccomp-bpf", "-e", f"trace={_CALLS}", "-o", str(trace)]
-    spent_by([*strace, *killsync("scan", "--quiet")], program.environment)
-    return _counted(trace, program.directory)
+    run_measured([*strace, *killsync("scan", "--quiet")], program.environment)
+    return _count_writes(trace, program.directory)
 
 
-def _counted(trace: Path, directory: Path) -> Written:
-    commits = written = 0
+def _count_writes(trace: Path, directory: Path) -> Written:
+    syncs = written = 0
     with trace.open(errors="replace") as lines:
         for line in lines:
             if (found := _WRITE.search(line)) and found[1].startswith(str(directory)):
                 written += int(found[2])
             elif (found := _SYNC.search(line)) and found[1].startswith(str(directory)):
-                commits += 1
-    return Written(commits, written)
+                syncs += 1
+    return Written(syncs, written)
 
 
 def _row(
     what: str,
     written: Written | None,
     users: int,
-    most_commits: float,
+    most_syncs: float,
     most_bytes: int,
     missing: str | None,
 ) -> Figure:
-    goal = f"at most {most_commits:g} and {size(most_bytes)}"
+    goal = f"at most {most_syncs:g} and {format_size(most_bytes)}"
     if written is None:
         return Figure(
             what=what, measured="", peer="", goal=goal, met=None, note=f"not measured: {missing}"
         )
-    commits, each = written.commits / users, written.size / users
+    syncs, size = written.syncs / users, written.size / users
     return Figure(
         what=what,
-        measured=f"{commits:.4g} syncs, {size(each)}",
+        measured=f"{syncs:.4g} syncs, {format_size(size)}",
         peer="",
-        ratio=max(commits / most_commits, each / most_bytes),
+        ratio=max(syncs / most_syncs, size / most_bytes),
         goal=goal,
-        met=commits <= most_commits and each <= most_bytes,
-        note="fsync and fdatasync of every kind, those of a run's start and end included",
+        met=syncs <= most_syncs and size <= most_bytes,
+        note="every fsync and fdatasync, including those at the start and end of a run",
     )

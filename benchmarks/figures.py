@@ -1,4 +1,4 @@
-"""One row of the table, and how its ratio comes about: medians of runs, pair by pair."""
+"""The rows of the table, and how their ratios are computed: medians of paired runs."""
 
 from collections.abc import Callable
 from statistics import median
@@ -7,26 +7,25 @@ import msgspec
 
 
 class Scale(msgspec.Struct, frozen=True):
-    """How much is measured: all of it, or a little of everything to see that it works."""
+    """How much to measure: everything, or a little of each to check that it works."""
 
     quick: bool = False
 
     def of(self, whole: int, little: int) -> int:
-        """Return the size of something in this run."""
+        """Return the size to use: `whole`, or `little` in a quick run."""
         return little if self.quick else whole
 
     @property
     def runs(self) -> int:
-        """Return how many pairs of runs a median is of."""
+        """Return how many pairs of runs to take a median of."""
         return self.of(5, 1)
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """One row: what was measured, beside its floor or peer of the same run.
+    """One row: what was measured, beside its floor or peer from the same run.
 
-    `met` is None where there is no goal, or nothing could be measured.
-    `reference` is what the program that killsync replaces needed for the same, `note` how it
-    is measured or what holds it.
+    `met` is None where there is no goal, or nothing could be measured. `reference` is what the
+    program that killsync replaces needs for the same; `note` says how it was measured.
     """
 
     what: str
@@ -40,29 +39,29 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pairs(msgspec.Struct, frozen=True):
-    """What several runs took, each beside its peer, run right before or after it."""
+    """The costs of several runs, each with that of its peer, which ran right before or after."""
 
     ours: list[float]
     peers: list[float]
 
     @property
     def measured(self) -> float:
-        """Return the median of ours."""
+        """Return the median of our runs."""
         return median(self.ours)
 
     @property
     def peer(self) -> float:
-        """Return the median of the peer's."""
+        """Return the median of the peer's runs."""
         return median(self.peers)
 
     @property
     def ratio(self) -> float:
-        """Return the median of the ratios, pair by pair: what slows both cancels out."""
+        """Return the median of the pairs' ratios, in which whatever slows both cancels out."""
         return median(o / p for o, p in zip(self.ours, self.peers, strict=True))
 
 
-def in_pairs(runs: int, ours: Callable[[], float], peer: Callable[[], float]) -> Pairs:
-    """Measure both in turn, the first of a pair last in the next."""
+def measure_pairs(runs: int, ours: Callable[[], float], peer: Callable[[], float]) -> Pairs:
+    """Measure both `runs` times; whichever is first in one pair is second in the next."""
     mine: list[float] = []
     theirs: list[float] = []
     for number in range(runs):
@@ -76,16 +75,16 @@ def at_most(
     what: str,
     pairs: Pairs,
     goal: float,
-    shown: Callable[[float], str],
+    format_value: Callable[[float], str],
     *,
     reference: str = "",
     note: str = "",
 ) -> Figure:
-    """Return the row of a ratio that must not be larger than its goal."""
+    """Return a row whose ratio must not exceed its goal."""
     return Figure(
         what=what,
-        measured=shown(pairs.measured),
-        peer=shown(pairs.peer),
+        measured=format_value(pairs.measured),
+        peer=format_value(pairs.peer),
         ratio=pairs.ratio,
         goal=f"at most {goal:g}",
         met=pairs.ratio <= goal,
@@ -94,15 +93,15 @@ def at_most(
     )
 
 
-def seconds(value: float) -> str:
-    """Return a time as people write it."""
+def format_seconds(value: float) -> str:
+    """Format a time in seconds for people, such as `1.3 ms`."""
     if value >= 1:
         return f"{value:.2f} s"
     return f"{value * 1e3:.1f} ms" if value >= 1e-3 else f"{value * 1e6:.0f} us"
 
 
-def size(value: float) -> str:
-    """Return a number of bytes as people write it."""
+def format_size(value: float) -> str:
+    """Format a number of bytes for people, such as `1.4 kB`."""
     for unit in ("B", "kB", "MB"):
         if value < 1000:
             return f"{value:.1f} {unit}" if unit != "B" else f"{value:.0f} B"

@@ -1,23 +1,23 @@
-"""A first sync and small ones, at ESI's latency: without a rate limit, and under the real ones."""
+"""First syncs at ESI's latency, without rate limits and under the real ones, and small syncs."""
 
 import math
 from statistics import median
 
-from figures import Figure, Pairs, Scale, at_most, seconds, size
+from figures import Figure, Pairs, Scale, at_most, format_seconds, format_size
 from installation import LATENCY, UNLIMITED, installation, poll, scan
 from spending import Spent
 
 CONNECTIONS = 8
 PAGE_DELAY = 0.1
 PAGE = 50
-# of ESI's real limits: the list's, of which killsync leaves a share to manual syncs
+# ESI's real limit for lists, and the share of it that killsync reserves for manual syncs
 LIST_TOKENS, COST, RESERVE = 30, 2, 0.2
 MOST_RUNS = 9
 LATENCIES = {"latency_list": LATENCY, "latency_body": LATENCY}
 
 
 def measure(scale: Scale) -> list[Figure]:
-    """Measure first syncs, and what a few new killmails take."""
+    """Measure first syncs, and syncs of no or a few new killmails."""
     return [
         unlimited(scale),
         *(limited(scale, killmails) for killmails in ((120,) if scale.quick else (742, 3000))),
@@ -26,7 +26,7 @@ def measure(scale: Scale) -> list[Figure]:
 
 
 def unlimited(scale: Scale) -> Figure:
-    """Measure the wall of a first sync against the latencies that it cannot avoid."""
+    """Measure the wall time of a first sync against the latencies that it cannot avoid."""
     killmails = scale.of(742, 120)
     pages = math.ceil(killmails / PAGE)
     floor = (killmails + pages) * LATENCY / CONNECTIONS + (pages - 1) * PAGE_DELAY
@@ -41,18 +41,20 @@ def unlimited(scale: Scale) -> Figure:
             raise RuntimeError(f"{stored} of {killmails} killmails are stored")
     pairs = Pairs([spent.wall for spent in all_spent], [floor] * len(all_spent))
 
-    def shown(wall: float) -> str:
-        return seconds(wall) if wall == floor else f"{seconds(wall)}, {resources(all_spent)}"
+    def describe(wall: float) -> str:
+        if wall == floor:
+            return format_seconds(wall)
+        return f"{format_seconds(wall)}, {resources(all_spent)}"
 
     def resources(spent: list[Spent]) -> str:
         cpu, memory = median(s.cpu for s in spent), median(s.memory for s in spent)
-        return f"{requests} requests, {cpu:.1f} CPU s, {size(memory)}"
+        return f"{requests} requests, {cpu:.1f} CPU s, {format_size(memory)}"
 
     return at_most(
         f"first sync of {killmails} killmails, {pages} pages, 50 ms",
         pairs,
         1.2,
-        shown,
+        describe,
         reference="387.6 s, 757 requests, 10.5 CPU s, 238 MB",
         note=(
             f"floor: all latencies over {CONNECTIONS} connections plus the page delays, "
@@ -62,7 +64,7 @@ def unlimited(scale: Scale) -> Figure:
 
 
 def limited(scale: Scale, killmails: int) -> Figure:
-    """Count the windows that the same needs under ESI's limits."""
+    """Count the windows that a first sync needs under ESI's limits."""
     window = scale.of(8, 3)
     page = scale.of(PAGE, 6)
     pages = math.ceil(killmails / page)
@@ -73,7 +75,7 @@ def limited(scale: Scale, killmails: int) -> Figure:
             scan(program)
             runs += 1
             if runs > MOST_RUNS:
-                raise RuntimeError(f"not all is stored after {MOST_RUNS} runs")
+                raise RuntimeError(f"not everything is stored after {MOST_RUNS} runs")
         log = program.simulator.log()
     starts = [entry["start"] for entry in log]
     refused = sum(entry["status"] == 429 for entry in log)
@@ -93,28 +95,28 @@ def limited(scale: Scale, killmails: int) -> Figure:
 
 
 def small(scale: Scale) -> list[Figure]:
-    """Measure the wall of what happens most: nothing new, or very little."""
+    """Measure the wall time of the most frequent syncs: with nothing new, or very little."""
     with installation(characters=5, killmails=30, **LATENCIES, **UNLIMITED) as program:
         scan(program)
         users = [login["character_id"] for login in program.simulator.logins]
 
-        def brings(new: int, of: list[int]) -> list[float]:
+        def measure_polls(new: int, active: list[int]) -> list[float]:
             walls = []
             for _ in range(scale.runs):
-                for user in of if new else ():
+                for user in active if new else ():
                     program.simulator.add_killmails(user, new)
                 program.simulator.thaw()
                 program.execute("UPDATE users SET state = 'disabled'")
-                for user in of:
+                for user in active:
                     program.execute("UPDATE users SET state = 'active' WHERE user_id = ?", user)
                 walls.append(poll(program).wall)
             return walls
 
         one = users[:1]
         return [
-            _small("nothing new, 1 user", brings(0, one), 1, "2.33 s"),
-            _small("3 new killmails, 1 user", brings(3, one), 2, "3.56 s"),
-            _small("5 users with 1 new killmail each", brings(1, users), 6, "14.5 s"),
+            _small("nothing new, 1 user", measure_polls(0, one), 1, "2.33 s"),
+            _small("3 new killmails, 1 user", measure_polls(3, one), 2, "3.56 s"),
+            _small("5 users with 1 new killmail each", measure_polls(1, users), 6, "14.5 s"),
         ]
 
 
@@ -122,8 +124,8 @@ def _small(what: str, walls: list[float], in_turn: int, reference: str) -> Figur
     wall, floor = median(walls), in_turn * LATENCY
     return Figure(
         what=f"{what}, 50 ms",
-        measured=seconds(wall),
-        peer=f"{in_turn} latencies in turn: {seconds(floor)}",
+        measured=format_seconds(wall),
+        peer=f"{in_turn} latencies in turn: {format_seconds(floor)}",
         ratio=wall / floor,
         goal="none: a cron job's start included",
         met=None,

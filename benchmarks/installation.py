@@ -1,4 +1,4 @@
-"""A killsync of its own in a directory of its own, against a simulator in a process of its own."""
+"""A killsync installation in a temporary directory, with a simulator in another process."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spending import Spent, killsync, spent_by
+from spending import Spent, killsync, run_measured
 from world import Killsync, simulator
 
 LATENCY = 0.05
@@ -15,7 +15,7 @@ UNLIMITED = {"list_tokens": 0, "body_tokens": 0}
 
 @contextmanager
 def installation(**options: Any) -> Iterator[Killsync]:
-    """Yield killsync with its default settings and every character of the simulator as a user."""
+    """Yield killsync with default settings and every character of the simulator as a user."""
     with (
         tempfile.TemporaryDirectory(prefix="killsync-benchmark-") as directory,
         simulator(**options) as esi,
@@ -28,12 +28,12 @@ def installation(**options: Any) -> Iterator[Killsync]:
 
 
 def scan(program: Killsync, *arguments: str) -> Spent:
-    """Run a scan, and return what it spent."""
-    return spent_by(killsync("scan", "--quiet", *arguments), program.environment)
+    """Run a scan; return what it spent."""
+    return run_measured(killsync("scan", "--quiet", *arguments), program.environment)
 
 
 def poll(program: Killsync, *arguments: str) -> Spent:
-    """Let the cache times pass, and run a scan."""
+    """Run a scan as after all cache times; return what it spent."""
     program.make_due()
     program.simulator.clear_log()
     return scan(program, *arguments)

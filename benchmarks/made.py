@@ -1,4 +1,4 @@
-"""Databases made for the benchmarks: bodies as real ones are shaped, always the same ones."""
+"""Makes databases for the benchmarks, of realistic bodies that are the same each time."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -25,15 +25,15 @@ _COLUMNS_OF_TIME = ("killmail_time", "stored_at")
 
 
 class Raw(msgspec.Struct, frozen=True):
-    """A killmail as ESI gives it: a line of a list, and the bytes of its body."""
+    """A killmail as ESI serves it: an entry of a list, and the bytes of its body."""
 
     killmail_id: int
     killmail_hash: str
     body: bytes
 
 
-def raws(count: int, until: float = 1_790_000_000, apart: float = 60) -> list[Raw]:
-    """Return killmails that lie `apart` seconds, oldest first, the last one at `until`."""
+def make_raws(count: int, until: float = 1_790_000_000, apart: float = 60) -> list[Raw]:
+    """Make killmails, oldest first, `apart` seconds apart, the last at unix time `until`."""
     return [_raw(n, int(until - (count - n) * apart)) for n in range(1, count + 1)]
 
 
@@ -44,8 +44,8 @@ def _raw(number: int, time: int) -> Raw:
 
 
 @contextmanager
-def database(path: Path, synced_at: float, user_count: int = 1) -> Iterator[Store]:
-    """Make a database of users who were synced at a time; close it as one file."""
+def make_database(path: Path, synced_at: float, user_count: int = 1) -> Iterator[Store]:
+    """Make a database of users who were synced at a unix time; close it as a single file."""
     with closing(connection.connect(path, create=True)) as store:
         connection.upgrade(store)
         with store.transaction() as conn:
@@ -59,7 +59,7 @@ def database(path: Path, synced_at: float, user_count: int = 1) -> Iterator[Stor
 
 
 def list_all(store: Store, made: Sequence[Raw]) -> None:
-    """Record killmails for the first user as ESI lists them: the newest first, in pages."""
+    """Record killmails for the first user as ESI lists them: newest first, page by page."""
     for page in _slices(made[::-1], _PAGE):
         refs = [KillmailRef(raw.killmail_id, raw.killmail_hash) for raw in page]
         with store.transaction() as conn:
@@ -67,10 +67,10 @@ def list_all(store: Store, made: Sequence[Raw]) -> None:
 
 
 def store_all(store: Store, made: Sequence[Raw], now: float) -> None:
-    """Decode and store what is listed as `sync.bodies` does: the newest first, in batches."""
+    """Decode and store listed killmails as `sync.bodies` does: newest first, in batches."""
     for batch in in_batches(made):
         fetched = [
-            FetchedKillmail.of(decode(raw.body, raw.killmail_id), raw.killmail_hash)
+            FetchedKillmail.compared(decode(raw.body, raw.killmail_id), raw.killmail_hash)
             for raw in batch
         ]
         ids = [raw.killmail_id for raw in batch]
@@ -81,7 +81,7 @@ def store_all(store: Store, made: Sequence[Raw], now: float) -> None:
 
 
 def in_batches(made: Sequence[Raw]) -> Iterator[Sequence[Raw]]:
-    """Yield killmails in the order and the batches in which a first sync stores them."""
+    """Yield killmails in the order and batches in which a first sync stores them."""
     return _slices(made[::-1], _BATCH)
 
 
@@ -90,10 +90,10 @@ def _slices(made: Sequence[Raw], size: int) -> Iterator[Sequence[Raw]]:
 
 
 def multiply(source: Path, target: Path, times: int, apart: float) -> None:
-    """Fill a made database with what another holds, `times` times over.
+    """Fill an empty database with `times` copies of another's killmails.
 
-    Each further copy lies before the last one, its ids as well as its times; `apart` is how many
-    seconds a copy covers.
+    Each copy has earlier times and lower ids than the one before it; `apart` is the number of
+    seconds that a copy covers.
     """
     with closing(sqlite3.connect(target, isolation_level=None)) as conn:
         conn.execute("PRAGMA synchronous = OFF")
@@ -113,7 +113,7 @@ def multiply(source: Path, target: Path, times: int, apart: float) -> None:
             for table in ("killmails", "attackers", "items", "user_killmails"):
                 names = [row[1] for row in conn.execute(f"PRAGMA table_info({table})")]
                 values = ", ".join(shift.get(name, name) for name in names)
-                # both have the same schema
+                # safe without column names, as both have the same schema
                 conn.execute(
                     f"INSERT INTO main.{table} SELECT {values} FROM source.{table} ORDER BY 1, 2"
                 )

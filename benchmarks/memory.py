@@ -1,11 +1,11 @@
-"""The peak of memory of a first sync, of a long history beside a shorter one."""
+"""The peak memory of a first sync: that of a long history, compared with a shorter one."""
 
 import subprocess
 import time
 from pathlib import Path
 
 from campaign.running import most_resident_mb
-from figures import Figure, Scale, size
+from figures import Figure, Scale, format_size
 from installation import UNLIMITED, installation
 from spending import killsync
 
@@ -20,8 +20,8 @@ def measure(scale: Scale) -> list[Figure]:
     return [
         Figure(
             what=f"peak memory of a first sync, {many:,} killmails",
-            measured=size(peaks[many]),
-            peer=size(peaks[few]),
+            measured=format_size(peaks[many]),
+            peer=format_size(peaks[few]),
             ratio=ratio,
             goal="at most 1.1, and 100 MB",
             met=ratio <= 1.1 and peaks[many] <= _MOST,
@@ -32,19 +32,19 @@ def measure(scale: Scale) -> list[Figure]:
 
 def _peak(killmails: int) -> float:
     with installation(killmails=killmails, characters=1, **UNLIMITED) as program:
-        words = killsync("scan", "--quiet", "--max-runtime", "1h")
-        with subprocess.Popen(words, env=program.environment) as process:
-            peak = _watched(process)
+        command = killsync("scan", "--quiet", "--max-runtime", "1h")
+        with subprocess.Popen(command, env=program.environment) as process:
+            peak = _watch_peak(process)
         stored = program.rows("SELECT count(*) FROM killmails")
     if stored != [(killmails,)]:
         raise RuntimeError(f"{stored} killmails were stored, {killmails} expected")
     return peak
 
 
-def _watched(process: subprocess.Popen[bytes]) -> float:
-    """Return the bytes that a process has had at most.
+def _watch_peak(process: subprocess.Popen[bytes]) -> float:
+    """Return the peak resident memory of a process, in bytes.
 
-    What wait4 says will not do: it counts what the parent had before the process became another.
+    wait4 would not do: its peak includes the memory of the parent before the exec.
     """
     status, peak = Path(f"/proc/{process.pid}/status"), 0.0
     while process.poll() is None:

@@ -1,13 +1,13 @@
-"""CPU per request of the whole program, beside a bare loop over the same requests."""
+"""CPU per request of the whole program, compared with a bare loop over the same requests."""
 
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from figures import Figure, Pairs, Scale, at_most, seconds
+from figures import Figure, Pairs, Scale, at_most, format_seconds
 from installation import UNLIMITED, installation, scan
-from spending import spent_by
+from spending import run_measured
 from world import Killsync
 
 BARE = """
@@ -23,7 +23,7 @@ for url in urls:
 
 
 def measure(scale: Scale) -> list[Figure]:
-    """Measure a first sync: start, lists, bodies, storing and all."""
+    """Measure a whole first sync: startup, lists, bodies and storing."""
     killmails = scale.of(10_000, 100)
     ours, peers = [], []
     for _ in range(scale.runs):
@@ -37,17 +37,17 @@ def measure(scale: Scale) -> list[Figure]:
             f"CPU per request of a first sync of {killmails:,}",
             Pairs(ours, peers),
             1.3,
-            seconds,
+            format_seconds,
             note="peer: a process that calls requests.Session().get for the same bodies",
         )
     ]
 
 
 def bare_loop(program: Killsync, log: list[dict[str, Any]]) -> float:
-    """Return the CPU seconds a request of a process that asks for the same, and no more."""
+    """Return the CPU seconds per request of a process that only requests the same bodies."""
     script = Path(program.directory) / "bare.py"
     script.write_text(BARE)
     urls = [program.simulator.url + entry["path"] for entry in log]
     given = json.dumps([urls, {"X-Compatibility-Date": log[0]["compatibility_date"]}])
     command = [sys.executable, str(script)]
-    return spent_by(command, program.environment, given=given).cpu / len(urls)
+    return run_measured(command, program.environment, given=given).cpu / len(urls)

@@ -1,4 +1,4 @@
-"""The queue, when it is long: who is due, queueing them, taking one, and a year of ticks."""
+"""Long queues: finding and queueing due users, taking a job, and a year of ticks."""
 
 import sqlite3
 import tempfile
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from figures import Figure, Pairs, Scale, at_most, in_pairs, seconds
-from made import database
+from figures import Figure, Pairs, Scale, at_most, format_seconds, measure_pairs
+from made import make_database
 
 from killsync.model import Caller
 from killsync.store import jobs, pending, runs, users
@@ -21,7 +21,7 @@ MIN_AGE = 15 * MINUTE
 TICK = 10 * MINUTE
 TICKS_A_DAY = 144
 NOW = 1_790_000_000.0
-_FAILS_OF = 97
+_ONE_FAILS_IN = 97
 _TAKEN = 200
 _TICKS_AN_HOUR = 6
 _HOURLY = 55 * MINUTE
@@ -29,25 +29,27 @@ _CALLER = Caller("killsync", "/c.toml", "/k.db", [], terminal=False)
 
 
 def measure(scale: Scale) -> list[Figure]:
-    """Measure a long queue, and what is left of a year."""
+    """Measure a long queue, and what a year of ticks leaves behind."""
     many = scale.of(100_000, 2_000)
-    with _due(many) as long, _due(100) as short:
+    with _due_users(many) as long, _due_users(100) as short:
         queueing = _queueing(long, many, scale)
         for store in (long, short):
             _queue(store)
-        taking = in_pairs(scale.runs, lambda: _take(long), lambda: _take(short))
+        taking = measure_pairs(scale.runs, lambda: _take(long), lambda: _take(short))
     return [
         queueing,
-        at_most(f"taking a job, {many:,} queued", taking, 1.5, seconds, note="peer: 100 queued"),
+        at_most(
+            f"taking a job, {many:,} queued", taking, 1.5, format_seconds, note="peer: 100 queued"
+        ),
         *_year(scale),
     ]
 
 
 @contextmanager
-def _due(count: int) -> Iterator[Store]:
+def _due_users(count: int) -> Iterator[Store]:
     with (
         tempfile.TemporaryDirectory(prefix="killsync-benchmark-") as directory,
-        database(Path(directory) / "killsync.db", NOW - 20 * MINUTE, count) as store,
+        make_database(Path(directory) / "killsync.db", NOW - 20 * MINUTE, count) as store,
     ):
         yield store
 
@@ -61,16 +63,16 @@ def _queue(store: Store) -> int:
 def _queueing(store: Store, count: int, scale: Scale) -> Figure:
     walls = []
     for _ in range(scale.runs):
-        began = time.perf_counter()
+        started = time.perf_counter()
         queued = _queue(store)
-        walls.append(time.perf_counter() - began)
+        walls.append(time.perf_counter() - started)
         if queued != count:
             raise RuntimeError(f"{queued} were queued, {count} are due")
         store.conn.execute("DELETE FROM jobs")
     scans = _scans(store.conn)
     return Figure(
         what=f"finding and queueing {count:,} due users",
-        measured=seconds(median(walls)),
+        measured=format_seconds(median(walls)),
         peer="",
         goal="at most 1 s, through indexes",
         met=median(walls) <= 1 and not scans,
@@ -79,7 +81,7 @@ def _queueing(store: Store, count: int, scale: Scale) -> Figure:
 
 
 def _scans(conn: sqlite3.Connection) -> list[str]:
-    """Return the steps of a scan's own queries that read a whole table of users or jobs."""
+    """Return the query-plan steps of a scan's queries that read a whole table."""
     asked: list[str] = []
     conn.set_trace_callback(asked.append)
     selection.find(conn, NOW, MIN_AGE)
@@ -91,30 +93,30 @@ def _scans(conn: sqlite3.Connection) -> list[str]:
 
 
 def _take(store: Store) -> float:
-    """Return the seconds of CPU of taking one job, the commit aside."""
+    """Return the CPU seconds of taking one job, without the commit."""
     spent = 0.0
     for _ in range(_TAKEN):
         with store.transaction() as conn:
-            began = time.process_time()
+            started = time.process_time()
             job = jobs.next_job(conn, NOW)
             if job is None:
                 raise RuntimeError("the queue is empty")
             jobs.start(conn, [job.id], NOW)
-            spent += time.process_time() - began
+            spent += time.process_time() - started
             jobs.give_back(conn, job.id)
     return spent / _TAKEN
 
 
 def _year(scale: Scale) -> list[Figure]:
     ticks, user_count = scale.of(365, 8) * TICKS_A_DAY, scale.of(200, 20)
-    with _due(user_count) as store:
-        # what is measured is CPU, and nothing here has to outlast a power cut
+    with _due_users(user_count) as store:
+        # only CPU is measured, and nothing here has to survive a power cut
         store.conn.execute("PRAGMA synchronous = OFF")
         spent = [_tick(store, n) for n in range(ticks)]
         left = {table: store.db[table].count for table in ("jobs", "runs")}
-        size = store.path.stat().st_size
+        file_size = store.path.stat().st_size
     hours = [sum(spent[n : n + _TICKS_AN_HOUR]) for n in range(0, ticks, _TICKS_AN_HOUR)]
-    failures = 30 * 24 * user_count // _FAILS_OF
+    failures = 30 * 24 * user_count // _ONE_FAILS_IN
     most = {"jobs": 3 * user_count + failures, "runs": 400 * TICKS_A_DAY}
     what = f"a year of ticks, {user_count} users" if not scale.quick else "8 days of ticks"
     return [
@@ -124,27 +126,28 @@ def _year(scale: Scale) -> list[Figure]:
             peer=" and ".join(f"{count:,}" for count in most.values()),
             goal="bounded",
             met=all(left[table] <= count for table, count in most.items()),
-            note=f"peer: one job each, failures of 30 days and runs of 400; {size / 1e6:.0f} MB",
+            note="peer: one job each, 30 days of failures and 400 days of runs; "
+            f"{file_size / 1e6:.0f} MB",
         ),
         at_most(
             f"{what}: an hour of its last day",
             Pairs(hours[-24:], hours[:24]),
             1.2,
-            seconds,
-            note="CPU of what six ticks read and write, each user polled once and one in "
-            f"{_FAILS_OF} failing; peer: an hour of the first day",
+            format_seconds,
+            note="CPU of six ticks' reads and writes, with each user polled once and one in "
+            f"{_ONE_FAILS_IN} failing; peer: an hour of the first day",
         ),
     ]
 
 
 def _tick(store: Store, number: int) -> float:
-    """Play what a scan reads and writes when ESI has nothing new; return its CPU seconds."""
+    """Play the reads and writes of a scan when ESI has nothing new; return the CPU seconds."""
     now = NOW + number * TICK
-    began = time.process_time()
+    started = time.process_time()
     work = selection.find(store.conn, now, _HOURLY)
     if not work:
         runs.record_idle(store.conn, "scan", now, _CALLER)
-        return time.process_time() - began
+        return time.process_time() - started
     with store.transaction() as conn:
         selection.queue(conn, work.due, now)
     with store.transaction() as conn:
@@ -159,7 +162,7 @@ def _tick(store: Store, number: int) -> float:
         while job := jobs.next_job(conn, now):
             jobs.start(conn, [job.id], now)
             users.set_head(conn, job.user_id, now, etag="x", cached_until=now + 300, pages=1)
-            failed = job.id % _FAILS_OF == 0
+            failed = job.id % _ONE_FAILS_IN == 0
             jobs.finish(conn, job, now, error="ESI said 500" if failed else None)
             done += 1
     with store.transaction() as conn:
@@ -174,4 +177,4 @@ def _tick(store: Store, number: int) -> float:
             errors=0,
             exit_code=0,
         )
-    return time.process_time() - began
+    return time.process_time() - started

@@ -1,4 +1,4 @@
-"""How many requests and tokens a poll, a list and a body need, by the simulator's log."""
+"""How many requests and tokens a poll, a list and a body need, from the simulator's log."""
 
 from figures import Figure, Scale
 from installation import UNLIMITED, installation, poll, scan
@@ -14,7 +14,7 @@ def measure(scale: Scale) -> list[Figure]:
 
 
 def idle_polls(scale: Scale) -> list[Figure]:
-    """Count what a poll costs that brings nothing new, after and before its cache time."""
+    """Count what a poll with nothing new costs, before and after its cache time."""
     users = scale.of(20, 5)
     with installation(characters=users, killmails=3) as program:
         scan(program)
@@ -45,7 +45,7 @@ def idle_polls(scale: Scale) -> list[Figure]:
 
 
 def body_requests(scale: Scale) -> Figure:
-    """Count the body requests of 10 users, each of whom shares half of his killmails."""
+    """Count the body requests of 10 users who share half of their killmails."""
     each = scale.of(20, 5)
     with installation(characters=10, killmails=0) as program:
         users = [login["character_id"] for login in program.simulator.logins]
@@ -68,7 +68,7 @@ def body_requests(scale: Scale) -> Figure:
 
 
 def incremental_pages(scale: Scale) -> Figure:
-    """Count the pages that are read for so many new killmails."""
+    """Count the pages that are read for different numbers of new killmails."""
     read = []
     history = {"killmails": scale.of(500, 200), "page_size": PAGE}
     with installation(characters=1, **history, **UNLIMITED) as program:

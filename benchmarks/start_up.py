@@ -1,4 +1,4 @@
-"""Whole processes from start to end: help, a scan with nothing due, a status, beside a bare app."""
+"""Whole processes from start to end, such as help or an idle scan, compared with a bare app."""
 
 import os
 import sys
@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from figures import Figure, Scale, at_most, in_pairs, seconds
-from made import URL, database
-from spending import spent_by
+from figures import Figure, Scale, at_most, format_seconds, measure_pairs
+from made import URL, make_database
+from spending import run_measured
 
 _APP = [sys.executable, str(Path(__file__).with_name("bare_app.py"))]
 _PROGRAM = [sys.executable, str(Path(sys.executable).with_name("killsync"))]
 
 
 def measure(scale: Scale) -> list[Figure]:
-    """Measure three commands of ten users, each beside one of the bare app."""
+    """Measure three commands with ten users, each beside one of the bare app."""
     rows = (
         ("killsync --help", ["--help"], "its --help", ["--help"], 1.2),
         ("a scan with nothing due", ["scan"], "select 1", ["select"], 1.5),
@@ -29,10 +29,12 @@ def measure(scale: Scale) -> list[Figure]:
         return [
             at_most(
                 what,
-                in_pairs(runs, partial(wall, ours, environment), partial(_bare_wall, theirs)),
+                measure_pairs(
+                    runs, partial(wall_time, ours, environment), partial(_bare_wall_time, theirs)
+                ),
                 goal,
-                seconds,
-                note=f"whole process, wall; peer: a bare Typer app of 11 commands: {peer}",
+                format_seconds,
+                note=f"whole process, wall time; peer: a bare Typer app of 11 commands: {peer}",
             )
             for what, ours, peer, theirs, goal in rows
         ]
@@ -40,16 +42,16 @@ def measure(scale: Scale) -> list[Figure]:
 
 @contextmanager
 def idle_users(count: int) -> Iterator[Mapping[str, str]]:
-    """Yield the environment of a database of users of whom nobody is due."""
+    """Yield the environment for a database of users, none of whom is due."""
     with tempfile.TemporaryDirectory(prefix="killsync-benchmark-") as directory:
         path = Path(directory) / "killsync.db"
-        with database(path, time.time(), count):
+        with make_database(path, time.time(), count):
             pass
-        yield environment_of(path)
+        yield make_environment(path)
 
 
-def environment_of(path: Path) -> Mapping[str, str]:
-    """Return the environment in which every command works on a made database."""
+def make_environment(path: Path) -> Mapping[str, str]:
+    """Return the environment in which commands work on a generated database."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(path.parent),
@@ -62,10 +64,10 @@ def environment_of(path: Path) -> Mapping[str, str]:
     }
 
 
-def wall(arguments: list[str], environment: Mapping[str, str]) -> float:
-    """Return the seconds that a killsync command takes."""
-    return spent_by([*_PROGRAM, *arguments], environment).wall
+def wall_time(arguments: list[str], environment: Mapping[str, str]) -> float:
+    """Return the wall time of a killsync command, in seconds."""
+    return run_measured([*_PROGRAM, *arguments], environment).wall
 
 
-def _bare_wall(arguments: list[str]) -> float:
-    return spent_by([*_APP, *arguments], {"PATH": os.environ["PATH"]}).wall
+def _bare_wall_time(arguments: list[str]) -> float:
+    return run_measured([*_APP, *arguments], {"PATH": os.environ["PATH"]}).wall

@@ -1,6 +1,6 @@
-"""Ticks at which nobody has anything new: many users, with and without a fresh access token."""
+"""Ticks with nothing new: many users, with and without fresh access tokens."""
 
-from figures import Figure, Pairs, Scale, at_most, seconds
+from figures import Figure, Pairs, Scale, at_most, format_seconds
 from installation import LATENCY, UNLIMITED, installation, poll, scan
 from world import Killsync
 
@@ -32,9 +32,9 @@ def _tick(program: Killsync) -> float:
     users = len(program.simulator.logins)
     answers = [entry["status"] for entry in program.simulator.log("list")]
     if answers != [304] * users:
-        raise RuntimeError(f"{len(answers)} lists were asked for, {users} were expected")
+        raise RuntimeError(f"{len(answers)} lists were requested, {users} were expected")
     return wall
 
 
 def _row(what: str, walls: list[float], floor: float, goal: float) -> Figure:
-    return at_most(what, Pairs(walls, [floor] * len(walls)), goal, seconds)
+    return at_most(what, Pairs(walls, [floor] * len(walls)), goal, format_seconds)

@@ -1,4 +1,4 @@
-"""What a stored killmail costs: CPU beside a bare script and sqlite-utils, and bytes on disk."""
+"""What a stored killmail costs: CPU, compared with two peers, and bytes on disk."""
 
 import shutil
 import subprocess
@@ -10,8 +10,8 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from figures import Figure, Scale, at_most, in_pairs, seconds, size
-from made import Raw, database, list_all, raws, store_all
+from figures import Figure, Scale, at_most, format_seconds, format_size, measure_pairs
+from made import Raw, list_all, make_database, make_raws, store_all
 
 from killsync.store import connection
 
@@ -19,38 +19,38 @@ NOW = 1_790_000_000.0
 
 
 def measure(scale: Scale) -> list[Figure]:
-    """Store the same killmails in three ways."""
+    """Store the same killmails with killsync, the bare script and sqlite-utils."""
     with tempfile.TemporaryDirectory(prefix="killsync-benchmark-") as directory:
-        many = _Job(Path(directory) / "many.db", raws(scale.of(20_000, 300)))
-        few = _Job(Path(directory) / "few.db", raws(scale.of(2_000, 100)))
-        bare = in_pairs(scale.runs, many.killsync, partial(many.peer, "bare"))
-        common = in_pairs(scale.runs, few.killsync, partial(few.peer, "sqlite-utils"))
-        in_wal = in_pairs(scale.runs, few.killsync, partial(few.peer, "sqlite-utils-in-wal"))
-        disk = many.bytes_a_killmail()
+        many = _Job(Path(directory) / "many.db", make_raws(scale.of(20_000, 300)))
+        few = _Job(Path(directory) / "few.db", make_raws(scale.of(2_000, 100)))
+        bare = measure_pairs(scale.runs, many.killsync, partial(many.peer, "bare"))
+        common = measure_pairs(scale.runs, few.killsync, partial(few.peer, "sqlite-utils"))
+        in_wal = measure_pairs(scale.runs, few.killsync, partial(few.peer, "sqlite-utils-in-wal"))
+        disk = many.bytes_per_killmail()
     json_bytes = sum(len(raw.body) for raw in many.made) / len(many.made)
     return [
         at_most(
             "CPU of a stored killmail",
             bare,
             1.2,
-            seconds,
+            format_seconds,
             note="newest first, in batches of 100, checked and counted; peer: json.loads and "
-            "executemany into the same tables, which checks and counts nothing",
+            "executemany into the same tables, which check and count nothing",
         ),
         Figure(
             what="the same, beside sqlite-utils",
-            measured=seconds(common.measured),
-            peer=seconds(common.peer),
+            measured=format_seconds(common.measured),
+            peer=format_seconds(common.peer),
             ratio=common.ratio,
             goal="at most 1/8",
             met=common.ratio <= 1 / 8,
-            note="peer: insert_all per table, one killmail at a time, in the journal mode that "
-            f"such tools leave as it is; in WAL the ratio is {in_wal.ratio:.3f}",
+            note="peer: insert_all per table, one killmail at a time, in the default journal mode, "
+            f"which such tools rarely change; in WAL mode the ratio is {in_wal.ratio:.3f}",
         ),
         Figure(
             what="bytes on disk of a killmail",
-            measured=size(disk),
-            peer=size(json_bytes),
+            measured=format_size(disk),
+            peer=format_size(json_bytes),
             ratio=disk / json_bytes,
             goal="at most 0.45",
             met=disk / json_bytes <= 0.45,
@@ -67,7 +67,7 @@ class _Job:
         self._path = path
         self._lines = path.with_suffix(".lines")
         self._copy = path.with_suffix(".copy")
-        with database(path, NOW) as store:
+        with make_database(path, NOW) as store:
             list_all(store, made)
         newest_first = reversed(made)
         self._lines.write_bytes(
@@ -78,25 +78,25 @@ class _Job:
         )
 
     def killsync(self) -> float:
-        """Return the CPU seconds of a killmail as killsync stores it."""
+        """Return the CPU seconds per killmail that killsync takes."""
         shutil.copy(self._path, self._copy)
         with closing(connection.connect(self._copy)) as store:
-            began = time.process_time()
+            started = time.process_time()
             store_all(store, self.made, NOW)
-            return (time.process_time() - began) / len(self.made)
+            return (time.process_time() - started) / len(self.made)
 
-    def peer(self, way: str) -> float:
-        """Return the CPU seconds of a killmail in a peer's way."""
+    def peer(self, method: str) -> float:
+        """Return the CPU seconds per killmail that a peer takes."""
         shutil.copy(self._path, self._copy)
         script = Path(__file__).with_name("bare_storing.py")
-        words = [sys.executable, str(script), way, str(self._copy), str(self._lines)]
-        done = subprocess.run(words, check=True, stdout=subprocess.PIPE)
+        command = [sys.executable, str(script), method, str(self._copy), str(self._lines)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
         return float(done.stdout) / len(self.made)
 
-    def bytes_a_killmail(self) -> float:
-        """Return what a killmail takes in a database that a first sync has filled."""
+    def bytes_per_killmail(self) -> float:
+        """Return the bytes per killmail of a database filled by a first sync."""
         full = self._path.with_suffix(".full")
-        with database(full, NOW) as store:
+        with make_database(full, NOW) as store:
             list_all(store, self.made)
             store_all(store, self.made, NOW)
         return full.stat().st_size / len(self.made)

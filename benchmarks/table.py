@@ -13,20 +13,20 @@ _MET = {True: "met", False: "NOT met", None: ""}
 
 
 def print_table(console: Console, figures: Sequence[Figure]) -> None:
-    """Print a row for each figure, and the notes below."""
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    """Print a row for each figure, with the notes below."""
+    rows = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in COLUMNS:
-        shown.add_column(column, justify="right" if column in _RIGHT else "left")
+        rows.add_column(column, justify="right" if column in _RIGHT else "left")
     for figure in figures:
-        shown.add_row(*_cells(figure))
-    console.print(shown)
+        rows.add_row(*_cells(figure))
+    console.print(rows)
     for figure in figures:
         if figure.note:
             console.print(f"{figure.what}: {figure.note}")
 
 
 def markdown(figures: Sequence[Figure]) -> str:
-    """Return the same as a table in Markdown, with the notes as a list."""
+    """Return the table in Markdown, followed by the notes as a list."""
     ruler = ["---:" if column in _RIGHT else "---" for column in COLUMNS]
     rows = [COLUMNS, ruler, *map(_cells, figures)]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)

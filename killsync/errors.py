@@ -9,7 +9,7 @@ class Blame(Enum):
 
     NOBODY = auto()  # a limit, a stop, another process: the same request may work later
     REQUEST = auto()  # this one request; others of the same kind may work
-    USER = auto()  # whoever the request was made for: its own token or list does not work
+    USER = auto()  # the user that the request was made for: its own token or list does not work
     SERVICE = auto()  # ESI or SSO, if the others fail too
     RUN = auto()  # the installation: no request can work, and the run ends
 

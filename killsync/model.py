@@ -62,7 +62,7 @@ class Caller(msgspec.Struct, frozen=True):
     """How a run was called, as `runs` records it for doctor.
 
     `program` are the words that call it, `variables` the names (never the values) of its
-    KILLSYNC_ variables; `terminal` says whether somebody may have typed it.
+    KILLSYNC_ variables; `terminal` says whether a person may have typed it.
     """
 
     program: str

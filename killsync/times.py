@@ -29,7 +29,7 @@ def iso_after(seconds: float) -> str:
 
 
 def unix(text: str) -> float:
-    """Return the unix seconds of ISO 8601 text; raise ValueError if it is none."""
+    """Return the unix seconds of ISO 8601 text; raise ValueError if it is not one."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -42,7 +42,7 @@ def unix_or_none(text: str | None) -> float | None:
 
 
 def is_iso(text: object) -> bool:
-    """Tell whether a value is a time as `iso` writes it."""
+    """Return whether a value is a time as `iso` writes it."""
     try:
         return isinstance(text, str) and iso(unix(text)) == text
     except ValueError:
@@ -91,7 +91,7 @@ def ago(then: float | None, now: float) -> str:
 
 
 def has_passed(then: float | None, now: float, longest: float) -> bool:
-    """Tell whether the time to wait for is over.
+    """Return whether the time to wait for is over.
 
     A time further ahead than `longest` seconds, the longest that may legally be waited, was
     written by a clock that was wrong, and counts as passed.

@@ -1,7 +1,7 @@
 """The fault campaign: models, kills, power cuts, faults, limits and load, against the simulator.
 
-Run `python tests/run_campaign.py` for the short form, which .ci/run plays too, or with --long
-what a release must pass. It ends with a table, and with 1 if there was a problem.
+Run `python tests/run_campaign.py` for the short form, which .ci/run plays too, or add --long for
+the form that a release must pass. It prints a table, and exits with 1 if there was a problem.
 """
 
 import argparse
@@ -23,17 +23,17 @@ COLUMNS = ("part", *COUNTED, "seconds")
 
 
 def main() -> int:
-    """Play the parts that were asked for, and print the table."""
-    options = parsed()
+    """Play the selected parts, print the table, and return the exit code."""
+    options = parse_options()
     console = Console(highlight=False, markup=False, width=110)
     console.print(f"seed {options.seed}, {'long' if options.long else 'short'} form")
     scores = []
-    # the short form leaves half of two processors idle; the long one measures
+    # the short form leaves half of two processors idle; the long one is also a measurement
     with ProcessPoolExecutor(1 if options.long else 2, get_context("spawn")) as pool:
-        for score in pool.map(partial(played, options), options.part or PARTS):
+        for score in pool.map(partial(play_part, options), options.part or PARTS):
             scores.append(score)
             console.print(f"{score.part}: {score.cases} cases in {score.seconds} s")
-    console.print(table(scores))
+    console.print(build_table(scores))
     for score in scores:
         if score.moments:
             struck = ", ".join(f"{kind} {n}" for kind, n in sorted(score.moments.items()))
@@ -43,15 +43,15 @@ def main() -> int:
     return 1 if any(s.problems or s.lost or s.duplicated for s in scores) else 0
 
 
-def played(options: argparse.Namespace, part: str) -> Score:
-    """Play one part, and measure how long it takes."""
-    began = time.monotonic()
+def play_part(options: argparse.Namespace, part: str) -> Score:
+    """Play one part, and measure its duration."""
+    started = time.monotonic()
     score: Score = importlib.import_module(f"campaign.{part}").play(options.seed, long=options.long)
-    score.seconds = round(time.monotonic() - began)
+    score.seconds = round(time.monotonic() - started)
     return score
 
 
-def parsed() -> argparse.Namespace:
+def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--long", action="store_true", help="what a release must pass")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
@@ -59,17 +59,17 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def table(scores: list[Score]) -> Table:
-    """Return a row for each part, and their sum."""
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+def build_table(scores: list[Score]) -> Table:
+    """Build a table with a row for each part, and their totals."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in COLUMNS:
-        shown.add_column(column.replace("_", " "), justify="left" if column == "part" else "right")
+        table.add_column(column.replace("_", " "), justify="left" if column == "part" else "right")
     rows = [[getattr(score, column) for column in COLUMNS] for score in scores]
     for row in rows:
-        shown.add_row(*(f"{cell:,}" if not isinstance(cell, str) else cell for cell in row))
-    shown.add_section()
-    shown.add_row("all", *(f"{sum(column):,}" for column in list(zip(*rows, strict=True))[1:]))
-    return shown
+        table.add_row(*(f"{cell:,}" if not isinstance(cell, str) else cell for cell in row))
+    table.add_section()
+    table.add_row("all", *(f"{sum(column):,}" for column in list(zip(*rows, strict=True))[1:]))
+    return table
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`killsync check` finds every kind of damage, none where there is none, and mends what it can."""
+"""`killsync check` finds every kind of damage, nothing where all is well, and repairs it."""
 
 import hashlib
 import json
@@ -89,7 +89,7 @@ def verdict(program: Killsync, exit_code: int = 0) -> dict[str, Any]:
 
 
 def kinds(program: Killsync) -> set[str]:
-    return {mistake["kind"] for mistake in verdict(program, exit_code=1)["mistakes"]}
+    return {problem["kind"] for problem in verdict(program, exit_code=1)["problems"]}
 
 
 def bytes_of(program: Killsync) -> str:
@@ -122,7 +122,7 @@ DAMAGES = {
         "its hash is not the one that follows from it",
         ONE_BODY,
     ),
-    "a hash that is none": (
+    "a hash that is not valid": (
         f"UPDATE killmails SET killmail_hash = 'lost' WHERE killmail_id = {ONE}",
         "body",
         "its hash is not the one that follows from it",
@@ -134,16 +134,16 @@ DAMAGES = {
         "fits its hash, but is marked as if it did not",
         ONE_BODY,
     ),
-    "a time that is none": (
+    "a time that is not valid": (
         f"UPDATE killmails SET killmail_time = 'noon' WHERE killmail_id = {ONE}",
         "body",
         "holds a value that ESI cannot have sent",
         ONE_BODY,
     ),
-    "a time of storing that is none": (
+    "a time of storing that is not valid": (
         f"UPDATE killmails SET stored_at = 'noon' WHERE killmail_id = {ONE}",
         "body",
-        "was stored at 'noon', which is no time",
+        "was stored at 'noon', which is not a valid time",
         ONE_BODY,
     ),
     "an attacker gone": (
@@ -229,27 +229,27 @@ DAMAGES = {
         " corporation_id, faction_id, damage_done, final_blow, security_status, ship_type_id,"
         f" weapon_type_id, extra FROM attackers WHERE killmail_id = {ONE}",
         "orphan",
-        "of the rows of attackers belong to nothing that is there",
+        "of the rows of attackers belong to nothing that exists",
         NOTHING,
     ),
     "items of no killmail": (
         f"INSERT INTO items (killmail_id, ordinal, item_type_id, flag, singleton)"
         f" VALUES ({NOBODY}, 0, 34, 5, 0)",
         "orphan",
-        "1 of the rows of items belong to nothing that is there",
+        "1 of the rows of items belong to nothing that exists",
         NOTHING,
     ),
     "a list of no user": (
         f"INSERT INTO user_killmails VALUES ({NOBODY}, {ONE})",
         "orphan",
-        "1 of the rows of user_killmails belong to nothing that is there",
+        "1 of the rows of user_killmails belong to nothing that exists",
         NOTHING,
     ),
     "a job of no user": (
         f"INSERT INTO jobs (user_id, priority, queued_at)"
         f" VALUES ({NOBODY}, 3, '2026-01-01T00:00:00Z')",
         "orphan",
-        "1 of the rows of jobs belong to nothing that is there",
+        "1 of the rows of jobs belong to nothing that exists",
         NOTHING,
     ),
     "a body gone, its attackers left": (
@@ -285,7 +285,7 @@ DAMAGES = {
     "a gap at page 1": (
         f"UPDATE users SET backfill_page = 1 WHERE user_id = {SOMEBODY}",
         "cursor",
-        "the gap begins at page 1, which is none",
+        "the gap starts at page 1, which cannot be",
         ONE_LIST,
     ),
     "a gap down to what was never listed": (
@@ -295,10 +295,10 @@ DAMAGES = {
         f"the gap ends at {NOBODY}, which was never recorded",
         ONE_LIST,
     ),
-    "what is noted of a gap that is closed": (
+    "what is recorded of a gap that is closed": (
         f"UPDATE users SET backfill_full_from = '2026-11-01T00:00:00Z' WHERE user_id = {SOMEBODY}",
         "cursor",
-        "no gap is open, but something is noted of one",
+        "no gap is open, but something is recorded of one",
         ONE_LIST,
     ),
     "a count of killmails that is another": (
@@ -339,28 +339,28 @@ DAMAGES = {
         "the counter of stored_seq is None, and ",
         NOTHING,
     ),
-    "a time of a sync that is none": (
+    "a time of a sync that is not valid": (
         f"UPDATE users SET last_killmail_sync_at = 'a\x1b[2Jday' WHERE user_id = {SOMEBODY}",
         "time",
-        "users.last_killmail_sync_at: no time in 1 of the rows",
+        "users.last_killmail_sync_at: not a valid time in 1 of the rows",
         ONE_LIST,
     ),
-    "a time of joining that is none": (
+    "a time of joining that is not valid": (
         "UPDATE users SET added_at = '2026-13-01T00:00:00Z'",
         "time",
-        "users.added_at: no time in 2 of the rows",
+        "users.added_at: not a valid time in 2 of the rows",
         NOTHING,
     ),
-    "a time of a job that is none": (
+    "a time of a job that is not valid": (
         "UPDATE jobs SET finished_at = '2026-11-24 03:00:00'",
         "time",
-        "jobs.finished_at: no time in 2 of the rows",
+        "jobs.finished_at: not a valid time in 2 of the rows",
         NOTHING,
     ),
-    "a time of a run that is none": (
+    "a time of a run that is not valid": (
         "UPDATE runs SET started_at = 'noon'",
         "time",
-        "runs.started_at: no time in ",
+        "runs.started_at: not a valid time in ",
         NOTHING,
     ),
     "a rate limit that cannot be read": (
@@ -369,16 +369,16 @@ DAMAGES = {
         "rate limit killmail: what was spent cannot be read",
         NOTHING,
     ),
-    "a kind that is none": (
+    "a kind that is not valid": (
         f"UPDATE users SET kind = 'ship' WHERE user_id = {SOMEBODY}",
         "word",
-        "): users.kind 'ship' is none of character, corporation",
+        "): users.kind 'ship' is not one of character, corporation",
         NOTHING,
     ),
     "a job of no known state": (
         "UPDATE jobs SET state = 'x' WHERE id = 1",
         "word",
-        "): jobs.state 'x' is none of queued, running, done, failed",
+        "): jobs.state 'x' is not one of queued, running, done, failed",
         NOTHING,
     ),
     "an index gone": (
@@ -391,7 +391,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_damage_is_named_mended_and_healed_by_the_next_scan(synced: Killsync, name: str) -> None:
+def test_damage_is_named_repaired_and_healed_by_the_next_scan(synced: Killsync, name: str) -> None:
     statement, kind, words, ending = DAMAGES[name]
     ((hurt,),) = synced.rows(f"SELECT {ONE}")
     damage(synced, statement)
@@ -399,27 +399,27 @@ def test_damage_is_named_mended_and_healed_by_the_next_scan(synced: Killsync, na
     lines = said(synced, exit_code=1)
     named = [line for line in lines if words.replace("{id}", str(hurt)) in line]
     assert named
-    assert named[0].startswith("mistake: ")
+    assert named[0].startswith("problem: ")
     assert "--repair" in named[0]
     assert lines[-1].endswith("found")
     repaired = said(synced, "--repair")
-    assert re.fullmatch(rf"\d mistakes? mended; {re.escape(ending)}", repaired[-1])
+    assert re.fullmatch(rf"\d problems? fixed; {re.escape(ending)}", repaired[-1])
     assert not any("--repair" in line for line in repaired)
     synced.run("scan")
     synced.assert_equals_truth()
-    assert said(synced)[-1] == "no mistake found"
+    assert said(synced)[-1] == "no problems found"
 
 
 def test_a_hundred_failing_bodies_are_each_asked_for_once_more(synced: Killsync) -> None:
     every = len(synced.rows("SELECT 1 FROM killmails"))
     damage(synced, "UPDATE killmails SET victim_ship_type_id = victim_ship_type_id + 1")
-    assert len(verdict(synced, exit_code=1)["mistakes"]) == every
+    assert len(verdict(synced, exit_code=1)["problems"]) == every
     lines = said(synced, exit_code=1)
     assert sum("its hash is not" in line for line in lines) == 20
-    assert f"mistake: {every - 20} more of the kind 'body'" in lines
+    assert f"problem: {every - 20} more of the kind 'body'" in lines
     last = said(synced, "--repair")[-1]
     assert last == (
-        f"{every} mistakes mended; the next `killsync scan` asks ESI for {every} killmails"
+        f"{every} problems fixed; the next `killsync scan` asks ESI for {every} killmails"
     )
     assert len(synced.rows("SELECT 1 FROM pending_killmails")) == every
     synced.simulator.clear_log()
@@ -454,7 +454,7 @@ def test_a_pending_body_without_a_hash_is_listed_again(synced: Killsync) -> None
         f"DELETE FROM items WHERE killmail_id = {hurt}",
         f"DELETE FROM killmails WHERE killmail_id = {hurt}",
     )
-    assert any("something that is no hash" in line for line in said(synced, exit_code=1))
+    assert any("something that is not a valid hash" in line for line in said(synced, exit_code=1))
     said(synced, "--repair")
     synced.run("scan")
     synced.assert_equals_truth()
@@ -483,7 +483,7 @@ def test_a_failing_body_of_a_removed_user_is_asked_for_too(synced: Killsync) -> 
     damage(synced, f"DELETE FROM jobs WHERE user_id = {user_id}")
     damage(synced, "UPDATE killmails SET victim_ship_type_id = victim_ship_type_id + 1")
     said(synced, "--repair")
-    assert said(synced)[-1] == "no mistake found"
+    assert said(synced)[-1] == "no problems found"
     synced.run("scan")
     after = {killmail["killmail_id"]: killmail for killmail in synced.export()}
     assert after == before
@@ -505,9 +505,9 @@ def test_a_user_of_no_known_state_is_disabled(synced: Killsync) -> None:
     for command in (["status"], ["users"]):
         assert "damaged: run `killsync check`" in synced.run(*command, COLUMNS="200").stdout
     name = f"{login['name']} ({login['character_id']})"
-    (line,) = [line for line in said(synced, exit_code=1) if line.startswith("mistake")]
-    assert f"{name}: users.state 'x\\x1b[2J' is none of active, needs_login, disabled" in line
-    ending = "1 mistake mended; 1 user is disabled: `killsync users enable`"
+    (line,) = [line for line in said(synced, exit_code=1) if line.startswith("problem")]
+    assert f"{name}: users.state 'x\\x1b[2J' is not one of active, needs_login, disabled" in line
+    ending = "1 problem fixed; 1 user is disabled: `killsync users enable`"
     assert said(synced, "--repair")[-1] == ending
     assert synced.user(login["character_id"])["state"] == "disabled"
     synced.run("users", "enable", str(login["character_id"]))
@@ -521,7 +521,7 @@ def test_an_open_job_of_no_known_state_leaves_the_other_one(synced: Killsync) ->
     said(synced, "--repair")
     jobs = f"SELECT count(*) FROM jobs WHERE state = 'queued' AND user_id = {SOMEBODY}"
     assert synced.rows(jobs) == [(1,)]
-    assert said(synced)[-1] == "no mistake found"
+    assert said(synced)[-1] == "no problems found"
 
 
 def test_a_body_that_breaks_the_schema_is_asked_for_again(synced: Killsync) -> None:
@@ -536,12 +536,12 @@ def test_a_table_that_was_altered_is_named_and_left(synced: Killsync) -> None:
     damage(synced, "ALTER TABLE runs ADD COLUMN mine TEXT")
     assert kinds(synced) == {"schema"}
     lines = said(synced, exit_code=1)
-    assert lines[-1] == "1 mistake found"
+    assert lines[-1] == "1 problem found"
     assert said(synced, "--repair", exit_code=1) == lines
     assert not Path(f"{synced.database}.before-repair").exists()
 
 
-def test_what_is_mended_and_what_is_left_are_told_apart(synced: Killsync) -> None:
+def test_what_is_repaired_and_what_is_left_are_told_apart(synced: Killsync) -> None:
     damage(
         synced,
         "ALTER TABLE runs ADD COLUMN mine TEXT",
@@ -550,19 +550,19 @@ def test_what_is_mended_and_what_is_left_are_told_apart(synced: Killsync) -> Non
     )
     done = synced.run("check", "--repair", "--json", exit_code=1)
     told = json.loads(done.stdout)
-    assert (told["mended"], told["total"], told["ok"]) == (2, 1, False)
+    assert (told["repaired"], told["total"], told["ok"]) == (2, 1, False)
     damage(synced, f"UPDATE users SET killmails = 4711 WHERE user_id = {SOMEBODY}")
-    assert said(synced, "--repair", exit_code=1)[-1] == "1 mistake mended, 1 left"
+    assert said(synced, "--repair", exit_code=1)[-1] == "1 problem fixed, 1 left"
 
 
-def test_tables_and_views_of_ones_own_are_no_mistake(synced: Killsync) -> None:
+def test_tables_and_views_of_ones_own_are_no_problem(synced: Killsync) -> None:
     damage(
         synced,
         "CREATE VIEW losses AS SELECT * FROM killmails",
         "CREATE TABLE notes (killmail_id INTEGER, text TEXT)",
         "CREATE INDEX mine ON attackers (ship_type_id)",
     )
-    assert said(synced)[-1] == "no mistake found"
+    assert said(synced)[-1] == "no problems found"
 
 
 # the token file and the modes
@@ -572,9 +572,9 @@ def test_an_active_user_without_a_token_needs_a_login(synced: Killsync) -> None:
     login = synced.simulator.logins[0]
     with closing(sqlite3.connect(f"{synced.database}.tokens")) as conn, conn:
         conn.execute("DELETE FROM tokens WHERE user_id = ?", [login["character_id"]])
-    (line,) = [line for line in said(synced, exit_code=1) if line.startswith("mistake")]
+    (line,) = [line for line in said(synced, exit_code=1) if line.startswith("problem")]
     assert f"{login['name']} ({login['character_id']}): needs a login, there is no token" in line
-    ending = "1 mistake mended; 1 user needs a login: `killsync login`"
+    ending = "1 problem fixed; 1 user needs a login: `killsync login`"
     assert said(synced, "--repair")[-1] == ending
     assert synced.user(login["character_id"])["state"] == "needs_login"
 
@@ -584,11 +584,11 @@ def test_a_token_file_that_is_missing_costs_nobody_his_state(synced: Killsync) -
     kept = tokens.rename(tokens.with_name("kept"))
     advice = "restore it, or log everybody in again with `killsync login --another`"
     for arguments in ([], ["--repair"]):
-        mistakes = [m for m in said(synced, *arguments, exit_code=1) if m.startswith("mistake")]
-        assert mistakes == [f"mistake: {tokens} is missing; {advice}"]
+        problems = [m for m in said(synced, *arguments, exit_code=1) if m.startswith("problem")]
+        assert problems == [f"problem: {tokens} is missing; {advice}"]
     assert synced.rows("SELECT DISTINCT state FROM users") == [("active",)]
     kept.rename(tokens)
-    assert said(synced)[-1] == "no mistake found"
+    assert said(synced)[-1] == "no problems found"
 
 
 @pytest.mark.parametrize("arguments", [[], ["--repair"]])
@@ -680,7 +680,7 @@ def test_no_database_yet(tmp_path: Path, template: Template) -> None:
 
 def test_a_healthy_database_says_how_far_each_list_is_complete(synced: Killsync) -> None:
     lines = said(synced)
-    assert lines[-1] == "no mistake found"
+    assert lines[-1] == "no problems found"
     for user in verdict(synced)["users"]:
         (oldest,) = synced.rows(
             "SELECT min(killmail_time) FROM killmails JOIN user_killmails USING (killmail_id)"
@@ -703,15 +703,15 @@ def test_quiet_repair_says_what_was_found_and_how_it_ended(synced: Killsync) -> 
     damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
     found, ending = said(synced, "--repair", "--quiet")
     assert found.startswith("found: killmail ")
-    assert ending == "1 mistake mended; the next `killsync scan` asks ESI for 1 killmail"
+    assert ending == "1 problem fixed; the next `killsync scan` asks ESI for 1 killmail"
     assert said(synced, "--repair", "--quiet") == []
 
 
-def test_quiet_says_the_mistakes_and_their_number(synced: Killsync) -> None:
+def test_quiet_says_the_problems_and_their_number(synced: Killsync) -> None:
     damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
-    mistake, ending = said(synced, "--quiet", exit_code=1)
-    assert mistake.startswith("mistake: killmail ")
-    assert ending == "1 mistake found"
+    problem, ending = said(synced, "--quiet", exit_code=1)
+    assert problem.startswith("problem: killmail ")
+    assert ending == "1 problem found"
 
 
 def test_check_changes_nothing_and_asks_nobody(synced: Killsync) -> None:
@@ -723,7 +723,7 @@ def test_check_changes_nothing_and_asks_nobody(synced: Killsync) -> None:
 
 
 def test_repair_of_a_healthy_database_changes_nothing(synced: Killsync) -> None:
-    assert said(synced, "--repair")[-1] == "no mistake found"
+    assert said(synced, "--repair")[-1] == "no problems found"
     assert not Path(f"{synced.database}.before-repair").exists()
 
 
@@ -743,7 +743,7 @@ def test_a_second_repair_keeps_the_copy_of_the_first(synced: Killsync) -> None:
     said(synced, "--repair")
     content = first.read_bytes()
     damage(synced, f"UPDATE users SET killmails = 4711 WHERE user_id = {SOMEBODY}")
-    assert f"what it was before is kept in {second}" in said(synced, "--repair")
+    assert f"a copy of the database as it was is kept in {second}" in said(synced, "--repair")
     assert first.read_bytes() == content
     with closing(sqlite3.connect(second)) as conn:
         assert conn.execute("SELECT max(killmails) FROM users").fetchone() == (4711,)
@@ -766,7 +766,7 @@ def test_without_room_for_a_copy_there_is_no_repair(
 def test_repair_waits_for_a_run_and_then_gives_up(synced: Killsync) -> None:
     damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
     with run_in_progress(synced):
-        assert said(synced, exit_code=1)[-1] == "1 mistake found"
+        assert said(synced, exit_code=1)[-1] == "1 problem found"
         done = synced.run("check", "--repair", exit_code=75)
     assert "another run is in progress" in done.stderr
 
@@ -794,7 +794,7 @@ def test_after_a_repair_an_open_gap_is_still_to_be_read(killsync: Make) -> None:
     program = killsync(characters=1, killmails=50, page_size=10)
     program.run("scan", KILLSYNC_MAX_PAGES="2")
     damage(program, f"UPDATE users SET last_killmail_id = {NOBODY}")
-    assert said(program, "--repair")[-1] == f"1 mistake mended; {ONE_LIST}"
+    assert said(program, "--repair")[-1] == f"1 problem fixed; {ONE_LIST}"
     program.run("scan")
     program.assert_equals_truth()
 
@@ -803,7 +803,7 @@ def test_after_a_repair_a_disabled_user_who_lacks_something_is_named(synced: Kil
     user_id = synced.simulator.logins[0]["character_id"]
     synced.run("users", "disable", str(user_id))
     damage(synced, f"INSERT INTO user_killmails VALUES ({user_id}, {NOBODY})")
-    ending = "2 mistakes mended; 1 user is disabled: `killsync users enable`"
+    ending = "2 problems fixed; 1 user is disabled: `killsync users enable`"
     assert said(synced, "--repair")[-1] == ending
 
 
@@ -837,10 +837,10 @@ def test_a_body_that_never_fitted_its_hash_is_noted(killsync: Make) -> None:
     user_id = program.simulator.logins[0]["character_id"]
     program.simulator.add_killmails(user_id, 1, killmail_hash="ab" * 20)
     program.run("scan", exit_code=None)
-    assert any("hash does not fit: 1" in note for note in verdict(program)["notes"])
+    assert any("hash does not match: 1" in note for note in verdict(program)["notes"])
 
 
-def test_fields_that_esi_may_add_are_no_mistake(killsync: Make) -> None:
+def test_fields_that_esi_may_add_are_no_problem(killsync: Make) -> None:
     program = killsync(characters=1, killmails=1)
     user_id = program.simulator.logins[0]["character_id"]
     ((killmail_id, killmail_hash),) = program.simulator.add_killmails(user_id, 1)
@@ -861,7 +861,7 @@ def test_fields_that_esi_may_add_are_no_mistake(killsync: Make) -> None:
     program.run("scan", exit_code=None)
     assert killmail_hash
     assert len(program.rows("SELECT 1 FROM killmails")) == 2
-    assert said(program)[-1] == "no mistake found"
+    assert said(program)[-1] == "no problems found"
 
 
 @pytest.mark.parametrize("purge", [[], ["--purge", "--yes"]])
@@ -882,7 +882,7 @@ def test_while_a_scan_goes_on(killsync: Make, background: Callable[..., Any]) ->
     wait_until(lambda: program.rows("SELECT 1 FROM jobs WHERE state = 'running'"))
     looks = 0
     while scan.poll() is None:
-        assert said(program)[-1] == "no mistake found"
+        assert said(program)[-1] == "no problems found"
         looks += 1
     assert looks > 0
     assert scan.returncode == 0
@@ -895,8 +895,8 @@ def test_after_a_run_was_killed(killsync: Make, background: Callable[..., Any]) 
     wait_until(lambda: program.rows("SELECT 1 FROM killmails"))
     assert wait_for_exit(scan, signal.SIGKILL) == -signal.SIGKILL
     lines = said(program)
-    assert lines[-1] == "no mistake found"
-    assert any("the last run broke off: the next one takes up" in line for line in lines)
+    assert lines[-1] == "no problems found"
+    assert any("the last run was interrupted: the next one takes up" in line for line in lines)
 
 
 def test_after_a_run_that_could_not_write(killsync: Make) -> None:
@@ -907,8 +907,8 @@ def test_after_a_run_that_could_not_write(killsync: Make) -> None:
     program.run("scan", exit_code=2)
     assert program.rows("SELECT state FROM jobs") == [("running",)]
     lines = said(program)
-    assert any("the last run broke off: the next one takes up" in line for line in lines)
-    assert lines[-1] == "no mistake found"
+    assert any("the last run was interrupted: the next one takes up" in line for line in lines)
+    assert lines[-1] == "no problems found"
 
 
 def test_after_the_newest_killmail_was_taken_off_the_list(killsync: Make) -> None:
@@ -921,7 +921,7 @@ def test_after_the_newest_killmail_was_taken_off_the_list(killsync: Make) -> Non
     program.make_due()
     program.run("scan")
     assert newest in program.recorded(user_id)
-    assert said(program)[-1] == "no mistake found"
+    assert said(program)[-1] == "no problems found"
 
 
 def test_a_list_in_no_order(killsync: Make) -> None:
@@ -930,7 +930,7 @@ def test_a_list_in_no_order(killsync: Make) -> None:
     program.simulator.options(page_size=10)
     program.add_users()
     program.run("scan")
-    assert said(program)[-1] == "no mistake found"
+    assert said(program)[-1] == "no problems found"
 
 
 @given(some=lists(bodies, max_size=4))
@@ -939,7 +939,9 @@ def test_whatever_can_be_stored_has_no_flaw(some: list[dict[str, Any]]) -> None:
     killmails = [decode(raw, n) for n, raw in enumerate(numbered)]
     database = Database(memory=True)
     migrations.apply(database)
-    arrivals = [FetchedKillmail.of(killmail, expected_hash(killmail)) for killmail in killmails]
+    arrivals = [
+        FetchedKillmail.compared(killmail, expected_hash(killmail)) for killmail in killmails
+    ]
     insert(database.conn, arrivals, "2026-11-24T03:00:00Z")
     stored = [body for batch in in_batches(database.conn) for body in batch]
     database.conn.close()

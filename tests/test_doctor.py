@@ -177,7 +177,7 @@ def test_a_newcomer_is_told_what_is_missing_and_esi_is_not_asked(bare: Killsync)
     found = examine(bare)
     for subject in ("client_id", "contact"):
         found.assert_told("problem", subject, "is not set", " init")
-    found.assert_told("problem", "database", "there is none yet", " login")
+    found.assert_told("problem", "database", "does not exist yet", " login")
     found.assert_told("problem", "users", "there are none yet", " login")
     found.assert_told("warning", "scan", "nothing is synced by itself", "*/10 * * * * ")
     assert found.of("ESI", "skipped")
@@ -314,7 +314,7 @@ def test_a_token_file_that_is_gone_or_damaged_is_told(well: Killsync) -> None:
     tokens.write_bytes(b"no database at all")
     examine(well).assert_told("problem", "tokens", str(tokens))
     tokens.unlink()
-    examine(well).assert_told("problem", "tokens", "is gone", " login")
+    examine(well).assert_told("problem", "tokens", "is missing", " login")
 
 
 # network
@@ -417,7 +417,7 @@ def test_an_idle_scan_counts(well: Killsync) -> None:
 def test_a_scan_by_another_installation_is_told(well: Killsync) -> None:
     well.execute("UPDATE runs SET program = '/other/killsync'")
     found = examine(well)
-    found.assert_told("warning", "program", "/other/killsync", "let the entry be: */10")
+    found.assert_told("warning", "program", "/other/killsync", "change the entry to: */10")
 
 
 def test_a_scan_with_another_configuration_is_told(well: Killsync) -> None:

@@ -99,7 +99,7 @@ def test_file_systems_of_this_computer_are_well(kind: str) -> None:
     ],
 )
 def test_a_wrong_clock(skew: float, level: Level, words: str) -> None:
-    found = network.of_clock(skew)
+    found = network.examine_clock(skew)
     assert found.level is level
     assert words in found.text
     assert level is Level.OK or "timedatectl" in found.cure

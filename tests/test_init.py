@@ -21,7 +21,7 @@ from world import Killsync
 from killsync.doctor import crontab
 from killsync.settings import config
 from killsync.settings.config import Settings
-from killsync.settings.text import WORDS, config_text
+from killsync.settings.text import DESCRIPTIONS, config_text
 from killsync.times import duration_text, parse_duration
 
 Done = subprocess.CompletedProcess[str]
@@ -70,7 +70,7 @@ def assert_refused(newcomer: Newcomer, done: Done, *parts: str) -> None:
 
 
 def test_every_setting_has_its_words() -> None:
-    assert WORDS.keys() == set(Settings.__struct_fields__)
+    assert DESCRIPTIONS.keys() == set(Settings.__struct_fields__)
 
 
 def test_a_file_in_which_nothing_is_given_sets_nothing() -> None:

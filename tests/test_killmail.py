@@ -58,7 +58,7 @@ def victim(**changes: Any) -> dict[str, Any]:
 
 
 def arrival(content: dict[str, Any], killmail_hash: str = "0" * 40) -> FetchedKillmail:
-    return FetchedKillmail.of(
+    return FetchedKillmail.compared(
         decode(json.dumps(content).encode(), content["killmail_id"]), killmail_hash
     )
 
@@ -303,7 +303,7 @@ def test_without_a_final_blow_the_first_attacker_counts() -> None:
 
 def test_a_hash_that_does_not_fit_is_marked(conn: sqlite3.Connection) -> None:
     right = arrival(body(1))
-    fitting = FetchedKillmail.of(right.killmail, expected_hash(right.killmail))
+    fitting = FetchedKillmail.compared(right.killmail, expected_hash(right.killmail))
     killmails.insert(conn, [fitting, arrival(body(2), "f" * 40)], NOW)
     rows = conn.execute("SELECT killmail_id, hash_ok FROM killmails ORDER BY 1").fetchall()
     assert rows == [(1, 1), (2, 0)]

@@ -22,7 +22,7 @@ from terminal import Terminal
 from world import TIMEOUT, Killsync, read_until, wait_until
 
 from killsync.cli.logging_in import opens_a_browser
-from killsync.login.page import Page, rendered
+from killsync.login.page import BrowserPage, rendered
 
 Start = Callable[..., Killsync]
 URL = re.compile(r"^(http\S+authorize\S+)$", re.MULTILINE)
@@ -805,7 +805,7 @@ def test_json_without_end_is_told_as_an_answer_that_cannot_be_read(
 
 
 def test_a_hostile_name_is_shown_harmlessly_on_the_page() -> None:
-    page = rendered(Page("<script>alert('x')</script>", "{title} & \ud800")).decode()
+    page = rendered(BrowserPage("<script>alert('x')</script>", "{title} & \ud800")).decode()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "{title} &amp; ?" in page

@@ -489,7 +489,7 @@ def test_a_scan_that_rotates_tokens_goes_on_while_they_get_a_new_key(
 def test_check_needs_no_key(sealed: Start) -> None:
     program = sealed()
     program.run("scan")
-    assert "no mistake found" in program.run("check", KILLSYNC_TOKEN_KEY_FILE="").stdout
+    assert "no problems found" in program.run("check", KILLSYNC_TOKEN_KEY_FILE="").stdout
 
 
 def test_a_token_file_from_before_there_were_keys_is_checked_as_it_is_and_upgraded_by_a_scan(
@@ -499,7 +499,7 @@ def test_a_token_file_from_before_there_were_keys_is_checked_as_it_is_and_upgrad
     program.execute_on_tokens("ALTER TABLE tokens DROP COLUMN sealed_by")
     program.execute_on_tokens("DELETE FROM _sqlite_migrations WHERE name LIKE 'm002%'")
     program.execute_on_tokens("PRAGMA user_version = 1")
-    assert "no mistake found" in program.run("check").stdout
+    assert "no problems found" in program.run("check").stdout
     program.run("scan")
     program.assert_equals_truth()
     assert sealers(program) == {None}

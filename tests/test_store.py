@@ -84,7 +84,9 @@ def arrival(killmail_id: int) -> FetchedKillmail:
         "victim": {"damage_taken": 1, "ship_type_id": 670},
         "attackers": [attacker],
     }
-    return FetchedKillmail.of(decode(json.dumps(body).encode(), killmail_id), f"{killmail_id:040x}")
+    return FetchedKillmail.compared(
+        decode(json.dumps(body).encode(), killmail_id), f"{killmail_id:040x}"
+    )
 
 
 def store_bodies(conn: sqlite3.Connection, *ids: int) -> None:

@@ -1,23 +1,23 @@
-"""How far a user's list is complete, and whether counts, list and cursor agree; asks nobody."""
+"""How far a user's list is complete, and whether counts, list and cursor agree; offline."""
 
 from typing import Any
 
-from killsync.check.findings import Finding, Kind, Span, UserFound
+from killsync.check.findings import Finding, Kind, Span, UserCompleteness
 from killsync.store.verify import Feed, Recorded
 from killsync.times import is_iso
 
-_READ_AGAIN = "--repair lets the next scan read the whole list again"
+_READ_AGAIN = "--repair makes the next scan read the whole list again"
 
 
-def feed_mistakes(feed: Feed) -> list[Finding]:
+def feed_problems(feed: Feed) -> list[Finding]:
     """Return what is wrong with the counter of the change feed."""
     if isinstance(feed.counter, int) and feed.counter >= feed.highest:
         return []
     text = f"the counter of stored_seq is {feed.counter!r}, and {feed.highest} is in use"
-    return [Finding(kind=Kind.FEED, text=text, advice="--repair lets it go on above")]
+    return [Finding(kind=Kind.FEED, text=text, advice="--repair sets it above")]
 
 
-def user_mistakes(recorded: Recorded) -> list[Finding]:
+def user_problems(recorded: Recorded) -> list[Finding]:
     """Return what is wrong with a user's counts, list and cursor."""
     row = recorded.row
     found: list[tuple[Kind, str, str]] = []
@@ -30,7 +30,7 @@ def user_mistakes(recorded: Recorded) -> list[Finding]:
             f"{row['listed']} listed and {row['killmails']} stored by the counts,"
             f" {recorded.listed} and {recorded.stored} by the rows"
         )
-        found.append((Kind.COUNTER, what, "--repair counts anew"))
+        found.append((Kind.COUNTER, what, "--repair counts again"))
     found += [(Kind.CURSOR, what, _READ_AGAIN) for what in _cursor_flaws(recorded)]
     return [
         Finding(
@@ -54,12 +54,12 @@ def _cursor_flaws(recorded: Recorded) -> list[str]:
     if stored_id is not None and not recorded.has_stored_id:
         flaws.append(f"the stored id {stored_id} was never recorded")
     if page is not None and page < 2:
-        flaws.append(f"the gap begins at page {page}, which is none")
+        flaws.append(f"the gap starts at page {page}, which cannot be")
     if until is not None and not recorded.has_until_id:
         flaws.append(f"the gap ends at {until}, which was never recorded")
     left = [name for name in row if name.startswith("backfill_") and row[name] is not None]
     if page is None and left:
-        flaws.append("no gap is open, but something is noted of one")
+        flaws.append("no gap is open, but something is recorded of one")
     return flaws
 
 
@@ -80,15 +80,15 @@ def span(recorded: Recorded) -> Span | None:
 
 
 def is_to_be_read_again(row: dict[str, Any]) -> bool:
-    """Tell whether a user's list was complete once and no full pass vouches for it any more."""
+    """Return whether a user's list was complete once and no full pass vouches for it any more."""
     known = row["last_killmail_id"] is not None or row["listed"] > 0
     return known and row["backfill_page"] is None and row["last_full_at"] is None
 
 
-def of_user(recorded: Recorded) -> UserFound:
+def user_completeness(recorded: Recorded) -> UserCompleteness:
     """Return how far a user's list is recorded and stored."""
     row = recorded.row
-    return UserFound(
+    return UserCompleteness(
         user_id=row["user_id"],
         name=row["name"],
         state=row["state"],

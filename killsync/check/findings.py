@@ -1,4 +1,4 @@
-"""What `check` finds: mistakes, notes, and how far each user's list is complete."""
+"""What `check` finds: problems, notes, and how far each user's list is complete."""
 
 from collections import Counter
 from enum import StrEnum
@@ -32,14 +32,14 @@ class Kind(StrEnum):
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of what is wrong and what to do.
 
-    `mendable` says whether a repair can put it right. Of a body, `ask_with` is the hash to ask
+    `repairable` says whether a repair can fix it. Of a body, `ask_with` is the hash to ask
     ESI with, None if none is left.
     """
 
     kind: Kind
     text: str
     advice: str = ""
-    mendable: bool = True
+    repairable: bool = True
     user_id: int | None = None
     killmail_id: int | None = None
     ask_with: str | None = None
@@ -55,7 +55,7 @@ class Span(msgspec.Struct, frozen=True):
     until: str
 
 
-class UserFound(msgspec.Struct, frozen=True, kw_only=True):
+class UserCompleteness(msgspec.Struct, frozen=True, kw_only=True):
     """How far one user's list is recorded and stored.
 
     `read_again` says that the next full pass is due because list rows were lost.
@@ -85,22 +85,22 @@ class Verdict(msgspec.Struct):
     unlisted: int = 0
     mismatched: int = 0
     pending: int = 0
-    users: list[UserFound] = []
-    mistakes: list[Finding] = []
+    users: list[UserCompleteness] = []
+    problems: list[Finding] = []
     notes: list[str] = []
     found: Counter[str] = msgspec.field(default_factory=Counter)
 
     def add(self, finding: Finding) -> None:
-        """Take note of a mistake."""
+        """Add a problem."""
         self.found[finding.kind] += 1
         if self.found[finding.kind] <= MOST_KEPT:
-            self.mistakes.append(finding)
+            self.problems.append(finding)
 
     @property
     def total(self) -> int:
-        """How many mistakes there are."""
+        """How many problems there are."""
         return self.found.total()
 
-    def of(self, kind: Kind) -> list[Finding]:
-        """Return the mistakes of one kind that a repair can put right."""
-        return [found for found in self.mistakes if found.kind is kind and found.mendable]
+    def repairable(self, kind: Kind) -> list[Finding]:
+        """Return the problems of one kind that a repair can fix."""
+        return [found for found in self.problems if found.kind is kind and found.repairable]

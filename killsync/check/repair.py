@@ -1,4 +1,4 @@
-"""Putting right what `verification` has found; ESI is asked by the next scan, not from here."""
+"""Repairs what `verification` has found; ESI is asked by the next scan, not from here."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ def copy_before(store: Store) -> Path:
     try:
         copied = back_up(store, target)
     except BaseException:
-        target.unlink(missing_ok=True)  # half a copy is none
+        target.unlink(missing_ok=True)  # half a copy is useless
         raise
     if not copied:
         # as much again must be left for what the repair and the next scan write
@@ -35,14 +35,14 @@ def copy_before(store: Store) -> Path:
     return target
 
 
-def mend(store: Store, verdict: Verdict, now: float) -> None:
-    """Mend every mistake that can be mended; the caller holds the lock.
+def repair_all(store: Store, verdict: Verdict, now: float) -> None:
+    """Repair every problem that can be repaired; whoever calls holds the lock.
 
-    What hangs on something that was mended here may show as a mistake only afterwards: check
-    again, and mend again.
+    What depends on something that is repaired here may show as a problem only afterwards: check
+    again, and repair again.
     """
     for kind, cure in _CURES.items():
-        found = verdict.of(kind)
+        found = verdict.repairable(kind)
         if found:
             cure(store, found, now)
 
@@ -52,11 +52,11 @@ def _anywhere(cure: Callable[[Store], None]) -> _Cure:
 
 
 def _of_each_user(cure: Callable[[Store, int, float], None]) -> _Cure:
-    def mend_each(store: Store, found: _Found, now: float) -> None:
+    def repair_each(store: Store, found: _Found, now: float) -> None:
         for user_id in sorted({f.user_id for f in found if f.user_id is not None}):
             cure(store, user_id, now)
 
-    return mend_each
+    return repair_each
 
 
 def _bodies(store: Store, found: _Found, now: float) -> None:
@@ -64,19 +64,19 @@ def _bodies(store: Store, found: _Found, now: float) -> None:
     repair.ask_again(store, failing, now)
 
 
-# the counter of the feed first: the numbers of bodies that go must never come back; indexes when
-# nothing is there twice any more
+# the counter of the feed first: the numbers of bodies that go must never come back; indexes last,
+# when nothing is there twice any more
 _CURES: dict[Kind, _Cure] = {
-    Kind.FEED: _anywhere(repair.mend_feed),
-    Kind.TIME: lambda store, found, now: repair.mend_times(store, now),
+    Kind.FEED: _anywhere(repair.repair_feed),
+    Kind.TIME: lambda store, found, now: repair.repair_times(store, now),
     Kind.ORPHAN: _anywhere(repair.delete_orphans),
     Kind.BODY: _bodies,
-    Kind.PENDING: lambda store, found, now: repair.mend_pending(store, now),
+    Kind.PENDING: lambda store, found, now: repair.repair_pending(store, now),
     Kind.LIST: _of_each_user(repair.forget_lost),
-    Kind.CURSOR: _of_each_user(repair.mend_cursor),
+    Kind.CURSOR: _of_each_user(repair.repair_cursor),
     Kind.COUNTER: _of_each_user(repair.recount),
-    Kind.WORD: _anywhere(repair.mend_words),
-    Kind.JOB: _anywhere(repair.mend_jobs),
+    Kind.WORD: _anywhere(repair.repair_words),
+    Kind.JOB: _anywhere(repair.repair_jobs),
     Kind.LIMIT: _anywhere(repair.forget_bad_limits),
     Kind.SCHEMA: _anywhere(repair.add_missing_indexes),
     Kind.TOKEN: _of_each_user(lambda store, user_id, now: repair.needs_login(store, user_id)),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from killsync import files
 from killsync.check import completeness
-from killsync.check.findings import Finding, Kind, UserFound, Verdict
+from killsync.check.findings import Finding, Kind, UserCompleteness, Verdict
 from killsync.errors import DatabaseError
 from killsync.model import UserState
 from killsync.store import lock, runs, verify, verify_bodies
@@ -21,8 +21,8 @@ Progress = Callable[[str, int, int | None], None]
 _ASK_AGAIN = "--repair asks ESI again"
 _BACKUP = "restore a backup"
 _WORD_ADVICE = {
-    "users.state": "--repair disables him; then `killsync users enable` if he is to be synced",
-    "users.kind": "--repair makes him a character",
+    "users.state": "--repair disables the user; then `killsync users enable` to sync it again",
+    "users.kind": "--repair makes it a character",
     "jobs.state": "--repair queues it again",
 }
 
@@ -30,7 +30,7 @@ _WORD_ADVICE = {
 def verify_all(store: Store, progress: Progress, *, locked: bool = False) -> Verdict:
     """Check everything; `locked` if the caller holds the lock.
 
-    Reads snapshots only, so that a run in progress neither waits nor looks like a mistake. A
+    Reads snapshots only, so that a run in progress neither waits nor looks like a problem. A
     damaged file is not looked at any further: `Verdict.damaged`.
     """
     verdict, conn = Verdict(str(store.path)), store.conn
@@ -40,12 +40,12 @@ def verify_all(store: Store, progress: Progress, *, locked: bool = False) -> Ver
     if damage or any(" table " in change and "missing" in change for change in changes):
         verdict.damaged = True
         for line in damage or changes:
-            verdict.add(Finding(kind=Kind.DAMAGE, text=line, mendable=False))
+            verdict.add(Finding(kind=Kind.DAMAGE, text=line, repairable=False))
         return verdict
     _check_schema(verdict, content, changes)
     progress("foreign keys", 0, None)
     for table, count in verify.orphans(conn).items():
-        text = f"{count} of the rows of {table} belong to nothing that is there"
+        text = f"{count} of the rows of {table} belong to nothing that exists"
         verdict.add(Finding(kind=Kind.ORPHAN, text=text, advice="--repair deletes them"))
     _check_bodies(verdict, conn, progress)
     _check_rest(verdict, conn, progress)
@@ -57,12 +57,12 @@ def verify_all(store: Store, progress: Progress, *, locked: bool = False) -> Ver
 
 def _check_schema(verdict: Verdict, content: list[str], changes: list[str]) -> None:
     for line in content:
-        # a body that breaks the schema's rules is found as one that fails, and mended as such
-        verdict.add(Finding(kind=Kind.CONTENT, text=line, advice=_BACKUP, mendable=False))
+        # a body that breaks the schema's rules is found as one that fails, and repaired as such
+        verdict.add(Finding(kind=Kind.CONTENT, text=line, advice=_BACKUP, repairable=False))
     for change in changes:
         missing = " index " in change and "missing" in change
-        advice = "--repair makes it again" if missing else _BACKUP
-        verdict.add(Finding(kind=Kind.SCHEMA, text=change, advice=advice, mendable=missing))
+        advice = "--repair creates it again" if missing else _BACKUP
+        verdict.add(Finding(kind=Kind.SCHEMA, text=change, advice=advice, repairable=missing))
 
 
 def _check_bodies(verdict: Verdict, conn: sqlite3.Connection, progress: Progress) -> None:
@@ -80,7 +80,7 @@ def _check_bodies(verdict: Verdict, conn: sqlite3.Connection, progress: Progress
         progress("killmails", verdict.killmails, max(total, verdict.killmails))
     if verdict.mismatched:
         verdict.notes.append(
-            f"stored as ESI sent them, although ESI's own hash does not fit: {verdict.mismatched}"
+            f"stored as ESI sent them, although ESI's own hash does not match: {verdict.mismatched}"
         )
 
 
@@ -100,8 +100,8 @@ def _check_rest(verdict: Verdict, conn: sqlite3.Connection, progress: Progress) 
     verdict.pending, _ = verify.pending_where(conn, "set_aside_at IS NULL")
     feed = verify.feed(conn)
     for finding in (
-        *completeness.feed_mistakes(feed),
-        *_pending_mistakes(conn),
+        *completeness.feed_problems(feed),
+        *_pending_problems(conn),
         *_unreadable(conn),
     ):
         verdict.add(finding)
@@ -112,14 +112,14 @@ def _check_rest(verdict: Verdict, conn: sqlite3.Connection, progress: Progress) 
     for user_id in verify.user_ids(conn):
         recorded = verify.recorded(conn, user_id)
         if recorded is not None:
-            verdict.users.append(completeness.of_user(recorded))
-            for finding in completeness.user_mistakes(recorded):
+            verdict.users.append(completeness.user_completeness(recorded))
+            for finding in completeness.user_problems(recorded):
                 verdict.add(finding)
 
 
 def _unreadable(conn: sqlite3.Connection) -> Iterator[Finding]:
     for table, column, count, example in verify.bad_times(conn):
-        text = f"{table}.{column}: no time in {count} of the rows, such as {example!r}"
+        text = f"{table}.{column}: not a valid time in {count} of the rows, such as {example!r}"
         yield Finding(kind=Kind.TIME, text=text, advice="--repair forgets them")
     for group, key in verify.bad_limits(conn):
         name = f"rate limit {group} {key}".rstrip()
@@ -127,11 +127,11 @@ def _unreadable(conn: sqlite3.Connection) -> Iterator[Finding]:
         yield Finding(kind=Kind.LIMIT, text=text, advice="--repair forgets it")
 
 
-def _pending_mistakes(conn: sqlite3.Connection) -> Iterator[Finding]:
+def _pending_problems(conn: sqlite3.Connection) -> Iterator[Finding]:
     wrong = (
         (verify.STORED, "pending, although stored"),
         (verify.UNLISTED, "pending, although no user's list shows it"),
-        (verify.BAD_HASH, "pending, with something that is no hash"),
+        (verify.BAD_HASH, "pending, with something that is not a valid hash"),
     )
     for condition, what in wrong:
         count, first = verify.pending_where(conn, condition)
@@ -146,7 +146,7 @@ def _check_words(verdict: Verdict, conn: sqlite3.Connection) -> None:
         verdict.add(
             Finding(
                 kind=Kind.WORD,
-                text=f"{_named(verdict, user_id)}: {column} {word!r} is none of"
+                text=f"{_named(verdict, user_id)}: {column} {word!r} is not one of"
                 f" {', '.join(verify.WORDS[column])}",
                 advice=_WORD_ADVICE[column],
                 user_id=user_id,
@@ -169,8 +169,10 @@ def _check_jobs(verdict: Verdict, store: Store, *, locked: bool) -> None:
 
 def _judge_running(verdict: Verdict, conn: sqlite3.Connection) -> None:
     running = verify.running_jobs(conn)
-    if running and runs.last_broke_off(conn):
-        verdict.notes.append("the last run broke off: the next one takes up what it had begun")
+    if running and runs.last_was_interrupted(conn):
+        verdict.notes.append(
+            "the last run was interrupted: the next one takes up what it had started"
+        )
         return
     for user_id in running:
         verdict.add(_job(verdict, user_id, "the job is marked as running, and no run has it"))
@@ -197,8 +199,8 @@ def _check_files(verdict: Verdict, database: Path) -> None:
         lock.is_held(database)
         holders = token_schema.holders(database)
     except DatabaseError as error:
-        advice = "if they are lost, delete it and `killsync login` again"
-        verdict.add(Finding(kind=Kind.FILE, text=str(error), advice=advice, mendable=False))
+        advice = "if they are lost, delete it and run `killsync login` again"
+        verdict.add(Finding(kind=Kind.FILE, text=str(error), advice=advice, repairable=False))
         return
     active = [user for user in verdict.users if user.state == UserState.ACTIVE]
     if active and not token_path.exists():
@@ -220,16 +222,16 @@ def _check_modes(verdict: Verdict, others: tuple[Path, ...], token_path: Path) -
         # what is ours is made private when a command starts
         text = f"{token_path}: others may use it, and it holds the refresh tokens"
         advice = "have its owner `chmod 600` it"
-        verdict.add(Finding(kind=Kind.FILE, text=text, advice=advice, mendable=False))
+        verdict.add(Finding(kind=Kind.FILE, text=text, advice=advice, repairable=False))
 
 
 def _without_token_file(path: Path) -> Finding:
-    # it may only have to be put back: nobody's state is changed for it
+    # it may only have to be put back: nobody's state changes because of it
     advice = "restore it, or log everybody in again with `killsync login --another`"
-    return Finding(kind=Kind.FILE, text=f"{path} is missing", advice=advice, mendable=False)
+    return Finding(kind=Kind.FILE, text=f"{path} is missing", advice=advice, repairable=False)
 
 
-def _without_token(user: UserFound) -> Finding:
+def _without_token(user: UserCompleteness) -> Finding:
     return Finding(
         kind=Kind.TOKEN,
         text=f"{user.name} ({user.user_id}): needs a login, there is no token",

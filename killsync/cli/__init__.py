@@ -1,1 +1,1 @@
-"""The commands, one small module each: the only place that prints."""
+"""The commands, one small module each: with `terminal/` the only place that prints."""

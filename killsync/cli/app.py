@@ -23,16 +23,16 @@ SUMMARIES = {
     "status": "Show users, queue, lock, last runs and rate limits.",
     "login": "Register a character through EVE SSO, or renew its login.",
     "users": "List, add, disable, enable and remove characters; rekey tokens.",
-    "check": "Verify the database offline; --repair puts right what can be.",
+    "check": "Verify the database offline; --repair fixes what can be fixed.",
     "export": "Write stored killmails as JSON lines, oldest first.",
-    "doctor": "Tell what is missing or wrong, and how to mend it.",
+    "doctor": "Say what is missing or wrong, and how to fix it.",
     "demo": "Show the whole cycle on this machine, without an account.",
     "simulator": "Run a simulated ESI and SSO on this machine, until Ctrl-C.",
 }
 
 
 class _Commands(Mapping[str, Any]):
-    """The commands by name; the module of one is read when it is asked for, and of no other."""
+    """The commands by name; a module is imported only when its command is asked for."""
 
     def __getitem__(self, name: str) -> Any:
         if name not in SUMMARIES:
@@ -99,7 +99,7 @@ def main_options(
         typer.Option(metavar="PATH", help="The configuration file. [env: KILLSYNC_CONFIG]"),
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say more; show tracebacks.")
+        bool, typer.Option("--verbose", "-v", help="Print more; show tracebacks.")
     ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing unless something is wrong.")
@@ -127,7 +127,7 @@ def main() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Whoever calls with a closed stream wants no output, not an error."""
+    """Open the null device in place of closed streams: no output is wanted, not an error."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115

@@ -1,4 +1,4 @@
-"""`killsync check`: whether the database can be trusted, and putting right what can be."""
+"""`killsync check`: whether the database can be trusted, and fixing what can be fixed."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from killsync.cli import invocation, opening
-from killsync.cli.invocation import Invocation, leave, say
+from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import DatabaseError
 from killsync.settings.config import Settings
@@ -33,12 +33,12 @@ _MOST_ROUNDS = 3
 def check(
     context: typer.Context,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Put right what can be; what cannot, ask ESI again.")
+        bool, typer.Option("--repair", help="Fix what can be fixed; ask ESI again for the rest.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Verify the database offline: every body, list, count and time, and the token file."""
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call), StopOnSignal() as stop:
         settings = call.settings()
         checking = _Check(call, settings, stop, as_json=as_json)
@@ -48,7 +48,7 @@ def check(
             if stop.exit_code is None:
                 raise
             code = stop.exit_code
-        leave(stop.exit_code or code)
+        exit_with(stop.exit_code or code)
 
 
 class _Check:
@@ -59,24 +59,24 @@ class _Check:
         self._settings = settings
         self._stop = stop
         self._as_json = as_json
-        self._told_waiting = False
+        self._said_waiting = False
 
     def look(self) -> int:
-        """Check, say what was found, and return the exit code."""
+        """Check, print what was found, and return the exit code."""
         with opening.for_reading(self._settings) as store:
             verdict = self._verify(store)
         self._show(verdict)
         return _code(verdict)
 
     def repair(self) -> int:
-        """Check, mend and check again until nothing is left that can be mended."""
+        """Check, repair and check again until nothing is left that can be repaired."""
         with opening.for_reading(self._settings) as store, self._locked(store):
             verdict = before = self._verify(store, locked=True)
-            mendable = _can_be_mended(before)
-            if mendable:
-                self._tell_found(before)
-                verdict = self._mend(store, before)
-        self._show(verdict, before if mendable else None)
+            repairable = _is_repairable(before)
+            if repairable:
+                self._print_found(before)
+                verdict = self._repair(store, before)
+        self._show(verdict, before if repairable else None)
         return _code(verdict)
 
     @contextmanager
@@ -95,23 +95,23 @@ class _Check:
 
     def _keep_waiting(self, deadline: float) -> None:
         if self._stop.exit_code is not None:
-            leave(self._stop.exit_code)
+            exit_with(self._stop.exit_code)
         if time.monotonic() >= deadline:
             raise lock.RunInProgress("another run is in progress; try again when it has ended")
-        if not self._told_waiting and not self._call.quiet:
+        if not self._said_waiting and not self._call.quiet:
             self._call.warn("waiting for another run to end")
-        self._told_waiting = True
+        self._said_waiting = True
 
-    def _mend(self, store: Store, verdict: "Verdict") -> "Verdict":
-        from killsync.check import repair as mending
+    def _repair(self, store: Store, verdict: "Verdict") -> "Verdict":
+        from killsync.check import repair
 
         path = self._settings.database
         with closing(connection.connect(path)) as writing, readable_errors(path):
-            self._tell_copy(mending.copy_before(writing))
+            self._print_copy(repair.copy_before(writing))
             for _ in range(_MOST_ROUNDS):
-                mending.mend(writing, verdict, time.time())
+                repair.repair_all(writing, verdict, time.time())
                 verdict = self._verify(store, locked=True)
-                if not _can_be_mended(verdict):
+                if not _is_repairable(verdict):
                     break
         return verdict
 
@@ -123,33 +123,35 @@ class _Check:
         with _progress(self._call, self._stop) as progress:
             return verification.verify_all(store, progress, locked=locked)
 
-    def _tell_found(self, verdict: "Verdict") -> None:
+    def _print_found(self, verdict: "Verdict") -> None:
         from killsync.terminal import verdict_lines
 
         if not self._as_json:
-            for line in verdict_lines.mistakes(verdict, verdict_lines.FOUND):
-                say(line)
+            for line in verdict_lines.problems(verdict, verdict_lines.FOUND):
+                print_result(line)
 
-    def _tell_copy(self, copy: Path) -> None:
+    def _print_copy(self, copy: Path) -> None:
         if not self._call.quiet and not self._as_json:
-            say(f"what it was before is kept in {safe(copy, 400)}")
+            print_result(f"a copy of the database as it was is kept in {safe(copy, 400)}")
 
     def _show(self, verdict: "Verdict", before: "Verdict | None" = None) -> None:
         from killsync.terminal import verdict_lines
 
         if self._as_json:
-            say(json.dumps(_json(verdict, verdict_lines.mended(verdict, before)), indent=2))
+            print_result(
+                json.dumps(_json(verdict, verdict_lines.repaired(verdict, before)), indent=2)
+            )
         elif not self._call.quiet or verdict.damaged:
             for line in verdict_lines.everything(verdict, before):
-                say(line)
+                print_result(line)
         elif verdict.total or before:
-            for line in verdict_lines.mistakes(verdict, "mistake"):
-                say(line)
-            say(verdict_lines.conclusion(verdict, before))
+            for line in verdict_lines.problems(verdict, "problem"):
+                print_result(line)
+            print_result(verdict_lines.conclusion(verdict, before))
 
 
-def _can_be_mended(verdict: "Verdict") -> bool:
-    return any(found.mendable for found in verdict.mistakes)
+def _is_repairable(verdict: "Verdict") -> bool:
+    return any(finding.repairable for finding in verdict.problems)
 
 
 def _code(verdict: "Verdict") -> int:
@@ -158,13 +160,13 @@ def _code(verdict: "Verdict") -> int:
     return 1 if verdict.total else 0
 
 
-def _json(verdict: "Verdict", mended: int) -> dict[str, Any]:
+def _json(verdict: "Verdict", repaired: int) -> dict[str, Any]:
     import msgspec
 
     plain: dict[str, Any] = msgspec.to_builtins(verdict)
-    for mistake in plain["mistakes"]:
-        mistake.pop("ask_with", None)
-    return plain | {"total": verdict.total, "mended": mended, "ok": not verdict.total}
+    for problem in plain["problems"]:
+        problem.pop("ask_with", None)
+    return plain | {"total": verdict.total, "repaired": repaired, "ok": not verdict.total}
 
 
 @contextmanager
@@ -173,7 +175,7 @@ def _progress(call: Invocation, stop: StopOnSignal) -> Iterator["Progress"]:
 
     def look(what: str, done: int, total: int | None) -> None:
         if stop.exit_code is not None:
-            leave(stop.exit_code)
+            exit_with(stop.exit_code)
 
     if call.quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield look

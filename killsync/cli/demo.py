@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from killsync.cli import invocation
-from killsync.cli.invocation import leave, say
+from killsync.cli.invocation import exit_with, print_result
 from killsync.errors import KillsyncError, UsageError
 from killsync.store import connection, pending
 
@@ -32,12 +32,12 @@ _SIMULATOR = [
 
 def demo(context: typer.Context) -> None:
     """Show a first sync, new killmails, a manual sync and the status, all on this machine."""
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call):
         database = _database(call.db)
         with _simulator() as ready:
             code = _Demo(ready, database, call.program.name).play()
-        leave(code)
+        exit_with(code)
 
 
 def _database(named: str | None) -> Path:
@@ -45,7 +45,7 @@ def _database(named: str | None) -> Path:
         return Path(tempfile.mkdtemp(prefix="killsync-demo-")) / "killsync.db"
     database = Path(named).expanduser()
     if database.exists():
-        raise UsageError(f"{database}: exists already; the demo makes a database of its own")
+        raise UsageError(f"{database}: exists already; the demo creates a database of its own")
     return database
 
 
@@ -105,7 +105,7 @@ class _Demo:
     def _news(self) -> int:
         self._scene("Later: each has two new killmails. Now one page each is enough:")
         for login in self._logins:
-            self._tell_simulator("killmails", character_id=login["character_id"], count=2)
+            self._control_simulator("killmails", character_id=login["character_id"], count=2)
         time.sleep(_CACHE_SECONDS + 1)
         return self._run("scan", "--force")
 
@@ -115,18 +115,18 @@ class _Demo:
             f"A fourth character brings a long history; while the scan works on it, "
             f"{hurried['name']} is in a hurry:"
         )
-        newcomer = self._tell_simulator("characters", killmails=550)
-        self._tell_simulator("killmails", character_id=hurried["character_id"], count=3)
+        newcomer = self._control_simulator("characters", killmails=550)
+        self._control_simulator("killmails", character_id=hurried["character_id"], count=3)
         code = self._run("users", "add", given=newcomer["refresh_token"] + "\n")
         time.sleep(_CACHE_SECONDS + 1)
-        self._tell_simulator("options", list_max_age=300)
-        say("$ killsync scan &")
+        self._control_simulator("options", list_max_age=300)
+        print_result("$ killsync scan &")
         # two programs write to one terminal here: no bar
         quiet_terminal = self._environment | {"TERM": "dumb"}
         with subprocess.Popen(_command("scan"), env=quiet_terminal) as scan:
             self._wait_for_backlog()
             code = code or self._run("sync", hurried["name"])
-            say(f">>> {hurried['name']} is done; the scan goes on with the history:")
+            print_result(f">>> {hurried['name']} is done; the scan goes on with the history:")
             return code or scan.wait()
 
     def _wait_for_backlog(self) -> None:
@@ -139,16 +139,16 @@ class _Demo:
             time.sleep(0.05)
 
     def _run(self, *arguments: str, given: str = "") -> int:
-        say(f"$ killsync {shlex.join(arguments)}")
+        print_result(f"$ killsync {shlex.join(arguments)}")
         done = subprocess.run(
             _command(*arguments), input=given, text=True, env=self._environment, check=False
         )
         return done.returncode
 
     def _scene(self, title: str) -> None:
-        say(f"\n=== {title}")
+        print_result(f"\n=== {title}")
 
-    def _tell_simulator(self, what: str, **values: Any) -> Any:
+    def _control_simulator(self, what: str, **values: Any) -> Any:
         from killsync.http import Http
 
         path = f"{self._url}/_control/{what}"
@@ -156,7 +156,7 @@ class _Demo:
 
     def _farewell(self) -> None:
         program, database = self._program, shlex.quote(str(self._database))
-        say(
+        print_result(
             f"The database is {self._database}. Three commands to try on it:\n"
             f"  {program} --db {database} status --json\n"
             f"  {program} --db {database} users\n"

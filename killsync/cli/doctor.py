@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from killsync.cli import invocation
-from killsync.cli.invocation import Invocation, leave, say
+from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.settings import config
 from killsync.terminal.text import count, safe
 
@@ -27,13 +27,13 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Look at settings, files, database, logins, network and cron; say how to fix each."""
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call):
         from killsync.doctor import examination
 
         found = examination.examine(_setup(call))
         counts = _show_json(found) if as_json else _show(found, quiet=call.quiet)
-        leave(1 if counts["problem"] else 0)
+        exit_with(1 if counts["problem"] else 0)
 
 
 def _setup(call: Invocation) -> "Setup":
@@ -61,7 +61,7 @@ def _show_json(found: "Iterable[Diagnosis]") -> Counter[str]:
         "warnings": counts["warning"],
         "findings": shown,
     }
-    say(json.dumps(report, indent=2))
+    print_result(json.dumps(report, indent=2))
     return counts
 
 

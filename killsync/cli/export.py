@@ -11,7 +11,8 @@ from typing import Annotated, BinaryIO
 import typer
 
 from killsync import files
-from killsync.cli import invocation, opening, who
+from killsync.cli import invocation, opening
+from killsync.cli.find_users import find_users
 from killsync.errors import UsageError
 from killsync.store import paths
 from killsync.terminal.text import safe_json
@@ -21,7 +22,7 @@ from killsync.times import iso, parse_duration, unix
 def export(
     context: typer.Context,
     user: Annotated[
-        str | None, typer.Option(metavar="USER", help="Only what this user's list has shown.")
+        str | None, typer.Option(metavar="USER", help="Only killmails on this user's list.")
     ] = None,
     since: Annotated[
         str | None,
@@ -32,7 +33,7 @@ def export(
     ] = None,
 ) -> None:
     """Write stored killmails as JSON lines, oldest first, equal to what ESI sent."""
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call):
         settings = call.settings()
         moment = None if since is None else iso(_since(since, time.time()))
@@ -40,7 +41,7 @@ def export(
             from killsync.killmail import body as killmail
             from killsync.store import killmails
 
-            only = None if user is None else who.named(store, [user])[0].user_id
+            only = None if user is None else find_users(store, [user])[0].user_id
             _check_target(output, settings.database)
             with _sink(output) as sink:
                 for stored in killmails.export(store.conn, user_id=only, since=moment):
@@ -71,7 +72,7 @@ def _check_target(output: Path | None, database: Path) -> None:
 
 @contextmanager
 def _sink(output: Path | None) -> Iterator[BinaryIO]:
-    """Yield where to write; a file appears only when it is whole."""
+    """Yield where to write; a file appears only once it is complete."""
     if output is None or str(output) == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -13,13 +13,13 @@ import typer
 
 from killsync import files
 from killsync.cli import invocation
-from killsync.cli.invocation import Invocation, leave, say
+from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.doctor import crontab
 from killsync.errors import UsageError
 from killsync.settings import application, config
-from killsync.settings.config import Origin, Settings
+from killsync.settings.config import Settings, Source
 from killsync.settings.program import this_program
-from killsync.terminal.questions import Unanswered, agree, ask, ask_hidden, tell
+from killsync.terminal.questions import Unanswered, agree, ask, ask_hidden, prompt
 from killsync.terminal.text import safe
 
 _PATHS = ("db", "client_secret_file", "token_key_file")
@@ -48,14 +48,14 @@ def init(
         typer.Option(metavar="URL", help="As the application has it. [env: KILLSYNC_CALLBACK_URL]"),
     ] = None,
     no_input: Annotated[
-        bool, typer.Option("--no-input", help="Ask nothing; so too without a terminal.")
+        bool, typer.Option("--no-input", help="Ask nothing; the default without a terminal.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace the file that is there, and keep a copy.")
+        bool, typer.Option("--force", help="Replace an existing file, and keep a copy.")
     ] = False,
 ) -> None:
     """Write the configuration file; then offer a login and show the line for cron."""
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call):
         flags = {
             "db": call.db,
@@ -65,7 +65,7 @@ def init(
             "callback_url": callback_url,
         }
         asking = not no_input and sys.stdin.isatty()
-        leave(_Init(call, flags, asking=asking).run(force=force))
+        exit_with(_Init(call, flags, asking=asking).run(force=force))
 
 
 class _Init:
@@ -85,12 +85,14 @@ class _Init:
         try:
             values |= self._answers(values)
         except Unanswered:
-            raise UsageError("the answers ended; nothing was written") from None
+            raise UsageError("no more answers; nothing was written") from None
         text = _text(values)
         if file.exists():
-            self._say(f"what {safe(file)} held is kept in {safe(files.keep_copy(file, _COPY))}")
+            self._print(
+                f"the old contents of {safe(file)} are kept in {safe(files.keep_copy(file, _COPY))}"
+            )
         files.write_private(file, text.encode())
-        self._say(f"{safe(self._named)} is written; nobody else can read it")
+        self._print(f"{safe(self._named)} is written; nobody else can read it")
         return self._go_on()
 
     def _given(self) -> dict[str, Any]:
@@ -109,19 +111,19 @@ class _Init:
         for key, check in _CHECKS.items():
             if key in values:
                 values[key] = check(values[key])
-        # to be told now, not at the first scan
+        # to fail now, not at the first scan
         config.client_secret(found.settings)
         config.token_keys(found.settings)
-        taken = [key for key, origin in found.origins.items() if origin is Origin.ENVIRONMENT]
+        taken = [key for key, origin in found.origins.items() if origin is Source.ENVIRONMENT]
         if taken:
-            self._tell(
-                "Taken from the environment and written too, since cron does not see what a "
-                f"shell exports: {', '.join(taken)}"
+            self._prompt(
+                "Taken from the environment and written to the file, since cron does not see "
+                f"what a shell exports: {', '.join(taken)}"
             )
         return values
 
     def _answers(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is still to be known, asked for at the terminal."""
+        """Return what is still missing, asked for at the terminal."""
         settings = Settings(**values)
         wanted = [] if settings.client_id else ["client_id"]
         if application.needs_contact(settings) and not settings.contact:
@@ -136,7 +138,7 @@ class _Init:
 
         answers = {}
         if "client_id" in wanted:
-            tell(
+            prompt(
                 "killsync works through an EVE application of your own. Create one, with ESI "
                 "access, at https://developers.eveonline.com:\n"
                 f"  callback URL  {settings.callback_url}  (to the letter)\n"
@@ -148,7 +150,7 @@ class _Init:
                 secret = ask_hidden(question, application.check_client_secret)
                 answers |= {"client_secret": secret} if secret else {}
         if "contact" in wanted:
-            tell(
+            prompt(
                 "ESI asks for a way to reach you, such as an e-mail address; others do not see it."
             )
             answers["contact"] = ask("Contact", application.check_contact)
@@ -161,45 +163,45 @@ class _Init:
         if logs_in:
             code = _call(self._program.call("login"))
         if code or not logs_in:
-            self._say(f"log in with a character: {self._program.line('login')}")
+            self._print(f"log in with a character: {self._program.line('login')}")
         stopped = code in (_STOPPED, -signal.SIGINT)
         if stopped or not self._asking or agree("Show the line for your crontab?"):
-            self._say(
+            self._print(
                 f"add this line with `crontab -e`, for a scan every ten minutes:\n{self._entry()}"
             )
-        self._say(f"whether all is well: {self._program.line('doctor')}")
+        self._print(f"to check that all is well: {self._program.line('doctor')}")
         return _STOPPED if stopped else code
 
     def _entry(self) -> str:
         return crontab.entry(self._program.words, self._named, _home())
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if not self._call.quiet:
-            say(text)
+            print_result(text)
 
-    def _tell(self, text: str) -> None:
+    def _prompt(self, text: str) -> None:
         if not self._call.quiet:
-            tell(text)
+            prompt(text)
 
 
 def _check_place(file: Path, *, force: bool) -> None:
     """Raise UsageError unless the file may be written."""
     if file.exists() and not file.is_file():
-        raise UsageError(f"{file}: is no file; name another with --config")
+        raise UsageError(f"{file}: is not a file; name another with --config")
     if file.exists() and not force:
         raise UsageError(
-            f"{file}: is there already, and was not changed: go on with `killsync login` and "
-            "`killsync doctor`, edit it, or say --force to replace it (a copy is kept)"
+            f"{file}: exists already, and was not changed: go on with `killsync login` and "
+            "`killsync doctor`, edit it, or use --force to replace it (a copy is kept)"
         )
 
 
 def _refuse_without(wanted: list[str]) -> None:
     if wanted:
-        told = [
+        missing = [
             f"{key} (--{key.replace('_', '-')} or {config.ENVIRONMENT_PREFIX}{key.upper()})"
             for key in wanted
         ]
-        raise UsageError(f"not given, and nobody to ask: {', '.join(told)}")
+        raise UsageError(f"not given, and there is no terminal to ask at: {', '.join(missing)}")
 
 
 def _text(values: Mapping[str, Any]) -> str:
@@ -221,7 +223,7 @@ def _home() -> Path:
 
 
 def _call(words: list[str]) -> int:
-    """Run another command at this terminal; it alone is stopped by Ctrl-C."""
+    """Run another command at this terminal; Ctrl-C stops that command alone."""
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         return subprocess.run(words, check=False).returncode

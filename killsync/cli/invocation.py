@@ -1,4 +1,4 @@
-"""What the global options say, and the one edge where errors become a line and an exit code."""
+"""The global options, and the one edge where errors become a line and an exit code."""
 
 import json
 import os
@@ -16,7 +16,7 @@ import msgspec
 import typer
 
 from killsync.cli import private_files
-from killsync.errors import DatabaseError, KillsyncError
+from killsync.errors import DatabaseError, KillsyncError, describe
 from killsync.model import Caller
 from killsync.settings import config
 from killsync.settings.config import Settings
@@ -39,10 +39,12 @@ class Invocation(msgspec.Struct):
     def settings(self, **flags: object) -> Settings:
         """Return the settings in force; `flags` are the command's own.
 
-        Files with secrets that others may read are made private, and that is said.
+        Files with secrets that others may read are made private, with a warning.
         """
         settings = config.load(self.config, {"db": self.db, **flags}, os.environ)
-        for line in private_files.keep(settings, config.config_file(self.config, os.environ)):
+        for line in private_files.keep_private(
+            settings, config.config_file(self.config, os.environ)
+        ):
             self.warn(line)
         return settings
 
@@ -71,7 +73,7 @@ class Invocation(msgspec.Struct):
         sys.stderr.flush()
 
 
-def of(context: typer.Context) -> Invocation:
+def from_context(context: typer.Context) -> Invocation:
     """Return the global options that a command was called with."""
     invocation = context.find_object(Invocation)
     assert invocation is not None
@@ -86,27 +88,29 @@ def edge(invocation: Invocation) -> Iterator[None]:
             yield
     except BrokenPipeError:
         _drop_output()
-        leave(141)
+        exit_with(141)
     except KeyboardInterrupt:
-        leave(130)
+        exit_with(130)
     except (typer.Exit, typer.Abort):
         raise
     except KillsyncError as error:
-        _tell(invocation, error, str(error))
-        leave(error.exit_code)
+        _print_error(invocation, error, str(error))
+        exit_with(error.exit_code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _drop_output()
-        _tell(invocation, error, f"{where}{error.strerror or error}")
-        leave(DatabaseError.exit_code)
+        _print_error(invocation, error, f"{where}{error.strerror or error}")
+        exit_with(DatabaseError.exit_code)
     except Exception as error:
-        _tell(invocation, error, f"unexpected {type(error).__name__}; say --verbose to see where")
-        leave(1)
+        _print_error(
+            invocation, error, f"{describe(error)}; use --verbose to see where it happened"
+        )
+        exit_with(1)
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Make Ctrl-C a KeyboardInterrupt; before and after, it ends the process without a word."""
+    """Make Ctrl-C a KeyboardInterrupt; before and after, it ends the process silently."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
         yield
         return
@@ -117,19 +121,19 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def leave(code: int) -> NoReturn:
+def exit_with(code: int) -> NoReturn:
     """End the program with an exit code."""
     raise typer.Exit(code)
 
 
-def say(text: str) -> None:
+def print_result(text: str) -> None:
     """Write a line of the result to standard output."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def storable(text: str) -> str:
-    """Return text as UTF-8 can write it: a path may hold bytes that are not."""
+    """Return text that UTF-8 can encode: a path may hold bytes that are not UTF-8."""
     return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
@@ -138,7 +142,7 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _tell(invocation: Invocation, error: BaseException, text: str) -> None:
+def _print_error(invocation: Invocation, error: BaseException, text: str) -> None:
     if invocation.verbose:
         traceback.print_exception(error)
     invocation.warn(safe(text, 500))

@@ -16,7 +16,7 @@ def login(
         typer.Option("--no-browser", help="Print the URL; paste back where the browser ended."),
     ] = False,
     another: Annotated[
-        bool, typer.Option("--another", help="Then ask for another character.")
+        bool, typer.Option("--another", help="Then log in another character.")
     ] = False,
     yes: Annotated[
         bool,
@@ -27,18 +27,18 @@ def login(
     ] = "5m",
 ) -> None:
     """Register a character, or renew its login, through EVE SSO."""
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call):
         limit = seconds("--timeout", timeout)
         settings = call.settings()
         application.require(settings)
         with opening.for_users(settings, create=True) as store:
             opening.check_origin(store, settings)
-            from killsync.cli.logging_in import Wishes, log_in
+            from killsync.cli.logging_in import LoginOptions, log_in
 
             log_in(
                 call,
                 settings,
                 store,
-                Wishes(no_browser=no_browser, another=another, yes=yes, limit=limit),
+                LoginOptions(no_browser=no_browser, another=another, yes=yes, limit=limit),
             )

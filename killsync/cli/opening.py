@@ -23,7 +23,7 @@ def for_reading(settings: Settings) -> Iterator[Store]:
 
 @contextmanager
 def for_writing(settings: Settings, *, create: bool = False) -> Iterator[Store]:
-    """Yield the database, made if `create`; its schema may be old: see `locked`."""
+    """Yield the database, created if `create`; its schema may be old: see `locked`."""
     path = settings.database
     with closing(connection.connect(path, create=create)) as store, readable_errors(path):
         yield store
@@ -50,7 +50,7 @@ def upgrade(store: Store, patience: float) -> None:
 
 @contextmanager
 def for_users(settings: Settings, *, create: bool = False) -> Iterator[Store]:
-    """Yield the database with its schema up to date, made if `create`.
+    """Yield the database with its schema up to date, created if `create`.
 
     Raises lock.RunInProgress.
     """

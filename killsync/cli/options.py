@@ -12,7 +12,7 @@ _ALONE = {"-v", "--verbose", "-q", "--quiet"}
 
 
 def seconds(option: str, text: str) -> float:
-    """Return the seconds of an option's duration; raise UsageError if it is none."""
+    """Return the seconds of an option's duration; raise UsageError if it is not one."""
     try:
         return parse_duration(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Keeping files with secrets from others: looked at whenever a command starts."""
+"""Keeping files with secrets private: checked whenever a command starts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +10,12 @@ from killsync.store.paths import token_file, with_sqlite_files
 from killsync.terminal.text import safe
 
 
-def keep(settings: Settings, file: Path) -> Iterator[str]:
-    """Close what others may read, and yield a line for each file that was open to them.
+def keep_private(settings: Settings, file: Path) -> Iterator[str]:
+    """Make private what others may read, and yield a line for each file that they could.
 
     That is the configuration `file`, the token file, and what `client_secret_file` and
-    `token_key_file` name. One that cannot be closed stays as it is, such as a secret that a
-    container is given; it is spoken of only if killsync has secrets in it of its own accord.
+    `token_key_file` name. One that cannot be made private stays as it is, such as a secret that
+    a container is given; it is mentioned only if killsync itself keeps secrets in it.
     """
     for path in (file, *_token_files(settings), *_secret_files(settings)):
         if not files.open_to_others(path):

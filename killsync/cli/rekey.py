@@ -1,4 +1,4 @@
-"""`killsync users rekey`: encrypts every stored token with another key, or none."""
+"""`killsync users rekey`: encrypts every stored token with another key, or with none."""
 
 from contextlib import closing
 from functools import partial
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from killsync.cli import invocation, opening
-from killsync.cli.invocation import Invocation, leave, say
+from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.errors import UsageError
 from killsync.settings import config
 from killsync.settings.config import Settings
@@ -26,7 +26,7 @@ def rekey(
     new_key: Annotated[
         bool,
         typer.Option(
-            "--new-key", help="First put a new key into the file that token_key_file names."
+            "--new-key", help="First add a new key to the file that token_key_file names."
         ),
     ] = False,
     plain: Annotated[
@@ -34,20 +34,20 @@ def rekey(
     ] = False,
 ) -> None:
     """Encrypt every stored token with the first of the configured keys."""
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call):
         if new_key and plain:
-            raise UsageError("say --new-key or --plain, not both")
+            raise UsageError("use --new-key or --plain, not both")
         settings = call.settings()
         with opening.for_reading(settings) as store:
             if new_key:
                 done = _with_new_key(call, settings, store)
             else:
                 done = _rekey(settings, store, plain=plain)
-            _tell(call, settings, done, plain=plain)
+            _print_done(call, settings, done, plain=plain)
             if not _warn(call, store, done) and not plain and not call.quiet:
-                _tell_older(settings)
-        leave(1 if done.damaged else 0)
+                _print_older(settings)
+        exit_with(1 if done.damaged else 0)
 
 
 def _with_new_key(call: Invocation, settings: Settings, store: Store) -> "Rekeyed":
@@ -65,9 +65,9 @@ def _with_new_key(call: Invocation, settings: Settings, store: Store) -> "Rekeye
     with closing(Tokens(store.path, Keyring(partial(key_file.keys, file)))) as tokens:
         done = tokens.rekey(make_key=partial(key_file.add_key, file))
     if not call.quiet:
-        say(
+        print_result(
             f"a new key stands first in {safe(file, 400)}: keep a copy of it away from "
-            f"{safe(token_file(store.path).name)}; without it everybody must log in anew"
+            f"{safe(token_file(store.path).name)}; without it everybody must log in again"
         )
     return done
 
@@ -78,45 +78,47 @@ def _rekey(settings: Settings, store: Store, *, plain: bool) -> "Rekeyed":
 
     if not config.token_keys(settings):
         raise UsageError(
-            "no key is configured: set token_key_file and say `killsync users rekey --new-key`, "
+            "no key is configured: set token_key_file and run `killsync users rekey --new-key`, "
             f"or set KILLSYNC_TOKEN_KEY (`{ONE_LINER}` makes one)"
         )
     with closing(Tokens(store.path, Keyring(partial(config.token_keys, settings)))) as tokens:
         return tokens.rekey(plain=plain)
 
 
-def _tell(call: Invocation, settings: Settings, done: "Rekeyed", *, plain: bool) -> None:
+def _print_done(call: Invocation, settings: Settings, done: "Rekeyed", *, plain: bool) -> None:
     if call.quiet:
         return
     whose = f"the tokens of {count(done.tokens, 'user')} are"
     if plain:
-        say(f"{whose} stored plain; without a key in the configuration they stay so")
+        print_result(f"{whose} stored plain; they stay so without a key in the configuration")
         return
     several = len(config.token_keys(settings)) > 1
-    say(f"{whose} encrypted with the {'first ' if several else ''}key")
+    print_result(f"{whose} encrypted with the {'first ' if several else ''}key")
 
 
-def _tell_older(settings: Settings) -> None:
+def _print_older(settings: Settings) -> None:
     older = len(config.token_keys(settings)) - 1
     if older > 0:
-        say(f"{count(older, 'older key')} may be removed, unless a backup is to be read again")
+        print_result(
+            f"{count(older, 'older key')} may be removed, unless a backup is to be read again"
+        )
 
 
 def _warn(call: Invocation, store: Store, done: "Rekeyed") -> bool:
-    """Say what keeps an older key from being removed; return whether there is something."""
+    """Warn of what keeps an older key from being removed; return whether anything does."""
     for user_id in done.damaged:
         user = users.get(store.conn, user_id)
         name = f"user {user_id}" if user is None else f"{safe(user.name)} ({user_id})"
-        call.warn(f"{name}: the token is damaged and stays as it is: `killsync login` renews it")
+        call.warn(f"{name}: the token is damaged and was left as it is: `killsync login` renews it")
     if not done.erased:
         call.warn(
             "another program is using the token file: copies of the tokens as they were may be "
-            "left in it; say `killsync users rekey` again later"
+            "left in it; run `killsync users rekey` again later"
         )
     held = lock.is_held(store.path)
     if held:
         call.warn(
-            "a run is in progress: what it renews may be stored as before; say `killsync users "
+            "a run is in progress: what it renews may be stored as before; run `killsync users "
             "rekey` again after it, before you remove a key"
         )
     return held or bool(done.damaged) or not done.erased

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from killsync.cli import invocation, opening
-from killsync.cli.invocation import Invocation, leave, say
+from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.cli.options import seconds
 from killsync.cli.progress import reporting
 from killsync.cli.signals import StopOnSignal
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from killsync.sync.run import Outcome
 
 _LOCK_PATIENCE = 1.0
-_NOTHING_CACHED = "nothing is due: what ESI has said is still cached"
+_ALL_CACHED = "nothing is due: what ESI has said is still cached"
 
 
 def scan(
@@ -44,27 +44,27 @@ def scan(
         str,
         typer.Option(
             metavar="DURATION",
-            help="First wait a time of this installation's own, up to this long.",
+            help="First wait for up to this long, the same time for each installation.",
         ),
     ] = "0s",
 ) -> None:
     """Sync every user who is due: the command for cron."""
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call), StopOnSignal() as stop:
         settings = call.settings(workers=workers, max_runtime=max_runtime)
         splay_s = seconds("--splay", splay)
         application.require(settings)
         stop.flag.wait(_own_share(settings, splay_s))
         if stop.exit_code is not None:
-            leave(stop.exit_code)
+            exit_with(stop.exit_code)
         with opening.for_writing(settings, create=True) as store:
             try:
                 with opening.locked(store, _LOCK_PATIENCE):
                     code = _Scan(call, settings, store, stop).run(force=force)
             except lock.RunInProgress:
-                _tell_holder(call, store)
+                _print_holder(call, store)
                 code = 0
-        leave(stop.exit_code or code)
+        exit_with(stop.exit_code or code)
 
 
 class _Scan:
@@ -78,22 +78,22 @@ class _Scan:
         self._caller = call.caller(settings)
 
     def run(self, *, force: bool) -> int:
-        """Queue who is due and work the job table off; return the exit code."""
+        """Queue who is due and work through the job table; return the exit code."""
         opening.check_origin(self._store, self._settings)
         began, now = time.monotonic(), time.time()
         work = selection.find(self._store.conn, now, self._settings.min_age, force=force)
         if not work:
             runs.record_idle(self._store.conn, "scan", now, self._caller)
             nobody = next(users.everyone(self._store.conn), None) is None
-            idle = _NOTHING_CACHED if force else "nothing is due"
-            self._say("no users yet: add one with `killsync login`" if nobody else idle)
+            idle = _ALL_CACHED if force else "nothing is due"
+            self._print("no users yet: add one with `killsync login`" if nobody else idle)
             return 0
         try:
             with reporting(self._call) as report:
                 self._queue(work, report, now, began)
                 outcome = self._work(report)
         except TryLater as error:
-            self._tell_later(error, now)
+            self._warn_later(error, now)
             return error.exit_code
         return self._conclude(outcome)
 
@@ -120,7 +120,7 @@ class _Scan:
     def _conclude(self, outcome: "Outcome") -> int:
         tally = outcome.tally
         left = pending.counts(self._store.conn)[0]
-        self._say(
+        self._print(
             f"{count(tally.users, 'user')}, {count(tally.pages, 'page')}, "
             f"{count(tally.stored, 'killmail')} stored, {count(tally.errors, 'error')}, "
             f"{count(outcome.requests, 'request')} in {outcome.seconds:.1f} s"
@@ -130,12 +130,12 @@ class _Scan:
             needed = schedule.workers_needed(self._settings.workers, tally.users, outcome.queued)
             self._call.warn(
                 f"the time was over with {count(outcome.queued, 'user')} left; "
-                f"--workers {needed} would have done"
+                f"--workers {needed} would have been enough"
             )
         return 1 if tally.failures else 0
 
-    def _tell_later(self, error: TryLater, now: float) -> None:
-        """Say that it could not be done; to cron only when that has lasted."""
+    def _warn_later(self, error: TryLater, now: float) -> None:
+        """Warn that it could not be done; a quiet scan does so only once that has lasted."""
         since = runs.last_success(self._store.conn, now)
         lasted = 0.0 if since is None else max(0.0, now - since)
         if not self._call.quiet:
@@ -143,9 +143,9 @@ class _Scan:
         elif lasted >= self._settings.alert_after:
             self._call.warn(f"nothing has succeeded for {duration(lasted)}: {error}")
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if not self._call.quiet:
-            say(line if sys.stdout.isatty() else f"{iso(time.time())} {line}")
+            print_result(line if sys.stdout.isatty() else f"{iso(time.time())} {line}")
 
 
 def _own_share(settings: Settings, splay: float) -> float:
@@ -160,12 +160,12 @@ def _machine() -> str:
     return socket.gethostname()
 
 
-def _tell_holder(call: Invocation, store: Store) -> None:
+def _print_holder(call: Invocation, store: Store) -> None:
     if call.quiet:
         return
     holder = lock_holder(store)
     if holder is None or holder.pid is None:
-        say("another run is in progress")
+        print_result("another run is in progress")
         return
     who = f"{holder.command}, pid {holder.pid} on {holder.host}, since {holder.since}"
-    say(f"another run is in progress: {who}")
+    print_result(f"another run is in progress: {who}")

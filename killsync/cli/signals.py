@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from killsync.cli.invocation import leave
+from killsync.cli.invocation import exit_with
 from killsync.errors import TryLater
 from killsync.sync.stopping import StopRequest
 
 
 @contextmanager
 def leaving_by_exception() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the program as an exception does: what is begun is undone."""
+    """Make SIGTERM and SIGHUP end the program by an exception, which undoes what was started."""
 
     def leave_now(number: int, _: FrameType | None) -> None:
-        leave(128 + number)
+        exit_with(128 + number)
 
     before = {
         number: signal.signal(number, leave_now)
@@ -46,8 +46,8 @@ class StopOnSignal(StopRequest):
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if self.exit_code is not None and isinstance(error, TryLater):
-            # what could not be done now is what was told to stop
-            leave(self.exit_code)
+            # it could not be done because it was told to stop
+            exit_with(self.exit_code)
 
     def _on(self, number: int, _: FrameType | None) -> None:
         if self.signal == signal.SIGINT == number:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from killsync.cli import invocation
-from killsync.cli.invocation import say
+from killsync.cli.invocation import print_result
 from killsync.cli.options import seconds
 from killsync.errors import UsageError
 
@@ -36,7 +36,7 @@ def simulator(
     rotate: Annotated[
         bool, typer.Option("--rotate", help="Replace the refresh token at each refresh.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Makes the same world again.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same world.")] = 1,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any option of killsync.simulator."),
@@ -46,7 +46,7 @@ def simulator(
     ] = False,
 ) -> None:
     """Run a simulated ESI and SSO on this machine, until Ctrl-C."""
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call):
         name = call.program.name
         window_s = seconds("--window", window)
@@ -91,19 +91,19 @@ def _options(given: dict[str, Any]) -> "Options":
     try:
         return msgspec.convert(given, Options, strict=False)
     except msgspec.ValidationError as error:
-        raise UsageError(f"the simulator cannot be set up so: {error}") from error
+        raise UsageError(f"the simulator does not take this option: {error}") from error
 
 
 def _print_json(ready: "Ready") -> None:
     import msgspec
 
-    say(json.dumps(msgspec.to_builtins(ready)))
+    print_result(json.dumps(msgspec.to_builtins(ready)))
 
 
 def _print_environment(name: str, ready: "Ready") -> None:
     database = Path(tempfile.mkdtemp(prefix="killsync-simulator-")) / "killsync.db"
     tokens = " ".join(login.refresh_token for login in ready.logins)
-    say(
+    print_result(
         f"# ESI and SSO are simulated at {ready.base_url} until Ctrl-C. In another terminal:\n"
         f"export KILLSYNC_ESI_URL={ready.base_url}\n"
         f"export KILLSYNC_SSO_URL={ready.base_url}\n"

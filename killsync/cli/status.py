@@ -1,4 +1,4 @@
-"""`killsync status`: what there is, what is going on, what is wrong."""
+"""`killsync status`: users, what is going on, what is wrong."""
 
 import json
 import signal
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from killsync.cli import invocation, opening, who
-from killsync.cli.invocation import say
+from killsync.cli import invocation, opening
+from killsync.cli.find_users import find_users
+from killsync.cli.invocation import print_result
 from killsync.settings.config import Settings
 from killsync.store import runs
 from killsync.store.connection import Store
@@ -33,13 +34,13 @@ def status(
     ] = False,
 ) -> None:
     """Show users, queue, lock, last runs and rate limits, without a single request."""
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call):
         settings = call.settings()
         with opening.for_reading(settings) as store:
             if as_json:
                 found = _read(store, settings, user)
-                say(json.dumps(msgspec.to_builtins(found), indent=2))
+                print_result(json.dumps(msgspec.to_builtins(found), indent=2))
             elif watch:
                 _watch(store, settings, user)
             else:
@@ -49,7 +50,7 @@ def status(
 
 
 def _read(store: Store, settings: Settings, names: list[str] | None) -> Status:
-    only = who.named(store, names) if names else None
+    only = find_users(store, names) if names else None
     return read_status(store, settings, time.time(), only=only)
 
 

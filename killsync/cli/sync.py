@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from killsync.cli import invocation, opening, who
-from killsync.cli.invocation import Invocation, leave, say
+from killsync.cli import invocation, opening
+from killsync.cli.find_users import find_users
+from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.cli.options import AlsoUsers, Users, seconds
 from killsync.cli.progress import line_report, reporting
 from killsync.cli.signals import StopOnSignal
@@ -44,7 +45,7 @@ def sync(
     ] = "10m",
 ) -> None:
     """Sync users now, before all background work."""
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call), StopOnSignal() as stop:
         settings = call.settings()
         application.require(settings)
@@ -55,12 +56,12 @@ def sync(
         deadline = time.monotonic() + seconds("--timeout", timeout)
         with opening.for_writing(settings) as store:
             opening.upgrade(store, deadline - time.monotonic())
-            wanted = _syncable(who.named(store, words))
+            wanted = _syncable(find_users(store, words))
             opening.check_origin(store, settings)
             request = _Request(call, settings, store, stop, wanted, deadline)
             request.queue(full=full)
-            code = request.tell_queued() if no_wait else request.wait()
-        leave(stop.exit_code or code)
+            code = request.print_queued() if no_wait else request.wait()
+        exit_with(stop.exit_code or code)
 
 
 def _syncable(wanted: list[User]) -> list[User]:
@@ -93,7 +94,7 @@ class _Request:
         self._deadline = deadline
         self._jobs: dict[int, int] = {}
         self._before = {user.user_id: user for user in wanted}
-        self._told = ""
+        self._reported = ""
         self._report = line_report(call)
         self._failures = 0
 
@@ -107,10 +108,10 @@ class _Request:
                 job = jobs.open_job(conn, user_id)
                 self._jobs[user_id] = 0 if job is None else job.id
 
-    def tell_queued(self) -> int:
-        """Say that the users are queued; return the exit code."""
+    def print_queued(self) -> int:
+        """Print that the users are queued; return the exit code."""
         for user_id in self._ids:
-            self._say(f"{safe(self._before[user_id].name)}: queued at priority {Priority.MANUAL}")
+            self._print(f"{safe(self._before[user_id].name)}: queued at priority {Priority.MANUAL}")
         return 0
 
     def wait(self) -> int:
@@ -125,7 +126,7 @@ class _Request:
                         continue
                     break
             except lock.RunInProgress:
-                self._tell_progress()
+                self._report_progress()
                 self._stop.flag.wait(_POLL)
         return max((self._outcome(user_id) for user_id in self._ids), default=0)
 
@@ -150,7 +151,7 @@ class _Request:
         return jobs.get(self._store.conn, self._jobs[user_id])
 
     def _is_open(self) -> bool:
-        """Tell whether a job of ours may still be worked on, or a body be fetched."""
+        """Return whether a job of ours may still be worked on, or a body be fetched."""
         now = time.time()
         for user_id in self._ids:
             job = self._job(user_id)
@@ -160,7 +161,7 @@ class _Request:
         return pending.waiting_for(self._store.conn, self._ids) > 0
 
     def _outcome(self, user_id: int) -> int:
-        """Say what became of a user; return the exit code."""
+        """Print what became of a user; return the exit code."""
         user, job = users.get(self._store.conn, user_id), self._job(user_id)
         before = self._before[user_id]
         if user is None:
@@ -168,21 +169,21 @@ class _Request:
             return 1
         name = safe(user.name)
         if job is not None and job.state is JobState.FAILED:
-            if not self._told_by_run():
+            if not self._reported_by_run():
                 self._call.warn(f"{name}: {safe(job.error)}")
             return 1
         if job is not None and job.state.is_open:
             return self._not_done(user, job)
         new = user.killmails - before.killmails
         waiting = f", {user.pending:,} pending" if user.pending else ""
-        self._say(f"{name}: {count(new, 'killmail')} stored, {user.killmails:,} in all{waiting}")
+        self._print(f"{name}: {count(new, 'killmail')} stored, {user.killmails:,} in all{waiting}")
         return 1 if self._failures else 0
 
     def _not_done(self, user: User, job: Job) -> int:
         name, now = safe(user.name), time.time()
         if job.full and schedule.list_cached(user, now):
             until = iso_after(user.cached_until or now)
-            self._say(
+            self._print(
                 f"{name}: ESI's list is cached until {until}; the full pass is queued for then"
             )
             return 0
@@ -191,10 +192,10 @@ class _Request:
         self._call.warn(f"{name}: {reason}; the job stays queued, the next run{when} goes on")
         return TryLater.exit_code
 
-    def _told_by_run(self) -> bool:
+    def _reported_by_run(self) -> bool:
         return self._failures > 0
 
-    def _tell_progress(self) -> None:
+    def _report_progress(self) -> None:
         holder = lock_holder(self._store)
         known = holder is not None and holder.pid is not None
         by = f"{holder.command} (pid {holder.pid})" if holder and known else "another run"
@@ -205,10 +206,10 @@ class _Request:
                 listed = f"{count(job.pages, 'page')}, {job.new_killmails:,} new"
                 parts.append(f"{safe(user.name)} {job.state}, {listed}, {user.pending:,} pending")
         line = "; ".join(parts)
-        if line != self._told:
-            self._told = line
+        if line != self._reported:
+            self._reported = line
             self._report(Held(by, line))
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if not self._call.quiet:
-            say(line)
+            print_result(line)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import msgspec
 import typer
 
-from killsync.cli import invocation, opening, rekey, who
-from killsync.cli.invocation import Invocation, leave, say
+from killsync.cli import invocation, opening, rekey
+from killsync.cli.find_users import find_users
+from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.cli.options import AlsoUsers, Users
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import Blame, KillsyncError, TryLater, UsageError
@@ -43,13 +44,13 @@ def list_users(
     """List the characters."""
     if context.invoked_subcommand is not None:
         return
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call):
         settings = call.settings()
         with opening.for_reading(settings) as store:
             listed = user_statuses(store, settings, time.time())
         if as_json:
-            say(json.dumps(msgspec.to_builtins(listed), indent=2))
+            print_result(json.dumps(msgspec.to_builtins(listed), indent=2))
         else:
             tables.show_users(listed)
 
@@ -62,12 +63,12 @@ def add(
     ] = None,
 ) -> None:
     """Register the characters of refresh tokens: one token a line, from standard input."""
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call):
         settings = call.settings()
         application.require(settings)
         given: TextIO = token_file or sys.stdin
-        # a line that is not text fails alone
+        # a line that is not valid text fails alone
         given.reconfigure(errors="surrogateescape")  # type: ignore[attr-defined]
         if given.isatty():
             typer.echo("Paste refresh tokens, one a line, then press Ctrl-D:", err=True)
@@ -78,7 +79,7 @@ def add(
         with StopOnSignal() as stop, opening.for_users(settings, create=True) as store:
             opening.check_origin(store, settings)
             code = _add_all(call, settings, store, lines, stop)
-        leave(stop.exit_code or code)
+        exit_with(stop.exit_code or code)
 
 
 def _add_all(
@@ -98,7 +99,7 @@ def _add_all(
             except KillsyncError as error:
                 if error.blame is Blame.RUN:
                     raise
-                say(f"line {number}: failed: {safe(error)}")
+                print_result(f"line {number}: failed: {safe(error)}")
                 code = max(code, error.exit_code if isinstance(error, TryLater) else 1)
                 continue
             with store.transaction() as conn:
@@ -106,7 +107,7 @@ def _add_all(
             if candidate.unverified:
                 code = TryLater.exit_code
             if candidate.unverified or not call.quiet:
-                say(f"line {number}: {_outcome(candidate, new=new)}")
+                print_result(f"line {number}: {_outcome(candidate, new=new)}")
     return code
 
 
@@ -142,15 +143,15 @@ def remove(
         bool, typer.Option("--yes", "-y", help="Do not ask before deleting killmails.")
     ] = False,
     no_revoke: Annotated[
-        bool, typer.Option("--no-revoke", help="Delete the token without asking SSO for anything.")
+        bool, typer.Option("--no-revoke", help="Delete the token without contacting SSO.")
     ] = False,
 ) -> None:
     """Revoke and delete users' tokens and list positions; their killmails stay."""
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call):
         settings = call.settings()
         with opening.for_users(settings) as store:
-            chosen = who.named(store, _words(names, user))
+            chosen = find_users(store, _words(names, user))
             forget = _without_revoking if no_revoke else _revoking
             with forget(store, settings) as forgotten:
                 for one in chosen:
@@ -169,8 +170,8 @@ def _remove(
     name = safe(user.name)
     alone = pending.only_of(store.conn, user.user_id) if purge else []
     if purge:
-        say(f"{name}: {count(len(alone), 'stored killmail')} listed by no other user")
-    if purge and alone and not yes and not typer.confirm("Delete them for ever?"):
+        print_result(f"{name}: {count(len(alone), 'stored killmail')} listed by no other user")
+    if purge and alone and not yes and not typer.confirm("Delete them permanently?"):
         raise UsageError("nothing was removed")
     problem = forgotten(user)
     with store.transaction() as conn:
@@ -179,19 +180,19 @@ def _remove(
         pending.forget_user(conn, user.user_id)
         users.remove(conn, user.user_id)
         killmails.remove(conn, alone)
-    say(
+    print_result(
         f"removed {name} ({user.user_id})"
         + (f"; {len(alone):,} killmails deleted" if purge else "")
     )
     if problem is None:
-        say(f"{name}: the refresh token is revoked")
+        print_result(f"{name}: the refresh token is revoked")
     else:
         call.warn(f"{name}: {safe(problem, 400)}")
 
 
 @contextmanager
 def _revoking(store: Store, settings: Settings) -> Iterator[Callable[[User], str | None]]:
-    """Yield what revokes and deletes a user's token, and returns why it could not be revoked."""
+    """Yield a function that revokes and deletes a user's token; it returns why that failed."""
     from killsync.login import accounts
     from killsync.login.connecting import connected
 
@@ -202,13 +203,13 @@ def _revoking(store: Store, settings: Settings) -> Iterator[Callable[[User], str
             connection = connected(store.path, settings, threading.Event())
             _, tokens, sso = stack.enter_context(connection)
         except UsageError as error:
-            raise UsageError(f"{error}; or say --no-revoke to delete without revoking") from error
+            raise UsageError(f"{error}; or use --no-revoke to delete without revoking") from error
         yield lambda user: accounts.forget(tokens, sso, user.user_id)
 
 
 @contextmanager
 def _without_revoking(store: Store, _: Settings) -> Iterator[Callable[[User], str | None]]:
-    """Yield what only deletes a user's token."""
+    """Yield a function that only deletes a user's token."""
     from killsync.login import accounts
     from killsync.tokens.tokens import Tokens
 
@@ -227,14 +228,14 @@ app.command()(rekey.rekey)
 def _set_state(
     context: typer.Context, names: list[str] | None, user: list[str] | None, state: UserState
 ) -> None:
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     with invocation.edge(call):
         settings = call.settings()
         with opening.for_users(settings) as store:
-            for one in who.named(store, _words(names, user)):
+            for one in find_users(store, _words(names, user)):
                 if one.state != state:
                     _change_state(store, one, state)
-                say(f"{safe(one.name)} ({one.user_id}) is {state}")
+                print_result(f"{safe(one.name)} ({one.user_id}) is {state}")
 
 
 def _change_state(store: Store, user: User, state: UserState) -> None:

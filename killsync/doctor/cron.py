@@ -16,7 +16,7 @@ from killsync.doctor.setup import Setup
 from killsync.errors import KillsyncError
 from killsync.model import Caller
 from killsync.settings import config
-from killsync.settings.config import ENVIRONMENT_PREFIX, Origin
+from killsync.settings.config import ENVIRONMENT_PREFIX, Source
 from killsync.store import runs
 from killsync.store.runs import BackgroundScan
 from killsync.times import MINUTE, ago
@@ -28,7 +28,7 @@ _LOOKED_AT = 12
 
 def examine(setup: Setup) -> Iterator[Diagnosis]:
     """Yield whether scans run by themselves, and as this process would."""
-    owner = crontab.owner_of(setup.settings.database)
+    owner = crontab.find_owner(setup.settings.database)
     table = crontab.read(owner, setup.env)
     for name in table.secrets:
         key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
@@ -73,7 +73,7 @@ def _recency(setup: Setup, scans: Sequence[BackgroundScan], table: Crontab, line
     if elsewhere is not None:
         here = setup.settings.database
         text = f"the scans that run by themselves work on {elsewhere}, not on {here}"
-        return warning("scan", text, f"let db name the same database for both, or use: {line}")
+        return warning("scan", text, f"set db to the same database for both, or use: {line}")
     if starts:
         last = ago(starts[0], setup.now)
         text = f"the last one started {last}: cron does not run any more, or the scan fails"
@@ -124,7 +124,7 @@ def _differences(setup: Setup, last: Caller, line: str) -> Iterator[Diagnosis]:
             yield ok(subject, f"the last scan used {its} too")
         else:
             text = f"the last scan used {its}, this is {ours}"
-            yield warning(subject, text, f"let the entry be: {line}")
+            yield warning(subject, text, f"change the entry to: {line}")
 
 
 def _unseen(setup: Setup, seen: Sequence[str]) -> Iterator[Diagnosis]:
@@ -134,7 +134,7 @@ def _unseen(setup: Setup, seen: Sequence[str]) -> Iterator[Diagnosis]:
     unseen = [
         name
         for key, origin in setup.found.origins.items()
-        if origin is Origin.ENVIRONMENT
+        if origin is Source.ENVIRONMENT
         and (name := ENVIRONMENT_PREFIX + key.upper()) not in seen
         and getattr(without, key) != getattr(setup.settings, key)
     ]

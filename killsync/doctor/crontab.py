@@ -45,7 +45,7 @@ class Crontab(msgspec.Struct, frozen=True):
 
     @property
     def names_killsync(self) -> bool:
-        """Whether killsync is called here, as far as the word tells."""
+        """Whether killsync is called here, as far as one word can show."""
         return "killsync" in self.text
 
 
@@ -72,7 +72,7 @@ def usual_database(home: Path) -> Path:
     return _usual_directory(home, ".local/share") / "killsync.db"
 
 
-def owner_of(database: Path) -> Owner:
+def find_owner(database: Path) -> Owner:
     """Return who runs killsync: this user, or if that is root the owner of the database."""
     me = os.geteuid()
     uid = database.stat().st_uid if me == 0 and database.exists() else me
@@ -100,13 +100,15 @@ def read(owner: Owner, env: Mapping[str, str]) -> Crontab:
         )
     except (OSError, subprocess.TimeoutExpired):
         return Crontab("", f"{program} cannot be run")
-    said = done.stderr.decode(errors="replace").strip()
+    output = done.stderr.decode(errors="replace").strip()
     if done.returncode == 0:
         lines = done.stdout.decode(errors="surrogateescape").splitlines()
         return Crontab("\n".join(line for line in lines if not line.lstrip().startswith("#")))
-    if any(words in said.lower() for words in _NONE):
+    if any(words in output.lower() for words in _NONE):
         return Crontab("")
-    return Crontab("", f"`crontab -l` says: {said.splitlines()[0] if said else done.returncode}")
+    return Crontab(
+        "", f"`crontab -l` says: {output.splitlines()[0] if output else done.returncode}"
+    )
 
 
 def _usual_directory(home: Path, below: str) -> Path:

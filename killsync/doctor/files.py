@@ -7,7 +7,7 @@ from pathlib import Path
 from killsync import files
 from killsync.doctor.diagnosis import Diagnosis, ok, problem, warning
 from killsync.doctor.setup import Setup
-from killsync.settings.config import Origin
+from killsync.settings.config import Source
 from killsync.store.paths import token_files
 
 
@@ -35,7 +35,7 @@ def _private_files(setup: Setup) -> list[Path]:
 def _key_beside_database(setup: Setup) -> Iterator[Diagnosis]:
     settings = setup.settings
     name, file = "token_key_file", Path(settings.token_key_file)
-    if setup.found.origins.get("token_key") is Origin.FILE:
+    if setup.found.origins.get("token_key") is Source.FILE:
         name, file = "token_key", setup.file
     key = file.expanduser().resolve()
     holds_key = settings.token_key_file or name == "token_key"

@@ -32,19 +32,19 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
         return
     path = token_file(setup.settings.database)
     if not path.exists():
-        text = f"{path}: is gone, and with it every login"
+        text = f"{path}: is missing, and with it every login"
         yield problem("tokens", text, f"put it back, or {setup.command('login')}")
         return
-    yield from _of_key(setup, {name for name in holders.values() if name})
-    yield from _of_users(setup, known, holders.keys())
+    yield from _examine_key(setup, {name for name in holders.values() if name})
+    yield from _examine_users(setup, known, holders.keys())
 
 
-def _of_key(setup: Setup, names: set[str]) -> Iterator[Diagnosis]:
+def _examine_key(setup: Setup, names: set[str]) -> Iterator[Diagnosis]:
     """Yield whether the keys are there that the tokens are encrypted with."""
     try:
         texts = config.token_keys(setup.settings)
     except KillsyncError:
-        return  # told with the settings
+        return  # reported with the settings
     try:
         keys = Keyring(lambda: texts)
     except KillsyncError as error:
@@ -63,7 +63,7 @@ def _of_key(setup: Setup, names: set[str]) -> Iterator[Diagnosis]:
     )
 
 
-def _of_users(setup: Setup, known: list[User], holders: Set[int]) -> Iterator[Diagnosis]:
+def _examine_users(setup: Setup, known: list[User], holders: Set[int]) -> Iterator[Diagnosis]:
     waiting = [user for user in known if user.state is UserState.NEEDS_LOGIN]
     active = [user for user in known if user.state is UserState.ACTIVE]
     without = [user for user in active if user.user_id not in holders]

@@ -30,7 +30,7 @@ class Mount(msgspec.Struct, frozen=True):
 
 
 def parse(text: str) -> list[Mount]:
-    """Return the mounts of /proc/self/mounts, in its order; lines that are none are left out."""
+    """Return the mounts of /proc/self/mounts, in its order; other lines are left out."""
     rows = [line.split(" ") for line in text.splitlines()]
     return [Mount(Path(_plain(row[1])), _plain(row[2])) for row in rows if len(row) >= 3]
 
@@ -42,7 +42,7 @@ def mount_of(path: Path, mounts: list[Mount]) -> Mount | None:
 
 
 def is_remote(kind: str) -> bool:
-    """Tell whether a kind of file system keeps its files on another computer."""
+    """Return whether a kind of file system keeps its files on another computer."""
     fuse, dot, inner = kind.partition(".")
     return kind in _REMOTE or (fuse == "fuse" and bool(dot) and inner in _REMOTE_BY_FUSE)
 

@@ -8,14 +8,13 @@ from urllib.parse import urlsplit
 from killsync.doctor.diagnosis import Diagnosis, ok, problem, skipped, warning
 from killsync.doctor.setup import Setup
 from killsync.errors import KillsyncError, RateLimited, UsageError, describe
-from killsync.esi.client import Esi, Heard
+from killsync.esi.client import Esi, StatusAnswer
 from killsync.esi.ratelimit import Limits
 from killsync.http import Http
 from killsync.login.published import Published
 from killsync.settings import application
 
-# SSO's tokens are refused when the clock is wrong by a minute
-# a token of SSO's lasts 20 minutes
+# SSO's access tokens last 20 minutes, and are refused when the clock is behind by a minute
 _TOKEN_LASTS = 1200.0
 _SKEW_REFUSED = 60.0
 _SKEW_NOTED = 30.0
@@ -58,7 +57,7 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
         yield from question.answer(until)
 
 
-def of_clock(skew: float) -> Diagnosis:
+def examine_clock(skew: float) -> Diagnosis:
     """Return how wrong this computer's clock is; `skew` is how many seconds it is ahead."""
     off = f"{abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} ESI's"
     cure = "set it: sudo timedatectl set-ntp true"
@@ -78,24 +77,24 @@ def _esi(setup: Setup) -> list[Diagnosis]:
         return [skipped("ESI", "contact is not set, without which ESI may not be called")]
     began = time.time()
     try:
-        heard = Esi(Http(agent), settings.esi_url, Limits(0.0)).status()
+        answer = Esi(Http(agent), settings.esi_url, Limits(0.0)).status()
     except RateLimited as error:
         return [warning("ESI", str(error), "wait: killsync does so by itself")]
     now = (began + time.time()) / 2
-    answers = [_of_status(settings.esi_url, heard)]
-    if heard.date is not None:
-        answers.append(of_clock(now - heard.date))
+    answers = [_examine_status(settings.esi_url, answer)]
+    if answer.date is not None:
+        answers.append(examine_clock(now - answer.date))
     return answers
 
 
-def _of_status(url: str, heard: Heard) -> Diagnosis:
+def _examine_status(url: str, answer: StatusAnswer) -> Diagnosis:
     host = urlsplit(url).netloc
-    if heard.status == 200:
+    if answer.status == 200:
         return ok("ESI", f"{host} answers")
-    if heard.status >= 500:
-        text = f"{host} says {heard.status}: it is down (as daily, for minutes, from 11:00 UTC)"
+    if answer.status >= 500:
+        text = f"{host} says {answer.status}: it is down (as daily for some minutes at 11:00 UTC)"
         return warning("ESI", text, "wait: nothing is lost, the next scan goes on")
-    return problem("ESI", f"{host} says {heard.status}", "check esi_url and the proxy")
+    return problem("ESI", f"{host} says {answer.status}", "check esi_url and the proxy")
 
 
 def _sso(setup: Setup) -> list[Diagnosis]:
@@ -115,7 +114,7 @@ def _sso(setup: Setup) -> list[Diagnosis]:
 def _proxies(setup: Setup) -> Iterator[Diagnosis]:
     for name in sorted(setup.env):
         if name.lower() in _PROXIES and setup.env[name]:
-            # its user and password are nobody's business
+            # never its user and password
             host = urlsplit(setup.env[name]).hostname or "a proxy"
             yield ok("proxy", f"{name} names {host}: cron needs that too, in the crontab")
 

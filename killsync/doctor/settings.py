@@ -7,9 +7,9 @@ from killsync.doctor.diagnosis import Diagnosis, ok, problem, skipped, warning
 from killsync.doctor.setup import Setup
 from killsync.errors import UsageError
 from killsync.settings import application, config
-from killsync.settings.config import ENVIRONMENT_PREFIX, Origin, Settings
+from killsync.settings.config import ENVIRONMENT_PREFIX, Settings, Source
 
-_NO_SETTINGS = {"KILLSYNC_CONFIG"}
+_NOT_SETTINGS = {"KILLSYNC_CONFIG"}
 
 
 def examine(setup: Setup) -> Iterator[Diagnosis]:
@@ -24,13 +24,13 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
 def _file(setup: Setup) -> Iterator[Diagnosis]:
     subject = "configuration"
     for mistake in setup.found.mistakes:
-        yield problem(subject, mistake, f"correct it, or write the file anew: {_init_anew(setup)}")
+        yield problem(subject, mistake, f"correct it, or write it again: {_init_again(setup)}")
     if setup.found.mistakes:
         return
     if setup.file.exists():
         yield ok(subject, f"{setup.file}")
     else:
-        text = f"{setup.file}: there is none, so cron sees nothing of what a shell exports"
+        text = f"{setup.file}: does not exist, and cron does not see what a shell exports"
         yield warning(subject, text, setup.command("init"))
 
 
@@ -64,7 +64,7 @@ def _secrets(setup: Setup) -> Iterator[Diagnosis]:
             read(setup.settings)
         except UsageError as error:
             yield problem(key, str(error), f"correct {key}_file, or the file that it names")
-        if setup.found.origins.get(key) is Origin.ENVIRONMENT:
+        if setup.found.origins.get(key) is Source.ENVIRONMENT:
             yield warning(
                 key,
                 "stands in the environment, which every program started from here inherits",
@@ -75,22 +75,22 @@ def _secrets(setup: Setup) -> Iterator[Diagnosis]:
 def _misspelt(setup: Setup) -> Iterator[Diagnosis]:
     known = [ENVIRONMENT_PREFIX + key.upper() for key in Settings.__struct_fields__]
     for name in sorted(setup.env):
-        if name.startswith(ENVIRONMENT_PREFIX) and name not in {*known, *_NO_SETTINGS}:
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in {*known, *_NOT_SETTINGS}:
             near = difflib.get_close_matches(name, known, 1)
             meant = f"; {near[0]} may be meant" if near else ""
-            yield warning(name, f"is no setting, and does nothing{meant}", f"unset {name}")
+            yield warning(name, f"is not a setting, and does nothing{meant}", f"unset {name}")
 
 
 def _is_unknown(setup: Setup) -> bool:
-    """Tell whether the file, whatever it says, could not be read."""
-    return bool(setup.found.mistakes) and Origin.FILE not in setup.found.origins.values()
+    """Return whether the file could not be read at all."""
+    return bool(setup.found.mistakes) and Source.FILE not in setup.found.origins.values()
 
 
 def _init(setup: Setup) -> str:
     if not setup.file.exists():
         return setup.command("init")
-    return f"set it in {setup.file}, or {_init_anew(setup)}"
+    return f"set it in {setup.file}, or {_init_again(setup)}"
 
 
-def _init_anew(setup: Setup) -> str:
+def _init_again(setup: Setup) -> str:
     return setup.command("init --force")

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from killsync.model import Caller
-from killsync.settings.config import Found, Settings
+from killsync.settings.config import CheckedSettings, Settings
 from killsync.settings.program import Program
 
 
@@ -16,7 +16,7 @@ class Setup(msgspec.Struct, frozen=True):
     `caller` is what a scan that is called as this process would record. `now` is unix seconds.
     """
 
-    found: Found
+    found: CheckedSettings
     file: Path
     env: Mapping[str, str]
     program: Program

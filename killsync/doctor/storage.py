@@ -47,7 +47,7 @@ def _sqlite() -> Diagnosis:
 def _database(setup: Setup) -> Iterator[Diagnosis]:
     path = setup.settings.database
     if not path.exists() and not paths.token_file(path).exists():
-        yield problem("database", f"{path}: there is none yet", setup.command("login"))
+        yield problem("database", f"{path}: does not exist yet", setup.command("login"))
         return
     try:
         with opened(path) as store:
@@ -90,14 +90,14 @@ def _space(path: Path) -> Iterator[Diagnosis]:
     space = os.statvfs(_existing(path.parent))
     free = space.f_bavail * space.f_frsize
     size = path.stat().st_size if path.exists() else 0
-    told = f"{free / 1_000_000:,.0f} MB are free for {path.parent}"
+    free_space = f"{free / 1_000_000:,.0f} MB are free for {path.parent}"
     if free < _SCARCE:
-        yield problem("disk", told, "free some space, or move the database and set db")
+        yield problem("disk", free_space, "free some space, or move the database and set db")
     elif free < max(_SHORT, 2 * size):
-        text = f"{told}: too little for a copy before an upgrade or a repair"
+        text = f"{free_space}: too little for a copy before an upgrade or a repair"
         yield warning("disk", text, "free some space, or move the database and set db")
     else:
-        yield ok("disk", told)
+        yield ok("disk", free_space)
 
 
 def _file_system(path: Path) -> Diagnosis:

@@ -45,8 +45,8 @@ class _ListedKillmail(msgspec.Struct):
     killmail_hash: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{40}\Z")]
 
 
-class Heard(msgspec.Struct, frozen=True):
-    """What ESI answered to whether it is there; `date` is the time of its clock, if it says."""
+class StatusAnswer(msgspec.Struct, frozen=True):
+    """ESI's answer to a status request; `date` is the time of its clock, if given."""
 
     status: int
     date: float | None
@@ -131,16 +131,16 @@ class Esi:
 
         return self._http.patiently(attempt)
 
-    def status(self) -> Heard:
-        """Ask once whether ESI is there, which needs no token.
+    def status(self) -> StatusAnswer:
+        """Ask once whether ESI is up, which needs no token.
 
         Raises Unavailable or ServerFault if no answer comes, RateLimited, NotSent or OutOfFiles.
         """
         answer = self._get("/status", status_bucket(), Priority.MANUAL, {})
         date, age = http_date(answer.headers.get("Date")), answer.headers.get("Age", "")
         if date is not None and age.isdecimal() and len(age) < 10:
-            date += int(age)  # a cache on the way gives back what it was told earlier
-        return Heard(answer.status, date)
+            date += int(age)  # a cache on the way repeats an older answer
+        return StatusAnswer(answer.status, date)
 
     def _get(self, path: str, bucket: Bucket, priority: int, headers: Mapping[str, str]) -> Answer:
         self._http.raise_if_stopping()
@@ -218,7 +218,7 @@ def _raise_if_not_json(body: bytes, rejection: BodyRejected) -> NoReturn:
 
 
 def _reason(answer: Answer) -> str:
-    """Return what ESI says went wrong, cut short; nothing of an HTML page, and no token."""
+    """Return ESI's own reason, shortened; nothing of an HTML page, and no token."""
     try:
         text = str(json.loads(answer.body)["error"])
     except (ValueError, KeyError, TypeError, RecursionError):

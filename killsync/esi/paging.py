@@ -36,7 +36,7 @@ class Stamp(msgspec.Struct, frozen=True):
     pages: int | None
 
     @classmethod
-    def of(cls, page: Page) -> "Stamp":
+    def from_page(cls, page: Page) -> "Stamp":
         """Return the stamp that a page bears."""
         return cls(page.modified, page.pages)
 
@@ -194,7 +194,7 @@ def _forward(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
 
 def _seen(page: Page, progress: Pass) -> Pass:
     ordered = progress.ordered and newest_first(page.refs)
-    return msgspec.structs.replace(progress, stamp=Stamp.of(page), ordered=ordered)
+    return msgspec.structs.replace(progress, stamp=Stamp.from_page(page), ordered=ordered)
 
 
 def _overlaps(page: Page, progress: Pass) -> bool:
@@ -209,7 +209,7 @@ def _changed(before: Stamp | None, page: Page) -> bool:
     if page.past_end:
         # no surprise where X-Pages never told how many there are
         return before is None or before.pages is not None
-    return before is not None and before != Stamp.of(page)
+    return before is not None and before != Stamp.from_page(page)
 
 
 def _seam(number: int, page: Page, progress: Pass) -> Seam | None:

@@ -34,7 +34,7 @@ def cost(status: int) -> int:
 
 
 def parse_limit(text: str | None) -> tuple[int, float] | None:
-    """Return (tokens, seconds) of a header such as `30/15m`, None if it is none to believe."""
+    """Return (tokens, seconds) of a header such as `30/15m`, None if it cannot be believed."""
     match = _LIMIT.fullmatch((text or "").strip())
     if match is None:
         return None

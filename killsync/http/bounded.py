@@ -75,7 +75,7 @@ class _TimedResponse(HTTPResponse):
 
 
 def _bound(manager: Any) -> None:
-    """Let the pools that a manager makes connect in the way they know, and read in time."""
+    """Make every pool of a manager read in time, however it connects."""
     pools = manager.pool_classes_by_scheme
     manager.pool_classes_by_scheme = {scheme: _timed(pool) for scheme, pool in pools.items()}
 

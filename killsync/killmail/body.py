@@ -177,7 +177,7 @@ def _decode(raw: bytes) -> Killmail:
         try:
             return _strict.decode(raw)
         except msgspec.ValidationError:
-            pass  # an unknown field, a null, or a real mistake: the slow way tells them apart
+            pass  # an unknown field, a null, or a real mistake: the slow way distinguishes them
     body = _loose.decode(raw)
     _check_values(body, ())
     return msgspec.convert(_sorted_out(body, Killmail), Killmail)

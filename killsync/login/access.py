@@ -1,4 +1,4 @@
-"""Access tokens: whom they belong to, verified in full.
+"""Access tokens: which character they belong to, verified in full.
 
 Source of every fact: EVE's SSO documentation (RS256 JWTs, `sub` is `CHARACTER:EVE:<id>`).
 """
@@ -17,7 +17,7 @@ _LEEWAY = 60
 
 
 class Character(msgspec.Struct, frozen=True):
-    """Whom a verified access token belongs to, and what it allows.
+    """The character that an access token belongs to, and what it allows.
 
     `owner` changes when the character is sold to another account.
     """
@@ -35,7 +35,7 @@ def verified(
     client_id: str,
     clock: Callable[[], float],
 ) -> Character:
-    """Return whom an access token of the application `client_id` belongs to.
+    """Return the character that an access token of the application `client_id` belongs to.
 
     Raises Refused if signature, issuer, audience or subject is wrong, LoginNeeded if the token
     lacks the scope, and Unavailable if SSO does not publish the key, or if this computer's
@@ -62,7 +62,7 @@ def verified(
 
 
 def claimed(access_token: str) -> Character:
-    """Return whom an access token says it belongs to, unverified: no more than a hint.
+    """Return the character that an access token claims to belong to, unverified: only a hint.
 
     Raises Refused if it names no character.
     """
@@ -93,7 +93,7 @@ def _character(
 ) -> Character:
     from joserfc.jwt import JWTClaimsRegistry
 
-    # first, for a wrong clock is no fault of the token's
+    # first, since a wrong clock is not the token's fault
     _check_times(claims, now)
     JWTClaimsRegistry(
         now=int(now),
@@ -128,7 +128,7 @@ def _forms(issuer: str) -> list[str]:
 
 
 def _check_times(claims: dict[str, Any], now: float) -> None:
-    """Raise Unavailable if a token just issued is not valid now: no user is to blame."""
+    """Raise Unavailable if a token just issued is not valid now, which blames no user."""
     issued, ends = float(claims.get("iat", 0)), float(claims["exp"])
     if not issued - _LEEWAY <= now <= ends + _LEEWAY:
         raise Unavailable("SSO's new token is not valid now: check this computer's clock")

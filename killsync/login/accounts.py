@@ -60,15 +60,15 @@ def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = t
         if character.character_id != user_id:
             raise LoginNeeded(f"the token belongs to another character, {character.name!r}")
     except KillsyncError:
-        # what was stored first, and turned out wrong, is used by nobody
+        # a token that was stored and then failed its verification must not be used
         tokens.forget_access(user_id, grant.access_token)
         raise
-    # a token that lasts less than a minute is still the best there is: ESI will tell
+    # a token that lasts less than a minute is still the best there is: ESI decides
     return Access(grant.access_token, max(grant.expires_at, clock() + 2 * FRESH_FOR))
 
 
 def _drop(tokens: Tokens, sso: Sso, user_id: int, grant: Grant) -> NoReturn:
-    """Give up tokens that nobody waits for any more; none may be left valid behind."""
+    """Give up tokens that are no longer wanted; none may be left valid."""
     if tokens.get(user_id) is None:
         turn_away(sso, grant)
     raise TokenBusy("this character was removed or given a new token meanwhile")
@@ -95,9 +95,9 @@ def _refresh_token(tokens: Tokens, user_id: int) -> str:
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A character who has logged in, and is not registered yet.
+    """A character that has logged in, and is not registered yet.
 
-    `sold` tells that a known character belongs to another account than at the login before.
+    `sold` says that a known character belongs to another account than at its last login.
     `unverified` says why SSO's word for who it is could not be checked yet; the access token is
     not used then, and the next refresh is checked as each one is.
     """
@@ -109,14 +109,14 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str) -> Candidate:
-    """Use a refresh token; its character is to be registered.
+    """Use a refresh token, and return its character, to be registered.
 
     Raises LoginNeeded, ApplicationError, Refused, TryLater or DatabaseError; then nothing is
-    stored. If SSO has replaced the token, a candidate who cannot be verified now, for want of
-    SSO's keys or of the right time, is returned all the same.
+    stored. If SSO has replaced the token, a candidate that cannot be verified now, because SSO's
+    keys or the right time are missing, is returned all the same.
     """
     if not refresh_token.isascii() or not refresh_token.isprintable() or " " in refresh_token:
-        raise Refused("this is no refresh token")
+        raise Refused("this is not a refresh token")
     # SSO may replace the token: it must not be used up where its successor cannot be kept
     _prepare(store, tokens, sso)
     grant = sso.refresh(refresh_token)
@@ -130,10 +130,10 @@ def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str) -> Candidate
 
 
 def log_in(store: Store, tokens: Tokens, sso: Sso, code: str, login: Authorization) -> Candidate:
-    """End a login with the code that SSO gave; its character is to be registered.
+    """Complete a login with the code that SSO gave, and return its character, to be registered.
 
     Raises LoginRefused, LoginNeeded, ApplicationError, Refused, TryLater or DatabaseError; then
-    nothing is stored, and no token is left valid behind.
+    nothing is stored, and no token is left valid.
     """
     _prepare(store, tokens, sso)
     grant = sso.exchange(code, login)
@@ -145,7 +145,7 @@ def log_in(store: Store, tokens: Tokens, sso: Sso, code: str, login: Authorizati
 
 
 def register(store: Store, tokens: Tokens, candidate: Candidate, now: float) -> bool:
-    """Store a candidate's tokens and let him be synced; return whether he is a new user."""
+    """Store a candidate's tokens and register it as a user; return whether it is a new one."""
     character, grant = candidate.character, candidate.grant
     if candidate.unverified:
         tokens.put(character.character_id, Token(grant.refresh_token))
@@ -156,7 +156,7 @@ def register(store: Store, tokens: Tokens, candidate: Candidate, now: float) -> 
 
 
 def turn_away(sso: Sso, grant: Grant) -> None:
-    """Leave no valid token behind of somebody who is not registered, if SSO can be reached."""
+    """Revoke the token of a character that is not registered, if SSO can be reached."""
     with suppress(KillsyncError):
         sso.revoke(grant.refresh_token)
 
@@ -176,8 +176,8 @@ def _candidate(tokens: Tokens, sso: Sso, grant: Grant) -> Candidate:
 def forget(tokens: Tokens, sso: Sso, user_id: int) -> str | None:
     """Revoke a character's refresh token at SSO, then delete it.
 
-    Returns what to say if it was not revoked; it is deleted all the same. Raises DatabaseError,
-    and then it is not deleted.
+    Returns why it was not revoked, if it was not; it is deleted all the same. Raises
+    DatabaseError, and then it is not deleted.
     """
     problem: str | None = "there was no token to revoke"
     while (token := tokens.get(user_id)) is not None:
@@ -194,7 +194,7 @@ def _revoke(sso: Sso, token: Token) -> str | None:
             raise Refused("the stored token is damaged")
         sso.revoke(token.refresh_token)
     except LoginNeeded:
-        return None  # SSO does not know it any more
+        return None  # SSO no longer knows it
     except DatabaseError:
         raise
     except KillsyncError as error:

@@ -16,13 +16,15 @@ from socketserver import ThreadingTCPServer
 from urllib.parse import parse_qs, urlsplit
 
 from killsync.errors import ApplicationError, LoginRefused, Refused, Unavailable, UsageError
-from killsync.login.page import Page, rendered
+from killsync.login.page import BrowserPage, rendered
 
 _HOST = "127.0.0.1"
 _IDLE_TIMEOUT = 10.0
 _LONGEST_ANSWER = 120.0
-UNDECIDED = Page("Nothing has been decided", "Look at the terminal where killsync runs.", False)
-_NOTHING_HERE = Page("Nothing is here", "killsync waits for the end of a login here.", False)
+UNDECIDED = BrowserPage(
+    "Nothing has been decided", "Look at the terminal where killsync runs.", False
+)
+_NOTHING_HERE = BrowserPage("Nothing is here", "killsync waits for the end of a login here.", False)
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
@@ -32,16 +34,16 @@ _HEADERS = {
 }
 
 
-class Arrival:
+class Visit:
     """A browser that has come back; it waits for the page that `reply` gives it."""
 
     def __init__(self, query: str) -> None:
         self.query = query
-        self.page: Page | None = None
+        self.page: BrowserPage | None = None
         self.replied = threading.Event()
         self.sent = threading.Event()
 
-    def reply(self, page: Page) -> None:
+    def reply(self, page: BrowserPage) -> None:
         """Show the browser a page; only the first one counts."""
         if not self.replied.is_set():
             self.page = page
@@ -54,13 +56,13 @@ class Listener:
     """Listens at a callback URL."""
 
     def __init__(self, path: str, port: int) -> None:
-        self._arrivals: SimpleQueue[Arrival] = SimpleQueue()
-        self._server = _Server((_HOST, port), path, self._arrivals)
+        self._visits: SimpleQueue[Visit] = SimpleQueue()
+        self._server = _Server((_HOST, port), path, self._visits)
 
-    def wait(self, seconds: float) -> Arrival | None:
+    def wait(self, seconds: float) -> Visit | None:
         """Return the next browser that comes back, None if none does in time."""
         try:
-            return self._arrivals.get(timeout=max(0.0, seconds))
+            return self._visits.get(timeout=max(0.0, seconds))
         except Empty:
             return None
 
@@ -69,7 +71,7 @@ class Listener:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more; browsers that still wait are told to look at the terminal."""
+        """Stop listening; browsers that still wait are sent to the terminal."""
         self._server.shutdown()
         self._server.server_close()
         while (left := self.wait(0)) is not None:
@@ -80,13 +82,13 @@ class Listener:
 def listen(url: str) -> Iterator[Listener]:
     """Listen at a callback URL of this machine.
 
-    Raises UsageError, which says what to do, if that cannot be.
+    Raises UsageError, which says what to do, if that is impossible.
     """
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.hostname not in ("localhost", _HOST):
         raise UsageError(
             f"callback_url is {url}: killsync can listen at http://localhost:PORT/… only; "
-            "say --no-browser to paste the answer"
+            "use --no-browser to paste the answer"
         )
     port = parts.port or 80
     try:
@@ -100,7 +102,7 @@ def listen(url: str) -> Iterator[Listener]:
         listener.close()
 
 
-def code_of(query: str, state: str) -> str:
+def extract_code(query: str, state: str) -> str:
     """Return the code in the query that SSO sends a browser back with.
 
     Raises Refused if it belongs to another login than that of `state`. Raises LoginRefused,
@@ -146,11 +148,11 @@ def _why_not(error: OSError, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
             f"port {port} is in use by another program, perhaps another `killsync login`: end "
-            "that, or say --no-browser, or give the EVE application a callback URL with another "
+            "that, or use --no-browser, or give the EVE application a callback URL with another "
             "port and set callback_url"
         )
     return (
-        f"port {port} cannot be listened on ({error.strerror}): say --no-browser, or give the "
+        f"port {port} cannot be listened on ({error.strerror}): use --no-browser, or give the "
         "EVE application a callback URL with another port and set callback_url"
     )
 
@@ -160,15 +162,13 @@ class _Server(ThreadingTCPServer):
     # the port of a login that has just ended; two at once cannot share it
     allow_reuse_address = True
 
-    def __init__(
-        self, address: tuple[str, int], path: str, arrivals: "SimpleQueue[Arrival]"
-    ) -> None:
+    def __init__(self, address: tuple[str, int], path: str, visits: "SimpleQueue[Visit]") -> None:
         super().__init__(address, _Handler)
         self.path = path
-        self.arrivals = arrivals
+        self.visits = visits
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: a browser that goes away is no error, and its request holds a code."""
+        """Print nothing: a browser that goes away is not an error, and its request holds a code."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -178,21 +178,21 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _IDLE_TIMEOUT
 
     def do_GET(self) -> None:
-        """Hand a browser that comes back over, and show it the page it gets."""
+        """Pass on a browser that comes back, and show it the page it is given."""
         parts = urlsplit(self.path)
         if parts.path != self.server.path or not parts.query:
             self._send(_NOTHING_HERE, HTTPStatus.NOT_FOUND)
             return
-        arrival = Arrival(parts.query)
-        self.server.arrivals.put(arrival)
-        arrival.replied.wait(_LONGEST_ANSWER)
-        page = arrival.page or UNDECIDED
+        visit = Visit(parts.query)
+        self.server.visits.put(visit)
+        visit.replied.wait(_LONGEST_ANSWER)
+        page = visit.page or UNDECIDED
         try:
             self._send(page, HTTPStatus.OK if page.good else HTTPStatus.BAD_REQUEST)
         finally:
-            arrival.sent.set()
+            visit.sent.set()
 
-    def _send(self, page: Page, status: HTTPStatus) -> None:
+    def _send(self, page: BrowserPage, status: HTTPStatus) -> None:
         body = rendered(page)
         self.send_response(status)
         for name, value in _HEADERS.items():

@@ -6,15 +6,15 @@ from html import escape
 import msgspec
 
 
-class Page(msgspec.Struct, frozen=True):
-    """What is said to the person at the browser; `good` is False if something went wrong."""
+class BrowserPage(msgspec.Struct, frozen=True):
+    """What the person at the browser reads; `good` is False if something went wrong."""
 
     title: str
     text: str
     good: bool = True
 
 
-def rendered(page: Page) -> bytes:
+def rendered(page: BrowserPage) -> bytes:
     """Return a page as HTML."""
     mark = _DONE if page.good else _FAILED
     return _TEMPLATE.format(

@@ -1,4 +1,4 @@
-"""What SSO publishes for everybody: its metadata and its keys, kept for a day.
+"""What SSO publishes: its metadata and its keys, kept for a day.
 
 Source: EVE's SSO documentation (the metadata of RFC 8414, the keys as a JWKS).
 """
@@ -33,7 +33,7 @@ class Documents(Protocol):
 
 
 class Metadata(msgspec.Struct):
-    """Where SSO's endpoints are, and who it says it is."""
+    """SSO's endpoints and issuer."""
 
     issuer: str
     token_endpoint: str
@@ -55,8 +55,8 @@ class Metadata(msgspec.Struct):
 class Published:
     """The metadata and keys of one SSO, used by several threads.
 
-    All raise Unavailable if SSO does not give them, RateLimited if it asks for a rest: that is no
-    user's fault.
+    All raise Unavailable if SSO does not provide them, RateLimited if it asks for a rest: neither
+    blames a user.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Published:
             return self._metadata
 
     def keys(self, *, fresh: bool = False) -> Any:
-        """Return the keys as a KeySet of joserfc's; `fresh` asks for them anew."""
+        """Return the keys as a KeySet of joserfc's; `fresh` asks for them again."""
         with self._lock:
             if self._keys is None or fresh:
                 self._keys = self._document(self.metadata().jwks_uri, _keys_of, fresh=fresh)
@@ -92,7 +92,7 @@ class Published:
         if kept is not None and not fresh and now - _KEPT_FOR < kept[1] <= now:
             with suppress(ServerFault):
                 return read(kept[0])
-        with nobodys_fault(Refused):
+        with blaming_no_user(Refused):
             body, value = self._http.patiently(lambda: self._fetch(url, read))
         self._documents.keep_document(url, body, now)
         return value
@@ -116,8 +116,8 @@ def obey_rest(status: int, headers: Mapping[str, str], now: float) -> None:
 
 
 @contextmanager
-def nobodys_fault(kind: type[Refused] = ServerFault) -> Iterator[None]:
-    """Turn an answer that says nothing of a character into Unavailable."""
+def blaming_no_user(kind: type[Refused] = ServerFault) -> Iterator[None]:
+    """Turn an answer that has nothing to do with a character into Unavailable."""
     try:
         yield
     except kind as error:

@@ -21,7 +21,7 @@ from killsync.errors import (
 from killsync.http import Answer, Http
 from killsync.login import access
 from killsync.login.access import Character
-from killsync.login.published import Documents, Published, nobodys_fault, obey_rest
+from killsync.login.published import Documents, Published, blaming_no_user, obey_rest
 from killsync.times import DAY
 
 _VERIFIER_BYTES = 48
@@ -43,7 +43,7 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 class Authorization(msgspec.Struct, frozen=True):
-    """A login that has begun: where the browser goes, and what its end is checked against."""
+    """A login in progress: where the browser goes, and what its end is checked against."""
 
     url: str
     state: str
@@ -80,10 +80,10 @@ class Sso:
         return self._sent + self._published.requests
 
     def prepare(self) -> None:
-        """Have the metadata and keys at hand, so that nothing stands between grant and check.
+        """Fetch the metadata and keys, so that nothing is missing between a grant and its check.
 
-        Raises Unavailable if SSO does not give them, RateLimited if it asks for a rest: that is no
-        user's fault.
+        Raises Unavailable if SSO does not provide them, RateLimited if it asks for a rest: neither
+        blames a user.
         """
         self._published.metadata()
         self._published.keys()
@@ -143,10 +143,10 @@ class Sso:
             ) from error
 
     def revoke(self, refresh_token: str) -> None:
-        """Tell SSO to forget a refresh token (RFC 7009: it answers 200, also to an unknown token).
+        """Revoke a refresh token (RFC 7009: SSO answers 200, also to an unknown one).
 
-        Raises as `refresh`, LoginNeeded if SSO does not know the token any more, and Refused if
-        SSO does not revoke it.
+        Raises as `refresh`, LoginNeeded if SSO no longer knows the token, and Refused if SSO does
+        not revoke it.
         """
         from authlib.oauth2.rfc7009 import prepare_revoke_token_request
 
@@ -154,13 +154,13 @@ class Sso:
         if endpoint is None:
             raise Refused("SSO offers no revocation")
         body, _ = prepare_revoke_token_request(refresh_token, "refresh_token", "", {})
-        with nobodys_fault():
+        with blaming_no_user():
             answer = self._http.patiently(lambda: self._post(endpoint, body))
         if not 200 <= answer.status < 300:
             raise _revocation_failure(answer)
 
     def verify(self, access_token: str, scope: str) -> Character:
-        """Return whom an access token belongs to. Raises as `access.verified`."""
+        """Return the character that an access token belongs to. Raises as `access.verified`."""
         return access.verified(access_token, scope, self._published, self._client_id, self._clock)
 
     def _grant(self, grant_type: str, **parameters: str) -> Grant:
@@ -168,7 +168,7 @@ class Sso:
 
         endpoint = self._published.metadata().token_endpoint
         body = prepare_token_request(grant_type, **parameters)
-        with nobodys_fault():
+        with blaming_no_user():
             granted = self._http.patiently(lambda: _granted(self._post(endpoint, body)))
         expires_at = self._clock() + _lifetime(granted.expires_in)
         return Grant(granted.access_token, granted.refresh_token, expires_at)
@@ -245,7 +245,7 @@ def _explained(failure: _Failure) -> KillsyncError:
     # SSO's own words may repeat the token: only an error code that is known is shown
     code = failure.error
     if code in _LOGIN_HELPS:
-        return LoginNeeded(f"SSO does not accept the refresh token any more ({code})")
+        return LoginNeeded(f"SSO no longer accepts the refresh token ({code})")
     if code in _WRONG_APPLICATION or "Grant type" in str(failure.error_description):
         known = code if code in _WRONG_APPLICATION else "unsupported_grant_type"
         return ApplicationError(

@@ -1,1 +1,1 @@
-"""What the operator has set: values, file, environment, and who killsync says it is."""
+"""Settings: values, file, environment, how killsync identifies itself and is called."""

@@ -1,6 +1,6 @@
-"""Who killsync says it is: the EVE application, and how its operator can be reached.
+"""How killsync identifies itself: the EVE application, and a way to reach its operator.
 
-ESI asks every client for a User-Agent that names a way to reach whoever runs it.
+ESI asks every client for a User-Agent that names a way to reach its operator.
 """
 
 from killsync import __version__

@@ -58,19 +58,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         return path.resolve() if path.is_symlink() else path
 
 
-class Origin(StrEnum):
-    """Where a setting stands."""
+class Source(StrEnum):
+    """Where a setting comes from."""
 
     FILE = "file"
     ENVIRONMENT = "environment"
     COMMAND_LINE = "command line"
 
 
-class Found(msgspec.Struct, frozen=True):
-    """The settings as far as they are valid, where each key that is set stands, every mistake."""
+class CheckedSettings(msgspec.Struct, frozen=True):
+    """The settings as far as they are valid, the source of each key that is set, every mistake."""
 
     settings: Settings
-    origins: dict[str, Origin]
+    origins: dict[str, Source]
     mistakes: list[str]
 
 
@@ -78,7 +78,7 @@ def load(config: Path | None, flags: Mapping[str, object], env: Mapping[str, str
     """Return the settings in force.
 
     `flags` holds the keys given on the command line; None means not given. Raises UsageError
-    that names the key, the value and where it stands.
+    that names the key, the value and its source.
     """
     found = examine(config, flags, env)
     if found.mistakes:
@@ -86,7 +86,9 @@ def load(config: Path | None, flags: Mapping[str, object], env: Mapping[str, str
     return found.settings
 
 
-def examine(config: Path | None, flags: Mapping[str, object], env: Mapping[str, str]) -> Found:
+def examine(
+    config: Path | None, flags: Mapping[str, object], env: Mapping[str, str]
+) -> CheckedSettings:
     """Return as much of the settings in force as is valid, and every mistake in the rest."""
     file = config_file(config, env)
     mistakes: list[str] = []
@@ -96,23 +98,23 @@ def examine(config: Path | None, flags: Mapping[str, object], env: Mapping[str, 
     except UsageError as error:
         mistakes.append(str(error))
     values: dict[str, Any] = {}
-    origins: dict[str, Origin] = {}
+    origins: dict[str, Source] = {}
     for origin, name, layer in (
-        (Origin.FILE, str(file), in_file),
-        (Origin.ENVIRONMENT, "the environment", _from_environment(env)),
+        (Source.FILE, str(file), in_file),
+        (Source.ENVIRONMENT, "the environment", _from_environment(env)),
         (
-            Origin.COMMAND_LINE,
+            Source.COMMAND_LINE,
             "the command line",
             {k: v for k, v in flags.items() if v is not None},
         ),
     ):
-        valid = _valid_part(layer, name, mistakes, strict=origin is Origin.FILE)
+        valid = _valid_part(layer, name, mistakes, strict=origin is Source.FILE)
         for key in _replaced_by(valid):
             values.pop(key, None)
             origins.pop(key, None)
         values |= valid
         origins |= dict.fromkeys(valid, origin)
-    return Found(Settings(**values), origins, mistakes)
+    return CheckedSettings(Settings(**values), origins, mistakes)
 
 
 def client_secret(settings: Settings) -> str:

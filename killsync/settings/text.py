@@ -9,16 +9,16 @@ from killsync.settings.values import Duration
 from killsync.times import duration_text
 
 _HEAD = """\
-# The settings of killsync. A line that begins with # and a key has no effect: it shows the default.
-# A flag goes before the environment (KILLSYNC_ and the key in capitals), that before this file.
-# Durations are written 90s, 15m, 9h or 7d. `killsync doctor` tells what is wrong here.
+# The settings of killsync. A line that starts with # and a key has no effect: it shows the default.
+# A flag overrides the environment (KILLSYNC_ and the key in capitals), which overrides this file.
+# Durations are written 90s, 15m, 9h or 7d. `killsync doctor` says what is wrong here.
 """
-# what each setting is, in the order of the file
-WORDS = {
+# one line for each setting, in the order of the file
+DESCRIPTIONS = {
     "client_id": "The client id of your EVE application, from https://developers.eveonline.com",
     "client_secret": "The application's secret; without one PKCE is used, and none is needed",
     "client_secret_file": "A file that holds the secret and nothing else, instead of it",
-    "callback_url": "The callback URL, as it is registered with the application, to the letter",
+    "callback_url": "The callback URL, exactly as it is registered with the application",
     "contact": "How ESI's operators can reach you; it is sent with every request",
     "db": "The database; its token file and its lock file stand beside it",
     "token_key": "The key that the stored tokens are encrypted with",
@@ -28,7 +28,7 @@ WORDS = {
     "page_delay": "The pause between two pages of one list",
     "full_every": "The whole list is read again after this long, to find what appeared late",
     "max_runtime": "A scan ends in good order after this long",
-    "alert_after": "A quiet scan says nothing about an outage that is shorter",
+    "alert_after": "A quiet scan stays silent about a shorter outage",
     "workers": "Users that are synced at a time",
     "connections": "Killmails that are asked for at a time",
     "reserve": "The share of each rate limit that is kept for manual syncs",
@@ -40,10 +40,10 @@ WORDS = {
 def config_text(given: Mapping[str, object], defaults: Settings) -> str:
     """Return TOML that sets what is `given`, and shows `defaults` for the rest, commented out.
 
-    Raises UsageError if a text is none that UTF-8 can write.
+    Raises UsageError if a text cannot be written as UTF-8.
     """
     parts = [_HEAD]
-    for key, words in WORDS.items():
+    for key, words in DESCRIPTIONS.items():
         value = given.get(key, getattr(defaults, key))
         if isinstance(value, str) and not _is_text(value):
             raise UsageError(f"{key} is {value!r}: it cannot be written into the file")

@@ -1,7 +1,7 @@
-"""ESI and SSO over loopback HTTP, with their limits, their caches and their faults.
+"""A simulated ESI and SSO over loopback HTTP, with their limits, caches and faults.
 
-It serves `killsync demo`, `killsync simulator` and the tests, and imports nothing of the rest
-of killsync. Start reading at `service`, which turns one request into one answer.
+It serves `killsync demo`, `killsync simulator` and the tests, and imports nothing else from
+killsync. Start reading at `service`, which turns a request into an answer.
 """
 
 from killsync.simulator.options import Options

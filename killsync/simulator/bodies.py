@@ -1,7 +1,7 @@
-"""Killmails out of a seed: who shot whom, the hash, and the whole body on demand.
+"""Killmails generated from a seed: who shot whom, the hash, and the full body on demand.
 
-The shape is that of ESI's OpenAPI document; the proportions are those of real killmails.
-A body depends on nothing but the seed and its killmail, so none has to be kept.
+The shape follows ESI's OpenAPI document; the proportions follow real killmails. A body depends
+only on the seed and its killmail, so none has to be kept.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _BAY_FLAGS = (5, 5, 5, 5, 87, 133, 155, 158)
 
 
 class Killmail(msgspec.Struct, gc=False):
-    """What a list and the hash need; `text` replaces the generated body verbatim."""
+    """What lists and the hash are made from; `text` replaces the generated body verbatim."""
 
     killmail_id: int
     killmail_time: int
@@ -38,7 +38,7 @@ class Killmail(msgspec.Struct, gc=False):
 
 
 def killmail_hash(killmail: Killmail) -> str:
-    """Compute the hash by the formula that all published killmails obey."""
+    """Compute the hash by the formula that all published killmails follow."""
     filetime = killmail.killmail_time * 10_000_000 + FILETIME_EPOCH
     ids = f"{killmail.victim_id}{killmail.final_blow_id}{killmail.ship_type_id}"
     return hashlib.sha1(f"{ids}{filetime}".encode()).hexdigest()
@@ -47,7 +47,7 @@ def killmail_hash(killmail: Killmail) -> str:
 def make_killmail(
     seed: int, killmail_id: int, time: int, owner: int, partner: int | None = None
 ) -> Killmail:
-    """Decide who died and who shot last; owner and partner fill these two places."""
+    """Make a killmail whose victim and final blow are the owner and the partner, or a stranger."""
     rng = Random(seed << 64 | killmail_id << 1)
     chance = rng.random()
     owner_died = chance < 0.4
@@ -73,7 +73,7 @@ def _pick(rng: Random, choices: list[int]) -> int:
 
 
 def make_body(seed: int, killmail: Killmail) -> dict[str, Any]:
-    """Generate the whole body of a killmail."""
+    """Generate the full body of a killmail."""
     rng = Random(seed << 64 | killmail.killmail_id << 1 | 1)
     body: dict[str, Any] = {"attackers": _attackers(rng, killmail)}
     damage = sum(attacker["damage_done"] for attacker in body["attackers"])
@@ -94,7 +94,7 @@ def _attackers(rng: Random, killmail: Killmail) -> list[dict[str, Any]]:
     count = min(MAX_ATTACKERS, max(1, round(math.exp(rng.gauss(1.2, 1.5)))))
     attackers = [_attacker(rng) for _ in range(count - 1)]
     last = _attacker(rng, killmail.final_blow_id) if killmail.final_blow_id else _npc(rng)
-    # Without a final blow the first attacker counts, which the hash must follow.
+    # Without a final blow the hash is computed from the first attacker.
     has_final_blow = rng.random() >= 0.01
     last["final_blow"] = has_final_blow
     attackers.insert(int(rng.random() ** 3 * count) if has_final_blow else 0, last)

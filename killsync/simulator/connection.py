@@ -1,4 +1,4 @@
-"""One client's connection: requests in, answers out, broken off in every way that is asked for."""
+"""One client's connection: requests in, answers out, and faults in their delivery."""
 
 import asyncio
 import socket
@@ -23,16 +23,16 @@ _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
 class Address(Protocol):
-    """Where clients connect, as far as one connection must know it."""
+    """The part of a listener that a connection needs."""
 
     connections: set["Connection"]
 
     def vanish(self, seconds: float, *, refusing: bool) -> None:
-        """Take the whole address away for a while."""
+        """Make the whole address unavailable for some seconds."""
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection; a request waits until the one before it is answered."""
+    """One client's connection; it answers one request at a time, in order."""
 
     def __init__(self, service: Service, address: Address, number: int) -> None:
         self._service = service
@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._stream: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the client; answers leave at once, without Nagle's delay."""
+        """Register the client; disable Nagle's algorithm, so that answers are sent at once."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._peer = transport.get_extra_info("peername")[0]
@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         self._address.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget what was still to be sent."""
+        """Drop whatever was still to be sent."""
         self._address.connections.discard(self)
         if self._timer:
             self._timer.cancel()
@@ -67,20 +67,20 @@ class Connection(asyncio.Protocol):
         self._finish()
 
     def pause_writing(self) -> None:
-        """Let a stream wait for a slow client."""
+        """Pause streaming while the client is slow to read."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """Let a stream go on."""
+        """Resume streaming."""
         self._writable.set()
 
     def data_received(self, data: bytes) -> None:
-        """Collect a request that may come in any number of packets."""
+        """Buffer a request, which may arrive in any number of packets."""
         self._buffer += data
         if self._outcome is None:
-            self._next()
+            self._read_next()
 
-    def _next(self) -> None:
+    def _read_next(self) -> None:
         try:
             request = read_request(self._buffer) if self._buffer else None
         except MalformedRequestError as problem:
@@ -91,9 +91,9 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         if request:
-            self._begin(request)
+            self._respond(request)
 
-    def _begin(self, request: Request) -> None:
+    def _respond(self, request: Request) -> None:
         request.peer = self._peer
         self._keep_alive = request.keep_alive
         self._outcome = self._service.respond(request, self._number, time.time())
@@ -106,29 +106,29 @@ class Connection(asyncio.Protocol):
         outcome = self._outcome
         assert outcome is not None
         fault = outcome.fault
-        if fault and fault.silences:
-            self._silence(fault)
+        if fault and fault.withholds_answer:
+            self._withhold_answer(fault)
         elif fault and fault.streams:
             self._stream = self._loop.create_task(self._send_slowly(outcome, fault))
         elif fault and fault.cut:
             half = outcome.answer.body[: len(outcome.answer.body) // 2]
-            self._transport.write(self._head(outcome) + half)
+            self._transport.write(self._encode_head(outcome) + half)
             self._transport.close()
         else:
-            self._transport.write(self._head(outcome) + outcome.answer.body)
-            self._over()
+            self._transport.write(self._encode_head(outcome) + outcome.answer.body)
+            self._end_answer()
 
-    def _head(self, outcome: Outcome, length: int | None = None) -> bytes:
+    def _encode_head(self, outcome: Outcome, length: int | None = None) -> bytes:
         date = http_date(time.time())
         return encode_head(outcome.answer, date, self._keep_alive, length)
 
     def abort(self) -> None:
-        """Reset the connection: closing with a linger time of zero sends RST instead of FIN."""
+        """Reset the connection: closing with zero linger time sends RST instead of FIN."""
         sock = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         self._transport.abort()
 
-    def _silence(self, fault: Fault) -> None:
+    def _withhold_answer(self, fault: Fault) -> None:
         if fault.refuse is not None:
             self._address.vanish(fault.refuse, refusing=True)
         elif fault.unreachable is not None:
@@ -141,13 +141,13 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     async def _send_slowly(self, outcome: Outcome, fault: Fault) -> None:
-        await self._write(self._head(outcome, fault.huge), fault.drip_head)
+        await self._write(self._encode_head(outcome, fault.huge), fault.drip_head)
         if fault.huge is not None:
             await self._send_spaces(fault.huge, outcome)
         else:
             await self._write(outcome.answer.body, fault.drip)
         self._stream = None
-        self._over()
+        self._end_answer()
 
     async def _write(self, content: bytes, drip: float | None) -> None:
         if drip is None:
@@ -164,19 +164,19 @@ class Connection(asyncio.Protocol):
             self._transport.write(chunk)
             if outcome.entry:
                 outcome.entry.sent += len(chunk)
-            # other clients are served meanwhile, however fast this one reads
+            # yield, so that other clients are served however fast this one reads
             await asyncio.sleep(0)
 
-    def _over(self) -> None:
+    def _end_answer(self) -> None:
         self._finish()
         if not self._keep_alive:
             self._transport.close()
         elif self._buffer:
-            self._loop.call_soon(self._next_if_idle)
+            self._loop.call_soon(self._read_next_if_idle)
 
-    def _next_if_idle(self) -> None:
+    def _read_next_if_idle(self) -> None:
         if self._outcome is None and not self._transport.is_closing():
-            self._next()
+            self._read_next()
 
     def _finish(self) -> None:
         if self._outcome:

@@ -1,4 +1,4 @@
-"""The page on which a person chooses who logs in, as SSO shows it."""
+"""The page on which a person chooses the character to log in, like SSO's own."""
 
 from collections.abc import Iterable
 from html import escape
@@ -27,7 +27,7 @@ padding: 0 1rem }}</style>
 
 
 def page(query: dict[str, str], characters: Iterable[Character]) -> Answer:
-    """Show each character as a link that logs it in, and one that refuses."""
+    """Render one link for each character, which logs it in, and a link that cancels."""
     choices = "\n".join(
         f'<li><a href="?{_link(query, character_id=character.character_id)}">'
         f"{escape(character.name)}</a></li>"

@@ -1,4 +1,4 @@
-"""The control API under `/_control/`: the truth, and every lever that a test may pull."""
+"""The control API under `/_control/`: the true state, and every knob a test can turn."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ from killsync.simulator.world import Character, Order, World, WorldError
 
 
 class NewCharacter(msgspec.Struct, forbid_unknown_fields=True):
-    """A character to create; what is missing is invented."""
+    """A character to create; missing fields are made up."""
 
     character_id: Positive | None = None
     name: str | None = None
@@ -27,7 +27,7 @@ class NewCharacter(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewKillmails(msgspec.Struct, forbid_unknown_fields=True):
-    """Killmails to let happen; id, hash and text suit a single one only."""
+    """Killmails to add; id, hash and text are for a single one only."""
 
     character_id: int
     count: Positive = 1
@@ -39,20 +39,20 @@ class NewKillmails(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Removal(msgspec.Struct, forbid_unknown_fields=True):
-    """Killmails to take off a list."""
+    """Killmails to remove from a list."""
 
     character_id: int
     killmail_ids: list[int]
 
 
 class Thaw(msgspec.Struct, forbid_unknown_fields=True):
-    """Whose snapshot to drop; everybody's if None."""
+    """The character whose snapshot to drop; all snapshots if None."""
 
     character_id: int | None = None
 
 
-class Whose(msgspec.Struct, forbid_unknown_fields=True):
-    """A character."""
+class Revocation(msgspec.Struct, forbid_unknown_fields=True):
+    """The character whose refresh tokens to revoke."""
 
     character_id: int
 
@@ -65,8 +65,8 @@ class NewToken(msgspec.Struct, forbid_unknown_fields=True):
     client_id: str | None = None
 
 
-class Force(msgspec.Struct, forbid_unknown_fields=True):
-    """How long the error limit stays exceeded."""
+class ForcedErrorLimit(msgspec.Struct, forbid_unknown_fields=True):
+    """How long the error limit counts as exceeded."""
 
     seconds: Seconds
 
@@ -93,27 +93,29 @@ class Control:
         self._secrets: set[str] = set()
         self._remember_secret()
         self._calls: dict[tuple[str, str], Callable[[Request, float], Any]] = {
-            ("GET", "truth"): self._truth,
-            ("GET", "secrets"): lambda request, now: sorted(self.tokens.given_out | self._secrets),
+            ("GET", "truth"): self._read_truth,
+            ("GET", "secrets"): lambda request, now: sorted(
+                self.tokens.ever_issued | self._secrets
+            ),
             ("GET", "log"): self._read_log,
             ("DELETE", "log"): lambda request, now: self.log.entries.clear(),
             ("GET", "options"): lambda request, now: self.options,
-            ("POST", "options"): self._options,
-            ("POST", "characters"): self._characters,
-            ("POST", "killmails"): self._killmails,
-            ("POST", "remove"): self._remove,
-            ("POST", "thaw"): self._thaw,
-            ("POST", "faults"): self._fault,
+            ("POST", "options"): self._change_options,
+            ("POST", "characters"): self._add_character,
+            ("POST", "killmails"): self._add_killmails,
+            ("POST", "remove"): self._remove_killmails,
+            ("POST", "thaw"): self._thaw_lists,
+            ("POST", "faults"): self._add_fault,
             ("DELETE", "faults"): lambda request, now: self.faults.clear(),
-            ("POST", "error_limit"): self._error_limit,
+            ("POST", "error_limit"): self._force_error_limit,
             ("POST", "rotate_key"): lambda request, now: self.tokens.rotate_key(),
-            ("POST", "revoke"): self._revoke,
-            ("POST", "tokens"): self._tokens,
+            ("POST", "revoke"): self._revoke_tokens,
+            ("POST", "tokens"): self._issue_token,
             ("POST", "expire_access"): lambda request, now: self.tokens.expire_access(),
         }
 
     def answer(self, request: Request, now: float) -> Answer:
-        """Answer one control call."""
+        """Answer one control request: 404 for an unknown call, 400 for bad input."""
         call = self._calls.get((request.method, request.path.removeprefix(CONTROL_PREFIX)))
         if call is None:
             return error(404, "no such control call")
@@ -123,7 +125,7 @@ class Control:
             return error(400, str(problem))
         return json_answer({} if result is None else result)
 
-    def _truth(self, request: Request, now: float) -> dict[str, Any]:
+    def _read_truth(self, request: Request, now: float) -> dict[str, Any]:
         truth: dict[str, Any] = {"characters": {}}
         for character in self.world.characters.values():
             truth["characters"][str(character.character_id)] = {
@@ -137,7 +139,7 @@ class Control:
         return truth
 
     def _true_body(self, killmail: Killmail) -> Any:
-        body, _ = self.world.make_body(killmail)
+        body, _ = self.world.encode_body(killmail)
         if killmail.text is None:
             return msgspec.Raw(body)
         try:
@@ -151,7 +153,7 @@ class Control:
         after = to_number(request.query.get("after", "0")) or 0
         return [entry for entry in self.log.entries if entry.n > after]
 
-    def _options(self, request: Request, now: float) -> Options:
+    def _change_options(self, request: Request, now: float) -> Options:
         changes = msgspec.json.decode(request.body, type=dict[str, Any])
         change(self.options, changes)
         self.sso.clients.add(self.options.client_id)
@@ -164,7 +166,7 @@ class Control:
         if self.options.client_secret is not None:
             self._secrets.add(self.options.client_secret)
 
-    def _characters(self, request: Request, now: float) -> dict[str, Any]:
+    def _add_character(self, request: Request, now: float) -> dict[str, Any]:
         new = msgspec.json.decode(request.body or b"{}", type=NewCharacter)
         character = self.world.add_character(new.character_id, new.name, new.scopes, new.order)
         self.world.add_history(character, new.killmails, now)
@@ -174,15 +176,15 @@ class Control:
             "refresh_token": self.tokens.issue(character, self.options.client_id),
         }
 
-    def _killmails(self, request: Request, now: float) -> list[tuple[int, str]]:
+    def _add_killmails(self, request: Request, now: float) -> list[tuple[int, str]]:
         new = msgspec.json.decode(request.body, type=NewKillmails)
         owner = self.world.character(new.character_id)
         partner = None if new.shared_with is None else self.world.character(new.shared_with)
         if new.count > 1 and new.killmail_id is not None:
             raise WorldError("killmail_id suits a single killmail only")
-        return [self._killmail(new, owner, partner, now) for _ in range(new.count)]
+        return [self._add_killmail(new, owner, partner, now) for _ in range(new.count)]
 
-    def _killmail(
+    def _add_killmail(
         self, new: NewKillmails, owner: Character, partner: Character | None, now: float
     ) -> tuple[int, str]:
         killmail_id = new.killmail_id
@@ -193,24 +195,26 @@ class Control:
         killmail.killmail_hash = new.killmail_hash or killmail.killmail_hash
         return _reference(killmail)
 
-    def _remove(self, request: Request, now: float) -> None:
+    def _remove_killmails(self, request: Request, now: float) -> None:
         removal = msgspec.json.decode(request.body, type=Removal)
         character = self.world.character(removal.character_id)
         self.world.remove(character, set(removal.killmail_ids))
 
-    def _thaw(self, request: Request, now: float) -> None:
+    def _thaw_lists(self, request: Request, now: float) -> None:
         self.world.thaw(msgspec.json.decode(request.body or b"{}", type=Thaw).character_id)
 
-    def _fault(self, request: Request, now: float) -> None:
+    def _add_fault(self, request: Request, now: float) -> None:
         self.faults.add(msgspec.json.decode(request.body, type=Fault))
 
-    def _error_limit(self, request: Request, now: float) -> None:
-        self.errors.force(msgspec.json.decode(request.body, type=Force).seconds, now)
+    def _force_error_limit(self, request: Request, now: float) -> None:
+        self.errors.force(msgspec.json.decode(request.body, type=ForcedErrorLimit).seconds, now)
 
-    def _revoke(self, request: Request, now: float) -> None:
-        self.tokens.revoke_character(msgspec.json.decode(request.body, type=Whose).character_id)
+    def _revoke_tokens(self, request: Request, now: float) -> None:
+        self.tokens.revoke_character(
+            msgspec.json.decode(request.body, type=Revocation).character_id
+        )
 
-    def _tokens(self, request: Request, now: float) -> dict[str, str]:
+    def _issue_token(self, request: Request, now: float) -> dict[str, str]:
         new = msgspec.json.decode(request.body, type=NewToken)
         client_id = new.client_id or self.options.client_id
         self.sso.clients.add(client_id)

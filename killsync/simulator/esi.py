@@ -1,4 +1,4 @@
-"""The routes of ESI, as its OpenAPI document and best practices describe them."""
+"""ESI's routes, as its OpenAPI document and best practices describe them."""
 
 from datetime import UTC, date, datetime
 from typing import Annotated
@@ -21,7 +21,7 @@ _Ids = Annotated[list[int], msgspec.Meta(min_length=1, max_length=1000)]
 
 
 class Esi:
-    """ESI over one world; limits and faults are decided elsewhere."""
+    """ESI for one world; limits and faults are applied elsewhere."""
 
     def __init__(self, options: Options, world: World, tokens: Tokens, now: float) -> None:
         self.options = options
@@ -30,7 +30,7 @@ class Esi:
         self._started = now
 
     def allowance(self, route: str) -> Allowance | None:
-        """Return the rate limit of a route, or None if only the error limit counts."""
+        """Return the rate limit of a route, or None if only the error limit applies."""
         options = self.options
         match route:
             case "list":
@@ -42,15 +42,18 @@ class Esi:
         return None
 
     def bucket_owner(self, request: Request, target: Target) -> tuple[object, ...]:
-        """Return who pays for a request: application and character, or the source address."""
-        access = self.tokens.access(request.bearer())
+        """Return whose bucket pays: application and character, or source address and application.
+
+        Lists are charged by character, everything else by source address.
+        """
+        access = self.tokens.find_access(request.bearer())
         client = access.grant.client_id if access else None
         if target.route == "list":
             return client, access.grant.character_id if access else target.character_id
         return request.peer, client
 
     def answer(self, request: Request, target: Target, now: float) -> Answer:
-        """Answer one request within the limits."""
+        """Answer one request that is within the limits."""
         refusal = _check_headers(request, now)
         if refusal:
             return refusal
@@ -66,7 +69,7 @@ class Esi:
         return error(404, "Not found")
 
     def _list(self, request: Request, target: Target, now: float) -> Answer:
-        access = self.tokens.access(request.bearer())
+        access = self.tokens.find_access(request.bearer())
         if access is None or now >= access.expires:
             return error(401, "Unauthorized - Invalid token")
         if not _may_read(access, target):
@@ -140,7 +143,7 @@ def _check_headers(request: Request, now: float) -> Answer | None:
 
 
 def current_date(now: float) -> date:
-    """Return the newest compatibility date: it changes at 11:00 UTC."""
+    """Return the newest compatibility date, which changes at 11:00 UTC."""
     return datetime.fromtimestamp(now - CHANGE_HOUR, UTC).date()
 
 

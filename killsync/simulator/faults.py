@@ -1,4 +1,4 @@
-"""Rules that make chosen requests fail, and how each rule changes an answer."""
+"""Rules that make selected requests fail, and how each rule changes the answer."""
 
 from collections.abc import Callable
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ _HTML = b"<html><head><title>%d</title></head><body><h1>%d Bad Gateway</h1></bod
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """One rule: which requests it meets, how many of them, and what it does to them."""
+    """One rule: which requests it covers, how many of them, and what it does to them."""
 
     route: Route = "any"
     character_id: int | None = None
@@ -46,19 +46,19 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=Tru
     after_effect: bool = False
 
     @property
-    def silences(self) -> bool:
-        """Say whether the client gets no answer at all."""
+    def withholds_answer(self) -> bool:
+        """Return whether the client gets no answer at all."""
         silent = (self.hang, self.refuse, self.unreachable)
         return self.reset or self.close or any(seconds is not None for seconds in silent)
 
     @property
     def streams(self) -> bool:
-        """Say whether the answer is sent bit by bit."""
+        """Return whether the answer is streamed rather than written at once."""
         slow = (self.huge, self.drip, self.drip_head)
         return any(amount is not None for amount in slow)
 
-    def meets(self, target: Target) -> bool:
-        """Say whether the rule is about this request."""
+    def covers(self, target: Target) -> bool:
+        """Return whether the rule is about this request."""
         return (
             self.route in ("any", target.route)
             and self.character_id in (None, target.character_id)
@@ -67,7 +67,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=Tru
         )
 
     def replacement(self) -> Answer | None:
-        """Return the answer that stands in for the normal one, if there is one."""
+        """Return the answer to send instead of the normal one, or None."""
         if self.redirect is not None:
             return Answer(self.status or 302, b"", {"Location": self.redirect} | self.headers)
         if self.huge is not None:
@@ -82,7 +82,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=Tru
 
 
 class FaultRules:
-    """The rules in the order in which they were added; the first one that is due wins."""
+    """The rules in the order they were added; the first active one that matches wins."""
 
     def __init__(self) -> None:
         self._rules: list[tuple[Fault, list[int]]] = []
@@ -96,25 +96,25 @@ class FaultRules:
         self._rules.clear()
 
     def match(self, target: Target) -> Fault | None:
-        """Find the rule for a request; each rule counts the requests that it meets."""
-        for fault, met in self._rules:
-            if not fault.meets(target):
+        """Return the rule for a request, if any; each rule counts the requests it covers."""
+        for fault, seen in self._rules:
+            if not fault.covers(target):
                 continue
-            met[0] += 1
-            position = met[0] - fault.after
+            seen[0] += 1
+            position = seen[0] - fault.after
             if position > 0 and (fault.times is None or position <= fault.times):
                 return fault
         return None
 
 
 def apply(fault: Fault | None, effect: Callable[[], Answer]) -> Answer:
-    """Answer under a fault; `effect` does what was asked for and may never be called."""
+    """Answer under a fault; `effect` carries out the request and may never be called."""
     if fault is None:
         return effect()
     replacement = fault.replacement()
-    if fault.silences or replacement is not None:
+    if fault.withholds_answer or replacement is not None:
         lost = effect() if fault.after_effect else Answer(0)
-        return lost if fault.silences or replacement is None else replacement
+        return lost if fault.withholds_answer or replacement is None else replacement
     answer = effect()
     if fault.wrong_json is not None:
         headers = answer.headers | fault.headers

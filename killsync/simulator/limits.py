@@ -1,4 +1,4 @@
-"""Floating-window token buckets and the legacy error limit; time is an argument."""
+"""Floating-window token buckets and the legacy error limit; times are passed in."""
 
 import math
 from collections import deque
@@ -10,7 +10,7 @@ UNLIMITED = 1_000_000_000
 
 
 class Allowance(msgspec.Struct, frozen=True):
-    """How many tokens a group grants in a window of seconds."""
+    """How many tokens a group allows in a window of seconds."""
 
     group: str
     tokens: int
@@ -18,12 +18,12 @@ class Allowance(msgspec.Struct, frozen=True):
 
     @property
     def limit(self) -> int:
-        """Return the tokens granted, where 0 stands for no limit."""
+        """Return the tokens per window; 0 tokens stand for no limit."""
         return self.tokens or UNLIMITED
 
     @property
     def label(self) -> str:
-        """Write the allowance as X-Ratelimit-Limit does, such as `30/15m`."""
+        """Format the allowance for X-Ratelimit-Limit, such as `30/15m`."""
         for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60)):
             if self.window % seconds == 0:
                 return f"{self.limit}/{self.window // seconds}{unit}"
@@ -31,7 +31,7 @@ class Allowance(msgspec.Struct, frozen=True):
 
 
 class Bucket:
-    """Tokens spent, each of which comes back exactly one window later."""
+    """The tokens spent; each is returned exactly one window later."""
 
     def __init__(self) -> None:
         self._spent: deque[tuple[float, int]] = deque()
@@ -48,7 +48,7 @@ class Bucket:
         return max(0, allowance.limit - self.used(allowance, now))
 
     def wait(self, allowance: Allowance, now: float) -> float:
-        """Return the seconds until a token is left; 0 if one is left now."""
+        """Return the seconds until a token is available; 0 if one is available now."""
         excess = self.used(allowance, now) - allowance.limit
         if excess < 0:
             return 0
@@ -59,14 +59,14 @@ class Bucket:
         return 0
 
     def spend(self, cost: int, now: float) -> None:
-        """Take tokens out, even more than are left."""
+        """Spend tokens, even more than are left."""
         if cost:
             self._spent.append((now, cost))
             self._used += cost
 
 
 class ErrorLimit:
-    """Errors of the routes without a group, counted in consecutive windows."""
+    """Errors on routes without a group, counted in consecutive windows."""
 
     def __init__(self) -> None:
         self._errors = 0
@@ -83,16 +83,16 @@ class ErrorLimit:
         self._errors += 1
 
     def force(self, seconds: float, now: float) -> None:
-        """Exceed the limit from now on for so many seconds."""
+        """Treat the limit as exceeded for the next `seconds`."""
         self._reset_at, self._forced = now + seconds, True
 
     def exceeded(self, limit: int, window: int, now: float) -> bool:
-        """Say whether every route has to answer 420."""
+        """Return whether every route has to answer 420."""
         self._roll(window, now)
         return self._forced or self._errors >= limit
 
     def headers(self, limit: int, window: int, now: float) -> dict[str, str]:
-        """Write the headers of the legacy error limit."""
+        """Return the headers of the legacy error limit."""
         exceeded = self.exceeded(limit, window, now)
         return {
             "X-ESI-Error-Limit-Remain": str(0 if exceeded else limit - self._errors),
@@ -101,26 +101,26 @@ class ErrorLimit:
 
 
 class Limits:
-    """All buckets, each by its group and owner, and the one error limit."""
+    """All buckets, keyed by group and owner, and the one error limit."""
 
     def __init__(self) -> None:
         self._buckets: dict[Hashable, Bucket] = {}
         self.errors = ErrorLimit()
 
     def bucket(self, group: str, owner: Hashable) -> Bucket:
-        """Return the bucket of an owner, full if it is new."""
+        """Return the bucket of an owner; a new one is full."""
         return self._buckets.setdefault((group, owner), Bucket())
 
 
 def cost_of(status: int) -> int:
-    """Price an answer in tokens, as ESI documents it."""
+    """Return the price of an answer in tokens, as ESI documents it."""
     if status == 429:
         return 0
     return {2: 2, 3: 1, 4: 5}.get(status // 100, 0)
 
 
 def bucket_headers(allowance: Allowance, bucket: Bucket, now: float) -> dict[str, str]:
-    """Write the rate-limit headers of a route with a group."""
+    """Return the rate-limit headers of a route with a group."""
     return {
         "X-Ratelimit-Group": allowance.group,
         "X-Ratelimit-Limit": allowance.label,

@@ -1,4 +1,4 @@
-"""What was asked and answered, without any secret."""
+"""The request log, without any secrets."""
 
 from collections import Counter
 
@@ -6,9 +6,9 @@ import msgspec
 
 
 class Entry(msgspec.Struct):
-    """One request; times are unix times, status is None if no answer was sent.
+    """One request; times are unix times, and `status` is None if no answer was sent.
 
-    `sent` counts the bytes of a huge answer that have left.
+    `sent` counts the bytes of a huge answer that have been sent.
     """
 
     n: int
@@ -30,14 +30,14 @@ class Entry(msgspec.Struct):
     cost: int = 0
     group: str | None = None
     remaining: int | None = None
-    # which refresh token a token request was about; a later one has a higher number
+    # the number of the refresh token in a token request; later tokens have higher numbers
     generation: int | None = None
     fault: bool = False
     sent: int = 0
 
 
 class Log:
-    """The requests so far, and those still in flight by route."""
+    """The requests so far, and how many of each route are in flight."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -45,17 +45,17 @@ class Log:
         self._number = 0
 
     def enter(self, route: str) -> tuple[int, int]:
-        """Count a request as in flight; return its number and how many of its route are."""
+        """Count a request as in flight; return its number and its route's count in flight."""
         self._number += 1
         self._in_flight[route] += 1
         return self._number, self._in_flight[route]
 
     def add(self, entry: Entry) -> None:
-        """Keep an entry."""
+        """Append an entry."""
         self.entries.append(entry)
 
     def leave(self, entry: Entry, now: float) -> None:
-        """Note that a request is over, answered or not."""
+        """Record that a request has ended, answered or not."""
         entry.end = now
         self._in_flight[entry.route] -= 1
 

@@ -1,4 +1,4 @@
-"""What things are called: types, systems, factions, and invented pilots and corporations."""
+"""Names: of types, systems and factions, and of made-up pilots and corporations."""
 
 import random
 
@@ -80,7 +80,7 @@ ALLIANCE_BASE, ALLIANCES = 99_010_000, 30
 
 
 class Name(msgspec.Struct):
-    """One answer of `POST /universe/names`."""
+    """One entry in an answer of `POST /universe/names`."""
 
     id: int
     name: str
@@ -88,7 +88,7 @@ class Name(msgspec.Struct):
 
 
 def character_name(seed: int, number: int) -> str:
-    """Invent a character's name: numbers below 1600 never share one."""
+    """Make up a character's name, unique to each number; from 1600 on it has a suffix."""
     count = len(_FIRST) * len(_LAST)
     place = (number * 631 + random.Random(seed).randrange(count)) % count
     first, last = divmod(place, len(_LAST))
@@ -102,7 +102,7 @@ def corporation_of(character_id: int) -> int:
 
 
 def alliance_of(corporation_id: int) -> int | None:
-    """Return the alliance that a corporation belongs to; every eighth has none."""
+    """Return the alliance that a corporation belongs to; every eighth belongs to none."""
     if corporation_id % 8 == 0:
         return None
     return ALLIANCE_BASE + corporation_id * 31 % ALLIANCES
@@ -121,7 +121,7 @@ _FIXED = [
 
 
 def name_of(seed: int, thing_id: int) -> Name | None:
-    """Name whatever a generated killmail can mention, except the registered characters."""
+    """Return the name of anything in a generated killmail, except registered characters."""
     for names, category in _FIXED:
         if thing_id in names:
             return Name(thing_id, names[thing_id], category)

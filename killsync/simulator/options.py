@@ -13,7 +13,10 @@ FIXED_AT_START = frozenset({"port", "seed", "characters", "killmails", "shared"}
 
 
 class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """How the simulator behaves; times are in seconds, 0 tokens means an unlimited bucket."""
+    """How the simulator behaves; times are in seconds, and 0 tokens mean no limit.
+
+    Raises ValueError if `claims` is not a JSON object.
+    """
 
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     seed: int = 1
@@ -48,10 +51,10 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     redirect_uri: str | None = None
     signature: Literal["RS256", "HS256", "none"] = "RS256"
     issuer: str = "https://login.eveonline.com"
-    # by character id, what replaces claims of its access tokens; JSON text, since it may hold
-    # what no UTF-8 can
+    # claims to override in a character's access tokens, keyed by character id; as JSON text, whose
+    # escapes can express lone surrogates, which are not valid UTF-8
     claims: str = "{}"
-    # who logs in: a browser is asked, or else this one, or the first
+    # who logs in: the person at the browser chooses, else this character, else the first
     consent_page: bool = False
     login_as: int | None = None
     deny: bool = False
@@ -62,7 +65,7 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def change(options: Options, changes: dict[str, Any]) -> None:
-    """Set some options in place, all or none; raises msgspec.ValidationError if one is wrong."""
+    """Set some options in place, all or none; raises msgspec.ValidationError if one is invalid."""
     fixed = FIXED_AT_START & changes.keys()
     if fixed:
         raise msgspec.ValidationError(f"fixed at start: {', '.join(sorted(fixed))}")

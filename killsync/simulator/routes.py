@@ -1,4 +1,4 @@
-"""Which route a path means, and what it names."""
+"""The route that a request is for, and the parameters in its path."""
 
 import msgspec
 
@@ -16,9 +16,10 @@ CONTROL_PREFIX = "/_control/"
 
 
 class Target(msgspec.Struct):
-    """What a request asks for; `page` is None if it is missing from the request or no number.
+    """What a request is for; `page` is None if it is not a number or the route has no pages.
 
-    `generation` numbers the refresh token of a token request, and rises with each one issued.
+    `generation` is the number of the refresh token in a token request; it rises with each one
+    issued.
     """
 
     route: str
@@ -30,12 +31,12 @@ class Target(msgspec.Struct):
 
     @property
     def is_sso(self) -> bool:
-        """Say whether the route belongs to the SSO."""
+        """Return whether the route belongs to the SSO."""
         return self.route in ("metadata", "authorize", "token", "jwks", "revoke")
 
 
 def target_of(request: Request) -> Target:
-    """Name the route of a request; "unknown" if there is none."""
+    """Parse the target of a request; its route is "unknown" if there is no such route."""
     path = request.path.rstrip("/") or "/"
     fixed = (request.method, path)
     if fixed in SSO_PATHS:
@@ -53,5 +54,5 @@ def target_of(request: Request) -> Target:
 
 
 def to_number(text: str) -> int | None:
-    """Read a decimal number of at most 18 digits, or return None."""
+    """Parse a decimal number of at most 18 digits; return None if it is anything else."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None

@@ -1,4 +1,4 @@
-"""The service on a loopback socket: one event loop, one thread, keep-alive connections."""
+"""The service on a loopback socket: one event loop in one thread, with keep-alive."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ FILLERS = 4
 
 
 class Login(msgspec.Struct, frozen=True):
-    """A character that exists at the start, and the refresh token that speaks for it."""
+    """A character that exists at the start, and a refresh token for it."""
 
     character_id: int
     name: str
@@ -28,7 +28,7 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What a client has to know about a simulator that has just started to listen."""
+    """What a client needs to know about a simulator that has just started to listen."""
 
     base_url: str
     client_id: str
@@ -36,7 +36,7 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class Listener:
-    """Where clients connect: a port that may vanish for a while, with every connection."""
+    """The port that clients connect to; it can vanish for a while, with all its connections."""
 
     def __init__(self, service: Service) -> None:
         self.connections: set[Connection] = set()
@@ -46,8 +46,8 @@ class Listener:
         self._absence: asyncio.Task[None] | None = None
 
     async def open(self, port: int) -> int:
-        """Listen, on a port of the system's choice if `port` is 0; return the port."""
-        await self._listen(_bound(port))
+        """Start to listen, on a port that the system chooses if `port` is 0; return the port."""
+        await self._listen(_bind(port))
         return int(self._server.sockets[0].getsockname()[1])
 
     def close(self) -> None:
@@ -57,11 +57,11 @@ class Listener:
         self._server.close()
 
     def vanish(self, seconds: float, *, refusing: bool) -> None:
-        """Reset every connection; refuse new ones for a while, or leave them unanswered."""
+        """Reset every connection; for some seconds, refuse new ones or leave them unanswered."""
         port = self._server.sockets[0].getsockname()[1]
         self._server.close()
-        # bound at once, so that nobody else takes the port
-        sock = _bound(port)
+        # bound again at once, so that no other process takes the port
+        sock = _bind(port)
         for connection in list(self.connections):
             connection.abort()
         self._absence = asyncio.get_running_loop().create_task(
@@ -75,22 +75,22 @@ class Listener:
 
     async def _come_back(self, sock: socket.socket, seconds: float, *, refusing: bool) -> None:
         with ExitStack() as held:
-            for filler in [] if refusing else _filled(sock):
+            for filler in [] if refusing else _fill_queue(sock):
                 held.callback(filler.close)
             await asyncio.sleep(seconds)
         await self._listen(sock)
 
 
-def _bound(port: int) -> socket.socket:
-    """Return a socket at a port that does not listen: whoever connects is refused."""
+def _bind(port: int) -> socket.socket:
+    """Bind a socket that does not listen, so that connections are refused."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((HOST, port))
     return sock
 
 
-def _filled(sock: socket.socket) -> list[socket.socket]:
-    """Listen with a full queue: the handshake of whoever connects is never completed."""
+def _fill_queue(sock: socket.socket) -> list[socket.socket]:
+    """Listen with a full queue, so that no handshake completes; return the sockets filling it."""
     sock.listen(0)
     fillers = [socket.socket() for _ in range(FILLERS)]
     for filler in fillers:
@@ -100,7 +100,10 @@ def _filled(sock: socket.socket) -> list[socket.socket]:
 
 
 def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
-    """Serve until SIGINT or SIGTERM, in the main thread; `on_ready` is called once."""
+    """Serve until SIGINT or SIGTERM; call `on_ready` once. Main thread only.
+
+    Raises OSError if the port cannot be listened on.
+    """
     asyncio.run(_serve(options, on_ready))
 
 
@@ -113,13 +116,13 @@ async def _serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
     listener = Listener(service)
     port = await listener.open(options.port)
     service.base_url = f"http://{HOST}:{port}"
-    on_ready(_ready(service))
+    on_ready(_describe_ready(service))
     await stop.wait()
-    # Not awaited: since Python 3.12 that would wait for idle keep-alive connections.
+    # Not awaited: since Python 3.12, wait_closed() also waits for idle keep-alive connections.
     listener.close()
 
 
-def _ready(service: Service) -> Ready:
+def _describe_ready(service: Service) -> Ready:
     logins = [
         Login(character.character_id, character.name, token)
         for character in service.world.characters.values()

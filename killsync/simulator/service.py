@@ -1,4 +1,4 @@
-"""From one request to one answer: limits first, then faults, then the route, then the bill."""
+"""From a request to its answer: limits first, then faults, then the route, then the cost."""
 
 import math
 
@@ -23,7 +23,7 @@ ERROR_LIMITED = (
 
 
 class Outcome(msgspec.Struct):
-    """An answer, when to send it (seconds from now), and what to do to its delivery."""
+    """An answer, its latency in seconds, and the fault, if any, to apply to its delivery."""
 
     answer: Answer
     fault: Fault | None = None
@@ -32,7 +32,7 @@ class Outcome(msgspec.Struct):
 
 
 class Service:
-    """All parts of one simulated ESI and SSO, without any socket."""
+    """All parts of one simulated ESI and SSO, without the sockets."""
 
     def __init__(self, options: Options, now: float) -> None:
         self.options = options
@@ -49,27 +49,27 @@ class Service:
         )
 
     def respond(self, request: Request, connection: int, now: float) -> Outcome:
-        """Decide what a request is answered; `finish` must follow."""
+        """Decide the answer to a request; the caller must call `finish` afterwards."""
         if request.path.startswith(CONTROL_PREFIX):
             return Outcome(self.control.answer(request, now))
         target = target_of(request)
         self.sso.identify(request, target)
         entry = self._enter(request, target, connection, now)
         if target.is_sso:
-            outcome = self._sso(request, target, entry.in_flight, now)
+            outcome = self._respond_sso(request, target, entry.in_flight, now)
         else:
-            outcome = self._esi(request, target, entry, now)
+            outcome = self._respond_esi(request, target, entry, now)
         outcome.entry = entry
         outcome.latency = self._latency(target.route) + (
             outcome.fault.delay if outcome.fault else 0
         )
         entry.fault = outcome.fault is not None
-        silent = outcome.fault is not None and outcome.fault.silences
+        silent = outcome.fault is not None and outcome.fault.withholds_answer
         entry.status = None if silent else outcome.answer.status
         return outcome
 
     def finish(self, outcome: Outcome, now: float) -> None:
-        """Note that an outcome has been delivered, or never will be."""
+        """Record that an outcome has been delivered, or never will be."""
         if outcome.entry:
             self.log.leave(outcome.entry, now)
             outcome.entry = None
@@ -103,42 +103,42 @@ class Service:
             return self.options.latency_body
         return self.options.latency_sso
 
-    def _sso(self, request: Request, target: Target, in_flight: int, now: float) -> Outcome:
+    def _respond_sso(self, request: Request, target: Target, in_flight: int, now: float) -> Outcome:
         fault = self.faults.match(target)
         answer = apply(
             fault, lambda: self.sso.answer(request, target, self.base_url, in_flight, now)
         )
         return Outcome(answer, fault)
 
-    def _esi(self, request: Request, target: Target, entry: Entry, now: float) -> Outcome:
+    def _respond_esi(self, request: Request, target: Target, entry: Entry, now: float) -> Outcome:
         options, errors = self.options, self.limits.errors
         window = (options.error_limit, options.error_window, now)
         if errors.exceeded(*window):
             return Outcome(error(420, ERROR_LIMITED, errors.headers(*window)))
         allowance = self.esi.allowance(target.route)
         if allowance:
-            return self._billed(request, target, entry, allowance, now)
+            return self._respond_within_bucket(request, target, entry, allowance, now)
         fault = self.faults.match(target)
         answer = apply(fault, lambda: self.esi.answer(request, target, now))
         if answer.status >= 400 and answer.status != 429:
             errors.count(options.error_window, now)
         return _with_headers(answer, fault, errors.headers(*window))
 
-    def _billed(
+    def _respond_within_bucket(
         self, request: Request, target: Target, entry: Entry, allowance: Allowance, now: float
     ) -> Outcome:
         owner = self.esi.bucket_owner(request, target)
         bucket = self.limits.bucket(allowance.group, owner)
         wait = bucket.wait(allowance, now)
         if wait > 0:
-            outcome = Outcome(_too_many(wait))
+            outcome = Outcome(_too_many_requests(wait))
         else:
             fault = self.faults.match(target)
             outcome = Outcome(apply(fault, lambda: self.esi.answer(request, target, now)), fault)
         return _bill(outcome, entry, allowance, bucket, now)
 
 
-def _too_many(wait: float) -> Answer:
+def _too_many_requests(wait: float) -> Answer:
     return error(429, "Too many requests", {"Retry-After": str(math.ceil(wait))})
 
 

@@ -1,4 +1,4 @@
-"""The endpoints of EVE's SSO: login, tokens, keys, revocation."""
+"""The endpoints of EVE SSO: login, tokens, keys and revocation."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from killsync.simulator.world import Character, World
 
 
 class Code(msgspec.Struct):
-    """An authorization code that waits to be exchanged."""
+    """An authorization code that has not been exchanged yet; `expires` is a unix time."""
 
     grant: Grant
     expires: float
@@ -26,7 +26,7 @@ class Code(msgspec.Struct):
 
 
 class OAuthError(Exception):
-    """An error of the token endpoint, named as RFC 6749 does."""
+    """An OAuth error, named as in RFC 6749."""
 
     def __init__(self, code: str, description: str, status: int = 400) -> None:
         super().__init__(description)
@@ -34,12 +34,12 @@ class OAuthError(Exception):
         self.status = status
 
     def answer(self) -> Answer:
-        """Write the error as the SSO does."""
+        """Return the error as an answer."""
         return json_answer({"error": self.code, "error_description": str(self)}, self.status)
 
 
 class Sso:
-    """Answers the SSO's endpoints; knows the clients and the codes not yet exchanged."""
+    """Answers SSO's endpoints; holds the clients and the codes not yet exchanged."""
 
     def __init__(self, options: Options, world: World, tokens: Tokens) -> None:
         self.options = options
@@ -49,12 +49,12 @@ class Sso:
         self._codes: dict[str, Code] = {}
 
     def identify(self, request: Request, target: Target) -> None:
-        """Note which character a token request is about, for faults and the log."""
+        """Set which character a token request is about, for faults and the log."""
         if target.route in ("token", "revoke"):
             form = _form(request)
             token = form.get("refresh_token") or form.get("token") or ""
             code = self._codes.get(form.get("code", ""))
-            issued = self.tokens.issued(token)
+            issued = self.tokens.find_issued(token)
             if issued is not None:
                 target.character_id, target.generation = issued.character_id, issued.generation
             elif code is not None:
@@ -63,7 +63,7 @@ class Sso:
     def answer(
         self, request: Request, target: Target, base_url: str, in_flight: int, now: float
     ) -> Answer:
-        """Answer one request to the SSO; `in_flight` counts the requests to this route."""
+        """Answer one request; `in_flight` is the number of open requests to its route."""
         try:
             match target.route:
                 case "metadata":
@@ -74,7 +74,9 @@ class Sso:
                     return self._authorize(request, now)
                 case "revoke":
                     return self._revoke(request)
-            return json_answer(self._token(request, in_flight, now), headers=_NO_STORE)
+            return json_answer(
+                self._answer_token_request(request, in_flight, now), headers=_NO_STORE
+            )
         except OAuthError as failure:
             return failure.answer()
 
@@ -102,7 +104,7 @@ class Sso:
             raise OAuthError("invalid_client", "unknown client_id")
         if not self._accepts_redirect(redirect):
             raise OAuthError("invalid_request", "redirect_uri is not registered")
-        if self._asks_who(request):
+        if self._must_ask(request):
             return consent.page(query, self.world.characters.values())
         state = {"state": query["state"]} if "state" in query else {}
         try:
@@ -112,7 +114,7 @@ class Sso:
         separator = "&" if urlsplit(redirect).query else "?"
         return Answer(302, headers={"Location": redirect + separator + urlencode(answer | state)})
 
-    def _asks_who(self, request: Request) -> bool:
+    def _must_ask(self, request: Request) -> bool:
         is_person = "text/html" in request.headers.get("accept", "")
         decided = {"character_id", "cancel"} & request.query.keys()
         return self.options.consent_page and is_person and not decided
@@ -137,15 +139,15 @@ class Sso:
             raise OAuthError("invalid_request", "code_challenge is missing")
         if self.options.deny or "cancel" in query:
             raise OAuthError("access_denied", "the user denied the request")
-        character = self._chosen(query)
+        character = self._choose_character(query)
         scopes = query.get("scope", "").split()
         grant = Grant(character.character_id, query["client_id"], scopes)
         code = secrets.token_urlsafe(16)
-        self.tokens.given_out.add(code)
+        self.tokens.ever_issued.add(code)
         self._codes[code] = Code(grant, now + self.options.code_lifetime, redirect, challenge)
         return code
 
-    def _chosen(self, query: dict[str, str]) -> Character:
+    def _choose_character(self, query: dict[str, str]) -> Character:
         characters = self.world.characters
         chosen = to_number(query.get("character_id", "")) or self.options.login_as
         if chosen is None:
@@ -169,13 +171,13 @@ class Sso:
             raise OAuthError("invalid_client", "wrong client secret", 401)
         return client_id
 
-    def _token(self, request: Request, in_flight: int, now: float) -> dict[str, Any]:
+    def _answer_token_request(self, request: Request, in_flight: int, now: float) -> dict[str, Any]:
         form = _form(request)
         client_id = self._authenticate(request, form)
         match form.get("grant_type"):
             case "authorization_code":
                 grant = self._exchange(form, client_id, now)
-                return self.tokens.begin(grant, now)
+                return self.tokens.start_grant(grant, now)
             case "refresh_token":
                 limit = self.options.refresh_limit
                 if limit and in_flight > limit:

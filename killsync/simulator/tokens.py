@@ -1,4 +1,4 @@
-"""Refresh tokens, access tokens and the keys that sign them."""
+"""Refresh tokens, access tokens and their signing keys."""
 
 import base64
 import hmac
@@ -19,7 +19,7 @@ KEY_BITS = 2048
 
 
 class Grant(msgspec.Struct):
-    """What a refresh token allows: one client to act for one character."""
+    """What a refresh token allows: one client may act for one character."""
 
     character_id: int
     client_id: str
@@ -27,14 +27,14 @@ class Grant(msgspec.Struct):
 
 
 class Issued(msgspec.Struct, frozen=True):
-    """Whose refresh token it is or was; a later one has a higher generation."""
+    """The character of a refresh token, valid or not; later tokens have higher generations."""
 
     character_id: int
     generation: int
 
 
 class AccessToken(msgspec.Struct):
-    """An access token as the server remembers it; `expires` is a unix time."""
+    """What the server remembers about an access token; `expires` is a unix time."""
 
     grant: Grant
     expires: float
@@ -42,59 +42,55 @@ class AccessToken(msgspec.Struct):
 
 @cache
 def first_key() -> RSAKey:
-    """Make the key to begin with, once for all simulators of a process and of its forks."""
+    """Make the initial signing key, once for all simulators of a process and its forks."""
     return RSAKey.generate_key(KEY_BITS)
 
 
 class Tokens:
     """All tokens and keys of one simulated SSO; every character starts with a refresh token.
 
-    `given_out` holds every token that there has ever been.
+    `ever_issued` holds every token and authorization code so far, valid or not.
     """
 
     def __init__(self, options: Options, world: World) -> None:
         self.options = options
         self.world = world
         self._refresh: dict[str, Grant] = {}
-        # also of those that are valid no more
+        # includes those that are no longer valid
         self._issued: dict[str, Issued] = {}
         self._access: dict[str, AccessToken] = {}
         self._keys: list[RSAKey] = []
-        self.given_out: set[str] = set()
-        self._sign_with(first_key())
+        self.ever_issued: set[str] = set()
+        self._use_key(first_key())
         for character in world.characters.values():
             self.issue(character, options.client_id)
 
     def issue(self, character: Character, client_id: str, scopes: list[str] | None = None) -> str:
-        """Make a new refresh token for a character."""
+        """Issue a new refresh token for a character, by default for its own scopes."""
         scopes = character.scopes if scopes is None else scopes
-        return self._remember(Grant(character.character_id, client_id, scopes))
+        return self._make_refresh_token(Grant(character.character_id, client_id, scopes))
 
-    def _remember(self, grant: Grant) -> str:
+    def _make_refresh_token(self, grant: Grant) -> str:
         token = secrets.token_urlsafe(24)
         self._refresh[token] = grant
-        self.given_out.add(token)
+        self.ever_issued.add(token)
         self._issued[token] = Issued(grant.character_id, len(self._issued) + 1)
         return token
 
-    def issued(self, refresh_token: str) -> Issued | None:
-        """Return whose a refresh token is, valid or not; None if it was never issued."""
+    def find_issued(self, refresh_token: str) -> Issued | None:
+        """Look up a refresh token, valid or not; return None if it was never issued."""
         return self._issued.get(refresh_token)
 
-    def grant(self, refresh_token: str) -> Grant | None:
-        """Return what a refresh token allows; None if it is not valid."""
-        return self._refresh.get(refresh_token)
-
     def revoke(self, refresh_token: str) -> None:
-        """Make a refresh token invalid."""
+        """Invalidate a refresh token."""
         self._refresh.pop(refresh_token, None)
 
-    def begin(self, grant: Grant, now: float) -> dict[str, Any]:
-        """Answer a login with the first tokens of a grant."""
-        return self._tokens(grant, self._remember(grant), now)
+    def start_grant(self, grant: Grant, now: float) -> dict[str, Any]:
+        """Answer a login with a grant's first tokens."""
+        return self._token_answer(grant, self._make_refresh_token(grant), now)
 
     def key_set(self) -> dict[str, Any]:
-        """Write the published keys as a JWKS."""
+        """Return the published keys as a JWKS."""
         return {"keys": [_public(key) for key in self._keys]}
 
     def refresh_token(self, character_id: int) -> str | None:
@@ -104,45 +100,45 @@ class Tokens:
                 return token
         return None
 
-    def access(self, token: str | None) -> AccessToken | None:
-        """Return what an access token stands for, expired or not; None if it is unknown."""
+    def find_access(self, token: str | None) -> AccessToken | None:
+        """Look up an access token, expired or not; return None if it is unknown."""
         return self._access.get(token) if token else None
 
     def revoke_character(self, character_id: int) -> None:
-        """Make all refresh tokens of a character invalid."""
+        """Invalidate all refresh tokens of a character."""
         for token, grant in list(self._refresh.items()):
             if grant.character_id == character_id:
                 del self._refresh[token]
 
     def expire_access(self) -> None:
-        """Make all access tokens so far invalid."""
+        """Expire all access tokens issued so far."""
         for token in self._access.values():
             token.expires = 0
 
     def rotate_key(self) -> None:
-        """Sign with a new key from now on; the one before it stays published."""
-        self._sign_with(RSAKey.generate_key(KEY_BITS))
+        """Sign with a new key from now on; the previous one stays published."""
+        self._use_key(RSAKey.generate_key(KEY_BITS))
 
-    def _sign_with(self, key: RSAKey) -> None:
+    def _use_key(self, key: RSAKey) -> None:
         name = f"JWT-Signature-Key-{secrets.token_hex(4)}"
         named = RSAKey(key.raw_value, key.raw_value, {"kid": name})
         self._keys = [named, *self._keys][:PUBLISHED_KEYS]
 
     def renew(self, refresh_token: str, client_id: str, now: float) -> dict[str, Any] | None:
-        """Answer a refresh; None if the token is not valid for this client."""
+        """Answer a refresh; return None if the token is not valid for this client."""
         grant = self._refresh.get(refresh_token)
         if grant is None or grant.client_id != client_id:
             return None
         if self.options.rotate:
             del self._refresh[refresh_token]
-            refresh_token = self._remember(grant)
-        return self._tokens(grant, refresh_token, now)
+            refresh_token = self._make_refresh_token(grant)
+        return self._token_answer(grant, refresh_token, now)
 
-    def _tokens(self, grant: Grant, refresh_token: str, now: float) -> dict[str, Any]:
-        access = self._sign(grant, now)
+    def _token_answer(self, grant: Grant, refresh_token: str, now: float) -> dict[str, Any]:
+        access = self._make_access_token(grant, now)
         lifetime = self.options.access_lifetime
         self._access[access] = AccessToken(grant, int(now) + lifetime)
-        self.given_out.add(access)
+        self.ever_issued.add(access)
         return {
             "access_token": access,
             "expires_in": lifetime,
@@ -150,7 +146,7 @@ class Tokens:
             "refresh_token": refresh_token,
         }
 
-    def _sign(self, grant: Grant, now: float) -> str:
+    def _make_access_token(self, grant: Grant, now: float) -> str:
         character, key = self.world.character(grant.character_id), self._keys[0]
         claims: dict[str, Any] = {
             "jti": secrets.token_hex(16),
@@ -170,11 +166,11 @@ class Tokens:
         if grant.scopes:
             claims["scp"] = grant.scopes[0] if len(grant.scopes) == 1 else grant.scopes
         claims |= json.loads(self.options.claims).get(str(grant.character_id), {})
-        return _signed(claims, key, self.options.signature)
+        return _sign(claims, key, self.options.signature)
 
 
-def _signed(claims: dict[str, Any], key: RSAKey, algorithm: str) -> str:
-    """Sign as SSO does, or as a forger would who knows no more than the published key."""
+def _sign(claims: dict[str, Any], key: RSAKey, algorithm: str) -> str:
+    """Sign as SSO does, or as a forger who knows only the published key would."""
     header = {"alg": algorithm, "kid": key.kid, "typ": "JWT"}
     payload = json.dumps(claims).encode()
     if algorithm == "RS256":

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as bytes: one request read from a buffer, one answer written."""
+"""HTTP/1.1 on the wire: parse a request from a buffer, encode the head of an answer."""
 
 from email.utils import formatdate
 from http import HTTPStatus
@@ -14,7 +14,7 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus} | {420: "Enhan
 
 
 class MalformedRequestError(Exception):
-    """The bytes are no request that this server understands; `status` is the answer."""
+    """The bytes are not a request that this server understands; `status` is the one to answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -22,7 +22,7 @@ class MalformedRequestError(Exception):
 
 
 class Request(msgspec.Struct):
-    """One request; header names are in lower case."""
+    """One request; header names are lower-case."""
 
     method: str
     path: str
@@ -33,12 +33,12 @@ class Request(msgspec.Struct):
     peer: str = ""
 
     def bearer(self) -> str | None:
-        """Return the bearer token of the Authorization header."""
+        """Return the bearer token from the Authorization header, if any."""
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else None
 
     def has_etag(self, etag: str) -> bool:
-        """Say whether If-None-Match names this ETag."""
+        """Return whether If-None-Match contains this ETag."""
         given = self.headers.get("if-none-match")
         if given is None:
             return False
@@ -47,7 +47,7 @@ class Request(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """One answer; status 0 means that the connection ends without one."""
+    """One answer; status 0 means that the connection closes without one."""
 
     status: int
     body: bytes = b""
@@ -56,22 +56,25 @@ class Answer(msgspec.Struct):
 
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
-    """Answer a value as JSON."""
+    """Return an answer with a value encoded as JSON."""
     return Answer(status, msgspec.json.encode(value), headers or {})
 
 
 def error(status: int, text: str, headers: dict[str, str] | None = None) -> Answer:
-    """Answer an error in the shape of ESI."""
+    """Return an error answer in ESI's format."""
     return json_answer({"error": text}, status, headers)
 
 
 def http_date(seconds: float) -> str:
-    """Write a unix time as an HTTP date."""
+    """Format a unix time as an HTTP date."""
     return formatdate(int(seconds), usegmt=True)
 
 
 def read_request(buffer: bytearray) -> Request | None:
-    """Take one complete request off the buffer, or leave the buffer and return None."""
+    """Take one request out of the buffer; return None and leave it if it is not complete.
+
+    Raises MalformedRequestError if it cannot become a valid request.
+    """
     end = buffer.find(b"\r\n\r\n")
     if end > MAX_HEAD or (end < 0 and len(buffer) > MAX_HEAD):
         raise MalformedRequestError(431, "request head too large")
@@ -122,7 +125,7 @@ def _body_length(request: Request) -> int:
 
 
 def encode_head(answer: Answer, date: str, keep_alive: bool, length: int | None = None) -> bytes:
-    """Write status line and headers, announcing `length` bytes of body if given."""
+    """Encode the status line and headers; `length` overrides the announced body length."""
     lines = [f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Unknown')}", f"Date: {date}"]
     if answer.status not in (204, 304):
         lines.append(f"Content-Length: {len(answer.body) if length is None else length}")

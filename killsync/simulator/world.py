@@ -1,4 +1,4 @@
-"""Characters and their killmails: what happened, who lists it, who learns of it late."""
+"""Characters and their killmails: what happened, and when each list shows it."""
 
 import hashlib
 from bisect import bisect_left, insort
@@ -22,11 +22,11 @@ Order = Literal["newest", "shuffled"]
 
 
 class WorldError(Exception):
-    """What was asked for cannot be; the text says why."""
+    """A request that the world cannot fulfil; the message says why."""
 
 
 class Character(msgspec.Struct):
-    """A character that can log in; `listed` is in ascending order of the id."""
+    """A character that can log in; `listed` is sorted by id, ascending."""
 
     character_id: int
     name: str
@@ -37,11 +37,11 @@ class Character(msgspec.Struct):
     snapshot: Snapshot | None = None
 
     def newest_first(self) -> list[Killmail]:
-        """Return the list as it is now, in descending order of the id."""
+        """Return the current list, sorted by id, descending."""
         return self.listed[::-1]
 
     def add(self, killmail: Killmail) -> None:
-        """Put a killmail at its place by id, once."""
+        """Insert a killmail in order of id, unless it is already listed."""
         place = bisect_left(self.listed, killmail.killmail_id, key=_by_id)
         known = self.listed[place : place + 1]
         if not known or known[0].killmail_id != killmail.killmail_id:
@@ -55,8 +55,8 @@ def _by_id(killmail: Killmail) -> int:
 class World:
     """Everything that exists in the simulated game.
 
-    A killmail's time follows from its id, one id a second, so that ids rise with time however
-    late a killmail turns up, and there is always a free id between two others.
+    A killmail's time follows from its id, one id per second, so that ids rise with time even if a
+    killmail shows up late.
     """
 
     def __init__(self, options: Options, now: float) -> None:
@@ -64,8 +64,8 @@ class World:
         self.characters: dict[int, Character] = {}
         self.killmails: dict[int, Killmail] = {}
         self._rng = Random(options.seed)
-        # A whole hour, so that two worlds of one seed made within it are equal.
-        self._begin = int(now) // 3600 * 3600 - 7200 - HISTORY
+        # A whole hour, so that worlds made from one seed within that hour are equal.
+        self._start = int(now) // 3600 * 3600 - 7200 - HISTORY
         self._newest_id = FIRST_ID + HISTORY
         self._bodies: OrderedDict[int, tuple[bytes, str]] = OrderedDict()
         for _ in range(options.characters):
@@ -79,7 +79,10 @@ class World:
         scopes: list[str] | None = None,
         order: Order = "newest",
     ) -> Character:
-        """Create a character; what is not given is invented."""
+        """Create a character; what is not given is made up.
+
+        Raises WorldError if the id is taken.
+        """
         number = len(self.characters)
         if character_id is None:
             character_id = max(self.characters, default=names.CHARACTER_BASE - 1) + 1
@@ -97,13 +100,13 @@ class World:
         return character
 
     def character(self, character_id: int) -> Character:
-        """Return a character or raise WorldError."""
+        """Return a character; raises WorldError if there is none with this id."""
         if character_id not in self.characters:
             raise WorldError(f"no character {character_id}")
         return self.characters[character_id]
 
     def add_history(self, character: Character, count: int, now: float) -> None:
-        """Add killmails anywhere in the past, none shared."""
+        """Add killmails at random times in the past, none of them shared."""
         for _ in range(count):
             self.add_killmail(character, self._free_id(FIRST_ID, FIRST_ID + HISTORY), now)
 
@@ -117,11 +120,11 @@ class World:
                 self.add_killmail(owner, killmail_id, now, following if shared else None)
 
     def next_id(self) -> int:
-        """Return an id above all others, with some left free below it."""
+        """Return an id above all others, usually with some free ids below it."""
         return self._newest_id + self._rng.randrange(1, 10)
 
     def late_id(self, character: Character) -> int:
-        """Return a free id within the range that a character's list covers."""
+        """Return a free id within the range of a character's list."""
         if not character.listed:
             return self._free_id(FIRST_ID, FIRST_ID + HISTORY)
         oldest, newest = character.listed[0].killmail_id, character.listed[-1].killmail_id
@@ -137,10 +140,13 @@ class World:
     def add_killmail(
         self, owner: Character, killmail_id: int, now: float, partner: Character | None = None
     ) -> Killmail:
-        """Let a killmail happen; the partner is the other one whose list shows it."""
+        """Add a killmail; it is on the list of the owner and of the partner, if any.
+
+        Raises WorldError if the id is taken.
+        """
         if killmail_id in self.killmails:
             raise WorldError(f"killmail {killmail_id} exists")
-        time = min(self._begin + killmail_id - FIRST_ID, int(now))
+        time = min(self._start + killmail_id - FIRST_ID, int(now))
         other = partner.character_id if partner else None
         seed = self.options.seed
         killmail = make_killmail(seed, killmail_id, max(time, 0), owner.character_id, other)
@@ -152,11 +158,11 @@ class World:
         return killmail
 
     def remove(self, character: Character, killmail_ids: set[int]) -> None:
-        """Take killmails off a character's list; their bodies stay."""
+        """Remove killmails from a character's list; their bodies stay available."""
         character.listed = [k for k in character.listed if k.killmail_id not in killmail_ids]
 
     def snapshot(self, character: Character, now: float) -> Snapshot:
-        """Return the list that is served now: frozen until it expires."""
+        """Return the list to serve now, which is frozen until it expires."""
         old = character.snapshot
         if old and now < old.expires and not self.options.refresh_between_pages:
             return old
@@ -165,28 +171,28 @@ class World:
             Random(character.character_id).shuffle(entries)
         new = Snapshot(entries, self.options.page_size, now, self.options.list_max_age)
         if old:
-            # A changed list must not carry the time of the one before it.
+            # A changed list must not have the same time as the previous one.
             new.modified = max(new.modified, old.modified + (old.entries != entries))
         character.snapshot = new
         return new
 
     def thaw(self, character_id: int | None = None) -> None:
-        """Let the next request see the present list of one character, or of all."""
+        """Make the next request see the current list, of one character or of all."""
         for character in self.characters.values():
             if character.snapshot and character_id in (None, character.character_id):
                 character.snapshot.expires = 0
 
     def body(self, killmail: Killmail) -> tuple[bytes, str]:
-        """Return a killmail's body as bytes, and its ETag."""
+        """Return a killmail's encoded body and its ETag, from the cache if possible."""
         cached = self._bodies.get(killmail.killmail_id)
         if cached is None:
-            cached = self._bodies[killmail.killmail_id] = self.make_body(killmail)
+            cached = self._bodies[killmail.killmail_id] = self.encode_body(killmail)
             if len(self._bodies) > CACHED_BODIES:
                 self._bodies.popitem(last=False)
         return cached
 
-    def make_body(self, killmail: Killmail) -> tuple[bytes, str]:
-        """Make the body anew, past the cache."""
+    def encode_body(self, killmail: Killmail) -> tuple[bytes, str]:
+        """Return a killmail's encoded body and its ETag, bypassing the cache."""
         if killmail.text is None:
             body = msgspec.json.encode(make_body(self.options.seed, killmail))
         else:
@@ -194,7 +200,7 @@ class World:
         return body, etag_of(body)
 
     def name(self, thing_id: int) -> names.Name | None:
-        """Name an id, or return None if nobody knows it."""
+        """Return the name of an id, or None if it is unknown."""
         if thing_id in self.characters:
             return names.Name(thing_id, self.characters[thing_id].name, "character")
         return names.name_of(self.options.seed, thing_id)

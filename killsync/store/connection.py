@@ -120,7 +120,7 @@ class Store:
 
 @contextmanager
 def snapshot(conn: sqlite3.Connection) -> Iterator[None]:
-    """Let several queries see one state, whatever others commit meanwhile."""
+    """Make several queries see one state, whatever others commit meanwhile."""
     if conn.in_transaction:
         yield
         return
@@ -136,7 +136,7 @@ def snapshot(conn: sqlite3.Connection) -> Iterator[None]:
 def write_transaction(db: "Database", gives_up: Callable[[], bool] = _never) -> Iterator[None]:
     """Hold a write transaction on any sqlite-utils database.
 
-    It takes the write lock at once: a transaction that began by reading cannot wait for
+    It takes the write lock at once: a transaction that started by reading cannot wait for
     another writer, SQLite makes it fail. It waits a minute at most, and a second once the caller
     `gives_up`.
     """
@@ -179,7 +179,7 @@ def connect(
         raise DatabaseError(f"SQLite {sqlite3.sqlite_version} is too old: killsync needs 3.37")
     _check_not_lost(path)
     if not create and not path.exists():
-        raise DatabaseError(f"{path}: no database yet; `killsync login` makes one")
+        raise DatabaseError(f"{path}: no database yet; `killsync login` creates one")
     with readable_errors(path):
         if create:
             files.create_private(path)
@@ -216,7 +216,7 @@ def upgrade(store: Store, migrations: "Migrations | None" = None) -> None:
 
 
 def sqlite_is_too_old() -> bool:
-    """Tell whether this SQLite lacks what killsync needs."""
+    """Return whether this SQLite lacks what killsync needs."""
     return sqlite3.sqlite_version_info < _OLDEST_SQLITE
 
 
@@ -246,7 +246,7 @@ def _check_not_lost(path: Path) -> None:
     if tokens.exists() and not (path.exists() and path.stat().st_size):
         raise DatabaseError(
             f"{path}: is gone or empty, but {tokens.name} beside it is there: restore the "
-            f"database from a backup, or delete {tokens.name} too to begin anew"
+            f"database from a backup, or delete {tokens.name} too to start over"
         )
 
 

@@ -105,13 +105,13 @@ def progress(conn: sqlite3.Connection, job_id: int, new_killmails: int) -> None:
 
 
 def any_open(conn: sqlite3.Connection, now: float) -> bool:
-    """Tell whether some job may be worked on now, or was left running by a crashed run."""
+    """Return whether some job may be worked on now, or was left running by a crashed run."""
     running = conn.execute("SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'running')")
     return bool(running.fetchone()[0]) or next_job(conn, now) is not None
 
 
 def clear_full(conn: sqlite3.Connection, job_id: int) -> None:
-    """Record that the full pass has begun: from here on the open gap carries it."""
+    """Record that the full pass has started: from here on the open gap carries it."""
     conn.execute('UPDATE jobs SET "full" = 0 WHERE id = ?', [job_id])
 
 

@@ -80,7 +80,7 @@ ORDER BY killmail_time, killmails.killmail_id LIMIT ?
 _Row = tuple[Any, ...]
 
 # most of what is bound is NULL or a number: without these sqlite3 looks for a way to adapt each
-# None and bool anew, which costs more than storing it
+# None and bool again and again, which costs more than storing it
 sqlite3.register_adapter(type(None), dict[None, None]().get)
 sqlite3.register_adapter(bool, int)
 sqlite3.register_adapter(Extra, lambda extra: _json(extra.data))
@@ -94,8 +94,8 @@ class FetchedKillmail(Struct, frozen=True, gc=False):
     hash_ok: bool
 
     @classmethod
-    def of(cls, killmail: Killmail, killmail_hash: str) -> "FetchedKillmail":
-        """Return a body with its hash compared."""
+    def compared(cls, killmail: Killmail, killmail_hash: str) -> "FetchedKillmail":
+        """Return a body whose hash has been compared with what follows from it."""
         return cls(killmail, killmail_hash, expected_hash(killmail) == killmail_hash)
 
 

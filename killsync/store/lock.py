@@ -42,7 +42,7 @@ def hold(database: Path, *, patience: float = 1.0) -> Iterator[None]:
 
 
 def is_held(database: Path) -> bool:
-    """Tell whether a run holds the lock now."""
+    """Return whether a run holds the lock now."""
     if not lock_file(database).exists():
         return False
     conn = sqlite3.connect(lock_file(database), timeout=0, isolation_level=None)

@@ -1,4 +1,4 @@
-"""Which files belong to a database: all of them stand beside it and begin with its name."""
+"""Which files belong to a database: all of them stand beside it and start with its name."""
 
 import glob
 from pathlib import Path

@@ -18,8 +18,8 @@ def record(
 ) -> int:
     """Record a page: what it shows belongs to the user, and is pending unless it is stored.
 
-    That holds for what was listed before too, should it have got lost; another hash than before
-    is believed. Returns how many of the killmails are new for the user.
+    That holds for what was listed before too, in case it was lost; a changed hash is
+    believed. Returns how many of the killmails are new for the user.
     """
     # rising keys fill SQLite's pages; ESI lists the newest first
     shown = {ref.killmail_id: ref for ref in sorted(refs, key=attrgetter("killmail_id"))}
@@ -71,7 +71,7 @@ def wake(conn: sqlite3.Connection, now: float) -> int:
 
 
 def make_history(conn: sqlite3.Connection, still_new: int) -> int:
-    """Let what is new no more be fetched as history is; the newest `still_new` stay new.
+    """Fetch what is no longer new as history is; the newest `still_new` stay new.
 
     At most 10,000 at once, so that the transaction is short.
     """
@@ -85,7 +85,7 @@ def make_history(conn: sqlite3.Connection, still_new: int) -> int:
 
 
 def any_put_off_ready(conn: sqlite3.Connection, now: float) -> bool:
-    """Tell whether the time of some body that was put off has come."""
+    """Return whether the time of some body that was put off has come."""
     return bool(
         conn.execute(
             """SELECT EXISTS (SELECT 1 FROM pending_killmails WHERE set_aside_at IS NULL
@@ -98,7 +98,7 @@ def any_put_off_ready(conn: sqlite3.Connection, now: float) -> bool:
 
 
 def any_ready(conn: sqlite3.Connection, now: float) -> bool:
-    """Tell whether some body may be fetched now."""
+    """Return whether some body may be fetched now."""
     ready = conn.execute(f"SELECT EXISTS (SELECT 1 FROM pending_killmails WHERE {_READY})")
     return bool(ready.fetchone()[0]) or any_put_off_ready(conn, now)
 
@@ -158,12 +158,12 @@ def still_pending(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[
 
 
 def done(conn: sqlite3.Connection, killmail_ids: Sequence[int], stored: Sequence[int]) -> None:
-    """Forget bodies that are stored now; `stored` are those whom this transaction stored."""
+    """Forget bodies that are stored now; `stored` are those that this transaction stored."""
     conn.execute(
         "DELETE FROM pending_killmails WHERE killmail_id IN (SELECT value FROM json_each(?))",
         [json.dumps(list(killmail_ids))],
     )
-    # CROSS JOIN: from the few ids to their users, not from every user to all that he lists
+    # CROSS JOIN: from the few ids to their users, not from every user to its whole list
     conn.execute(
         """UPDATE users SET killmails = killmails + listed_now.number FROM (
             SELECT user_id, count(*) AS number FROM json_each(?)
@@ -183,7 +183,7 @@ def put_off(conn: sqlite3.Connection, killmail_id: int, error: str, not_before: 
 
 
 def set_aside(conn: sqlite3.Connection, killmail_id: int, error: str, now: float) -> None:
-    """Fetch a body never again by itself: it cannot be had, or cannot be stored."""
+    """Never fetch a body again by itself: it cannot be had, or cannot be stored."""
     conn.execute(
         "UPDATE pending_killmails SET attempts = attempts + 1, error = ?, set_aside_at = ?,"
         " not_before = NULL WHERE killmail_id = ?",
@@ -229,7 +229,7 @@ def only_of(conn: sqlite3.Connection, user_id: int) -> list[int]:
 
 
 def forget_user(conn: sqlite3.Connection, user_id: int) -> None:
-    """Drop the list rows of a user, and what is pending for nobody else."""
+    """Delete the list rows of a user, and what is pending for no other user."""
     conn.executemany(
         "DELETE FROM pending_killmails WHERE killmail_id = ?",
         [[i] for i in _alone(conn, user_id)],

@@ -1,7 +1,7 @@
-"""Putting right what `check` has found: short transactions, each of which leaves a whole database.
+"""Repairs of what `check` has found: short transactions, each of which leaves a whole database.
 
-The caller holds the lock. What a body or a list has lost is not invented: it is marked so that
-the next scan asks ESI again.
+Whoever calls holds the lock. What a body or a list has lost is not invented: it is marked so
+that the next scan asks ESI again.
 """
 
 import sqlite3
@@ -100,8 +100,8 @@ def _ask_again(
     return True
 
 
-def mend_pending(store: Store, now: float) -> None:
-    """Forget what is pending although it is stored, or although nobody's list shows it.
+def repair_pending(store: Store, now: float) -> None:
+    """Forget what is pending although it is stored, or although no user's list shows it.
 
     What has no usable hash is forgotten too, and its users' lists are read again.
     """
@@ -127,10 +127,10 @@ def forget_lost(store: Store, user_id: int, now: float) -> None:
         _recount(conn, [user_id])
 
 
-def mend_cursor(store: Store, user_id: int, now: float) -> None:
-    """Let a user's cursor vouch for nothing that is not recorded; the list is read again.
+def repair_cursor(store: Store, user_id: int, now: float) -> None:
+    """Make a user's cursor vouch only for what is recorded; the list is read again.
 
-    An open gap begins at page 2 again and goes to the end of the list.
+    An open gap starts at page 2 again and goes to the end of the list.
     """
     columns = [name for _, name, *_ in store.conn.execute("PRAGMA table_info(users)")]
     of_gap = [c for c in columns if c.startswith("backfill_") and c != "backfill_page"]
@@ -147,7 +147,7 @@ def mend_cursor(store: Store, user_id: int, now: float) -> None:
 
 
 def recount(store: Store, user_id: int, now: float) -> None:
-    """Count a user's killmails anew; if list rows were lost, the list is read again."""
+    """Count a user's killmails again; if list rows were lost, the list is read again."""
     with store.transaction() as conn:
         before = _counted(conn, user_id)
         _recount(conn, [user_id])
@@ -155,8 +155,8 @@ def recount(store: Store, user_id: int, now: float) -> None:
             _read_lists_again(conn, [user_id], now)
 
 
-def mend_feed(store: Store) -> None:
-    """Let the counter of the change feed begin above every number that is in use."""
+def repair_feed(store: Store) -> None:
+    """Set the counter of the change feed above every number that is in use."""
     with store.transaction() as conn:
         conn.execute(
             f"""INSERT INTO facts
@@ -167,7 +167,7 @@ def mend_feed(store: Store) -> None:
         )
 
 
-def mend_jobs(store: Store) -> None:
+def repair_jobs(store: Store) -> None:
     """Queue what is stuck again, and leave each user one open job."""
     with store.transaction() as conn:
         conn.execute(
@@ -178,10 +178,10 @@ def mend_jobs(store: Store) -> None:
         jobs.give_back_all(conn)
 
 
-def mend_words(store: Store) -> None:
+def repair_words(store: Store) -> None:
     """Disable users of no known state, make those of no known kind characters, queue odd jobs.
 
-    A user is disabled because nobody can know any more whether he may be asked for.
+    Such a user is disabled because it is no longer known whether it may be synced.
     """
     with store.transaction() as conn:
         for (user_id,) in conn.execute(
@@ -196,8 +196,8 @@ def mend_words(store: Store) -> None:
         conn.execute(f"DELETE FROM jobs WHERE {odd}")
 
 
-def mend_times(store: Store, now: float) -> None:
-    """Forget times that are none; where there must be one, it becomes now."""
+def repair_times(store: Store, now: float) -> None:
+    """Forget times that are not valid; where there must be one, it becomes now."""
     with store.transaction() as conn:
         for table, columns in TIMES.items():
             for column in columns.split():
@@ -244,7 +244,7 @@ def _unlist(conn: sqlite3.Connection, killmail_ids: Iterable[int], now: float) -
 
 
 def _read_lists_again(conn: sqlite3.Connection, user_ids: Sequence[int], now: float) -> None:
-    """Let the next scan read whole lists, as if ESI had never said anything of them."""
+    """Make the next scan read whole lists, as if nothing were known of them."""
     conn.executemany(
         """UPDATE users SET last_full_at = NULL, list_etag = NULL, list_cached_until = NULL,
             backfill_cached_until = NULL WHERE user_id = ?""",

@@ -47,7 +47,7 @@ class LockHolder(msgspec.Struct, frozen=True):
 
 
 class BackgroundScan(msgspec.Struct, frozen=True):
-    """A scan that nobody typed: when it started, in unix seconds, and how it was called."""
+    """A scan without a terminal: when it started, in unix seconds, and how it was called."""
 
     started_at: float
     caller: Caller
@@ -94,13 +94,13 @@ def record_idle(conn: sqlite3.Connection, command: str, now: float, caller: Call
 
 
 def last_crashed(conn: sqlite3.Connection) -> bool:
-    """Tell whether the newest run never ended; the caller holds the lock."""
+    """Return whether the newest run never ended; the caller holds the lock."""
     row = conn.execute("SELECT finished_at FROM runs ORDER BY id DESC LIMIT 1").fetchone()
     return row is not None and row[0] is None
 
 
-def last_broke_off(conn: sqlite3.Connection) -> bool:
-    """Tell whether the newest run may have left jobs as running: it was killed, or failed.
+def last_was_interrupted(conn: sqlite3.Connection) -> bool:
+    """Return whether the newest run may have left jobs marked as running: it was killed, or failed.
 
     The next run takes them up; one that ended well or was stopped leaves none.
     """
@@ -123,8 +123,8 @@ def newest_unended(conn: sqlite3.Connection) -> LockHolder:
 def last_success(conn: sqlite3.Connection, now: float) -> float | None:
     """Return when a run that asked for something last ended with 0 or 1.
 
-    If none ever did, when the first began. A time ahead of `now` is a wrong clock's, and not
-    believed.
+    If none ever did, when the first one started. A time ahead of `now` comes from a wrong clock,
+    and is not believed.
     """
     row = conn.execute(
         """SELECT coalesce(

@@ -1,4 +1,4 @@
-"""SQLite's errors, as a person is told of them."""
+"""SQLite's errors, in words for a person."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ def readable_errors(path: Path) -> Iterator[None]:
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Tell whether another program keeps the database locked."""
+    """Return whether another program keeps the database locked."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
@@ -49,11 +49,11 @@ def _advice(error: sqlite3.Error) -> str:
         sqlite3.SQLITE_IOERR: "cannot be read or written; what was committed is safe, check "
         "the disk and its free space",
         sqlite3.SQLITE_BUSY: "another program keeps it locked; try again later",
-    }.get(code, _said(error))
+    }.get(code, _quote(error))
 
 
-def _said(error: sqlite3.Error) -> str:
-    # Python repeats the text that is none, which may be a token
+def _quote(error: sqlite3.Error) -> str:
+    # Python quotes the bytes that are not UTF-8, which may be a token
     if "decode" in str(error):
-        return "holds text that is none; `killsync check` says where"
+        return "holds text that is not valid UTF-8; `killsync check` says where"
     return f"SQLite says: {error}"

@@ -46,7 +46,7 @@ def names(conn: sqlite3.Connection) -> list[str]:
 
 
 def any_active(conn: sqlite3.Connection) -> bool:
-    """Tell whether there is a user to sync."""
+    """Return whether there is a user to sync."""
     active = conn.execute("SELECT EXISTS (SELECT 1 FROM users WHERE state = 'active')")
     return bool(active.fetchone()[0])
 
@@ -65,7 +65,7 @@ def maybe_due(conn: sqlite3.Connection, now: float, min_age: float) -> Iterator[
 
 
 def add(conn: sqlite3.Connection, user_id: int, name: str, now: float) -> bool:
-    """Add a character or renew a known one, who may be synced at once; return if it is new."""
+    """Add a character or renew a known one, which may be synced at once; return if it is new."""
     known = conn.execute("SELECT 1 FROM users WHERE user_id = ?", [user_id]).fetchone()
     conn.execute(
         """INSERT INTO users (user_id, name, added_at) VALUES (:id, :name, :now)
@@ -87,7 +87,7 @@ def set_state(
 
 
 def set_failed(conn: sqlite3.Connection, user_id: int, error: str, not_before: float) -> None:
-    """Count a failure of the user's own and leave him alone until `not_before`."""
+    """Count a failure of the user's own and leave it alone until `not_before`."""
     conn.execute(
         "UPDATE users SET failures = failures + 1, error = ?, not_before = ? WHERE user_id = ?",
         [error, iso_after(not_before), user_id],

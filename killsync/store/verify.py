@@ -1,4 +1,4 @@
-"""What the database says of itself: read for `check`, in snapshots, and never changed."""
+"""What the database holds, read for `check`, in snapshots, and never changed."""
 
 import json
 import re
@@ -18,7 +18,7 @@ _MOST_LINES = 50
 # what integrity_check says of a value that SQLite can read, but that the schema does not allow
 _CONTENT = re.compile(r"(CHECK constraint failed in|NULL value in|non-|(TEXT|NUMERIC) value in)")
 
-# a time that SQLite would write otherwise is none of ours
+# a time that SQLite would write in another way is not one that killsync wrote
 BAD_TIME = "{0} IS NOT NULL AND strftime('%Y-%m-%dT%H:%M:%SZ', {0}) IS NOT {0}"
 TIMES = {
     "users": (
@@ -91,7 +91,7 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 def prepare(conn: sqlite3.Connection, stopped: Callable[[], bool]) -> None:
-    """Let long queries end when `stopped` says so, and text that is not UTF-8 be read."""
+    """Make long queries end when `stopped` says so, and text readable that is not UTF-8."""
     conn.set_progress_handler(stopped, _STEPS_BETWEEN_LOOKS)
     conn.text_factory = lambda raw: raw.decode(errors="surrogateescape")
 
@@ -193,7 +193,7 @@ def user_ids(conn: sqlite3.Connection) -> list[int]:
 
 
 def recorded(conn: sqlite3.Connection, user_id: int) -> Recorded | None:
-    """Return what is recorded for a user, None if he has been removed meanwhile."""
+    """Return what is recorded for a user, None if it has been removed meanwhile."""
     with snapshot(conn):
         cursor = conn.execute("SELECT * FROM users WHERE user_id = ?", [user_id])
         names = [column[0] for column in cursor.description]
@@ -244,7 +244,7 @@ def users_with_several_jobs(conn: sqlite3.Connection) -> list[int]:
 
 
 def bad_times(conn: sqlite3.Connection) -> Iterator[tuple[str, str, int, str]]:
-    """Yield (table, column, how many, one of them) where a time is none."""
+    """Yield (table, column, how many, one of them) where a time is not valid."""
     for table, columns in TIMES.items():
         for column in columns.split():
             count, example = conn.execute(

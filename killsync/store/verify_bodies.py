@@ -94,7 +94,7 @@ def flaw(body: StoredBody) -> str | None:
     try:
         same = decode(encode(body.killmail), body.killmail_id) == body.killmail
         again = killmails.killmail_row(
-            FetchedKillmail.of(body.killmail, body.head[1]), *body.head[3:5]
+            FetchedKillmail.compared(body.killmail, body.head[1]), *body.head[3:5]
         )
     except Exception:
         # whatever a damaged value makes these raise, the body is not one that ESI has sent
@@ -132,7 +132,7 @@ def _flaw_of_rows(body: StoredBody, killmail: Killmail, again: _Row) -> str | No
     if [row[:-1] for row in killmails.item_rows(killmail)] != body.items:
         return "its items are not as they were stored"
     if not is_iso(body.head[4]):
-        return f"was stored at {body.head[4]!r}, which is no time"
+        return f"was stored at {body.head[4]!r}, which is not a valid time"
     possible = 0 < body.head[3] < IMPOSSIBLE_SEQ
     return None if possible else f"has the impossible stored_seq {body.head[3]}"
 

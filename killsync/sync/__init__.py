@@ -1,1 +1,1 @@
-"""Working the job table off: list steps, bodies, and the worker that chooses among them."""
+"""Working through the job table: lists, bodies, and the worker that chooses among them."""

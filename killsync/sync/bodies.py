@@ -118,7 +118,7 @@ class Bodies:
             self._carry_out(body, decided, error, now)
 
     def _next(self) -> Pending | None:
-        """Return the most urgent body that nobody fetches yet, without taking it."""
+        """Return the most urgent body that is not being fetched yet, without taking it."""
         if not self._candidates and not self._exhausted:
             # those taken are still pending, so that many more must be read
             found = pending.ready(
@@ -144,7 +144,7 @@ class Bodies:
         killmail, size = answer
         if not self._fetched:
             self._since = now
-        self._fetched.append(FetchedKillmail.of(killmail, body.killmail_hash))
+        self._fetched.append(FetchedKillmail.compared(killmail, body.killmail_hash))
         self._bytes += size
 
     def _failed(self, body: Pending, error: BaseException, now: float) -> None:

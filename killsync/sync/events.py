@@ -1,4 +1,4 @@
-"""What a run tells while it goes on; the commands turn it into lines of text or JSON."""
+"""What a run reports while it goes on; `terminal` turns it into lines of text or JSON."""
 
 from collections.abc import Callable
 
@@ -39,7 +39,7 @@ class Held(Event, frozen=True):
 
 
 class Working(Event, frozen=True):
-    """The run has begun; so many bodies wait from earlier ones."""
+    """The run has started; so many bodies are pending from earlier ones."""
 
     pending: int
 
@@ -87,7 +87,7 @@ class Listed(Event, frozen=True):
 
 
 class ListPutOff(Event, frozen=True):
-    """A user's list could not be had now; nobody is to blame."""
+    """A user's list could not be had now; that is not the user's fault."""
 
     user_id: int
     name: str

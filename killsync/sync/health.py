@@ -43,7 +43,7 @@ class Health:
         return service in self._down
 
     def count(self, service: Service, error: BaseException | None) -> None:
-        """Take note of how a request ended; `error` is None if it succeeded."""
+        """Count how a request ended; `error` is None if it succeeded."""
         if shows_an_answer(error):
             self._unanswered[service] = 0
             self._answered.add(service)

@@ -28,7 +28,7 @@ class Journal:
         self._since = 0.0
 
     def add(self, write: Write, now: float, then: Callable[[], object] | None = None) -> None:
-        """Let a write wait for the next commit, after which `then` is called."""
+        """Keep a write for the next commit, after which `then` is called."""
         if not self._writes:
             self._since = now
         self._writes.append(write)
@@ -36,7 +36,7 @@ class Journal:
             self._thens.append(then)
 
     def is_due(self, now: float) -> bool:
-        """Tell whether what waits has waited long enough."""
+        """Return whether what waits has waited long enough."""
         waited = not self._since <= now < self._since + LONGEST_WAIT
         return bool(self._writes) and (waited or len(self._writes) >= MOST_WRITES)
 

@@ -84,7 +84,7 @@ class ListPass:
         number = self.next_page or 1
         step = self._decide(number, page, now)
         if step.contradicted:
-            raise ServerFault(f"ESI's X-Pages promises page {number}, which ESI says is not there")
+            raise ServerFault(f"ESI's X-Pages promises page {number}, which does not exist")
         met = None if number == 1 and self.head_done else step.met
         user = self._after(number, page, step, now)
         new = self._record(number, page, user, journal, now)
@@ -202,7 +202,7 @@ class ListPass:
 
     def _record(self, number: int, page: Page, user: User, journal: Journal, now: float) -> int:
         job, body_priority = self.job, self._body_priority(number)
-        # a full pass that somebody asks for only now is not begun yet
+        # a full pass that was asked for only just now has not started yet
         ends_wish = job.full and self.full
         new = 0
 
@@ -233,7 +233,7 @@ class ListPass:
     def _body_priority(self, number: int) -> Priority:
         if self.job.priority >= Priority.MANUAL:
             return Priority.MANUAL
-        # all of a first sync is history: what happens from now on goes before it
+        # all of a first sync is history: what happens from now on comes first
         first_sync = self.user.cursor.last_killmail_id is None
         return Priority.GAP if number > 1 or first_sync else Priority.BACKGROUND
 

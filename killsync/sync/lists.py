@@ -23,9 +23,9 @@ from killsync.sync.verdict import (
     Fail,
     Finish,
     GiveBack,
+    JobVerdict,
     PutOff,
     Renew,
-    Verdict,
 )
 
 
@@ -261,7 +261,7 @@ class Lists:
 
     # what becomes of a job
 
-    def _carry_out(self, taken: ListPass, decided: Verdict, now: float) -> None:
+    def _carry_out(self, taken: ListPass, decided: JobVerdict, now: float) -> None:
         match decided:
             case Finish():
                 self._finish(taken, now)

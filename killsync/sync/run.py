@@ -100,7 +100,7 @@ def run_jobs(
 def _begin(
     store: Store, settings: Settings, limits: Limits, command: str, caller: Caller, now: float
 ) -> int:
-    """Take up what earlier runs have left, and return the id of this one."""
+    """Take over what earlier runs have left, and return the id of this one."""
     pick_up(store, limits, settings, now)
     with store.transaction() as conn:
         run_id = runs.begin(conn, command, now, caller)
@@ -112,11 +112,11 @@ def _begin(
 
 
 def _check_logins_not_lost(store: Store) -> None:
-    # it may come back: nobody may be asked for a new login because of it
+    # it may be put back: no user may need a new login because of it
     tokens = token_file(store.path)
     if not tokens.exists() and users.any_active(store.conn):
         raise DatabaseError(
-            f"{tokens}: is gone, and with it every login: put it back, or log in again "
+            f"{tokens}: is missing, and with it every login: put it back, or log in again "
             "with `killsync login --another`"
         )
 

@@ -14,19 +14,19 @@ LONGEST_PAUSE = MINUTE
 
 
 def list_cached(user: User, now: float) -> bool:
-    """Tell whether ESI said that the user's list cannot have changed yet."""
+    """Return whether ESI said that the user's list cannot have changed yet."""
     return not has_passed(user.cached_until, now, LONGEST_CACHE)
 
 
 def gap_cached(user: User, now: float) -> bool:
-    """Tell whether the last page done of the user's gap cannot have changed yet."""
+    """Return whether the last page done of the user's gap cannot have changed yet."""
     return user.gap_cached_until is not None and not has_passed(
         user.gap_cached_until, now, LONGEST_CACHE
     )
 
 
 def is_due(user: User, now: float, min_age: float, *, force: bool = False) -> bool:
-    """Tell whether a scan must sync the user now; `force` ignores `min_age` and no more."""
+    """Return whether a scan must sync the user now; `force` ignores `min_age` and no more."""
     if user.state is not UserState.ACTIVE or not has_passed(user.not_before, now, LONGEST_REST):
         return False
     return user.cursor.page is not None or now >= _head_due_at(user, now, 0 if force else min_age)
@@ -42,7 +42,7 @@ def next_due_at(user: User, now: float, min_age: float) -> float | None:
 
 
 def full_is_due(user: User, now: float, full_every: float) -> bool:
-    """Tell whether the user's whole list is to be read again, to find what arrived late."""
+    """Return whether the user's whole list is to be read again, to find what arrived late."""
     if user.cursor.page is not None or user.cursor.last_killmail_id is None:
         return False
     last = user.last_full_at

@@ -1,22 +1,22 @@
-"""The wish that a run stop in good order."""
+"""A request to stop a run in good order."""
 
 import threading
 from collections.abc import Callable
 
 
-def _nobody() -> None:
+def _nothing_to_wake() -> None:
     return None
 
 
 class StopRequest:
-    """Once `flag` is set nothing new is sent; `wake` interrupts whoever sleeps.
+    """Once `flag` is set nothing new is sent; `wake` interrupts a wait.
 
     `signal` is the number of the signal that asked for it, if one did.
     """
 
     def __init__(self) -> None:
         self.flag = threading.Event()
-        self.wake: Callable[[], None] = _nobody
+        self.wake: Callable[[], None] = _nothing_to_wake
         self.signal: int | None = None
 
     @property

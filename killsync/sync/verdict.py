@@ -30,8 +30,8 @@ class Finish(msgspec.Struct, frozen=True):
 class PutOff(msgspec.Struct, frozen=True):
     """Try again at `until`, in unix seconds.
 
-    `counts` says whether it was an attempt that failed, `service_rests` whether nobody else may
-    ask before then either. A body that is not `reported` is put off without a word.
+    `counts` says whether it was an attempt that failed, `service_rests` whether no other
+    request may be sent before then either. A body that is not `reported` is put off without a word.
     """
 
     until: float
@@ -69,14 +69,14 @@ class EndRun(msgspec.Struct, frozen=True):
     error: KillsyncError
 
 
-Verdict = Finish | PutOff | Fail | Renew | GiveBack | EndRun
+JobVerdict = Finish | PutOff | Fail | Renew | GiveBack | EndRun
 BodyVerdict = PutOff | Fail | GiveBack | HoldBack | EndRun
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a job, its user and the run when a list or a refresh has failed.
 
-    `attempts` counts the job's earlier ones that blamed nobody, `failures` the user's in a row;
+    `attempts` counts the job's earlier ones that blamed no user, `failures` the user's in a row;
     `renewed` says that the access token was renewed for this job already.
     """
 
@@ -98,7 +98,7 @@ class Answering(Enum):
     SILENT = auto()  # it has not answered in this run, or the run stops
 
 
-def on_list(error: BaseException, known: Circumstances) -> Verdict:
+def on_list(error: BaseException, known: Circumstances) -> JobVerdict:
     """Return what becomes of a job whose page could not be had."""
     match error:
         case AccessRejected() if not known.renewed:
@@ -108,14 +108,14 @@ def on_list(error: BaseException, known: Circumstances) -> Verdict:
     return _on_job(error, known)
 
 
-def on_refresh(error: BaseException, known: Circumstances) -> Verdict:
+def on_refresh(error: BaseException, known: Circumstances) -> JobVerdict:
     """Return what becomes of a job whose access token could not be refreshed."""
     if isinstance(error, RateLimited):
         return PutOff(error.until, describe(error), service_rests=True)
     return _on_job(error, known)
 
 
-def on_rest(until: float, known: Circumstances) -> Verdict:
+def on_rest(until: float, known: Circumstances) -> JobVerdict:
     """Return what becomes of a job whose bucket is empty: it ends, or waits while others go on."""
     if known.head_done and until > known.now + schedule.LONGEST_PAUSE:
         return Finish()
@@ -138,7 +138,7 @@ def on_body(error: BaseException, attempts: int, answering: Answering, now: floa
     return put_off
 
 
-def _on_job(error: BaseException, known: Circumstances) -> Verdict:
+def _on_job(error: BaseException, known: Circumstances) -> JobVerdict:
     reason = describe(error)
     match error:
         case LoginNeeded():

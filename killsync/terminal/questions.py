@@ -1,4 +1,4 @@
-"""Questions at a terminal, on standard error, asked again until the answer will do."""
+"""Questions at a terminal, on standard error, repeated until the answer is valid."""
 
 import sys
 from collections.abc import Callable
@@ -11,26 +11,26 @@ Check = Callable[[str], str]
 
 
 class Unanswered(UsageError):
-    """Ctrl-D: no more answers come."""
+    """Ctrl-D: there are no more answers."""
 
 
-def tell(text: str) -> None:
+def prompt(text: str) -> None:
     """Write a line for whoever answers."""
     sys.stderr.write(wrapped(text, sys.stderr) + "\n")
     sys.stderr.flush()
 
 
 def ask(question: str, check: Check) -> str:
-    """Return an answer as `check` returns it; what that raises as UsageError is said.
+    """Return an answer as `check` returns it; its UsageError is shown, and the question repeated.
 
     Raises Unanswered.
     """
-    return _until_right(lambda: _line(f"{question}: "), check)
+    return _until_valid(lambda: _line(f"{question}: "), check)
 
 
 def ask_hidden(question: str, check: Check) -> str:
-    """Do the same without showing what is typed."""
-    return _until_right(lambda: _hidden(f"{question}: "), check)
+    """Do the same as `ask` without showing what is typed."""
+    return _until_valid(lambda: _hidden(f"{question}: "), check)
 
 
 def agree(question: str, *, default: bool = True) -> bool:
@@ -43,43 +43,43 @@ def agree(question: str, *, default: bool = True) -> bool:
             return False
         if answer in ("", "y", "yes", "n", "no"):
             return answer[:1] == "y" or (default and not answer)
-        tell("Answer y or n.")
+        prompt("Answer y or n.")
 
 
-def _until_right(answer: Callable[[], str], check: Check) -> str:
+def _until_valid(answer: Callable[[], str], check: Check) -> str:
     while True:
         try:
             return check(answer())
         except Unanswered:
             raise
         except UsageError as error:
-            tell(safe(error, 300))
+            prompt(safe(error, 300))
 
 
-def _line(prompt: str) -> str:
-    sys.stderr.write(prompt)
+def _line(shown: str) -> str:
+    sys.stderr.write(shown)
     sys.stderr.flush()
     try:
         line = sys.stdin.readline()
     except UnicodeDecodeError as error:
-        raise UsageError("that is no text; try again") from error
+        raise UsageError("that is not valid text; try again") from error
     except KeyboardInterrupt:
-        tell("")
+        prompt("")
         raise
     if not line:
-        tell("")
+        prompt("")
         raise Unanswered
     return line.strip()
 
 
-def _hidden(prompt: str) -> str:
+def _hidden(shown: str) -> str:
     try:
-        return getpass(prompt, sys.stderr).strip()
+        return getpass(shown, sys.stderr).strip()
     except UnicodeDecodeError as error:
-        raise UsageError("that is no text; try again") from error
+        raise UsageError("that is not valid text; try again") from error
     except EOFError:
-        tell("")
+        prompt("")
         raise Unanswered from None
     except KeyboardInterrupt:
-        tell("")
+        prompt("")
         raise

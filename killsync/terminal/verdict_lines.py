@@ -1,9 +1,9 @@
-"""What a person reads of a check: a line for each user, note and mistake, and the conclusion."""
+"""What a person reads of a check: a line for each user, note and problem, and the conclusion."""
 
 from collections import Counter
 from collections.abc import Iterator
 
-from killsync.check.findings import Finding, UserFound, Verdict
+from killsync.check.findings import Finding, UserCompleteness, Verdict
 from killsync.model import UserState
 from killsync.terminal.text import count, safe
 
@@ -14,7 +14,7 @@ _MOST_SHOWN = 20
 def everything(verdict: Verdict, before: Verdict | None) -> Iterator[str]:
     """Yield all that a check found; `before` is what it had found before a repair."""
     if verdict.damaged:
-        yield from mistakes(verdict, "damaged")
+        yield from problems(verdict, "damaged")
         yield (
             f"{safe(verdict.database, 400)} is damaged, and was not changed: restore a backup, or "
             "save what can be read: `sqlite3 OLD .recover | sqlite3 NEW`, then check NEW"
@@ -30,40 +30,40 @@ def everything(verdict: Verdict, before: Verdict | None) -> Iterator[str]:
         yield f"{count(verdict.unlisted, 'killmail')} kept of users who were removed"
     for note in verdict.notes:
         yield f"note: {safe(note, 400)}"
-    yield from mistakes(verdict, "mistake")
+    yield from problems(verdict, "problem")
     yield conclusion(verdict, before)
 
 
-def mistakes(verdict: Verdict, what: str) -> Iterator[str]:
-    """Yield what is wrong and what to do, each line begun with `what` it is called now."""
+def problems(verdict: Verdict, what: str) -> Iterator[str]:
+    """Yield what is wrong and what to do; each line starts with `what` a problem is called now."""
     shown: Counter[str] = Counter()
-    for finding in verdict.mistakes:
+    for finding in verdict.problems:
         shown[finding.kind] += 1
         if shown[finding.kind] <= _MOST_SHOWN:
-            yield _mistake(finding, what)
+            yield _problem(finding, what)
     for kind, number in verdict.found.items():
         if number > _MOST_SHOWN:
             yield f"{what}: {number - _MOST_SHOWN:,} more of the kind '{kind}'"
 
 
 def conclusion(verdict: Verdict, before: Verdict | None) -> str:
-    """Return the last line: what was found, or of `before` mended, and what is still to come."""
-    left, gone = verdict.total, mended(verdict, before)
+    """Return the last line: what was found or, since `before`, fixed, and what is still to come."""
+    left, gone = verdict.total, repaired(verdict, before)
     if not left and not gone:
-        return "no mistake found"
+        return "no problems found"
     if not gone:
-        return f"{count(left, 'mistake')} {'left' if before else 'found'}"
+        return f"{count(left, 'problem')} {'left' if before else 'found'}"
     if left:
-        return f"{count(gone, 'mistake')} mended, {left:,} left"
-    return f"{count(gone, 'mistake')} mended; {_still_to_come(verdict, before)}"
+        return f"{count(gone, 'problem')} fixed, {left:,} left"
+    return f"{count(gone, 'problem')} fixed; {_still_to_come(verdict, before)}"
 
 
-def mended(verdict: Verdict, before: Verdict | None) -> int:
-    """Return how many mistakes fewer there are than before a repair."""
+def repaired(verdict: Verdict, before: Verdict | None) -> int:
+    """Return how many problems fewer there are than before a repair."""
     return 0 if before is None else max(0, before.total - verdict.total)
 
 
-def _user(user: UserFound) -> str:
+def _user(user: UserCompleteness) -> str:
     parts = [_complete(user), count(user.killmails, "killmail")]
     parts += [f"{user.pending:,} pending"] if user.pending else []
     parts += [f"{user.set_aside:,} set aside"] if user.set_aside else []
@@ -74,7 +74,7 @@ def _user(user: UserFound) -> str:
     return line if user.state == UserState.ACTIVE else f"{line}; {user.state.replace('_', ' ')}"
 
 
-def _complete(user: UserFound) -> str:
+def _complete(user: UserCompleteness) -> str:
     if not user.synced:
         return "never synced"
     if user.read_again:
@@ -85,10 +85,10 @@ def _complete(user: UserFound) -> str:
     return f"complete {since}to {safe(user.complete.until)}"
 
 
-def _mistake(finding: Finding, what: str) -> str:
-    # while it is being mended nobody has to do anything about it
-    mending = what == FOUND and finding.mendable
-    advice = f"; {finding.advice}" if finding.advice and not mending else ""
+def _problem(finding: Finding, what: str) -> str:
+    # while it is being repaired nobody has to do anything about it
+    repairing = what == FOUND and finding.repairable
+    advice = f"; {finding.advice}" if finding.advice and not repairing else ""
     return f"{what}: {safe(finding.text, 400)}{advice}"
 
 
@@ -100,7 +100,7 @@ def _still_to_come(verdict: Verdict, before: Verdict | None) -> str:
     logins = sum(user.state == UserState.NEEDS_LOGIN for user in verdict.users)
     if logins:
         parts.append(_of_users(logins, "needs a login", "need a login", "login"))
-    # whoever was disabled on purpose and lacks nothing is no news
+    # a user that was disabled on purpose and lacks nothing is not news
     was = {} if before is None else {user.user_id: user.state for user in before.users}
     disabled = sum(
         user.state == UserState.DISABLED
@@ -114,7 +114,7 @@ def _still_to_come(verdict: Verdict, before: Verdict | None) -> str:
     return "; ".join(parts) or "nothing is missing"
 
 
-def _is_behind(user: UserFound) -> bool:
+def _is_behind(user: UserCompleteness) -> bool:
     return user.read_again or user.gap_page is not None or not user.synced
 
 

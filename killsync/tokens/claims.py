@@ -12,7 +12,7 @@ def myself() -> str:
 
 
 def is_held(claimed_by: str, until: float, now: float) -> bool:
-    """Tell whether a claim of another process still counts."""
+    """Return whether a claim of another process still counts."""
     if not now <= until <= now + LONGEST or claimed_by == myself():
         return False
     host, _, pid = claimed_by.rpartition(":")

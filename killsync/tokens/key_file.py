@@ -26,10 +26,10 @@ def keys(file: Path) -> list[str]:
 
 
 def add_key(file: Path) -> None:
-    """Put a fresh key first in a file, made if there is none; it is on disk when this returns.
+    """Put a new key first in a file, created if necessary; it is on disk when this returns.
 
-    Whoever reads the file meanwhile finds it as it was or as it is then. Raises UsageError if it
-    is somebody else's, holds something else than keys, or cannot be written.
+    Anyone reading the file meanwhile finds its old or its new contents. Raises UsageError if it
+    belongs to another user, holds something other than keys, or cannot be written.
     """
     file = file.resolve()
     kept = keys(file)

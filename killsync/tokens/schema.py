@@ -50,7 +50,7 @@ def m002_sealed_by(db: Database) -> None:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a token file for one thread, made if there is none and upgraded if it is older.
+    """Open a token file for one thread, created if necessary and upgraded if it is older.
 
     What is committed is on disk, and what is deleted is overwritten. Raises DatabaseError if it
     cannot be used.
@@ -59,7 +59,7 @@ def connect(path: Path) -> sqlite3.Connection:
         files.create_private(path)
         conn = sqlite3.connect(path, timeout=60.0, isolation_level=None, check_same_thread=False)
     try:
-        # told before it is closed: then there would be file descriptors to spare again
+        # judged before it is closed: then there would be file descriptors to spare again
         with readable_errors(path):
             _prepare(path, conn)
     except BaseException:
@@ -104,6 +104,6 @@ def holders(database: Path) -> dict[int, str | None]:
         (found,) = conn.execute("PRAGMA integrity_check(1)").fetchone()
         version = conn.execute("PRAGMA user_version").fetchone()[0]
         if found != "ok" or not 1 <= version <= _VERSION:
-            raise DatabaseError(f"{path}: is damaged, or no token file of this version")
+            raise DatabaseError(f"{path}: is damaged, or not a token file of this version")
         key = "sealed_by" if version > 1 else "NULL"
         return dict(conn.execute(f"SELECT user_id, {key} FROM tokens WHERE refresh_token <> ''"))

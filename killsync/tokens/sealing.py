@@ -18,7 +18,7 @@ KEY_BYTES = 32
 
 
 class Key:
-    """One key. Its `name` tells it from others, and says nothing about it."""
+    """One key. Its `name` distinguishes it from others, and reveals nothing about it."""
 
     def __init__(self, secret: bytes) -> None:
         from cryptography.fernet import Fernet
@@ -48,7 +48,7 @@ class Keyring:
     """
 
     def __init__(self, read: Callable[[], list[str]] = list) -> None:
-        """Raise UsageError if a key is none, or what `read` raises."""
+        """Raise UsageError if a key is not valid, or what `read` raises."""
         self._read = read
         self._texts: list[str] = []
         self._keys: list[Key] = []

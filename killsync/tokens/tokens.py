@@ -44,7 +44,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Rekeyed(msgspec.Struct, frozen=True):
-    """What `rekey` has done: how many characters' tokens are stored anew.
+    """What `rekey` has done: how many characters' tokens it has stored again.
 
     The tokens of the `damaged` could not be read, and are as they were. `erased` says whether no
     copy of what was stored before is left in SQLite's files.
@@ -128,11 +128,11 @@ class Tokens:
         return known is not None and known.refresh_token == refresh_token
 
     def rekey(self, *, plain: bool = False, make_key: Callable[[], None] | None = None) -> Rekeyed:
-        """Store every token anew, encrypted with the first key, or `plain`: all of them or none.
+        """Store every token again, encrypted with the first key, or `plain`: all of them or none.
 
-        `make_key` puts a new one first, once it is sure that the others are there; nobody else
-        does so meanwhile. Other processes may go on. Raises TokenKeyMissing if a token cannot be
-        opened, and what `make_key` raises.
+        `make_key` puts a new one first, once it is certain that the others are there; no other
+        process does so meanwhile. Other processes may go on. Raises TokenKeyMissing if a token
+        cannot be opened, and what `make_key` raises.
         """
         damaged, done = [], 0
         with readable_errors(self.path), write_transaction(self._db):
@@ -189,8 +189,8 @@ class Tokens:
             what = "another key than is configured" if self._keys.first() else "a key"
             raise TokenKeyMissing(
                 f"{self.path}: holds tokens that are encrypted with {what}: set token_key_file or "
-                "KILLSYNC_TOKEN_KEY to the key. None is lost. Only if the key is, delete this file "
-                "and log in again with `killsync login --another`"
+                "KILLSYNC_TOKEN_KEY to the key. No token is lost. Only if the key is, delete this "
+                "file and log in again with `killsync login --another`"
             )
         return key
 
@@ -206,9 +206,9 @@ class Tokens:
                 )
 
     def remove(self, user_id: int, token: Token | None = None) -> bool:
-        """Delete a character's tokens; given a `token`, only if it is still his.
+        """Delete a character's tokens; given a `token`, only if it is still the stored one.
 
-        Returns False if he has another one now.
+        Returns False if there is another one now.
         """
         with readable_errors(self.path), write_transaction(self._db):
             now = token and self.get(user_id)

@@ -1,1 +1,1 @@
-"""The fault campaign: cases that try to make killsync lose, double or leak something."""
+"""The fault campaign: cases that try to make killsync lose, duplicate or leak something."""

@@ -1,4 +1,4 @@
-"""Addresses at which nobody can be reached."""
+"""Addresses that cannot be reached."""
 
 import socket
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ HOST = "127.0.0.1"
 
 @contextmanager
 def refusing() -> Iterator[str]:
-    """Yield a URL whose port is taken, by somebody who does not listen."""
+    """Yield a URL whose port is bound, but refuses connections."""
     with socket.socket() as sock:
         sock.bind((HOST, 0))
         yield f"http://{HOST}:{sock.getsockname()[1]}"
@@ -17,7 +17,7 @@ def refusing() -> Iterator[str]:
 
 @contextmanager
 def silent() -> Iterator[str]:
-    """Yield a URL at which a handshake is never completed: the queue of the listener is full."""
+    """Yield a URL where no handshake ever completes, since the listener's queue is full."""
     with ExitStack() as stack:
         sock = stack.enter_context(socket.socket())
         sock.bind((HOST, 0))

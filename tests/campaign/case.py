@@ -1,4 +1,4 @@
-"""One case: a simulator and a database of its own, judged when all faults are over."""
+"""One case: a simulator and a database of its own, judged after all faults are over."""
 
 import json
 import random
@@ -23,7 +23,7 @@ PROGRAM = ("-m", "killsync")
 
 
 class Case(Killsync):
-    """The command line, with everything that it says kept in files, also when it is killed."""
+    """The command line, with all its output kept in files, even if it is killed."""
 
     def __init__(self, directory: Path, simulator: Simulator, rng: random.Random) -> None:
         super().__init__(directory, simulator)
@@ -46,7 +46,7 @@ class Case(Killsync):
     ) -> subprocess.Popen[bytes]:
         """Start a command whose output goes to files in `said`; the caller waits for it.
 
-        Its requests carry `launch-<calls>` in the User-Agent, so that the log tells whose they are.
+        Its requests carry `launch-<calls>` in the User-Agent, which identifies them in the log.
         """
         self.calls += 1
         environment = {"KILLSYNC_CONTACT": f"launch-{self.calls}"} | environment
@@ -65,23 +65,23 @@ class Case(Killsync):
         return process
 
     def call(self, *arguments: str, **environment: str) -> int:
-        """Run a command to its end, and return its exit code."""
+        """Run a command to its end; return its exit code."""
         return self.launch(*arguments, **environment).wait(TIMEOUT)
 
     def heard(self) -> str:
-        """Return what the last command that was launched has said on standard error."""
+        """Return the standard error of the command launched last."""
         (file,) = self.said.glob(f"{self.calls:04}-*.err")
         return file.read_text(errors="backslashreplace")
 
     def let_all_be_tried(self) -> None:
-        """An hour later: every list may be asked for, and nothing is put off any more."""
+        """Make everything due, as an hour later: no list, job, body or limit has to wait."""
         self.make_due()
         for table in ("users", "jobs", "pending_killmails"):
             self.execute(f"UPDATE {table} SET not_before = NULL")
         self.execute("UPDATE rate_limits SET spent = '[]', retry_at = NULL")
 
     def heal(self) -> None:
-        """End all faults and limits, give users who need it a new login, and read every list."""
+        """End all faults and limits, renew the logins that need it, and read every list."""
         self.simulator.clear_faults()
         self.simulator.options(latency_list=0, latency_body=0, latency_sso=0)
         self.simulator.options(list_tokens=0, body_tokens=0)
@@ -89,22 +89,22 @@ class Case(Killsync):
         self.simulator.thaw()
         incomplete = True
         for _ in range(MOST_SCANS):
-            # whose token is lost may only be known after the first try
+            # that a token is lost may only show at the first attempt
             incomplete = self.renew_logins() > 0 or incomplete
             self.let_all_be_tried()
             self.simulator.thaw()
-            self.call("sync", "--full", *self.active()) if incomplete else self.call("scan")
+            self.call("sync", "--full", *self.active_users()) if incomplete else self.call("scan")
             waiting = self.rows("SELECT 1 FROM users WHERE state = 'needs_login'")
-            if not waiting and not self.left():
+            if not waiting and not self.count_unfinished():
                 return
             incomplete = False
 
-    def active(self) -> list[str]:
-        """Return the users who can be synced."""
+    def active_users(self) -> list[str]:
+        """Return the ids of the users who can be synced, as text."""
         return [str(u) for (u,) in self.rows("SELECT user_id FROM users WHERE state = 'active'")]
 
-    def left(self) -> int:
-        """Return how many jobs, gaps and bodies are still to be done."""
+    def count_unfinished(self) -> int:
+        """Return how many jobs, backfills and bodies are still to be done."""
         return int(
             self.rows(
                 """SELECT (SELECT count(*) FROM jobs WHERE state IN ('queued', 'running'))
@@ -114,7 +114,7 @@ class Case(Killsync):
         )
 
     def renew_logins(self) -> int:
-        """Give a new refresh token for each user who needs one; return how many did."""
+        """Log in every user again who needs it; return how many did."""
         waiting = [
             user for (user,) in self.rows("SELECT user_id FROM users WHERE state = 'needs_login'")
         ]
@@ -141,37 +141,41 @@ class Case(Killsync):
             score.lost += len(ids - set(self.recorded(int(user))))
         wanted = set().union(*listed.values())
         score.lost += sum(bodies.get(i) != true[str(i)] for i in wanted)
-        score.must(all(bodies[i] == true[str(i)] for i in bodies), "a stored body is not ESI's")
+        score.check(all(bodies[i] == true[str(i)] for i in bodies), "a stored body is not ESI's")
         score.duplicated += len(stored) - len(bodies)
         sequence = [seq for (seq,) in self.rows("SELECT stored_seq FROM killmails ORDER BY 1")]
-        score.must(sequence == list(range(1, len(stored) + 1)), "the feed of stored_seq has gaps")
-        score.must(self.left() == 0, f"{self.left()} jobs, gaps or bodies are stuck")
-        score.must(not lock.is_held(self.database), "the lock is not free")
+        score.check(sequence == list(range(1, len(stored) + 1)), "stored_seq has gaps")
+        stuck = self.count_unfinished()
+        score.check(stuck == 0, f"{stuck} jobs, backfills or bodies are stuck")
+        score.check(not lock.is_held(self.database), "the lock is still held")
         for user, count, killmails in self.rows("SELECT user_id, listed, killmails FROM users"):
             rows = len(self.recorded(user))
-            score.must(rows == count == killmails, f"user {user} counts {killmails} of {rows}")
+            score.check(
+                rows == count == killmails,
+                f"user {user} has {rows} killmails, but counts {count} and {killmails}",
+            )
         checked = self.run("check", exit_code=None)
-        score.must(checked.returncode == 0, f"check says: {checked.stdout}{checked.stderr}")
+        score.check(checked.returncode == 0, f"check says: {checked.stdout}{checked.stderr}")
         for finding in secrets.hunt(self, self.processes):
-            score.must(False, finding)
+            score.check(False, finding)
         log = self.simulator.log()
         score.requests += len(log)
-        asked = Counter(
+        fetched = Counter(
             e["killmail_id"]
             for e in log
             if e["route"] == "body" and e["status"] == 200 and not e["fault"]
         )
-        score.asked_again += sum(count - 1 for count in asked.values())
+        score.refetched += sum(count - 1 for count in fetched.values())
 
 
 @contextmanager
 def case(rng: random.Random, *, users: bool = True, **options: Any) -> Iterator[Case]:
-    """Run a case with a simulator of these options, with all its `users` registered."""
+    """Run a case with a simulator with these options; register all its characters if `users`."""
     directory = Path(tempfile.mkdtemp(prefix="killsync-campaign-"))
     try:
         with (
             simulator(**({"seed": rng.randrange(1 << 30)} | options)) as esi,
-            secrets.processes_watched() as processes,
+            secrets.watch_processes() as processes,
         ):
             program = Case(directory, esi, rng)
             program.processes = processes

@@ -1,4 +1,4 @@
-"""One cell of the fault matrix, played: the fault, what followed from it, and the healing."""
+"""One cell of the fault matrix, played: the fault, its consequences, and the recovery."""
 
 import json
 import random
@@ -12,7 +12,6 @@ from world import wait_until
 from campaign import addresses
 from campaign.case import Case, case
 from campaign.matrix import (
-    A_MINUTE,
     BODY,
     DOCUMENTS,
     FIRST,
@@ -20,6 +19,7 @@ from campaign.matrix import (
     KEYS,
     LATER,
     METADATA,
+    ONE_MINUTE,
     REFRESH,
     ROUTES,
     RULES,
@@ -30,19 +30,19 @@ from campaign.matrix import (
 )
 from campaign.running import Running
 from campaign.score import Score
-from campaign.verdict import Struck, Verdict
+from campaign.verdict import Targets, Verdict
 
 USERS, KILLMAILS, PAGE_SIZE = 3, 5, 2
-QUICK, PATIENT = 240.0, 700.0
-HURRIED = (
+SHORT_TIMEOUT, LONG_TIMEOUT = 240.0, 700.0
+WITH_SHORT_DEADLINE = (
     "from killsync.http import bounded; bounded.DEADLINE = 20.0; "
     "from killsync.__main__ import main; main()"
 )
-_LIES = {REFRESH: "token_endpoint", KEYS: "jwks_uri"}
+_MISDIRECTED = {REFRESH: "token_endpoint", KEYS: "jwks_uri"}
 
 
 def play(cell: Cell, seed: int) -> Score:
-    """Play one cell; return what it has counted, and every problem."""
+    """Play one cell; return its counts and problems."""
     rng = random.Random(f"{seed} {cell.name}")
     options: dict[str, Any] = {
         "characters": USERS,
@@ -60,75 +60,73 @@ class _Play:
         self.expected = cell.expected
         self.program = program
         self.score = Score(cell.name, cases=1)
-        self.struck = self._struck()
-        self._let_tokens_expire()
-        self.verdict = Verdict(cell, program, self.score, self.struck)
+        self.targets = self._choose_targets()
+        self._expire_tokens()
+        self.verdict = Verdict(cell, program, self.score, self.targets)
         self.environment = self._environment(stack)
 
     def play(self) -> Score:
-        """Play the fault, a scan right after it, and the scan that heals."""
+        """Play the fault, a scan right after it, and the scan that recovers."""
         simulator = self.program.simulator
         simulator.clear_log()
         code = self._scan()
         wait_until(lambda: _is_reachable(simulator.url))
-        self.verdict.of_run(code, self.program.heard(), simulator.log())
+        self.verdict.judge_run(code, self.program.heard(), simulator.log())
         if self.expected.outcome not in (Outcome.DONE, Outcome.ESI_DOWN, Outcome.SSO_DOWN):
-            self._scan_at_once()
+            self._scan_right_after()
         struck = sum(entry["fault"] for entry in simulator.log())
-        # an address that is gone sees nobody
-        self.score.must(struck > 0 or self.cell.fault in GONE, "the fault never struck")
+        # an address that is gone sees no requests
+        self.score.check(struck > 0 or self.cell.fault in GONE, "the fault never occurred")
         self.score.faults += struck or 1
         self._heal()
         return self.score
 
-    def _struck(self) -> Struck:
+    def _choose_targets(self) -> Targets:
         simulator, kind = self.program.simulator, self.cell.kind
         users = sorted(login["character_id"] for login in simulator.logins)
-        # what concerns all who come later is certain to concern them if it strikes the first
+        # a fault that affects all later users is sure to affect the others if it hits the first
         first = self.expected.outcome in (Outcome.ESI_DOWN, Outcome.SSO_RESTS)
-        ill = users[0] if first else self.program.rng.choice(users)
-        others = [user for user in users if user != ill]
+        target = users[0] if first else self.program.rng.choice(users)
+        others = [user for user in users if user != target]
         expired: list[int] = []
         if kind in SSO:
-            # of what takes minutes for each of them, one user is enough
-            alone = kind in DOCUMENTS and self.cell.fault in SLOW
-            expired = [ill] if alone else [ill, others[0]]
-        killmail = simulator.listed(ill)[0]
-        target = {
-            FIRST: {"character_id": ill, "page": 1},
-            LATER: {"character_id": ill, "page": 2},
+            # where each user takes minutes, one is enough
+            only_target = kind in DOCUMENTS and self.cell.fault in SLOW
+            expired = [target] if only_target else [target, others[0]]
+        killmail = simulator.listed(target)[0]
+        filters = {
+            FIRST: {"character_id": target, "page": 1},
+            LATER: {"character_id": target, "page": 2},
             BODY: {"killmail_id": killmail},
-            REFRESH: {"character_id": ill},
+            REFRESH: {"character_id": target},
         }
-        return Struck(users, ill, killmail, expired, target.get(kind, {}))
+        return Targets(users, target, killmail, expired, filters.get(kind, {}))
 
-    def _let_tokens_expire(self) -> None:
-        if not self.struck.expired:
+    def _expire_tokens(self) -> None:
+        if not self.targets.expired_users:
             return
-        if not self.struck.expired:
-            return
-        self.program.expire_access(*self.struck.expired)
-        if self.cell.kind in DOCUMENTS or self.is_a_lie:
+        self.program.expire_access(*self.targets.expired_users)
+        if self.cell.kind in DOCUMENTS or self.is_misdirected:
             self.program.forget_sso_documents()
 
     @property
-    def is_a_lie(self) -> bool:
-        """Whether SSO's metadata names an address at which nobody can be reached."""
-        return self.cell.kind in _LIES and self.cell.fault in ("refused", "no handshake")
+    def is_misdirected(self) -> bool:
+        """Whether SSO's metadata is to name an address that cannot be reached."""
+        return self.cell.kind in _MISDIRECTED and self.cell.fault in ("refused", "no handshake")
 
     def _environment(self, stack: ExitStack) -> dict[str, str]:
-        """Set the fault up; return the environment of the runs that meet it."""
+        """Set up the fault; return the environment for the runs that meet it."""
         simulator, kind = self.program.simulator, self.cell.kind
         if kind in SSO and self.cell.fault in ("refused", "no handshake"):
-            away = addresses.refusing if self.cell.fault == "refused" else addresses.silent
-            nowhere = stack.enter_context(away())
+            open_address = addresses.refusing if self.cell.fault == "refused" else addresses.silent
+            dead_url = stack.enter_context(open_address())
             if kind == METADATA:
-                return {"KILLSYNC_SSO_URL": nowhere}
-            lie = _metadata(simulator.url) | {_LIES[kind]: nowhere}
-            simulator.fault("metadata", wrong_json=json.dumps(lie))
+                return {"KILLSYNC_SSO_URL": dead_url}
+            metadata = _metadata(simulator.url) | {_MISDIRECTED[kind]: dead_url}
+            simulator.fault("metadata", wrong_json=json.dumps(metadata))
             return {}
-        simulator.fault(ROUTES[kind], **self.struck.target, **self._rule())
-        # one at a time, so that nothing is in flight when ESI asks for a rest
+        simulator.fault(ROUTES[kind], **self.targets.filters, **self._rule())
+        # one at a time, so that nothing else is in flight when ESI asks killsync to wait
         return {"KILLSYNC_CONNECTIONS": "1"} if self.expected.rest else {}
 
     def _rule(self) -> dict[str, Any]:
@@ -143,70 +141,73 @@ class _Play:
 
     def _misshapen(self) -> str:
         if self.cell.kind == BODY:
-            body = self.program.simulator.truth()["bodies"][str(self.struck.killmail)]
+            body = self.program.simulator.truth()["bodies"][str(self.targets.killmail)]
             return json.dumps(body | {"victim": 7})
         return '{"keys":[{}]}' if self.cell.kind == KEYS else '{"issuer":7}'
 
     def _scan(self) -> int:
-        """Scan; note what must hold of any run: its end, its memory."""
-        patience = PATIENT if self.cell.waits else QUICK
-        running = Running(self._launch(), patience)
+        """Scan, and check what must hold for any run: it ends, without a traceback or much memory.
+
+        Return the exit code, or -1 if the run did not end.
+        """
+        timeout = LONG_TIMEOUT if self.cell.waits else SHORT_TIMEOUT
+        running = Running(self._launch(), timeout)
         try:
             code = running.wait()
         except TimeoutError:
-            self.score.must(False, f"the run has not ended after {patience:.0f} s")
+            self.score.check(False, f"the run did not end within {timeout:.0f} s")
             return -1
-        running.judge_memory(self.score)
-        self.score.must("Traceback" not in self.program.heard(), self.program.heard())
+        running.check_memory(self.score)
+        self.score.check("Traceback" not in self.program.heard(), self.program.heard())
         return code
 
     def _launch(self) -> Popen[bytes]:
-        if self.expected.rest == A_MINUTE:
-            # a run may wait for the end of so short a rest
+        if self.expected.rest == ONE_MINUTE:
+            # otherwise a run may wait out such a short rest
             return self.program.launch("scan", "--max-runtime", "30s", **self.environment)
         if not self.cell.once:
             return self.program.launch("scan", **self.environment)
-        return self.program.launch("scan", program=("-c", HURRIED), **self.environment)
+        return self.program.launch("scan", program=("-c", WITH_SHORT_DEADLINE), **self.environment)
 
-    def _scan_at_once(self) -> None:
-        """A second run right after: it leaves alone what has failed or has to rest."""
+    def _scan_right_after(self) -> None:
+        """Scan again right away: it must not touch what has failed or has to rest."""
         simulator = self.program.simulator
         before = len(simulator.log())
         if self.expected.rest:
-            self._let_users_be_tried()
+            self._make_users_due()
         code = self._scan()
-        self.score.must(code == 0, f"exit {code} at once: {self.program.heard()}")
+        self.score.check(code == 0, f"exit {code} right after: {self.program.heard()}")
         log = simulator.log()
         strays = [entry for entry in log[before:] if self.verdict.is_too_early(entry, log)]
-        self.score.must(not strays, f"{len(strays)} requests at once: {strays[:1]}")
+        self.score.check(not strays, f"{len(strays)} requests right after: {strays[:1]}")
 
-    def _let_users_be_tried(self) -> None:
-        """Let only the rest itself stand between killsync and a request."""
+    def _make_users_due(self) -> None:
+        """Clear every other reason to wait, so that only the rest itself holds requests back."""
         self.program.make_due()
         for table in ("users", "jobs", "pending_killmails"):
             self.program.execute(f"UPDATE {table} SET not_before = NULL")
 
     def _heal(self) -> None:
-        """After the fault, and an hour, one scan does all that is left."""
-        program, must = self.program, self.score.must
+        """End the fault and let an hour pass: one scan must then do all that is left."""
+        program, check = self.program, self.score.check
         program.simulator.clear_faults()
         program.renew_logins()
         program.let_all_be_tried()
         program.simulator.thaw()
-        # a window later all tokens have come back
+        # as one window later, when all tokens have been returned
         program.simulator.options(list_tokens=0, body_tokens=0)
-        # only the user can decide that ESI may have changed its mind
+        # only a person can decide to try a killmail again that was set aside
         program.execute("UPDATE pending_killmails SET set_aside_at = NULL")
-        if self.is_a_lie:
-            # a day later
+        if self.is_misdirected:
+            # as a day later, when they are no longer cached
             self.program.forget_sso_documents()
         code = program.call("scan")
-        must(code == 0, f"exit {code} after the fault: {program.heard()}")
+        check(code == 0, f"exit {code} after the fault: {program.heard()}")
         blamed = program.rows(
             "SELECT name, error FROM users"
             " WHERE state <> 'active' OR failures OR error IS NOT NULL OR backfill_page"
         )
-        must(not blamed, f"not healed: {blamed}")
+        check(not blamed, f"not recovered: {blamed}")
         program.judge(self.score)
 
 

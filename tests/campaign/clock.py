@@ -1,4 +1,4 @@
-"""A clock that simulator and killsync share, moved forward when both do nothing but wait."""
+"""A clock that the simulator and killsync share, moved forward while both only wait."""
 
 import os
 import tempfile
@@ -12,14 +12,14 @@ from clock.sitecustomize import RECORD, read
 from campaign.running import Running
 
 CLOCK_DIRECTORY = Path(__file__).parents[1] / "clock"
-# between two calls by cron
+# the seconds between two calls by cron
 TICK = 600.0
-LOOK_EVERY = 0.02
+POLL_INTERVAL = 0.02
 LEAP = 2.0
 
 
 class Clock:
-    """The time of day of every process that `environment` is given to."""
+    """The time of day of every process that runs with `environment`."""
 
     def __init__(self, file: Path) -> None:
         self._file = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
@@ -33,28 +33,28 @@ class Clock:
         os.write(self._file, RECORD.pack(shown, time.monotonic()))
 
     def forward_to(self, moment: float) -> None:
-        """Let it be at least this time; the clock never goes back."""
+        """Move the clock forward to a unix time; it never goes back."""
         self.set(max(moment, self.now()))
 
-    def play(self, running: Running, *, beside: int) -> None:
-        """Wait for the end of a command, and let the time pass quickly in which nothing happens.
+    def fast_forward(self, running: Running, *, simulator_pid: int) -> None:
+        """Wait for a command to end, and skip the time in which nothing happens.
 
-        `beside` is the process id of the simulator. Nothing happens when no thread of either
-        can run: both wait for time to pass, or for each other's answer that time has to bring.
+        Nothing happens when no thread of the command or the simulator can run: both wait for time
+        to pass, or for an answer that only comes as time passes.
         """
         idle = 0
-        while running.goes_on():
-            idle = idle + 1 if is_idle(running.process.pid) and is_idle(beside) else 0
+        while running.is_running():
+            idle = idle + 1 if is_idle(running.process.pid) and is_idle(simulator_pid) else 0
             if idle > 1:
                 self.set(self.now() + LEAP)
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_INTERVAL)
 
     def close(self) -> None:
         os.close(self._file)
 
 
 def is_idle(pid: int) -> bool:
-    """Tell whether every thread of a process sleeps; one that only lacks a processor does not."""
+    """Return whether every thread of a process sleeps, rather than waits for a processor."""
     states = set()
     with suppress(FileNotFoundError, ProcessLookupError):
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -64,7 +64,7 @@ def is_idle(pid: int) -> bool:
 
 @contextmanager
 def shared_clock() -> Iterator[Clock]:
-    """Yield a clock that every process started meanwhile inherits, at the real time."""
+    """Yield a clock, set to the real time, that processes started in the block inherit."""
     with tempfile.TemporaryDirectory(prefix="killsync-clock-") as directory:
         clock = Clock(Path(directory) / "clock")
         before = {name: os.environ.get(name) for name in clock.environment}

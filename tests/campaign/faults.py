@@ -1,4 +1,4 @@
-"""Faults: every one at every kind of request, and outages of a whole service."""
+"""The part `faults`: every fault at every kind of request, and outages of a whole service."""
 
 import random
 import traceback
@@ -9,14 +9,14 @@ from functools import partial
 from campaign import cells, matrix, outages
 from campaign.score import Score
 
-# those that wait cost next to nothing while they do
-WAITING, WORKING = 8, 3
+# plays that mostly wait cost next to nothing
+WAITING_THREADS, WORKING_THREADS = 8, 3
 
 Play = Callable[[int], Score]
 
 
 def play(seed: int, *, long: bool) -> Score:
-    """Play the whole matrix, or a sample that has every fault and every kind of request."""
+    """Play the whole matrix, or a sample that covers every fault and every kind of request."""
     rng = random.Random(seed)
     chosen = matrix.all_cells() if long else matrix.sample(rng)
     down = outages.OUTAGES if long else rng.sample([o for o in outages.OUTAGES if not o.waits], 2)
@@ -25,20 +25,23 @@ def play(seed: int, *, long: bool) -> Score:
     waiting += [partial(cells.play, cell) for cell in chosen if cell.waits]
     working: list[Play] = [partial(outages.play, o) for o in down if not o.waits]
     working += [partial(cells.play, cell) for cell in chosen if not cell.waits]
-    with ThreadPoolExecutor(WAITING) as patient, ThreadPoolExecutor(WORKING) as busy:
-        scores = [patient.submit(_played, one, seed) for one in waiting]
-        scores += [busy.submit(_played, one, seed) for one in working]
+    with (
+        ThreadPoolExecutor(WAITING_THREADS) as waiting_pool,
+        ThreadPoolExecutor(WORKING_THREADS) as working_pool,
+    ):
+        futures = [waiting_pool.submit(_play_safely, one, seed) for one in waiting]
+        futures += [working_pool.submit(_play_safely, one, seed) for one in working]
     total = Score("faults")
-    for future in scores:
+    for future in futures:
         played = future.result()
         played.problems = [f"faults: {problem}" for problem in played.problems]
-        total.take(played)
+        total.add(played)
     return total
 
 
-def _played(one: Play, seed: int) -> Score:
+def _play_safely(one: Play, seed: int) -> Score:
     try:
         return one(seed)
     except Exception:
-        # one case that breaks must not hide what the others find
+        # a case that crashes must not hide what the others find
         return Score("faults", problems=[f"{one}: {traceback.format_exc()}"])

@@ -1,4 +1,4 @@
-"""What killsync had committed when it was struck down, and which requests that explains."""
+"""What killsync had committed when it was struck, and which repeated requests that explains."""
 
 import shutil
 import sqlite3
@@ -18,25 +18,26 @@ from killsync.sync.worker import REFRESHES
 from killsync.times import iso
 
 CONNECTIONS = 8
-# what waits to be stored, what came back with the last of it, and what was sent meanwhile
+# a batch waiting to be stored, the answers that arrived with its last body, and the requests in
+# flight meanwhile
 MOST_BODIES = BATCH + 2 * CONNECTIONS
 LIST_ANSWERS = (200, 304)
 
 
 @dataclass
 class Launch:
-    """One killsync process; `struck` says that it did not end by itself."""
+    """One killsync process; `struck` is set if it did not end by itself."""
 
     number: int
     process: Popen[bytes]
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     workers: int = 1
     struck: bool = False
 
 
 @dataclass
 class Snapshot:
-    """What a database holds: each user's row, recorded list and refresh token, the stored ids."""
+    """What a database holds: the users' rows, recorded lists and tokens, and the stored ids."""
 
     users: dict[int, dict[str, Any]] = field(default_factory=dict)
     recorded: set[tuple[int, int]] = field(default_factory=set)
@@ -45,7 +46,7 @@ class Snapshot:
 
 
 class Ledger:
-    """Follows one case from strike to strike, and notes what no strike explains."""
+    """Follows one case from strike to strike, and reports whatever no strike explains."""
 
     def __init__(self, program: Case, score: Score) -> None:
         self._program = program
@@ -53,60 +54,60 @@ class Ledger:
         self.launches: dict[int, Launch] = {}
         self.entries: list[dict[str, Any]] = []
         self.last = Snapshot()
-        # the users whose rotated token is lost now, and how often each has lost one
+        # the users whose rotated token is lost at present, and how often each has lost one
         self.lost: set[int] = set()
         self.losses: Counter[int] = Counter()
         self._stored_at: dict[int, float] = {}
         self._pages: dict[tuple[int, int], dict[str, Any]] = {}
         self._pages_done: set[tuple[int, int]] = set()
-        self._asked_full: Counter[int] = Counter()
+        self._full_requests: Counter[int] = Counter()
         self._bodies: dict[int, dict[str, Any]] = {}
 
     def launched(self, launch: Launch) -> None:
-        """Take note of a new process."""
+        """Register a new process."""
         self.launches[launch.number] = launch
-        if "--full" in launch.words:
-            self._asked_full.update(int(word) for word in launch.words if word.isdecimal())
+        if "--full" in launch.arguments:
+            self._full_requests.update(int(word) for word in launch.arguments if word.isdecimal())
 
     @property
     def mark(self) -> int:
-        """The number of the last request that was taken in."""
+        """The number of the last request that was read from the log."""
         return int(self.entries[-1]["n"]) if self.entries else 0
 
-    def begin(self) -> None:
-        """Follow the case from here on: the users are registered."""
+    def start(self) -> None:
+        """Follow the case from here on, with all users registered."""
         self.entries = self._program.simulator.log()
         self.look()
 
     def look(self) -> Snapshot:
-        """Compare what is there now, with nobody at work, with what was seen before."""
+        """Compare the present state, with no process alive, with the last one; return it."""
         return self.compare(read(self._program.database, alive=False))
 
-    def time_passes(self) -> None:
-        """Begin anew with the lists: each may be asked for again."""
-        self.take_requests()
+    def reset_lists(self) -> None:
+        """Start over with the lists, as each may be requested again."""
+        self.read_requests()
         self._pages.clear()
         self._pages_done.clear()
-        self._asked_full.clear()
+        self._full_requests.clear()
 
-    def take_requests(self, *, lists: bool = True) -> list[dict[str, Any]]:
-        """Take in what was asked since the last time, and check it; nobody may be at work."""
-        # a first call, so that what a killed process has sent is read before the second
+    def read_requests(self, *, lists: bool = True) -> list[dict[str, Any]]:
+        """Read and check the requests since the last time; no process may be alive."""
+        # a first call, so that the simulator has read what a killed process sent before the second
         self._program.simulator.control("log?count")
         new: list[dict[str, Any]] = self._program.simulator.control(f"log?after={self.mark}")
         for entry in new:
             if entry["route"] == "body" and entry["status"] == 200:
-                self._take_body(entry)
+                self._on_body(entry)
             elif lists and entry["route"] == "list" and entry["status"] in LIST_ANSWERS:
-                self._take_page(entry)
+                self._on_page(entry)
             elif entry["route"] == "token":
-                self._take_refresh(entry)
+                self._on_refresh(entry)
             self.entries.append(entry)
         return new
 
-    def struck(self, launches: list[Launch]) -> Snapshot:
-        """Check what is left after a strike, with no process alive any more."""
-        new = self.take_requests()
+    def after_strike(self, launches: list[Launch]) -> Snapshot:
+        """Check the state after a strike, with no process alive; return it."""
+        new = self.read_requests()
         after = self.look()
         self._check_tokens(after, launches)
         self._check_unstored(after, new)
@@ -114,123 +115,125 @@ class Ledger:
         return after
 
     def compare(self, after: Snapshot) -> Snapshot:
-        """Note what was seen before and is gone; what is left is what is seen now."""
+        """Report what was seen before and is gone; `after` becomes the last state."""
         before, self.last = self.last, after
         now = time.time()
-        must = self._score.must
+        check = self._score.check
         gone = before.stored - after.stored
-        must(not gone, f"{len(gone)} killmails that were stored are gone")
+        check(not gone, f"{len(gone)} killmails that were stored are gone")
         gone_rows = before.recorded - after.recorded
-        must(not gone_rows, f"{len(gone_rows)} list rows that were recorded are gone")
+        check(not gone_rows, f"{len(gone_rows)} list rows that were recorded are gone")
         for user_id, row in before.users.items():
             then = after.users.get(user_id)
-            must(then is not None, f"user {user_id} is gone")
+            check(then is not None, f"user {user_id} is gone")
             older = then is not None and (then["last_killmail_id"] or 0) < (
                 row["last_killmail_id"] or 0
             )
-            must(not older, f"the stored id of user {user_id} has gone back")
+            check(not older, f"the stored id of user {user_id} has decreased")
         for killmail_id in after.stored:
             self._stored_at.setdefault(killmail_id, now)
         return after
 
-    def logins_renewed(self) -> None:
-        """Forget the losses that a new login has mended: the next one is another."""
-        mended = self._program.renewed
-        self.lost = {user for user in self.lost if mended[user] < self.losses[user]}
-
-    def logins_are_explained(self) -> None:
-        """Check at the end that exactly those who lost a token have been given a new one."""
+    def forget_renewed_losses(self) -> None:
+        """Forget lost tokens that a new login has replaced."""
         renewed = self._program.renewed
-        self._score.must(
+        self.lost = {user for user in self.lost if renewed[user] < self.losses[user]}
+
+    def check_new_logins(self) -> None:
+        """Check at the end that exactly the users who lost a token got a new login."""
+        renewed = self._program.renewed
+        self._score.check(
             renewed == self.losses, f"new logins for {dict(renewed)}, lost: {dict(self.losses)}"
         )
         self._score.new_logins += renewed.total()
 
-    def _launch(self, entry: dict[str, Any]) -> Launch | None:
+    def _find_launch(self, entry: dict[str, Any]) -> Launch | None:
         number = (entry["user_agent"] or "").partition("launch-")[2].rstrip(")")
         return self.launches.get(int(number)) if number else None
 
     def _was_struck(self, entry: dict[str, Any]) -> bool:
-        launch = self._launch(entry)
+        launch = self._find_launch(entry)
         return launch is not None and launch.struck
 
-    def _take_body(self, entry: dict[str, Any]) -> None:
+    def _on_body(self, entry: dict[str, Any]) -> None:
         killmail_id = entry["killmail_id"]
         needed = entry["start"] <= self._stored_at.get(killmail_id, entry["start"])
-        must = self._score.must
-        must(needed, f"body {killmail_id} was asked for although it was stored")
+        check = self._score.check
+        check(needed, f"body {killmail_id} was requested although it was stored")
         before = self._bodies.get(killmail_id)
         explained = before is None or self._was_struck(before)
-        must(explained, f"body {killmail_id} was asked for twice and no strike explains it")
+        check(explained, f"body {killmail_id} was requested twice and no strike explains it")
         self._bodies[killmail_id] = entry
 
-    def _take_page(self, entry: dict[str, Any]) -> None:
+    def _on_page(self, entry: dict[str, Any]) -> None:
         key = user_id, page = entry["character_id"], entry["page"]
         before = self._pages.get(key)
         self._pages[key] = entry
         if before is None or (self._was_struck(before) and key not in self._pages_done):
             return
-        # --full may come when page 1 is done: then all others are read again
-        if page > 1 and self._asked_full[user_id]:
+        # --full may be requested after page 1 is done: then all other pages are read again
+        if page > 1 and self._full_requests[user_id]:
             return
-        done = "is recorded" if key in self._pages_done else "was read by a run that went on"
-        self._score.must(False, f"page {page} of {user_id} was asked for again: it {done}")
+        reason = "is recorded" if key in self._pages_done else "was read by a run not struck"
+        self._score.check(False, f"page {page} of {user_id} was requested again, but it {reason}")
 
-    def _take_refresh(self, entry: dict[str, Any]) -> None:
+    def _on_refresh(self, entry: dict[str, Any]) -> None:
         if entry["status"] != 400:
             return
         user_id = entry["character_id"]
-        given = [e for e in self._of(user_id, "token") if e["status"] == 200]
-        # who goes on beside a process that was struck meets its loss before it is noted here
-        explained = user_id in self.lost or (bool(given) and self._was_struck(given[-1]))
-        self._score.must(explained, f"a token of {user_id} was used after its rotation")
+        granted = [e for e in self._requests(user_id, "token") if e["status"] == 200]
+        # a process running beside the struck one runs into the loss before it is recorded here
+        explained = user_id in self.lost or (bool(granted) and self._was_struck(granted[-1]))
+        self._score.check(explained, f"a token of {user_id} was used after its rotation")
 
     def _check_tokens(self, after: Snapshot, launches: list[Launch]) -> None:
-        """A token that SSO gave and that is not stored must have been on its way just now."""
+        """Check that a token not stored was lost by a process struck just after SSO issued it."""
         characters = self._program.simulator.control("truth?bodies=0")["characters"]
         valid = {int(user): c["refresh_token"] for user, c in characters.items()}
         lost = {user for user, token in after.tokens.items() if token != valid[user]} - self.lost
         for user_id in lost:
             self._check_loss(user_id)
-        by_now = len(lost)
+        newly_lost = len(lost)
         most = sum(REFRESHES for launch in launches if launch.struck)
-        self._score.must(by_now <= most, f"{by_now} tokens were lost by {len(launches)} strikes")
+        self._score.check(
+            newly_lost <= most, f"{newly_lost} tokens were lost by {len(launches)} strikes"
+        )
         self.lost = (self.lost | lost) - {
             user for user, token in after.tokens.items() if token == valid[user]
         }
         self.losses.update(lost)
         for user_id, row in after.users.items():
             wrong = row["state"] == "needs_login" and user_id not in self.lost
-            self._score.must(not wrong, f"user {user_id} needs a login although no token is lost")
+            self._score.check(not wrong, f"user {user_id} needs a login, but no token is lost")
 
     def _check_loss(self, user_id: int) -> None:
-        given = [e for e in self._of(user_id, "token") if e["status"] == 200]
-        must = self._score.must
-        explained = bool(given) and self._was_struck(given[-1])
-        must(explained, f"no strike explains that the token of {user_id} is lost")
-        used = [e for e in self._of(user_id, "list") if given and e["n"] > given[-1]["n"]]
-        must(not used, f"a token of {user_id} was used before it was stored")
+        granted = [e for e in self._requests(user_id, "token") if e["status"] == 200]
+        check = self._score.check
+        explained = bool(granted) and self._was_struck(granted[-1])
+        check(explained, f"no strike explains why the token of {user_id} is lost")
+        used = [e for e in self._requests(user_id, "list") if granted and e["n"] > granted[-1]["n"]]
+        check(not used, f"a token of {user_id} was used before it was stored")
 
-    def _of(self, user_id: int, route: str) -> list[dict[str, Any]]:
+    def _requests(self, user_id: int, route: str) -> list[dict[str, Any]]:
         return [e for e in self.entries if (e["character_id"], e["route"]) == (user_id, route)]
 
     def _check_unstored(self, after: Snapshot, new: list[dict[str, Any]]) -> None:
-        asked = Counter(
+        answered = Counter(
             e["user_agent"]
             for e in new
             if e["route"] == "body" and e["status"] == 200 and e["killmail_id"] not in after.stored
         )
-        most = max(asked.values(), default=0)
-        self._score.must(most <= MOST_BODIES, f"{most} bodies had not been stored")
+        most = max(answered.values(), default=0)
+        self._score.check(most <= MOST_BODIES, f"{most} bodies had not been stored")
 
     def _check_pages(self, after: Snapshot, new: list[dict[str, Any]]) -> None:
-        """Of each user at most the page in flight is not recorded, and of few users at all."""
+        """Check the pages read but not recorded: one per user, as many users as workers."""
         now = iso(time.time())
         for user_id, page in self._pages:
             row = after.users.get(user_id)
             if row is not None and is_recorded(row, page, now):
                 self._pages_done.add((user_id, page))
-        read_in_vain = {
+        unrecorded = {
             (e["character_id"], e["page"], e["user_agent"])
             for e in new
             if e["route"] == "list"
@@ -238,27 +241,27 @@ class Ledger:
             and (e["character_id"], e["page"]) not in self._pages_done
             and self._pages.get((e["character_id"], e["page"])) is e
         }
-        by_user = Counter(user for user, _, _ in read_in_vain)
-        self._score.must(
+        by_user = Counter(user for user, _, _ in unrecorded)
+        self._score.check(
             max(by_user.values(), default=0) <= 1, f"pages not recorded, by user: {dict(by_user)}"
         )
-        for agent, count in Counter(agent for _, _, agent in read_in_vain).items():
-            launch = self._launch({"user_agent": agent})
+        for agent, count in Counter(agent for _, _, agent in unrecorded).items():
+            launch = self._find_launch({"user_agent": agent})
             most = launch.workers if launch else 0
-            self._score.must(count <= most, f"{count} pages not recorded with {most} workers")
+            self._score.check(count <= most, f"{count} pages not recorded with {most} workers")
 
 
 def is_recorded(row: dict[str, Any], page: int, now: str) -> bool:
-    """Tell whether a page that was asked for is in the database, by the user's cursor."""
+    """Return whether the database has a page that was read, by the user's cursor."""
     if page == 1:
         return bool(row["list_cached_until"] and row["list_cached_until"] > now)
     return row["backfill_page"] is None or page < row["backfill_page"]
 
 
 def read(database: Path, *, alive: bool) -> Snapshot:
-    """Read a database beside processes that are `alive`, else a copy of what they have left.
+    """Read a database in place if processes are `alive`, otherwise a copy of what they left.
 
-    Nothing of it is changed: SQLite's recovery is left to killsync.
+    The database itself is not changed, so that SQLite's recovery is left to killsync.
     """
     if alive:
         return _read(database, "?mode=ro")
@@ -276,7 +279,7 @@ def _read(database: Path, mode: str) -> Snapshot:
     with closing(_connect(database, mode)) as conn:
         tables = {name for (name,) in conn.execute("SELECT name FROM sqlite_master")}
         if "pending_killmails" in tables:
-            # one transaction: the three belong together
+            # in one transaction, so that the three are consistent
             conn.execute("BEGIN")
             conn.row_factory = sqlite3.Row
             found.users = {row["user_id"]: dict(row) for row in conn.execute("SELECT * FROM users")}

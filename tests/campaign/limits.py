@@ -1,12 +1,12 @@
-"""The part `limits`: a day of ticks under ESI's real limits, and a backlog that never ends."""
+"""The part `limits`: a day of ticks under ESI's real limits, and long backlogs of bodies."""
 
 import random
 from dataclasses import dataclass
 
-from campaign.backlog import a_long_absence, one_long_history, play_backlog
+from campaign.backlog import long_absence, long_history, play_backlog
 from campaign.case import Case, case
 from campaign.clock import TICK, Clock, shared_clock
-from campaign.limits_log import Injected, Run, Told, judge_log
+from campaign.limits_log import DayRecord, Injected, Run, judge_log
 from campaign.running import Running
 from campaign.score import Score
 
@@ -24,28 +24,28 @@ class Size:
 
 
 def play(seed: int, *, long: bool) -> Score:
-    """Play the day, and backlogs of each priority."""
+    """Play the day, and a backlog of each kind."""
     score = Score("limits")
     rng = random.Random(f"{seed}-limits")
     size = Size(144, 30, 5_000, 100) if long else Size(14, 6, 600, 20)
     with shared_clock() as clock, case(rng, characters=0, page_size=size.page_size) as program:
         Day(score, program, clock, size).play()
-    for bring in (one_long_history, a_long_absence):
+    for set_up in (long_history, long_absence):
         with shared_clock() as clock:
-            play_backlog(score, rng, clock, bring, long=long)
+            play_backlog(score, rng, clock, set_up, long=long)
     return score
 
 
 @dataclass
 class Waiting:
-    """A new killmail that is not stored yet, and the users whose lists show it."""
+    """A new killmail that is not stored yet, and the users who have it on their lists."""
 
     killmail_id: int
     users: list[int]
 
 
 class Day:
-    """What happens between the ticks, and what must have happened after each."""
+    """Makes things happen between the ticks, and checks the results after each."""
 
     def __init__(self, score: Score, program: Case, clock: Clock, size: Size) -> None:
         self.score = score
@@ -54,10 +54,10 @@ class Day:
         self.rng = program.rng
         self.clock = clock
         self.size = size
-        self.told = Told(backfiller=0)
+        self.record = DayRecord(backfiller=0)
         self.waiting: list[Waiting] = []
         self.users: list[int] = []
-        self.went_on = False
+        self.synced_backfiller = False
 
     def play(self) -> None:
         program, esi = self.program, self.esi
@@ -75,29 +75,29 @@ class Day:
         self._end()
 
     def _between(self, number: int, since: float, until: float) -> None:
-        """Let things happen at random times before a tick."""
+        """Make things happen at random times before a tick."""
         if number == 2:
-            self._backfiller_comes()
+            self._add_backfiller()
         events = [self._new_killmails] * self.rng.randrange(3)
         events += [self._manual_sync] * (self.rng.random() < 0.25)
-        # surprises end early enough for everything to be done in the end
+        # rests end early enough for everything to be done in the end
         if 1 < number < self.size.ticks - 8:
-            events += [self._surprise] * (self.rng.random() < 0.4)
+            events += [self._inject_rest] * (self.rng.random() < 0.4)
         moments = sorted(self.rng.uniform(since, until) for _ in events)
         for moment, event in zip(moments, events, strict=True):
             self.clock.forward_to(moment)
             event()
 
-    def _backfiller_comes(self) -> None:
+    def _add_backfiller(self) -> None:
         login = self.esi.add_character(killmails=self.size.backfill)
-        self.told.backfiller = login["character_id"]
+        self.record.backfiller = login["character_id"]
         self.users.append(login["character_id"])
         self.program.run("users", "add", given=f"{login['refresh_token']}\n")
 
     def _new_killmails(self) -> None:
         owner, other = self.rng.sample(self.users, 2)
         kind = self.rng.choice(["alone", "alone", "shared", "late"])
-        # deeper than page 1 only the weekly full pass finds what is late
+        # beyond page 1, only the weekly full pass finds late killmails
         late_fits = len(self.esi.listed(owner)) < self.size.page_size
         listed = self.esi.add_killmails(
             owner,
@@ -108,22 +108,22 @@ class Day:
         users = [owner, other] if kind == "shared" else [owner]
         self.waiting += [Waiting(killmail_id, users) for killmail_id, _ in listed]
         for user in users:
-            self.told.changed.setdefault(user, []).append(self.clock.now())
+            self.record.changed.setdefault(user, []).append(self.clock.now())
 
     def _manual_sync(self) -> None:
-        self._sync(self.rng.choice([u for u in self.users if u != self.told.backfiller]))
+        self._sync(self.rng.choice([u for u in self.users if u != self.record.backfiller]))
 
     def _sync(self, user: int) -> None:
         code = self._run("sync", str(user), manual=True)
-        self.score.must(code in (0, 75), f"a manual sync ended with {code}: {self._heard()}")
+        self.score.check(code in (0, 75), f"a manual sync ended with {code}: {self._heard()}")
 
-    def _surprise(self) -> None:
-        """Let ESI ask for a rest that no header let anybody foresee."""
+    def _inject_rest(self) -> None:
+        """Make ESI ask for a rest that no header has announced."""
         self.score.faults += 1
         seconds = self.rng.randrange(60, 1000)
         kind = self.rng.choice(["list", "body", "error_limit", "error_limit_now"])
         if kind == "error_limit_now":
-            self.told.forced.append((self.clock.now(), self.clock.now() + seconds))
+            self.record.forced.append((self.clock.now(), self.clock.now() + seconds))
             self.esi.control("error_limit", "POST", seconds=seconds)
             return
         user = self.rng.choice(self.users) if kind == "list" else None
@@ -139,77 +139,78 @@ class Day:
             after=self.rng.randrange(3),
             times=1,
         )
-        self.told.injected.append(Injected(route, user, status, seconds))
+        self.record.injected.append(Injected(route, user, status, seconds))
 
     def _tick(self) -> None:
-        began = self.clock.now()
+        started = self.clock.now()
         due = {
             user
             for (user,) in self.program.rows(
                 """SELECT user_id FROM users WHERE state = 'active'
                 AND unixepoch(last_killmail_sync_at) <= ?""",
-                began - MIN_AGE,
+                started - MIN_AGE,
             )
         }
         code = self._run("scan", manual=False)
-        self.score.must(code in (0, 75), f"a scan ended with {code}: {self._heard()}")
-        self._must_be_current(began, due)
-        if not self.went_on and self._backfill_goes_on():
-            self.went_on = True
+        self.score.check(code in (0, 75), f"a scan ended with {code}: {self._heard()}")
+        self._check_current(started, due)
+        if not self.synced_backfiller and self._backfill_hit_reserve():
+            self.synced_backfiller = True
             self.clock.forward_to(self.clock.now() + 310)
-            self._sync(self.told.backfiller)
+            self._sync(self.record.backfiller)
 
-    def _backfill_goes_on(self) -> bool:
-        """Tell whether background work has left the long list's bucket at the reserve."""
+    def _backfill_hit_reserve(self) -> bool:
+        """Return whether background work has used the long list's bucket up to the reserve."""
         rows = self.program.rows(
-            "SELECT 1 FROM users WHERE user_id = ? AND backfill_page > 5", self.told.backfiller
+            "SELECT 1 FROM users WHERE user_id = ? AND backfill_page > 5", self.record.backfiller
         )
-        spent = [e for e in self.esi.log("list") if e["character_id"] == self.told.backfiller]
-        return bool(rows) and spent[-1]["start"] > self.told.runs[-1].began
+        spent = [e for e in self.esi.log("list") if e["character_id"] == self.record.backfiller]
+        return bool(rows) and spent[-1]["start"] > self.record.runs[-1].started
 
     def _run(self, *command: str, manual: bool) -> int:
-        """Play a command to its end, and note what it was allowed to do."""
+        """Run a command to its end, record what it was allowed to do, return its exit code."""
         self.score.cases += 1
         urgent = "FROM jobs WHERE priority = 5 AND state IN ('queued', 'running')"
         bodies = self.program.rows("SELECT 1 FROM pending_killmails WHERE priority = 5 LIMIT 1")
         run = Run(
-            began=self.clock.now(),
+            started=self.clock.now(),
             manual=manual,
             manual_bodies=manual or bool(bodies),
             manual_lists={user for (user,) in self.program.rows(f"SELECT user_id {urgent}")},
         )
         running = Running(self.program.launch(*command))
-        self.clock.play(running, beside=self.esi.pid)
+        self.clock.fast_forward(running, simulator_pid=self.esi.pid)
         run.ended = self.clock.now()
-        self.told.runs.append(run)
-        running.judge_memory(self.score)
+        self.record.runs.append(run)
+        running.check_memory(self.score)
         return running.process.returncode
 
     def _heard(self) -> str:
         return self.program.heard()
 
-    def _must_be_current(self, began: float, due: set[int]) -> None:
-        """Whoever was due has been asked for, and what is new is stored, unless ESI forbade it."""
+    def _check_current(self, started: float, due: set[int]) -> None:
+        """Check that due users were polled and new killmails stored, unless ESI forbade it."""
         log = self.esi.log()
-        run = self.told.runs[-1]
-        rests = self.told.rests(log)
-        polled = {e["character_id"] for e in log if e["page"] == 1 and e["start"] >= began}
+        run = self.record.runs[-1]
+        rests = self.record.rests(log)
+        polled = {e["character_id"] for e in log if e["page"] == 1 and e["start"] >= started}
         for user in due - polled:
-            excused = rests.any_in(run, "list", user)
-            self.score.must(excused, f"user {user} was due at a tick and not asked for")
+            excused = rests.any_during(run, "list", user)
+            self.score.check(excused, f"user {user} was due at a tick but was not polled")
         stored = {row[0] for row in self.program.rows("SELECT killmail_id FROM killmails")}
         self.waiting = [new for new in self.waiting if new.killmail_id not in stored]
         for new in self.waiting:
             owners = due & set(new.users)
-            excused = rests.any_in(run, "body", None) or any(
-                rests.any_in(run, "list", user) for user in owners
+            excused = rests.any_during(run, "body", None) or any(
+                rests.any_during(run, "list", user) for user in owners
             )
-            if owners and not excused and not self.told.people_came_first(log, run):
-                self.score.must(False, f"killmail {new.killmail_id} waits beyond a tick")
+            if owners and not excused and not self.record.manual_work_came_first(log, run):
+                self.score.check(False, f"killmail {new.killmail_id} was not stored within a tick")
 
     def _end(self) -> None:
         program, score = self.program, self.score
-        score.must(not program.left(), f"{program.left()} jobs, gaps or bodies left after the day")
-        judge_log(score, self.esi.log(), self.told)
+        left = program.count_unfinished()
+        score.check(not left, f"{left} jobs, backfills or bodies are left after the day")
+        judge_log(score, self.esi.log(), self.record)
         program.heal()
         program.judge(score)

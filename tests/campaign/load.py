@@ -1,4 +1,4 @@
-"""The part `load`: many commands at once, a database locked by others, a person in a hurry."""
+"""The part `load`: many commands at once, locked databases, a sync beside a backfill."""
 
 import json
 import random
@@ -19,29 +19,29 @@ from campaign.score import Score
 
 RACERS = 20
 READERS = (("status", "--json"), ("export",), ("status",), ("users",))
-IN_A_HURRY_S = 2.0
+MOST_WAIT_S = 2.0
 
 
 def play(seed: int, *, long: bool) -> Score:
-    """Play races, locked databases, and syncs beside a backfill."""
+    """Play races, locked databases, and syncs beside a backfill; return the score."""
     score = Score("load")
     rng = random.Random(f"{seed}-load")
     for _ in range(4 if long else 1):
-        races(score, rng, readers=4 if long else 1)
+        race(score, rng, readers=4 if long else 1)
     seconds = 30 if long else 3
     with ThreadPoolExecutor() as pool:
         for locked in [
             pool.submit(play_locked, score, random.Random(rng.random()), seconds)
-            for play_locked in (locked_before_a_run, locked_amid_bodies, locked_amid_a_refresh)
+            for play_locked in (locked_before_run, locked_during_bodies, locked_during_refresh)
         ]:
             locked.result()
     for workers in (1, 4):
-        in_a_hurry(score, rng, workers, killmails=10_000 if long else 800, demanding=long)
+        sync_beside_backfill(score, rng, workers, killmails=10_000 if long else 800, demanding=long)
     return score
 
 
-def races(score: Score, rng: random.Random, readers: int) -> None:
-    """Start scans and syncs at once while others read: one run at a time, all answered."""
+def race(score: Score, rng: random.Random, readers: int) -> None:
+    """Start scans and syncs at once while others read: they must run one at a time, and succeed."""
     score.cases += 1
     options: dict[str, Any] = {
         "characters": RACERS // 2,
@@ -54,23 +54,23 @@ def races(score: Score, rng: random.Random, readers: int) -> None:
         commands = [["sync", str(user)] for user in users]
         commands += [["scan"] for _ in range(RACERS - len(users))]
         rng.shuffle(commands)
-        with read_by_others(score, program, readers):
+        with concurrent_readers(score, program, readers):
             racers = [
                 (command, Running(program.launch(*command, KILLSYNC_CONTACT=f"racer-{number}")))
                 for number, command in enumerate(commands)
             ]
             for command, racer in racers:
                 code = racer.wait()
-                score.must(code == 0, f"{command} ended with {code} among {len(racers)} at once")
-                racer.judge_memory(score)
+                score.check(code == 0, f"{command}, one of {len(racers)} at once: exit {code}")
+                racer.check_memory(score)
                 if command[0] == "sync":
-                    score.must(is_done(program, int(command[1])), f"{command} left something")
-        must_run_one_at_a_time(score, program)
+                    score.check(is_synced(program, int(command[1])), f"{command} was incomplete")
+        check_runs_are_serial(score, program)
         program.judge(score)
 
 
-def is_done(program: Case, user: int) -> bool:
-    """Tell whether all that a user's list shows is recorded and stored."""
+def is_synced(program: Case, user: int) -> bool:
+    """Return whether everything on a user's list is recorded and stored."""
     listed = sorted(program.simulator.listed(user), reverse=True)
     missing = program.rows(
         """SELECT 1 FROM user_killmails LEFT JOIN killmails USING (killmail_id)
@@ -80,28 +80,30 @@ def is_done(program: Case, user: int) -> bool:
     return program.recorded(user) == listed and not missing
 
 
-def must_run_one_at_a_time(score: Score, program: Case) -> None:
-    """No process may send between the first request and the last answer of another."""
+def check_runs_are_serial(score: Score, program: Case) -> None:
+    """Check that no process sent between the first request and the last answer of another."""
     log = [entry for entry in program.simulator.log() if "racer-" in (entry["user_agent"] or "")]
     blocks = [list(block) for _, block in groupby(log, lambda entry: entry["user_agent"])]
     agents = {entry["user_agent"] for entry in log}
-    score.must(len(blocks) == len(agents), "two runs have sent requests in turns")
+    score.check(len(blocks) == len(agents), "the requests of two runs are interleaved")
     for one, next_one in pairwise(blocks):
-        over = max(entry["end"] for entry in one)
-        score.must(over <= next_one[0]["start"], "a run began before another had its last answer")
+        ended = max(entry["end"] for entry in one)
+        score.check(ended <= next_one[0]["start"], "a run sent before another had its last answer")
     sent = program.rows("SELECT count(DISTINCT pid) FROM runs WHERE requests > 0")[0][0]
-    score.must(sent == len(agents), f"{sent} runs on record sent something, {len(agents)} did")
+    score.check(sent == len(agents), f"{sent} runs on record sent requests, {len(agents)} did")
     rows = program.rows("SELECT started_at, finished_at FROM runs ORDER BY id")
-    in_turn = all(finished and finished <= begun for (_, finished), (begun, _) in pairwise(rows))
-    score.must(in_turn, "the runs on record overlap")
+    serial = all(finished and finished <= started for (_, finished), (started, _) in pairwise(rows))
+    score.check(serial, "the runs on record overlap")
 
 
 @contextmanager
-def read_by_others(score: Score, program: Case, readers: int) -> Iterator[None]:
-    """Let others read the database again and again, and judge what they are shown."""
+def concurrent_readers(score: Score, program: Case, readers: int) -> Iterator[None]:
+    """Read the database in the background until the block ends, and check the results."""
     over = Event()
     with ThreadPoolExecutor() as pool:
-        reading = [pool.submit(read, score, program, first, over) for first in range(readers)]
+        reading = [
+            pool.submit(read_repeatedly, score, program, first, over) for first in range(readers)
+        ]
         try:
             yield
         finally:
@@ -110,36 +112,39 @@ def read_by_others(score: Score, program: Case, readers: int) -> Iterator[None]:
             reader.result()
 
 
-def read(score: Score, program: Case, first: int, over: Event) -> None:
-    """Read by each command in turn; every count that can only rise may only rise."""
+def read_repeatedly(score: Score, program: Case, first: int, over: Event) -> None:
+    """Run each reading command in turn, and check that no count decreases that should not.
+
+    `first` is the index of the command to start with.
+    """
     highest: dict[Any, int] = {}
     turn = first
     while not over.is_set():
         command = READERS[turn % len(READERS)]
         turn += 1
         process = program.start(*command)
-        said, complaint = process.communicate(timeout=TIMEOUT)
-        well = process.returncode == 0 and not complaint
-        score.must(well, f"{command} beside runs: exit {process.returncode}, {complaint!r}")
+        output, errors = process.communicate(timeout=TIMEOUT)
+        succeeded = process.returncode == 0 and not errors
+        score.check(succeeded, f"{command} beside runs: exit {process.returncode}, {errors!r}")
         counts: dict[Any, int] = {}
-        if well and "--json" in command:
-            counts = counts_of_status(score, json.loads(said))
-        elif well and command == ("export",):
-            ids = [json.loads(line)["killmail_id"] for line in said.splitlines()]
-            score.must(len(set(ids)) == len(ids), "an export beside runs shows a killmail twice")
+        if succeeded and "--json" in command:
+            counts = status_counts(score, json.loads(output))
+        elif succeeded and command == ("export",):
+            ids = [json.loads(line)["killmail_id"] for line in output.splitlines()]
+            score.check(len(set(ids)) == len(ids), "an export beside runs repeats a killmail")
             counts = {"exported": len(ids)}
         for name, count in counts.items():
-            score.must(count >= highest.get(name, 0), f"{name} went back to {count} beside runs")
+            score.check(count >= highest.get(name, 0), f"{name} decreased to {count} beside runs")
             highest[name] = count
 
 
-def counts_of_status(score: Score, status: dict[str, Any]) -> dict[Any, int]:
-    """Return the counts that only rise; all that is shown must be of one moment."""
+def status_counts(score: Score, status: dict[str, Any]) -> dict[Any, int]:
+    """Return the counts that must not decrease; check that all are from the same moment."""
     users = status["users"]
-    # no killmail is shared: what is pending for the users is pending once
+    # no killmail is shared, so each pending one counts for one user only
     pending = sum(user["pending"] for user in users)
-    told = status["pending_killmails"]
-    score.must(pending == told, f"status beside runs: {told} pending, {pending} for the users")
+    total = status["pending_killmails"]
+    score.check(pending == total, f"status beside runs: {total} pending, {pending} for the users")
     counts = {("killmails", user["user_id"]): user["killmails"] for user in users}
     return counts | {
         ("stored id", user["user_id"]): user["last_killmail_id"] or 0 for user in users
@@ -147,66 +152,69 @@ def counts_of_status(score: Score, status: dict[str, Any]) -> dict[Any, int]:
 
 
 @contextmanager
-def held_by_another(program: Case, name: str, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    """Hold a write transaction as another program does."""
+def hold_write_lock(program: Case, name: str, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    """Hold a write transaction, as another program would."""
     with closing(sqlite3.connect(program.directory / name, isolation_level=None)) as conn:
         conn.execute("PRAGMA busy_timeout = 60000")
         conn.execute(begin)
         yield
 
 
-def must_outlast(
+def check_outlasts(
     score: Score, program: Case, run: Callable[[], Running], name: str, seconds: float
 ) -> None:
-    """A run that somebody keeps from writing for so long waits, and then does everything."""
+    """Check that a run waits while another program holds the write lock, and then completes."""
     score.cases += 1
     score.faults += 1
-    began = time.monotonic()
-    with held_by_another(program, name):
+    started = time.monotonic()
+    with hold_write_lock(program, name):
         running = run()
-        while time.monotonic() < began + seconds and running.goes_on():
+        while time.monotonic() < started + seconds and running.is_running():
             time.sleep(0.05)
-        score.must(running.goes_on(), f"a run did not wait for {name}: {program.heard()}")
+        score.check(running.is_running(), f"a run did not wait for {name}: {program.heard()}")
     code = running.wait()
-    score.must(code == 0, f"{name} held for {seconds} s: exit {code}, {program.heard()}")
-    running.judge_memory(score)
+    score.check(code == 0, f"{name} held for {seconds} s: exit {code}, {program.heard()}")
+    running.check_memory(score)
     (user,) = [login["character_id"] for login in program.simulator.logins]
-    score.must(is_done(program, user), f"{name} held for {seconds} s: something was left out")
+    score.check(is_synced(program, user), f"{name} held for {seconds} s: the sync is incomplete")
     program.judge(score)
 
 
-def locked_before_a_run(score: Score, rng: random.Random, seconds: float) -> None:
-    """The database is locked when a run begins."""
+def locked_before_run(score: Score, rng: random.Random, seconds: float) -> None:
+    """Lock the database before a run starts."""
     with case(rng, characters=1, killmails=20) as program:
         program.call("status")
-        must_outlast(
+        check_outlasts(
             score, program, lambda: Running(program.launch("scan")), "killsync.db", seconds
         )
 
 
-def locked_amid_bodies(score: Score, rng: random.Random, seconds: float) -> None:
-    """The database is locked while bodies arrive."""
+def locked_during_bodies(score: Score, rng: random.Random, seconds: float) -> None:
+    """Lock the database while bodies arrive."""
     with case(rng, characters=1, killmails=200, latency_body=0.2) as program:
         scan = Running(program.launch("scan"))
         wait_until(lambda: program.simulator.log("body"))
-        must_outlast(score, program, lambda: scan, "killsync.db", seconds)
+        check_outlasts(score, program, lambda: scan, "killsync.db", seconds)
 
 
-def locked_amid_a_refresh(score: Score, rng: random.Random, seconds: float) -> None:
-    """The token file is locked when SSO's answer, with a rotated token, is to be stored."""
+def locked_during_refresh(score: Score, rng: random.Random, seconds: float) -> None:
+    """Lock the token file while SSO's answer, with a rotated token, is to be stored."""
     with case(rng, characters=1, killmails=20, latency_sso=2, rotate=True) as program:
         program.simulator.control("expire_access", "POST")
         program.simulator.clear_log()
         program.expire_access()
         scan = Running(program.launch("scan"))
         wait_until(lambda: program.simulator.log("token"))
-        must_outlast(score, program, lambda: scan, "killsync.db.tokens", seconds)
+        check_outlasts(score, program, lambda: scan, "killsync.db.tokens", seconds)
 
 
-def in_a_hurry(
+def sync_beside_backfill(
     score: Score, rng: random.Random, workers: int, killmails: int, *, demanding: bool
 ) -> None:
-    """A sync beside a backfill of another user: it is served at once, and the backfill goes on."""
+    """Sync a user during another user's backfill: it must be served at once, and both complete.
+
+    `demanding` also checks how soon the sync sends its first request.
+    """
     score.cases += 1
     options: dict[str, Any] = {
         "latency_body": 0.05,
@@ -216,26 +224,26 @@ def in_a_hurry(
     }
     with case(rng, characters=0, **options) as program:
         esi = program.simulator
-        hurried = esi.add_character(killmails=40)["character_id"]
+        user_id = esi.add_character(killmails=40)["character_id"]
         esi.add_character(killmails=killmails)
         program.add_users()
-        program.execute("UPDATE users SET state = 'disabled' WHERE user_id = ?", hurried)
+        program.execute("UPDATE users SET state = 'disabled' WHERE user_id = ?", user_id)
         scan = Running(program.launch("scan", "--workers", str(workers)))
         wait_until(lambda: len(esi.log("list")) > 1 and len(esi.log("body")) > killmails // 20)
-        program.execute("UPDATE users SET state = 'active' WHERE user_id = ?", hurried)
-        sync = program.launch("sync", str(hurried))
+        program.execute("UPDATE users SET state = 'active' WHERE user_id = ?", user_id)
+        sync = program.launch("sync", str(user_id))
         queued = "SELECT 1 FROM jobs WHERE user_id = ? AND priority = 5"
-        wait_until(lambda: program.rows(queued, hurried))
-        at = time.time()
+        wait_until(lambda: program.rows(queued, user_id))
+        queued_at = time.time()
         code = Running(sync).wait()
-        score.must(code == 0, f"a sync beside a backfill ended with {code}: {program.heard()}")
-        score.must(is_done(program, hurried), "a sync beside a backfill left something")
-        left = program.left()
-        score.must(left > killmails // 4, f"a sync waited until {left} of a backfill were left")
-        (asked,) = [entry for entry in esi.log("list") if entry["character_id"] == hurried]
-        waited = asked["start"] - at
+        score.check(code == 0, f"a sync beside a backfill ended with {code}: {program.heard()}")
+        score.check(is_synced(program, user_id), "a sync beside a backfill was incomplete")
+        left = program.count_unfinished()
+        score.check(left > killmails // 4, f"a sync waited until {left} of a backfill were left")
+        (polled,) = [entry for entry in esi.log("list") if entry["character_id"] == user_id]
+        waited = polled["start"] - queued_at
         late = f"a sync beside {workers} workers sent its first request after {waited:.1f} s"
-        score.must(waited < IN_A_HURRY_S or not demanding, late)
-        score.must(scan.wait() == 0, "a backfill ended with an error")
-        scan.judge_memory(score)
+        score.check(waited < MOST_WAIT_S or not demanding, late)
+        score.check(scan.wait() == 0, "a backfill ended with an error")
+        scan.check_memory(score)
         program.judge(score)

@@ -1,13 +1,13 @@
-"""The fault matrix: what must follow from each fault at each kind of request."""
+"""The fault matrix: the expected outcome of each fault at each kind of request."""
 
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 REST = 600
-A_MINUTE = 60
-SCOPE_LACKS = '{"error":"Token is not valid for any required scope"}'
-ROLE_LACKS = '{"error":"Character does not have required role(s)"}'
+ONE_MINUTE = 60
+SCOPE_MISSING = '{"error":"Token is not valid for any required scope"}'
+ROLE_MISSING = '{"error":"Character does not have required role(s)"}'
 UNAVAILABLE = '{"error":"The datasource tranquility is temporarily unavailable"}'
 TIMED_OUT = '{"error":"Timeout contacting tranquility"}'
 
@@ -33,20 +33,20 @@ ROUTES = {
 
 
 class Outcome(Enum):
-    """Who is struck by a fault, and how; whoever is not is done in the same run."""
+    """Who is affected by a fault, and how; everyone else is done in the same run."""
 
     USER_FAILS = "the user fails for now"
     NEEDS_LOGIN = "the user needs a new login"
-    PUT_OFF = "the user's list is put off, and nobody is blamed"
+    PUT_OFF = "the user's list is postponed, and nobody is blamed"
     LIST_RESTS = "the user's list rests"
-    BODY_PUT_OFF = "the killmail is put off"
+    BODY_PUT_OFF = "the killmail is postponed"
     ASIDE = "the killmail is set aside"
     BODIES_REST = "all bodies rest"
     ESI_RESTS = "nothing at all is sent to ESI"
     ESI_DOWN = "the run ends early"
-    SSO_DOWN = "whoever needs a refresh waits"
-    SSO_RESTS = "whoever needs a refresh waits, and nothing is sent to SSO"
-    DONE = "a further attempt does it"
+    SSO_DOWN = "users who need a refresh wait"
+    SSO_RESTS = "users who need a refresh wait, and nothing is sent to SSO"
+    DONE = "another attempt succeeds"
 
 
 EXIT_CODES = {
@@ -61,14 +61,14 @@ EXIT_CODES = {
 
 @dataclass(frozen=True)
 class Expected:
-    """What must follow: the outcome, what the message says, and at most how many requests.
+    """The outcome, and the text that must be part of the message.
 
-    `most` counts the requests like the one that was struck. `rest` is in seconds.
+    `max_requests` limits the requests that meet the fault; `rest` is in seconds.
     """
 
     outcome: Outcome
-    why: str = ""
-    most: int = 1
+    reason: str = ""
+    max_requests: int = 1
     rest: int = 0
 
 
@@ -77,63 +77,63 @@ Row = dict[str, Expected]
 ESI_RESTS = Expected(Outcome.ESI_RESTS, "", 1, REST)
 
 
-def lists(outcome: Outcome, why: str, most: int = 1, rest: int = 0) -> Row:
-    """The same for the first page and a later one."""
-    return dict.fromkeys(LISTS, Expected(outcome, why, most, rest))
+def lists(outcome: Outcome, reason: str, max_requests: int = 1, rest: int = 0) -> Row:
+    """The first page and a later one, with the same outcome."""
+    return dict.fromkeys(LISTS, Expected(outcome, reason, max_requests, rest))
 
 
-def sso(why: str, most: int = 1) -> Row:
-    """Trouble with the metadata or keys, which concern everybody: SSO counts as down."""
-    return dict.fromkeys(DOCUMENTS, Expected(Outcome.SSO_DOWN, why, most))
+def sso(reason: str, max_requests: int = 1) -> Row:
+    """The metadata and keys, which every refresh needs: SSO counts as down."""
+    return dict.fromkeys(DOCUMENTS, Expected(Outcome.SSO_DOWN, reason, max_requests))
 
 
 def refused(status: int) -> Row:
-    """A status that belongs to the one request: asked once, since asking again is no use."""
-    says = f"ESI says {status}"
+    """A status that concerns one request only: sent once, since a retry would not help."""
+    reason = f"ESI says {status}"
     return {
-        **lists(Outcome.USER_FAILS, says),
-        BODY: Expected(Outcome.BODY_PUT_OFF, says),
+        **lists(Outcome.USER_FAILS, reason),
+        BODY: Expected(Outcome.BODY_PUT_OFF, reason),
         **sso(f"SSO says {status}"),
         REFRESH: Expected(Outcome.PUT_OFF, "SSO refused without a reason", 3),
     }
 
 
-def outage(esi: str, of_sso: str) -> Row:
-    """No answer, or one that says that the game server is away: nobody is to blame."""
+def outage(esi_reason: str, sso_reason: str) -> Row:
+    """No answer, or one that says that the game server is down: nobody is to blame."""
     return {
-        **lists(Outcome.PUT_OFF, esi, 3),
-        BODY: Expected(Outcome.BODY_PUT_OFF, esi, 3),
-        **sso(of_sso, 3),
-        REFRESH: Expected(Outcome.PUT_OFF, of_sso, 3),
+        **lists(Outcome.PUT_OFF, esi_reason, 3),
+        BODY: Expected(Outcome.BODY_PUT_OFF, esi_reason, 3),
+        **sso(sso_reason, 3),
+        REFRESH: Expected(Outcome.PUT_OFF, sso_reason, 3),
     }
 
 
-def broken(esi: str, of_sso: str) -> Row:
-    """An answer of no use: tried again; then the list or killmail fails, but no refresh does."""
+def broken(esi_reason: str, sso_reason: str) -> Row:
+    """A useless answer: retried; then a list or killmail fails, but a refresh is postponed."""
     return {
-        **lists(Outcome.USER_FAILS, esi, 3),
-        BODY: Expected(Outcome.BODY_PUT_OFF, esi, 3),
-        **sso(of_sso, 3),
-        REFRESH: Expected(Outcome.PUT_OFF, of_sso, 3),
+        **lists(Outcome.USER_FAILS, esi_reason, 3),
+        BODY: Expected(Outcome.BODY_PUT_OFF, esi_reason, 3),
+        **sso(sso_reason, 3),
+        REFRESH: Expected(Outcome.PUT_OFF, sso_reason, 3),
     }
 
 
-def gone(why: str) -> Row:
-    """The whole address of ESI or SSO does not let anybody connect."""
-    at_sso = Expected(Outcome.SSO_DOWN, why, 3)
-    at_esi = Expected(Outcome.ESI_DOWN, why, 3)
+def gone(reason: str) -> Row:
+    """The address of ESI or SSO accepts no connections at all."""
+    at_sso = Expected(Outcome.SSO_DOWN, reason, 3)
+    at_esi = Expected(Outcome.ESI_DOWN, reason, 3)
     return {kind: at_sso if kind in SSO else at_esi for kind in KINDS}
 
 
 MATRIX: dict[str, Row] = {
     "400": refused(400),
     "400 invalid_grant": {REFRESH: Expected(Outcome.NEEDS_LOGIN, "invalid_grant")},
-    # 401 and the odd expiry are asked for once more with a new access token
+    # 401 and the odd expiry are retried once with a new access token
     "401": refused(401) | lists(Outcome.USER_FAILS, "ESI says 401", 2),
     "403": refused(403) | lists(Outcome.USER_FAILS, "required role"),
     "403 scope": lists(Outcome.NEEDS_LOGIN, "required scope"),
     "403 expiry": lists(Outcome.USER_FAILS, "too far in the future", 2),
-    # a page that X-Pages has promised is looked for again, one page back
+    # when a page that X-Pages promised is missing, the page before it is read again, then it
     "404": refused(404) | {LATER: Expected(Outcome.USER_FAILS, "X-Pages promises page 2", 2)},
     "420": refused(420) | {FIRST: ESI_RESTS, LATER: ESI_RESTS, BODY: ESI_RESTS},
     "422": refused(422) | {BODY: Expected(Outcome.ASIDE, "Invalid killmail_id")},
@@ -142,11 +142,11 @@ MATRIX: dict[str, Row] = {
         BODY: Expected(Outcome.BODIES_REST, "", 1, REST),
         **dict.fromkeys(SSO, Expected(Outcome.SSO_RESTS, "rest", 1, REST)),
     },
-    # without Retry-After a bucket of ESI rests for its window, SSO for a minute
+    # without Retry-After, an ESI bucket rests for its window, and SSO for a minute
     "429 alone": {
         **lists(Outcome.LIST_RESTS, "", 1, 900),
         BODY: Expected(Outcome.BODIES_REST, "", 1, 900),
-        **dict.fromkeys(SSO, Expected(Outcome.SSO_RESTS, "rest", 1, A_MINUTE)),
+        **dict.fromkeys(SSO, Expected(Outcome.SSO_RESTS, "rest", 1, ONE_MINUTE)),
     },
     "500": broken("ESI says 500", "SSO says 500"),
     "502 HTML": outage("ESI says 502", "SSO says 502"),
@@ -175,8 +175,8 @@ RULES: dict[str, dict[str, Any]] = {
     "400": {"status": 400},
     "400 invalid_grant": {"status": 400, "body": '{"error":"invalid_grant"}'},
     "401": {"status": 401, "body": '{"error":"Unauthorized - Invalid token"}'},
-    "403": {"status": 403, "body": ROLE_LACKS},
-    "403 scope": {"status": 403, "body": SCOPE_LACKS},
+    "403": {"status": 403, "body": ROLE_MISSING},
+    "403 scope": {"status": 403, "body": SCOPE_MISSING},
     "403 expiry": {"status": 403, "body": '{"error":"token expiry is too far in the future"}'},
     "404": {"status": 404, "body": '{"error":"Requested page does not exist!"}'},
     "420": {"status": 420, "headers": {"X-ESI-Error-Limit-Reset": str(REST)}},
@@ -200,14 +200,14 @@ RULES: dict[str, dict[str, Any]] = {
     "drip of headers": {"drip_head": 1},
 }
 
-# These wait for time-outs most of their time: many may be played at once.
+# These spend most of their time in timeouts, so many can be played at once.
 GONE = ("refused", "no handshake")
 SLOW = ("hang", "drip", "drip of headers", "no handshake", "refused")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One fault at one kind of request; `once` lets the fault strike a single time."""
+    """One fault at one kind of request; with `once` the fault occurs a single time."""
 
     fault: str
     kind: str
@@ -220,12 +220,12 @@ class Cell:
 
     @property
     def waits(self) -> bool:
-        """Whether most of the time goes by in time-outs."""
-        return self.fault in SLOW or self.expected.rest == A_MINUTE
+        """Whether most of the time is spent in timeouts."""
+        return self.fault in SLOW or self.expected.rest == ONE_MINUTE
 
     @property
-    def struck_once(self) -> "Cell":
-        """The same with a fault that is over at the second attempt."""
+    def with_single_fault(self) -> "Cell":
+        """The same cell with a fault that is over by the second attempt."""
         return replace(self, once=True, expected=Expected(Outcome.DONE, "", 2))
 
 
@@ -235,20 +235,20 @@ def all_cells() -> list[Cell]:
 
 
 def sample(rng: Any) -> list[Cell]:
-    """Return cells that have every fault and every kind at least once, and none too slow."""
+    """Return cells that cover every fault and every kind, without the slowest ones."""
     kinds = list(KINDS)
     rng.shuffle(kinds)
     chosen = []
     for number, fault in enumerate(MATRIX):
-        # what lasts a minute or more is left to the long form
+        # cells of a minute or more are left to the long form
         quick = [
             cell
             for cell in all_cells()
             if cell.fault == fault
-            and cell.expected.rest != A_MINUTE
+            and cell.expected.rest != ONE_MINUTE
             and (fault != "no handshake" or cell.kind in SSO)
         ]
         turn = [kinds[(number + k) % len(kinds)] for k in range(len(kinds))]
         cell = min(quick, key=lambda cell: turn.index(cell.kind))
-        chosen.append(cell.struck_once if fault in SLOW[:3] else cell)
+        chosen.append(cell.with_single_fault if fault in SLOW[:3] else cell)
     return chosen

@@ -1,4 +1,4 @@
-"""The paging and the job table against their models, with examples that the suite has not tried."""
+"""The part `models`: paging and the job table against their models, with new examples."""
 
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
@@ -11,7 +11,7 @@ MACHINES: dict[type[RuleBasedStateMachine], int] = {ListReading: 20, JobTable: 1
 
 
 def play(chosen: int, *, long: bool) -> Score:
-    """Try examples that follow from a seed; each is a case."""
+    """Try the examples that a seed generates; each counts as a case."""
     score = Score("models")
     for machine, share in MACHINES.items():
         examples = share * (500 if long else 25)
@@ -19,7 +19,7 @@ def play(chosen: int, *, long: bool) -> Score:
         try:
             run_state_machine_as_test(seed(chosen)(machine), settings=_settings(examples))
         except Exception as error:
-            score.must(False, f"{machine.__name__}: {type(error).__name__}: {error}")
+            score.check(False, f"{machine.__name__}: {type(error).__name__}: {error}")
     return score
 
 

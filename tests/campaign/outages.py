@@ -1,4 +1,4 @@
-"""Outages: a whole service is away, as ESI is each day at 11:00 UTC."""
+"""Outages: a whole service is down, as ESI is each day at 11:00 UTC."""
 
 import random
 from collections.abc import Callable
@@ -14,23 +14,23 @@ from campaign.score import Score
 USERS = 30
 # three requests in a row without an answer, each of them tried three times
 MOST_REQUESTS = 9
-PATIENCE = 700.0
+SCAN_TIMEOUT = 700.0
 
 
 @dataclass(frozen=True)
 class Outage:
-    """Which service is away, and how it shows: by a fault, or by an address without anybody."""
+    """Which service is down, and how: by a fault, or at an address where nothing answers."""
 
     name: str
-    why: str
+    reason: str
     route: str = "any"
     rule: dict[str, Any] = field(default_factory=dict)
     url: str = ""
-    away: Callable[[], AbstractContextManager[str]] = addresses.refusing
+    open_address: Callable[[], AbstractContextManager[str]] = addresses.refusing
     waits: bool = False
 
     @property
-    def of_sso(self) -> bool:
+    def is_sso(self) -> bool:
         return self.route == "token" or self.url == "KILLSYNC_SSO_URL"
 
 
@@ -44,7 +44,7 @@ OUTAGES = [
         "ESI is silent",
         "no answer in time",
         url="KILLSYNC_ESI_URL",
-        away=addresses.silent,
+        open_address=addresses.silent,
         waits=True,
     ),
     Outage("SSO says 503", "SSO says 503", route="token", rule=RULES["503"]),
@@ -54,45 +54,45 @@ OUTAGES = [
 
 
 def play(outage: Outage, seed: int) -> Score:
-    """Scan 30 users during the outage and after it."""
+    """Scan many users during the outage and after it; return the score."""
     score = Score(outage.name, cases=1)
     rng = random.Random(f"{seed} {outage.name}")
     options: dict[str, Any] = {"characters": USERS, "killmails": 2, "shared": 0}
     with case(rng, **options) as program, ExitStack() as stack:
         environment = {}
-        if outage.of_sso:
-            _let_tokens_expire(program, forget_documents=bool(outage.url))
+        if outage.is_sso:
+            _expire_tokens(program, forget_documents=bool(outage.url))
         if outage.url:
-            environment[outage.url] = stack.enter_context(outage.away())
+            environment[outage.url] = stack.enter_context(outage.open_address())
         else:
             program.simulator.fault(outage.route, **outage.rule)
         program.simulator.clear_log()
-        code = program.launch("scan", **environment).wait(PATIENCE)
+        code = program.launch("scan", **environment).wait(SCAN_TIMEOUT)
         _judge(program, score, outage, code)
         struck = sum(entry["fault"] for entry in program.simulator.log())
-        score.must(struck > 0 or bool(outage.url), "the fault never struck")
+        score.check(struck > 0 or bool(outage.url), "the fault never occurred")
         score.faults += struck or MOST_REQUESTS
         program.simulator.clear_faults()
         program.let_all_be_tried()
         code = program.call("scan")
-        score.must(code == 0, f"exit {code} after the outage: {program.heard()}")
+        score.check(code == 0, f"exit {code} after the outage: {program.heard()}")
         program.judge(score)
     return score
 
 
 def _judge(program: Case, score: Score, outage: Outage, code: int) -> None:
-    said = program.heard()
-    score.must(code == 75, f"exit {code}: {said}")
-    score.must(outage.why in said, f"{outage.why!r} is not said: {said}")
+    output = program.heard()
+    score.check(code == 75, f"exit {code}: {output}")
+    score.check(outage.reason in output, f"{outage.reason!r} is not in the output: {output}")
     users = program.rows("SELECT DISTINCT state, failures, error FROM users")
-    score.must(users == [("active", 0, None)], f"somebody is blamed: {users}")
+    score.check(users == [("active", 0, None)], f"somebody is blamed: {users}")
     queued = program.rows("SELECT state, count(*) FROM jobs GROUP BY state")
-    score.must(queued == [("queued", USERS)], f"the jobs are {queued}")
+    score.check(queued == [("queued", USERS)], f"the jobs are {queued}")
     requests = len(program.simulator.log())
-    score.must(requests <= MOST_REQUESTS, f"{requests} requests")
+    score.check(requests <= MOST_REQUESTS, f"{requests} requests")
 
 
-def _let_tokens_expire(program: Case, *, forget_documents: bool) -> None:
+def _expire_tokens(program: Case, *, forget_documents: bool) -> None:
     program.expire_access()
     if forget_documents:
         program.forget_sso_documents()

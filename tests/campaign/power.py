@@ -1,4 +1,4 @@
-"""Power cuts: of the database only what had been fsynced is left, and killsync runs on."""
+"""The part `power`: power cuts leave only what was fsynced, and killsync must recover."""
 
 import random
 import shutil
@@ -14,7 +14,7 @@ from world import TIMEOUT
 from campaign.case import Case, case
 from campaign.ledger import Launch, read
 from campaign.score import Score, two_at_a_time
-from campaign.strikes import Strikes, finish, kinds_of, named, options_of
+from campaign.strikes import Strikes, choose_kinds, choose_options, finish, label_problems
 
 PART = "power"
 SHIM = Path(__file__).with_name("power_cut")
@@ -23,7 +23,7 @@ LONG_CASES, LONG_CUTS, LONG_FIRST_CUTS = 12, 4, 2
 
 
 def play(seed: int, *, long: bool) -> Score:
-    """Cut the power of so many databases, and judge each of them."""
+    """Play the cases of the short or long form; return their combined score."""
     reason = cannot_be_cut()
     if reason:
         sys.stdout.write(f"power: skipped: {reason}\n")
@@ -35,33 +35,33 @@ def play(seed: int, *, long: bool) -> Score:
 
 
 def cannot_be_cut() -> str:
-    """Return why SQLite's fsync cannot be seen here; empty if it can."""
-    asked = subprocess.run(
-        [sys.executable, "-c", "import sitecustomize as s; s.library()"],
+    """Return why SQLite's fsyncs cannot be observed on this machine; empty if they can."""
+    probe = subprocess.run(
+        [sys.executable, "-c", "import sitecustomize as s; s.sqlite_library()"],
         env={"PYTHONPATH": str(SHIM)},
         capture_output=True,
         text=True,
         check=False,
     )
-    return (asked.stderr.strip().splitlines() or [""])[-1] if asked.returncode else ""
+    return (probe.stderr.strip().splitlines() or [""])[-1] if probe.returncode else ""
 
 
 def play_case(seed: int, cuts: int, first: int, number: int) -> Score:
-    """Play one case; its seed is that of the campaign and its number."""
+    """Play one case, seeded by the seed of the campaign and the number of the case."""
     score = Score(PART, cases=1)
-    with named(score, f"case {number}"):
+    with label_problems(score, f"case {number}"):
         rng = random.Random(f"{PART} {seed} {number}")
-        with case(rng, users=False, **options_of(rng)) as program:
-            struck = PowerCuts(program, score)
-            struck.register(first)
-            for kind in kinds_of(rng, number * cuts, cuts):
-                struck.strike(kind)
-            finish(struck)
+        with case(rng, users=False, **choose_options(rng)) as program:
+            series = PowerCuts(program, score)
+            series.register(first)
+            for kind in choose_kinds(rng, number * cuts, cuts):
+                series.strike(kind)
+            finish(series)
     return score
 
 
 class PowerCuts(Strikes):
-    """Strikes that leave of each file what was fsynced last."""
+    """Strikes that leave only the last fsynced content of each file."""
 
     one_by_one = False
 
@@ -72,16 +72,16 @@ class PowerCuts(Strikes):
         program.environment |= {"PYTHONPATH": str(SHIM), "DURABLE_COPIES": str(self._durable)}
 
     def before_launch(self) -> None:
-        """Let the machine rest: after half a minute the kernel has written all there is."""
+        """Treat all content as durable: the kernel writes everything within half a minute."""
         for old in self._durable.glob("killsync.db*"):
             old.unlink()
         for file in self._files():
             shutil.copy2(file, self._durable)
 
     def fall(self, launches: list[Launch]) -> None:
-        """Look at what can be seen, kill everything, and put back only what was fsynced."""
+        """Read what other processes can see, kill the launches, and keep only what was fsynced."""
         if any(launch.process.poll() is None for launch in launches):
-            # what others could read must have been durable
+            # whatever others could read must already be durable
             with suppress(sqlite3.OperationalError):
                 self.ledger.compare(read(self.program.database, alive=True))
         super().fall(launches)
@@ -93,7 +93,7 @@ class PowerCuts(Strikes):
         for file in self._files(shm=True):
             file.unlink()
             if self._rng.random() < 0.5 and not file.name.endswith("-shm"):
-                # it was made and never synced: its name may have been kept, not its content
+                # as if it was created but never synced: its name may survive without its content
                 file.touch(0o600)
         for file in self._durable.glob("killsync.db*"):
             shutil.copyfile(file, self.program.directory / file.name)

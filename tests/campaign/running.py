@@ -1,4 +1,4 @@
-"""A command that runs, and how much memory it has used at most."""
+"""A running command, and its peak memory."""
 
 import subprocess
 import time
@@ -10,25 +10,25 @@ from world import TIMEOUT
 from campaign.score import Score
 
 MOST_MEMORY_MB = 150
-_LOOK_EVERY = 0.02
+_POLL_INTERVAL = 0.02
 
 
 def most_resident_mb(status: str) -> float:
-    """Return the most memory a process has had, of its /proc/<pid>/status; 0 when it has ended."""
+    """Return a process's peak memory from its /proc/<pid>/status; 0 if it has ended."""
     sizes = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(sizes[0]) / 1024 if sizes else 0.0
 
 
 class Running:
-    """Looks at a process again and again until it ends."""
+    """Polls a process until it ends; `peak_mb` is the most memory it used so far."""
 
-    def __init__(self, process: subprocess.Popen[bytes], patience: float = 5 * TIMEOUT) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], timeout: float = 5 * TIMEOUT) -> None:
         self.process = process
         self.peak_mb = 0.0
-        self._deadline = time.monotonic() + patience
+        self._deadline = time.monotonic() + timeout
 
-    def goes_on(self) -> bool:
-        """Tell whether it still runs; one that never ends is killed."""
+    def is_running(self) -> bool:
+        """Return whether it still runs; after `timeout`, kill it and raise TimeoutError."""
         with suppress(FileNotFoundError, ProcessLookupError):
             status = Path(f"/proc/{self.process.pid}/status").read_text()
             self.peak_mb = max(self.peak_mb, most_resident_mb(status))
@@ -37,16 +37,16 @@ class Running:
         if time.monotonic() > self._deadline:
             self.process.kill()
             self.process.wait()
-            raise TimeoutError(f"{self.process.args!r} has not ended")
+            raise TimeoutError(f"{self.process.args!r} did not end")
         return True
 
     def wait(self) -> int:
-        """Return the exit code when it has ended."""
-        while self.goes_on():
-            time.sleep(_LOOK_EVERY)
+        """Wait until it ends; return the exit code."""
+        while self.is_running():
+            time.sleep(_POLL_INTERVAL)
         return self.process.returncode
 
-    def judge_memory(self, score: Score) -> None:
-        """A run may not need more than a small machine has to spare."""
-        used = f"{self.process.args!r} took {self.peak_mb:.0f} MB"
-        score.must(self.peak_mb < MOST_MEMORY_MB, used)
+    def check_memory(self, score: Score) -> None:
+        """Check that it needed no more memory than a small machine has to spare."""
+        problem = f"{self.process.args!r} used {self.peak_mb:.0f} MB"
+        score.check(self.peak_mb < MOST_MEMORY_MB, problem)

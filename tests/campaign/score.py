@@ -1,4 +1,4 @@
-"""What a part of the campaign has tried, and what went wrong."""
+"""What a part of the campaign tried, and what went wrong."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ COUNTED = (
     "faults",
     "kills",
     "requests",
-    "asked_again",
+    "refetched",
     "new_logins",
     "lost",
     "duplicated",
@@ -20,40 +20,40 @@ COUNTED = (
 
 @dataclass
 class Score:
-    """One row of the campaign's table; `problems` says in words what must not be."""
+    """One row of the campaign's table; `problems` describes what went wrong."""
 
     part: str
     cases: int = 0
     faults: int = 0
     kills: int = 0
     requests: int = 0
-    # bodies asked for twice that a kill explains, and users whose rotated token a kill has lost
-    asked_again: int = 0
+    # bodies requested twice, as a kill explains, and logins renewed because a kill lost a token
+    refetched: int = 0
     new_logins: int = 0
     lost: int = 0
     duplicated: int = 0
     seconds: float = 0.0
-    # how often a run was struck at which kind of moment
+    # how often runs were struck, by kind of moment
     moments: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
-    def take(self, other: "Score") -> None:
-        """Add what another score of the same part has counted."""
+    def add(self, other: "Score") -> None:
+        """Add the counts and problems of another score of the same part."""
         for name in COUNTED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.moments += other.moments
         self.problems += other.problems
 
-    def must(self, holds: bool, otherwise: str) -> None:
-        """Note a problem unless something holds."""
+    def check(self, holds: bool, otherwise: str) -> None:
+        """Record a problem, described by `otherwise`, unless the condition holds."""
         if not holds:
             self.problems.append(f"{self.part}: {otherwise}")
 
 
 def two_at_a_time(part: str, play: Callable[[int], Score], seeds: Iterable[int]) -> Score:
-    """Play a case for each seed, in two processes; return what they have counted together."""
+    """Play a case for each seed, in two processes; return their combined score."""
     score = Score(part)
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         for played in pool.map(play, seeds):
-            score.take(played)
+            score.add(played)
     return score

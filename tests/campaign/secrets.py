@@ -1,4 +1,4 @@
-"""The search for secrets in everything that a case has left behind, but where they belong."""
+"""Searches everything that a case leaves behind for secrets in the wrong place."""
 
 import base64
 import json
@@ -15,15 +15,15 @@ from world import Killsync
 
 _GRAM = 8
 _LIKE_A_SECRET = re.compile(rb"[\w.~+/=%-]{8,}", re.ASCII)
-_LOOK_EVERY = 0.05
+_POLL_INTERVAL = 0.05
 
 
 def forms(secret: str) -> set[bytes]:
-    """Return a secret as it may be written: as it is, quoted, in base64, its signature alone."""
+    """Return the forms a secret may appear in: plain, URL-quoted, base64, its signature alone."""
     texts = {secret, quote(secret, safe=""), secret.rpartition(".")[2]}
     found = {text.encode() for text in texts}
     for shift in range(3):
-        # of what surrounds it the first and last digits depend
+        # the first and last digits depend on the surrounding bytes
         coded = base64.b64encode(b"\0" * shift + secret.encode())
         middle = coded[-(-shift * 8 // 6) : -4]
         found |= {middle, middle.translate(bytes.maketrans(b"+/", b"-_"))}
@@ -31,7 +31,7 @@ def forms(secret: str) -> set[bytes]:
 
 
 class Needles:
-    """All forms of many secrets, looked for at once."""
+    """All forms of many secrets, searched for in one pass."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._by_gram: dict[bytes, dict[bytes, str]] = {}
@@ -40,7 +40,7 @@ class Needles:
                 self._by_gram.setdefault(form[:_GRAM], {})[form] = secret
 
     def within(self, content: bytes) -> set[str]:
-        """Return the secrets that occur."""
+        """Return the secrets that occur in the content."""
         found = set()
         for run in _LIKE_A_SECRET.findall(content):
             for start in range(len(run) - _GRAM + 1):
@@ -51,33 +51,33 @@ class Needles:
 
 
 class ProcessList:
-    """What anybody could read of our processes while they ran."""
+    """What other users of the machine could read about our processes while they ran."""
 
     def __init__(self) -> None:
         self.command_lines: set[bytes] = set()
         self.environments: set[bytes] = set()
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Read the command lines and environments of all children of this process."""
         for listed in Path("/proc/self/task").glob("*/children"):
             pids: list[str] = []
             with suppress(OSError):
                 pids = listed.read_text().split()
             for pid in pids:
-                # one that has ended must not hide those after it
+                # suppressed one by one: a process that has ended must not hide those after it
                 with suppress(OSError):
                     self.command_lines.add(Path(f"/proc/{pid}/cmdline").read_bytes())
                     self.environments.add(Path(f"/proc/{pid}/environ").read_bytes())
 
 
 @contextmanager
-def processes_watched() -> Iterator[ProcessList]:
-    """Look at the process list again and again."""
+def watch_processes() -> Iterator[ProcessList]:
+    """Sample the process list in the background until the block ends."""
     seen, over = ProcessList(), threading.Event()
 
     def watch() -> None:
-        while not over.wait(_LOOK_EVERY):
-            seen.look()
+        while not over.wait(_POLL_INTERVAL):
+            seen.sample()
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -89,17 +89,18 @@ def processes_watched() -> Iterator[ProcessList]:
 
 
 def hunt(case: Killsync, seen: ProcessList | None = None) -> list[str]:
-    """Return what gives a secret away, or could, by what a case has left and shown.
+    """Return every place where a case has exposed a secret, and every file that might.
 
     The environment may hold the client secret and the token key, which are put there on purpose.
     """
     issued = [*case.simulator.control("secrets"), *_token_keys(case)]
     needles = Needles(issued)
-    found = [f"{name} holds a secret" for name, content in _left(case) if needles.within(content)]
+    exposed = _exposed_content(case)
+    found = [f"{name} holds a secret" for name, content in exposed if needles.within(content)]
     if seen is not None:
-        given = {case.environment.get(f"KILLSYNC_{name}") for name in _IN_A_FILE}
+        given = {case.environment.get(f"KILLSYNC_{name}") for name in _FILE_SETTINGS}
         tokens = Needles(secret for secret in issued if secret not in given)
-        # the process list goes on to be watched: a copy does not grow meanwhile
+        # copied, since the watching thread goes on adding to them
         if any(needles.within(line) for line in seen.command_lines.copy()):
             found.append("a command line holds a secret")
         if any(tokens.within(environment) for environment in seen.environments.copy()):
@@ -107,12 +108,12 @@ def hunt(case: Killsync, seen: ProcessList | None = None) -> list[str]:
     return found + list(_wrong_modes(case))
 
 
-_IN_A_FILE = ("CLIENT_SECRET", "TOKEN_KEY")
+_FILE_SETTINGS = ("CLIENT_SECRET", "TOKEN_KEY")
 
 
 def _secret_files(case: Killsync) -> dict[str, Path]:
-    named = {name: case.environment.get(f"KILLSYNC_{name}_FILE") for name in _IN_A_FILE}
-    return {name: Path(file) for name, file in named.items() if file}
+    paths = {name: case.environment.get(f"KILLSYNC_{name}_FILE") for name in _FILE_SETTINGS}
+    return {name: Path(file) for name, file in paths.items() if file}
 
 
 def _token_keys(case: Killsync) -> list[str]:
@@ -124,10 +125,10 @@ def _words(file: Path | None) -> list[str]:
     return file.read_text().split() if file else []
 
 
-def _left(case: Killsync) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and content of all that may be read by others than the owner's killsync.
+def _exposed_content(case: Killsync) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and content of everything in which no secret may be readable.
 
-    Tokens that are encrypted may be read by others.
+    The token file is included only if its tokens are encrypted.
     """
     files = set(_secret_files(case).values())
     if not _token_keys(case):
@@ -135,8 +136,8 @@ def _left(case: Killsync) -> Iterator[tuple[str, bytes]]:
     for file in sorted(case.directory.rglob("*")):
         if file.is_file() and file not in files:
             yield file.name, file.name.encode() + b"\n" + file.read_bytes()
-    asked: list[dict[str, Any]] = case.simulator.log()
-    yield "a URL", json.dumps(asked).encode()
+    log: list[dict[str, Any]] = case.simulator.log()
+    yield "a URL", json.dumps(log).encode()
 
 
 def _wrong_modes(case: Killsync) -> Iterator[str]:

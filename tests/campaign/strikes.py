@@ -1,4 +1,4 @@
-"""Runs that are struck down again and again on one database, as both parts of it do."""
+"""Runs that are struck again and again on one database, by kills or by power cuts."""
 
 import re
 import traceback
@@ -18,15 +18,15 @@ from killsync.store import lock
 MOST_TRIES = 4
 
 
-def options_of(rng: Any) -> dict[str, Any]:
-    """Choose a world: a few users with many short pages, tokens that rotate, at times limits."""
+def choose_options(rng: Any) -> dict[str, Any]:
+    """Choose a world: a few users with many short pages, rotating tokens, sometimes limits."""
     limits = {"list_tokens": 16, "list_window": 3, "body_tokens": 400, "body_window": 3}
     return {
         "characters": rng.randint(3, 4),
         "killmails": rng.randint(20, 60),
         "page_size": rng.choice([7, 10, 25]),
         "shared": 0.3,
-        # longer than a case on a slow machine, shorter than what `make_due` takes off
+        # longer than a case takes on a slow machine, shorter than the hour of `make_due`
         "list_max_age": 3000,
         "latency_list": rng.uniform(0.01, 0.06),
         "latency_body": rng.uniform(0.002, 0.03),
@@ -36,14 +36,17 @@ def options_of(rng: Any) -> dict[str, Any]:
     } | (limits if rng.random() < 0.3 else {"list_tokens": 0, "body_tokens": 0})
 
 
-def kinds_of(rng: Any, first: int, count: int) -> list[str]:
-    """Return so many kinds of moments: every kind in turn from case to case, and any others."""
+def choose_kinds(rng: Any, first: int, count: int) -> list[str]:
+    """Choose kinds of moments: aimed ones in turn, from case to case, alternating with random ones.
+
+    `first` is the number of kinds chosen for earlier cases.
+    """
     aimed = cycle(AIMED[first % len(AIMED) :] + AIMED[: first % len(AIMED)])
     return [next(aimed) if n % 2 == 0 else rng.choice(KINDS) for n in range(count)]
 
 
 class Strikes:
-    """Kills a case's runs at chosen moments; what is lost with a process is up to `fall`."""
+    """Kills a case's runs at chosen moments; `fall` decides what else is lost with a process."""
 
     one_by_one = True
 
@@ -54,10 +57,10 @@ class Strikes:
         self._rng = program.rng
 
     def before_launch(self) -> None:
-        """Do what must be done while no process is alive."""
+        """Prepare a launch, while no process is alive."""
 
     def fall(self, launches: list[Launch]) -> None:
-        """Kill what is alive of these."""
+        """Kill those of the launches that are still alive."""
         for launch in launches:
             if launch.process.poll() is None:
                 launch.struck = True
@@ -65,11 +68,11 @@ class Strikes:
                 self.score.kills += 1
 
     def register(self, cuts: int) -> None:
-        """Make a database and add the users, struck a number of times before it is done."""
+        """Create the database and add the users, struck `cuts` times on the way."""
         esi = self.program.simulator
         tokens = {login["character_id"]: login["refresh_token"] for login in esi.logins}
         for _ in range(cuts):
-            launch = self._launch(("users", "add"), given=_lines(tokens))
+            launch = self._launch(("users", "add"), given=_join_lines(tokens))
             moment = Moment(self.program, [launch], self.ledger.mark)
             moment.wait_for(self._rng.choice(["any time", "at work", "token answered"]))
             self.fall([launch])
@@ -79,25 +82,28 @@ class Strikes:
             self._check_added(launch, tokens)
         if tokens:
             self.before_launch()
-            self.program.run("users", "add", given=_lines(tokens))
-        self.ledger.begin()
+            self.program.run("users", "add", given=_join_lines(tokens))
+        self.ledger.start()
 
     def strike(self, kind: str) -> None:
-        """Let the world change and a run begin, and strike it at a moment of this kind."""
+        """Change the world, start a run, and strike it at a moment of this kind.
+
+        A moment that does not come is tried again, a few times.
+        """
         for _ in range(MOST_TRIES):
             self._change_world(kind)
             launches = self._launch_some()
             moment = Moment(self.program, launches, self.ledger.mark)
             moment.wait_for(kind)
-            alone = len(launches) == 2 and self.one_by_one and self._rng.random() < 0.5
-            self.fall(launches[:1] if alone else launches)
-            if alone:
+            only_first = len(launches) == 2 and self.one_by_one and self._rng.random() < 0.5
+            self.fall(launches[:1] if only_first else launches)
+            if only_first:
                 self._strike_later(launches[1:])
             for launch in launches:
                 launch.process.wait(TIMEOUT)
             moment.release()
-            self.score.must(not lock.is_held(self.program.database), "a killed run is locked out")
-            self.ledger.struck(launches)
+            self.score.check(not lock.is_held(self.program.database), "a killed run holds the lock")
+            self.ledger.after_strike(launches)
             if moment.seen:
                 self.score.moments[kind] += 1
                 return
@@ -121,14 +127,14 @@ class Strikes:
                     esi.add_killmails(user, rng.randint(1, 6), **values)
         if kind.startswith("token"):
             esi.control("expire_access", "POST")
-        # else what was begun goes on, and SQLite's recovery is left to killsync
+        # otherwise the interrupted work resumes, and SQLite's recovery is left to killsync
         if kind in AIMED or rng.random() < 0.4:
-            self.ledger.time_passes()
+            self.ledger.reset_lists()
             self.program.let_all_be_tried()
             esi.thaw()
             self.before_launch()
             self.program.renew_logins()
-            self.ledger.logins_renewed()
+            self.ledger.forget_renewed_losses()
 
     def _launch_some(self) -> list[Launch]:
         rng = self._rng
@@ -139,56 +145,57 @@ class Strikes:
             [[scan], [scan], [sync], [(*sync, "--full")], [scan, sync]]
         )
         self.before_launch()
-        return [self._launch(words) for words in chosen]
+        return [self._launch(arguments) for arguments in chosen]
 
-    def _launch(self, words: tuple[str, ...], given: str = "") -> Launch:
-        process = self.program.launch(*words, given=given, KILLSYNC_MIN_AGE="0s")
-        workers = int(words[words.index("--workers") + 1]) if "--workers" in words else 1
-        launch = Launch(self.program.calls, process, words, workers)
+    def _launch(self, arguments: tuple[str, ...], given: str = "") -> Launch:
+        process = self.program.launch(*arguments, given=given, KILLSYNC_MIN_AGE="0s")
+        has_option = "--workers" in arguments
+        workers = int(arguments[arguments.index("--workers") + 1]) if has_option else 1
+        launch = Launch(self.program.calls, process, arguments, workers)
         self.ledger.launched(launch)
         return launch
 
     def _check_added(self, launch: Launch, tokens: dict[int, str]) -> None:
-        """Drop the tokens of those who are registered; give those a new one who lost theirs."""
-        said = next(self.program.said.glob(f"{launch.number:04}-*.out")).read_text()
-        told = {int(user) for user in re.findall(r"added .* \((\d+)\)", said)}
+        """Drop the tokens of registered users; replace the tokens that the strike has cost."""
+        output = next(self.program.said.glob(f"{launch.number:04}-*.out")).read_text()
+        added = {int(user) for user in re.findall(r"added .* \((\d+)\)", output)}
         after = self.ledger.look()
-        there = after.users.keys() & after.tokens.keys()
-        self.score.must(told <= there, "a user who was said to be added is not there")
-        for user in there & tokens.keys():
+        registered = after.users.keys() & after.tokens.keys()
+        self.score.check(added <= registered, "a user reported as added is missing")
+        for user in registered & tokens.keys():
             del tokens[user]
         truth = self.program.simulator.control("truth?bodies=0")["characters"]
         spent = [
             user for user, token in tokens.items() if truth[str(user)]["refresh_token"] != token
         ]
-        self.score.must(len(spent) <= 1, f"one strike has cost {len(spent)} tokens")
+        self.score.check(len(spent) <= 1, f"one strike cost {len(spent)} tokens")
         for user in spent:
-            again = self.program.simulator.control("tokens", "POST", character_id=user)
-            tokens[user] = again["refresh_token"]
+            login = self.program.simulator.control("tokens", "POST", character_id=user)
+            tokens[user] = login["refresh_token"]
         self.score.new_logins += len(spent)
 
 
 def finish(strikes: Strikes) -> None:
-    """Let all be healed, and judge."""
+    """Recover from everything, and judge the case."""
     program, score = strikes.program, strikes.score
-    strikes.ledger.time_passes()
+    strikes.ledger.reset_lists()
     strikes.before_launch()
     program.heal()
-    strikes.ledger.take_requests(lists=False)
-    strikes.ledger.logins_are_explained()
+    strikes.ledger.read_requests(lists=False)
+    strikes.ledger.check_new_logins()
     program.judge(score)
 
 
-def _lines(tokens: dict[int, str]) -> str:
+def _join_lines(tokens: dict[int, str]) -> str:
     return "".join(f"{token}\n" for token in tokens.values())
 
 
 @contextmanager
-def named(score: Score, case: str) -> Iterator[None]:
-    """Say of each problem in which case it was found, and of a case that broke that it did."""
+def label_problems(score: Score, case: str) -> Iterator[None]:
+    """Label each problem with its case, and turn an exception in the case into a problem."""
     try:
         yield
     except Exception as error:
         trace = traceback.format_exception(error)
-        score.problems.append(f"{score.part}: the case broke: {''.join(trace)}")
+        score.problems.append(f"{score.part}: the case crashed: {''.join(trace)}")
     score.problems = [f"{problem} [{case}]" for problem in score.problems]

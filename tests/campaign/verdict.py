@@ -1,4 +1,4 @@
-"""What followed from a fault, compared with what its cell of the matrix says."""
+"""Judges the consequences of a fault by what its cell of the matrix expects."""
 
 import re
 from dataclasses import dataclass
@@ -18,35 +18,38 @@ from campaign.matrix import (
 )
 from campaign.score import Score
 
-# killsync reads 4 MiB, and the system buffers some more on both sides
+# killsync reads 4 MiB, and the kernel buffers some more on both sides
 MOST_OF_A_HUGE_ANSWER = 32 << 20
-# what a loaded machine may take to note when a rest ends
+# seconds that a loaded machine may take to record when a rest ends
 LATE = 240
 
 
 @dataclass(frozen=True)
-class Struck:
-    """Whom a fault strikes: the user or killmail, and those who need a refresh."""
+class Targets:
+    """What a fault hits: a user or killmail, and who needs a token refresh.
 
-    users: list[int]
-    ill: int
+    `filters` are the fields of a log entry that a request affected by the fault has.
+    """
+
+    all_users: list[int]
+    user: int
     killmail: int
-    expired: list[int]
-    target: dict[str, int]
+    expired_users: list[int]
+    filters: dict[str, int]
 
 
 class Verdict:
     """Judges the runs of one cell."""
 
-    def __init__(self, cell: Cell, program: Case, score: Score, struck: Struck) -> None:
+    def __init__(self, cell: Cell, program: Case, score: Score, targets: Targets) -> None:
         self.cell = cell
         self.expected = cell.expected
         self.program = program
         self.score = score
-        self.struck = struck
+        self.targets = targets
 
     def is_stray(self, entry: dict[str, Any]) -> bool:
-        """Tell whether a request should not have been made right after the run."""
+        """Return whether a request should not have been sent right after the run."""
         route = entry["route"]
         match self.expected.outcome:
             case Outcome.ESI_RESTS:
@@ -56,95 +59,95 @@ class Verdict:
             case Outcome.BODIES_REST:
                 return bool(route == "body")
         if self.cell.kind in LISTS:
-            return bool(route == "list" and entry["character_id"] == self.struck.ill)
-        return self._is_struck(entry)
+            return bool(route == "list" and entry["character_id"] == self.targets.user)
+        return self._meets_fault(entry)
 
     def is_too_early(self, entry: dict[str, Any], log: list[dict[str, Any]]) -> bool:
-        """Tell whether a request comes before the end of the rest, if there is one."""
-        refused = [e["start"] for e in log if self._is_struck(e)]
+        """Return whether a stray request came before the rest, if any, was over."""
+        refused = [e["start"] for e in log if self._meets_fault(e)]
         over = bool(self.expected.rest and entry["start"] >= refused[0] + self.expected.rest)
         return self.is_stray(entry) and not over
 
-    def of_run(self, code: int, said: str, log: list[dict[str, Any]]) -> None:
-        """Judge the run that met the fault, by its words, its requests and the database."""
-        must, expected = self.score.must, self.expected
-        must(code == EXIT_CODES.get(expected.outcome, 0), f"exit {code}: {said}")
-        must(expected.why in said, f"{expected.why!r} is not said: {said}")
-        struck = [entry for entry in log if self._is_struck(entry)]
+    def judge_run(self, code: int, output: str, log: list[dict[str, Any]]) -> None:
+        """Judge the run that met the fault by its output, its requests and the database."""
+        check, expected = self.score.check, self.expected
+        check(code == EXIT_CODES.get(expected.outcome, 0), f"exit {code}: {output}")
+        check(expected.reason in output, f"{expected.reason!r} is not in the output: {output}")
+        struck = [entry for entry in log if self._meets_fault(entry)]
         everybody = expected.outcome is Outcome.SSO_DOWN and self.cell.kind in DOCUMENTS
-        most = expected.most * (len(self.struck.expired) if everybody else 1)
-        must(len(struck) <= most, f"{len(struck)} requests instead of {most} at the most")
-        must(not any(e["path"] == "/elsewhere" for e in log), "a redirect was followed")
+        most = expected.max_requests * (len(self.targets.expired_users) if everybody else 1)
+        check(len(struck) <= most, f"{len(struck)} requests instead of at most {most}")
+        check(not any(e["path"] == "/elsewhere" for e in log), "a redirect was followed")
         sent = max((entry["sent"] for entry in log), default=0)
-        must(sent < MOST_OF_A_HUGE_ANSWER, f"{sent >> 20} MiB of a huge answer were taken")
-        self._judge_struck(said)
+        check(sent < MOST_OF_A_HUGE_ANSWER, f"{sent >> 20} MiB of a huge answer were read")
+        self._judge_struck(output)
         self._judge_others()
         if expected.rest:
             self._judge_rest(struck, log)
 
-    def _is_struck(self, entry: dict[str, Any]) -> bool:
-        target = {"route": ROUTES[self.cell.kind]} | self.struck.target
-        return all(entry[name] == value for name, value in target.items())
+    def _meets_fault(self, entry: dict[str, Any]) -> bool:
+        filters = {"route": ROUTES[self.cell.kind]} | self.targets.filters
+        return all(entry[name] == value for name, value in filters.items())
 
-    def _judge_struck(self, said: str) -> None:
+    def _judge_struck(self, output: str) -> None:
         match self.expected.outcome:
             case Outcome.USER_FAILS | Outcome.NEEDS_LOGIN | Outcome.PUT_OFF:
-                self._judge_user(said)
+                self._judge_user(output)
             case Outcome.BODY_PUT_OFF | Outcome.ASIDE:
-                self._judge_body(said)
+                self._judge_body(output)
             case Outcome.SSO_DOWN | Outcome.SSO_RESTS:
-                for user in self.struck.expired:
+                for user in self.targets.expired_users:
                     self._judge_waiting(user)
             case Outcome.LIST_RESTS if self.cell.kind == FIRST:
-                self._judge_waiting(self.struck.ill)
+                self._judge_waiting(self.targets.user)
             case Outcome.ESI_DOWN | Outcome.ESI_RESTS:
                 blamed = self.program.rows(
                     "SELECT 1 FROM users WHERE state <> 'active' OR failures OR error IS NOT NULL"
                 )
-                self.score.must(not blamed, f"somebody is blamed: {said}")
+                self.score.check(not blamed, f"somebody is blamed: {output}")
         page = self.program.rows(
-            "SELECT backfill_page FROM users WHERE user_id = ?", self.struck.ill
+            "SELECT backfill_page FROM users WHERE user_id = ?", self.targets.user
         )
         if self.cell.kind == LATER and self.expected.outcome is not Outcome.DONE:
-            self.score.must(page == [(2,)], f"the gap is not open at page 2 but {page}")
+            self.score.check(page == [(2,)], f"the backfill is at {page}, not at page 2")
 
-    def _judge_user(self, said: str) -> None:
-        must, why = self.score.must, self.expected.why
+    def _judge_user(self, output: str) -> None:
+        check, reason = self.score.check, self.expected.reason
         (name, state, failures, error) = self.program.rows(
-            "SELECT name, state, failures, error FROM users WHERE user_id = ?", self.struck.ill
+            "SELECT name, state, failures, error FROM users WHERE user_id = ?", self.targets.user
         )[0]
-        job, job_error = self._job(self.struck.ill)
-        must(name in said, f"{name} is not named: {said}")
+        job, job_error = self._job(self.targets.user)
+        check(name in output, f"{name} is not named: {output}")
         if self.expected.outcome is Outcome.PUT_OFF:
-            must((state, failures, error) == ("active", 0, None), f"{state} {failures} {error}")
-            must(job == "queued" and why in (job_error or ""), f"{job} {job_error}")
+            check((state, failures, error) == ("active", 0, None), f"{state} {failures} {error}")
+            check(job == "queued" and reason in (job_error or ""), f"{job} {job_error}")
             return
         login = self.expected.outcome is Outcome.NEEDS_LOGIN
-        must(state == ("needs_login" if login else "active"), f"the user is {state}")
-        must(login or failures == 1, f"{failures} failures")
-        must(why in (error or ""), f"{why!r} is not the error: {error}")
-        must(not login or "killsync login" in (error or ""), f"no way out is named: {error}")
-        must(job == "failed", f"the job is {job}")
+        check(state == ("needs_login" if login else "active"), f"the user is {state}")
+        check(login or failures == 1, f"{failures} failures")
+        check(reason in (error or ""), f"{reason!r} is not the error: {error}")
+        check(not login or "killsync login" in (error or ""), f"no remedy is named: {error}")
+        check(job == "failed", f"the job is {job}")
 
     def _judge_waiting(self, user: int) -> None:
         found = self.program.rows(
             "SELECT state, failures, error FROM users WHERE user_id = ?", user
         )
-        self.score.must(found == [("active", 0, None)], f"a user who has to wait is {found}")
-        self.score.must(self._job(user)[0] == "queued", f"the job is {self._job(user)}")
+        self.score.check(found == [("active", 0, None)], f"a waiting user is {found}")
+        self.score.check(self._job(user)[0] == "queued", f"the job is {self._job(user)}")
 
-    def _judge_body(self, said: str) -> None:
-        must, why = self.score.must, self.expected.why
+    def _judge_body(self, output: str) -> None:
+        check, reason = self.score.check, self.expected.reason
         rows = self.program.rows(
             "SELECT killmail_id, attempts, error, set_aside_at, not_before FROM pending_killmails"
         )
-        must(len(rows) == 1, f"pending: {rows}")
+        check(len(rows) == 1, f"pending: {rows}")
         for killmail, attempts, error, aside, not_before in rows:
-            must(killmail == self.struck.killmail and attempts == 1, f"pending: {rows}")
-            must(why in (error or ""), f"{why!r} is not the error: {error}")
-            must(bool(aside) == (self.expected.outcome is Outcome.ASIDE), f"aside: {aside}")
-            must(bool(aside) != bool(not_before), f"put off until {not_before}")
-            must(re.search(rf"killmail {killmail}\b", said) is not None, f"not named: {said}")
+            check(killmail == self.targets.killmail and attempts == 1, f"pending: {rows}")
+            check(reason in (error or ""), f"{reason!r} is not the error: {error}")
+            check(bool(aside) == (self.expected.outcome is Outcome.ASIDE), f"aside: {aside}")
+            check(bool(aside) != bool(not_before), f"put off until {not_before}")
+            check(re.search(rf"killmail {killmail}\b", output) is not None, f"not named: {output}")
 
     def _job(self, user: int) -> tuple[str | None, str | None]:
         rows = self.program.rows(
@@ -153,54 +156,54 @@ class Verdict:
         return rows[0] if rows else (None, None)
 
     def _judge_others(self) -> None:
-        """Whoever is not struck must be done."""
+        """Check that every user not hit by the fault is done."""
         outcome = self.expected.outcome
         if outcome in (Outcome.ESI_DOWN, Outcome.ESI_RESTS):
             return
         waiting = (
-            self.struck.expired
+            self.targets.expired_users
             if outcome in (Outcome.SSO_DOWN, Outcome.SSO_RESTS)
-            else [self.struck.ill]
+            else [self.targets.user]
         )
         if outcome is Outcome.DONE or self.cell.kind == BODY:
             waiting = []
-        for user in self.struck.users:
+        for user in self.targets.all_users:
             if user not in waiting:
                 self._judge_done(user)
 
     def _judge_done(self, user: int) -> None:
-        must = self.score.must
+        check = self.score.check
         listed = self.program.simulator.listed(user)
-        must(self.program.recorded(user) == listed, f"user {user} is not listed")
+        check(self.program.recorded(user) == listed, f"user {user} is not listed")
         (failures, error, stored) = self.program.rows(
             "SELECT failures, error, killmails FROM users WHERE user_id = ?", user
         )[0]
-        must((failures, error) == (0, None), f"user {user} is blamed: {error}")
+        check((failures, error) == (0, None), f"user {user} is blamed: {error}")
         outcome = self.expected.outcome
-        one = outcome in (Outcome.BODY_PUT_OFF, Outcome.ASIDE) and user == self.struck.ill
+        missing = outcome in (Outcome.BODY_PUT_OFF, Outcome.ASIDE) and user == self.targets.user
         if outcome is not Outcome.BODIES_REST:
-            must(stored == len(listed) - one, f"user {user} has {stored} killmails stored")
+            check(stored == len(listed) - missing, f"user {user} has {stored} killmails stored")
 
     def _judge_rest(self, struck: list[dict[str, Any]], log: list[dict[str, Any]]) -> None:
         if not struck:
-            self.score.must(False, "nothing was asked")
+            self.score.check(False, "no request was sent")
             return
         refusal, rest = struck[0], self.expected.rest
         later = [e for e in log if e["start"] > refusal["end"] and self.is_stray(e)]
-        # a list may be on its way while a body is refused, and the other way round
+        # a list may be in flight while a body is refused, and vice versa
         others = 2 if self.expected.outcome is Outcome.ESI_RESTS else 0
-        self.score.must(len(later) <= others, f"{len(later)} requests after {refusal}: {later}")
+        self.score.check(len(later) <= others, f"{len(later)} requests after {refusal}: {later}")
         group, key = self._bucket()
         rows = self.program.rows(
             'SELECT retry_at FROM rate_limits WHERE "group" = ? AND "key" = ?', group, key
         )
         until = rows[0][0] if rows and rows[0][0] else 0
-        kept = until - refusal["start"]
-        self.score.must(rest <= kept <= rest + LATE, f"{group} rests for {kept:.0f} s")
+        lasts = until - refusal["start"]
+        self.score.check(rest <= lasts <= rest + LATE, f"{group} rests for {lasts:.0f} s")
 
     def _bucket(self) -> tuple[str, str]:
         return {
-            Outcome.LIST_RESTS: ("char-killmail", str(self.struck.ill)),
+            Outcome.LIST_RESTS: ("char-killmail", str(self.targets.user)),
             Outcome.BODIES_REST: ("killmail", ""),
             Outcome.ESI_RESTS: ("error-limit", ""),
             Outcome.SSO_RESTS: ("sso", ""),

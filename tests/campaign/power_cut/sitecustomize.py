@@ -1,7 +1,7 @@
-"""Keeps a copy of what SQLite has had fsynced: all that a power cut would leave.
+"""Keeps a copy of what SQLite has fsynced, which is all that would survive a power cut.
 
-Python imports this at its start, before killsync, if PYTHONPATH names this directory. It wraps
-the VFS of the SQLite library that the interpreter itself uses; DURABLE_COPIES says where to.
+Python imports this at startup, before killsync, if this directory is in PYTHONPATH. It wraps the
+VFS of the SQLite library that the interpreter uses; DURABLE_COPIES is the directory of the copies.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ Delete = CFUNCTYPE(c_int, c_void_p, c_char_p, c_int)
 
 
 class Methods(Structure):
-    """sqlite3_io_methods; what is not wrapped is only copied."""
+    """sqlite3_io_methods; methods that are not wrapped are just copied."""
 
     _fields_ = (
         ("iVersion", c_int),
@@ -55,10 +55,10 @@ class Vfs(Structure):
     )
 
 
-def library() -> str:
+def sqlite_library() -> str:
     """Return the path of the SQLite library that this interpreter has loaded.
 
-    Raises LookupError if SQLite is a part of the interpreter itself.
+    Raises LookupError if SQLite is linked into the interpreter.
     """
     import _sqlite3  # noqa: F401
 
@@ -66,7 +66,7 @@ def library() -> str:
         path = line.split(maxsplit=5)[-1]
         if "libsqlite3" in path:
             return path
-    raise LookupError("this Python has no SQLite library of its own to look into")
+    raise LookupError("SQLite is linked into this Python, so its VFS cannot be wrapped")
 
 
 class PowerCut:
@@ -74,17 +74,17 @@ class PowerCut:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        sqlite = ctypes.CDLL(library())
+        sqlite = ctypes.CDLL(sqlite_library())
         sqlite.sqlite3_vfs_find.restype = c_void_p
         sqlite.sqlite3_vfs_find.argtypes = [c_char_p]
         sqlite.sqlite3_vfs_register.argtypes = [c_void_p, c_int]
         self._address = sqlite.sqlite3_vfs_find(None)
         self._vfs = Vfs.from_address(self._address)
         self._paths: dict[int, str] = {}
-        # the methods of the library, and ours, by the address of the library's
+        # the library's methods and ours, keyed by the address of the library's
         self._tables: dict[int, tuple[Methods, Methods]] = {}
         self._table_of: dict[int, int] = {}
-        # whatever SQLite may call must live as long as the process
+        # callbacks that SQLite may call must live as long as the process
         self._open, self._delete = Open(self.open), Delete(self.delete)
         self._sync, self._close = Sync(self.sync), Close(self.close)
         self.vfs = Vfs()
@@ -92,10 +92,10 @@ class PowerCut:
         self.vfs.zName = b"power-cut"
         self.vfs.xOpen, self.vfs.xDelete = self._open, self._delete
         if sqlite.sqlite3_vfs_register(ctypes.byref(self.vfs), 1) != OK:
-            raise OSError("SQLite does not take the VFS")
+            raise OSError("SQLite does not accept the VFS")
 
     def open(self, _: Any, name: Any, file: Any, flags: int, out: Any) -> int:
-        """Open a file, and from then on see when it is synced and closed."""
+        """Open a file, and wrap its methods to notice when it is synced and closed."""
         code = int(self._vfs.xOpen(self._address, name, file, flags, out))
         methods = c_void_p.from_address(file)
         if code == OK and methods.value and name:
@@ -106,46 +106,46 @@ class PowerCut:
 
     def _wrapped(self, address: int) -> Methods:
         if address not in self._tables:
-            theirs, ours = Methods.from_address(address), Methods()
+            original, ours = Methods.from_address(address), Methods()
             # an older version of the table is shorter
-            words = {1: 12, 2: 16}.get(theirs.iVersion, 18)
-            ctypes.memmove(ctypes.byref(ours), address, 8 * (words + 1))
+            pointers = {1: 12, 2: 16}.get(original.iVersion, 18)
+            ctypes.memmove(ctypes.byref(ours), address, 8 * (pointers + 1))
             ours.xSync, ours.xClose = self._sync, self._close
-            self._tables[address] = theirs, ours
+            self._tables[address] = original, ours
         return self._tables[address][1]
 
     def close(self, file: Any) -> int:
         """Close a file."""
         self._paths.pop(file, None)
-        return int(self._theirs(file).xClose(file))
+        return int(self._original(file).xClose(file))
 
     def sync(self, file: Any, flags: int) -> int:
-        """Sync a file, and then copy all that it holds."""
-        with self._one_at_a_time():
-            code = int(self._theirs(file).xSync(file, flags))
+        """Sync a file, then copy its content."""
+        with self._exclusive():
+            code = int(self._original(file).xSync(file, flags))
             if code != OK:
                 return code
             try:
-                self._keep(Path(self._paths[file]).name, self._content(file))
+                self._store_copy(Path(self._paths[file]).name, self._content(file))
             except OSError:
                 return IOERR_FSYNC
         return OK
 
     def delete(self, _: Any, name: bytes, directory_too: int) -> int:
-        """Delete a file, and its copy."""
-        with self._one_at_a_time():
+        """Delete a file and its copy."""
+        with self._exclusive():
             code = int(self._vfs.xDelete(self._address, name, directory_too))
             if code == OK:
                 (self._directory / Path(os.fsdecode(name)).name).unlink(missing_ok=True)
         return code
 
-    def _theirs(self, file: int) -> Methods:
+    def _original(self, file: int) -> Methods:
         return self._tables[self._table_of[file]][0]
 
     def _content(self, file: int) -> bytes:
-        # read by SQLite: closing a second descriptor would drop the locks on the file
+        # read through SQLite, since closing a second descriptor would drop the file's locks
         size = c_int64()
-        methods = self._theirs(file)
+        methods = self._original(file)
         if methods.xFileSize(file, ctypes.byref(size)) != OK:
             raise OSError("the size cannot be read")
         content = ctypes.create_string_buffer(size.value)
@@ -153,14 +153,14 @@ class PowerCut:
             raise OSError("the file cannot be read")
         return content.raw
 
-    def _keep(self, name: str, content: bytes) -> None:
+    def _store_copy(self, name: str, content: bytes) -> None:
         new = self._directory / f"{os.getpid()}.new"
         new.touch(0o600)
         new.write_bytes(content)
         new.rename(self._directory / name)
 
     @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         # a copy taken earlier must not replace one taken later by another process or thread
         with (self._directory / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

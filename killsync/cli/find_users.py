@@ -9,10 +9,10 @@ from killsync.store.connection import Store
 from killsync.terminal.text import safe
 
 
-def named(store: Store, words: list[str]) -> list[User]:
-    """Return the users whom the words name, each once: a character id, else a name in any case.
+def find_users(store: Store, words: list[str]) -> list[User]:
+    """Return the users that the words name, each once: a character id, else a name in any case.
 
-    Raises UsageError for a word that names nobody (with the nearest name) or several.
+    Raises UsageError for a word that matches nobody (with the nearest name) or several.
     """
     found = [_one(store, word) for word in words]
     return list({user.user_id: user for user in found}.values())
@@ -27,7 +27,7 @@ def _one(store: Store, word: str) -> User:
     matches = users.named(store.conn, word)
     if len(matches) > 1:
         ids = ", ".join(str(user.user_id) for user in matches)
-        raise UsageError(f"{safe(word, 60)!r} names several users; say which by id: {ids}")
+        raise UsageError(f"{safe(word, 60)!r} matches several users; use an id: {ids}")
     if not matches:
         raise UsageError(_unknown(word, users.names(store.conn)))
     return matches[0]
