@@ -14,6 +14,8 @@ from world import Killsync
 # what is written to a file, and what makes it durable
 _WRITE = re.compile(r"\bp?writev?(?:64)?\(\d+<(/[^>]*)>.*\) = (\d+)$")
 _SYNC = re.compile(r"\bf(?:data)?sync\(\d+<(/[^>]*)>\) = 0$")
+# at its start and its end, whatever it syncs
+_A_RUNS_OWN = 20
 _CALLS = "fsync,fdatasync,write,writev,pwrite64,pwritev"
 
 
@@ -81,7 +83,7 @@ def _row(
     most_bytes: int,
     missing: str | None,
 ) -> Figure:
-    goal = f"at most {most_syncs:g} and {format_size(most_bytes)}"
+    goal = f"at most {most_syncs:g} and {format_size(most_bytes)}; {_A_RUNS_OWN} syncs a run"
     if written is None:
         return Figure(
             what=what, measured="", peer="", goal=goal, met=None, note=f"not measured: {missing}"
@@ -93,6 +95,6 @@ def _row(
         peer="",
         ratio=max(syncs / most_syncs, size / most_bytes),
         goal=goal,
-        met=syncs <= most_syncs and size <= most_bytes,
+        met=written.syncs <= most_syncs * users + _A_RUNS_OWN and size <= most_bytes,
         note="every fsync and fdatasync, including those at the start and end of a run",
     )

@@ -93,6 +93,28 @@ def at_most(
     )
 
 
+def within(
+    what: str,
+    values: list[float],
+    limit: float,
+    format_value: Callable[[float], str],
+    *,
+    reference: str = "",
+    note: str = "",
+) -> Figure:
+    """Return a row whose median must not exceed a limit, in the same unit."""
+    measured = median(values)
+    return Figure(
+        what=what,
+        measured=format_value(measured),
+        peer="",
+        goal=f"at most {format_value(limit)}",
+        met=measured <= limit,
+        reference=reference,
+        note=note,
+    )
+
+
 def format_seconds(value: float) -> str:
     """Format a time in seconds for people, such as `1.3 ms`."""
     if value >= 1:

@@ -3,7 +3,7 @@
 import math
 from statistics import median
 
-from figures import Figure, Pairs, Scale, at_most, format_seconds, format_size
+from figures import Figure, Pairs, Scale, at_most, format_seconds, format_size, within
 from installation import LATENCY, UNLIMITED, installation, poll, scan
 from spending import Spent
 
@@ -13,6 +13,7 @@ PAGE = 50
 # ESI's real limit for lists, and the share of it that killsync reserves for manual syncs
 LIST_TOKENS, COST, RESERVE = 30, 2, 0.2
 MOST_RUNS = 9
+_MOST_CPU = 20.0
 LATENCIES = {"latency_list": LATENCY, "latency_body": LATENCY}
 
 
@@ -20,6 +21,7 @@ def measure(scale: Scale) -> list[Figure]:
     """Measure first syncs, and syncs of no or a few new killmails."""
     return [
         unlimited(scale),
+        long_history(scale),
         *(limited(scale, killmails) for killmails in ((120,) if scale.quick else (742, 3000))),
         *small(scale),
     ]
@@ -60,6 +62,22 @@ def unlimited(scale: Scale) -> Figure:
             f"floor: all latencies over {CONNECTIONS} connections plus the page delays, "
             "which killsync spends on bodies"
         ),
+    )
+
+
+def long_history(scale: Scale) -> Figure:
+    """Measure the CPU time of a history that ESI's limits spread over more than an hour."""
+    killmails = scale.of(10_000, 100)
+    spent = []
+    for _ in range(scale.of(3, 1)):
+        with installation(characters=1, killmails=killmails, **UNLIMITED) as program:
+            spent.append(scan(program).cpu)
+    return within(
+        f"CPU time of a first sync of {killmails:,} killmails",
+        spent,
+        _MOST_CPU,
+        format_seconds,
+        note="the whole process; under ESI's limits these killmails take 83 minutes",
     )
 
 

@@ -24,7 +24,6 @@ TOPICS: tuple[str, ...] = (
     "first_sync",
     "steady_state",
     "durable_writes",
-    "network_cpu",
     "storing",
     "exporting",
     "start_up",

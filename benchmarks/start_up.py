@@ -1,4 +1,4 @@
-"""Whole processes from start to end, such as help or an idle scan, compared with a bare app."""
+"""Whole processes from start to end: help, an idle scan, a status."""
 
 import os
 import sys
@@ -6,37 +6,32 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
-from figures import Figure, Scale, at_most, format_seconds, measure_pairs
+from figures import Figure, Scale, format_seconds, within
 from made import URL, make_database
 from spending import run_measured
 
-_APP = [sys.executable, str(Path(__file__).with_name("bare_app.py"))]
 _PROGRAM = [sys.executable, str(Path(sys.executable).with_name("killsync"))]
 
 
 def measure(scale: Scale) -> list[Figure]:
-    """Measure three commands with ten users, each beside one of the bare app."""
+    """Measure three commands, each with ten users."""
     rows = (
-        ("killsync --help", ["--help"], "its --help", ["--help"], 1.2),
-        ("a scan with nothing due", ["scan"], "select 1", ["select"], 1.5),
-        ("status of 10 users", ["status"], "a rich table of 10 rows", ["table"], 1.5),
+        ("killsync --help", ["--help"], 0.3),
+        ("a scan with nothing due", ["scan"], 0.5),
+        ("status of 10 users", ["status"], 0.5),
     )
-    runs = scale.of(15, 1)
     with idle_users(10) as environment:
         return [
-            at_most(
+            within(
                 what,
-                measure_pairs(
-                    runs, partial(wall_time, ours, environment), partial(_bare_wall_time, theirs)
-                ),
-                goal,
+                [wall_time(arguments, environment) for _ in range(scale.of(15, 1))],
+                limit,
                 format_seconds,
-                note=f"whole process, wall time; peer: a bare Typer app of 11 commands: {peer}",
+                note="whole process, wall time",
             )
-            for what, ours, peer, theirs, goal in rows
+            for what, arguments, limit in rows
         ]
 
 
@@ -67,7 +62,3 @@ def make_environment(path: Path) -> Mapping[str, str]:
 def wall_time(arguments: list[str], environment: Mapping[str, str]) -> float:
     """Return the wall time of a killsync command, in seconds."""
     return run_measured([*_PROGRAM, *arguments], environment).wall
-
-
-def _bare_wall_time(arguments: list[str]) -> float:
-    return run_measured([*_APP, *arguments], {"PATH": os.environ["PATH"]}).wall

@@ -1,20 +1,17 @@
-"""The peers that killsync's storing is compared with: a bare script, and sqlite-utils.
+"""The peer that killsync's storing is compared with: sqlite-utils, in two journal modes.
 
-`python bare_storing.py METHOD DATABASE LINES` stores the killmails of a file, each line an id, a
+`python peer_storing.py METHOD DATABASE LINES` stores the killmails of a file, each line an id, a
 hash and a body, and prints the CPU seconds. It knows the tables, but imports nothing of killsync.
 """
 
 import json
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-BATCH = 100
 STORED_AT = "2026-09-21T13:33:20Z"
 COLUMNS = {
     "killmails": "killmail_id killmail_hash hash_ok stored_seq stored_at killmail_time"
@@ -77,27 +74,6 @@ def item_rows(body: Body) -> list[Row]:
     return rows
 
 
-def store_bare(database: str, lines: list[list[bytes]]) -> None:
-    """Decode with json and store with executemany, one transaction per batch."""
-    statements = {
-        table: f"INSERT INTO {table} ({', '.join(columns.split())})"
-        f" VALUES ({', '.join('?' for _ in columns.split())})"
-        for table, columns in COLUMNS.items()
-    }
-    with closing(sqlite3.connect(database, isolation_level=None)) as conn:
-        for start in range(0, len(lines), BATCH):
-            rows: dict[str, list[Row]] = {table: [] for table in COLUMNS}
-            for seq, (_, killmail_hash, raw) in enumerate(lines[start : start + BATCH], start + 1):
-                body = json.loads(raw)
-                rows["killmails"].append(killmail_row(body, killmail_hash.decode(), seq))
-                rows["attackers"] += attacker_rows(body)
-                rows["items"] += item_rows(body)
-            conn.execute("BEGIN IMMEDIATE")
-            for table, statement in statements.items():
-                conn.executemany(statement, rows[table])
-            conn.execute("COMMIT")
-
-
 def store_with_sqlite_utils(
     database: str, lines: list[list[bytes]], journal_mode: str = "delete"
 ) -> None:
@@ -120,7 +96,6 @@ def store_with_sqlite_utils(
 
 
 METHODS: dict[str, Callable[[str, list[list[bytes]]], None]] = {
-    "bare": store_bare,
     "sqlite-utils": store_with_sqlite_utils,
     "sqlite-utils-in-wal": partial(store_with_sqlite_utils, journal_mode="wal"),
 }
