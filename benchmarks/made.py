@@ -120,7 +120,8 @@ def multiply(source: Path, target: Path, times: int, apart: float) -> None:
             conn.execute("COMMIT")
         total = times * count
         conn.execute(
-            "UPDATE users SET listed = ?1, killmails = ?1 WHERE user_id = ?2", [total, _FIRST_USER]
+            "UPDATE users SET listed = ?, killmails = ? WHERE user_id = ?",
+            [total, total, _FIRST_USER],
         )
         conn.execute("UPDATE facts SET value = ? WHERE name = 'stored_seq'", [total])
         conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from world import TIMEOUT, Killsync, Simulator, simulator
+
+# what pytest makes of a test module is kept, even where the environment says that nothing is
+sys.dont_write_bytecode = False
 
 # under nohup, or behind a shell's `&`, these would be ignored by all that is started here
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

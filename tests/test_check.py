@@ -937,14 +937,13 @@ def test_a_list_in_no_order(killsync: Make) -> None:
 def test_whatever_can_be_stored_has_no_flaw(some: list[dict[str, Any]]) -> None:
     numbered = [json.dumps(body | {"killmail_id": n}).encode() for n, body in enumerate(some)]
     killmails = [decode(raw, n) for n, raw in enumerate(numbered)]
-    database = Database(memory=True)
-    migrations.apply(database)
-    arrivals = [
+    fetched = [
         FetchedKillmail.compared(killmail, expected_hash(killmail)) for killmail in killmails
     ]
-    insert(database.conn, arrivals, "2026-11-24T03:00:00Z")
-    stored = [body for batch in in_batches(database.conn) for body in batch]
-    database.conn.close()
+    with closing(Database(memory=True)) as database:
+        migrations.apply(database)
+        insert(database.conn, fetched, "2026-11-24T03:00:00Z")
+        stored = [body for batch in in_batches(database.conn) for body in batch]
     assert [(body.killmail_id, flaw(body)) for body in stored] == [
         (killmail.killmail_id, None) for killmail in killmails
     ]

@@ -82,8 +82,8 @@ def test_a_resting_or_spent_bucket_is_used(killsync: Make, ahead: float) -> None
     program.simulator.thaw()
     program.make_due()
     program.execute(
-        'UPDATE rate_limits SET retry_at = ?1, spent = json_array(json_array(?1, "limit"))',
-        time.time() + ahead,
+        'UPDATE rate_limits SET retry_at = ?, spent = json_array(json_array(?, "limit"))',
+        *(time.time() + ahead,) * 2,
     )
     program.run("scan")
     program.assert_equals_truth()
@@ -142,12 +142,12 @@ def test_a_success_in_the_future_does_not_silence_a_quiet_scan(
     program.run("scan")
     first = "(SELECT min(id) FROM runs)"
     program.execute(
-        f"UPDATE runs SET started_at = ?1, finished_at = ?1 WHERE id = {first}",
-        iso(time.time() + ahead),
+        f"UPDATE runs SET started_at = ?, finished_at = ? WHERE id = {first}",
+        *(iso(time.time() + ahead),) * 2,
     )
     program.execute(
-        f"UPDATE runs SET started_at = ?1, finished_at = ?1 WHERE id <> {first}",
-        iso(time.time() - 4 * 3600),
+        f"UPDATE runs SET started_at = ?, finished_at = ? WHERE id <> {first}",
+        *(iso(time.time() - 4 * 3600),) * 2,
     )
     program.make_due()
     program.simulator.fault("list", status=503)

@@ -216,7 +216,7 @@ def test_max_runtime_ends_a_scan_and_says_how_many_workers_would_have_done(
     program = with_users(killsync, 3, latency_list=1)
     done = program.run("scan", "--max-runtime", "500ms")
     assert len(program.simulator.log("list")) == 1
-    assert "2 users left; --workers 3 would have done" in done.stderr
+    assert "2 users left; --workers 3 would have been enough" in done.stderr
     assert program.status()["jobs"] == {"queued": 2, "running": 0, "failed": 0}
     program.simulator.options(latency_list=0)
     program.run("scan")

@@ -269,8 +269,9 @@ def test_a_simulator_may_come_back_on_another_port(store: Store) -> None:
 def next_version(change: Callable[[Database], object]) -> Migrations:
     """Return killsync's migrations and one more."""
     migrations = Migrations(schema.migrations.name)
-    for migration in schema.migrations.pending(Database(memory=True)):
-        migrations(name=migration.name)(migration.fn)
+    with closing(Database(memory=True)) as fresh:
+        for migration in schema.migrations.pending(fresh):
+            migrations(name=migration.name)(migration.fn)
 
     @migrations()
     def m999_next(db: Database) -> None:
@@ -515,9 +516,9 @@ def test_old_failures_and_runs_are_deleted_in_small_batches(store: Store) -> Non
         runs.end(conn, run_id, NOW + DAY, **NOTHING_DONE)
         left.append(
             conn.execute(
-                "SELECT (SELECT count(*) FROM jobs WHERE finished_at = ?1),"
-                " (SELECT count(*) FROM runs WHERE started_at = ?1)",
-                [old],
+                "SELECT (SELECT count(*) FROM jobs WHERE finished_at = ?),"
+                " (SELECT count(*) FROM runs WHERE started_at = ?)",
+                [old, old],
             ).fetchone()
         )
     # the newest failure of a user stays

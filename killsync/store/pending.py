@@ -37,14 +37,15 @@ def record(
         [[i, shown[i].killmail_hash, priority] for i in bodiless],
     )
     conn.executemany(
-        """UPDATE pending_killmails SET killmail_hash = ?1, priority = max(priority, ?2),
+        """UPDATE pending_killmails SET killmail_hash = :hash, priority = max(priority, :priority),
             attempts = 0, error = NULL, not_before = NULL, set_aside_at = NULL
-        WHERE killmail_id = ?3 AND killmail_hash <> ?1""",
-        [[shown[i].killmail_hash, priority, i] for i in bodiless],
+        WHERE killmail_id = :id AND killmail_hash <> :hash""",
+        [{"id": i, "hash": shown[i].killmail_hash, "priority": priority} for i in bodiless],
     )
     conn.executemany(
-        "UPDATE pending_killmails SET priority = ?1 WHERE killmail_id = ?2 AND priority < ?1",
-        [[priority, ref.killmail_id] for ref in listed],
+        "UPDATE pending_killmails SET priority = :priority"
+        " WHERE killmail_id = :id AND priority < :priority",
+        [{"id": ref.killmail_id, "priority": priority} for ref in listed],
     )
     if listed:
         stored = sum(ref.killmail_id not in bodiless for ref in listed)

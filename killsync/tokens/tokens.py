@@ -96,9 +96,11 @@ class Tokens:
             self._db.execute(
                 """INSERT INTO tokens (user_id, refresh_token, access_token, access_expires_at,
                     sealed_by, owner)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                ON CONFLICT (user_id) DO UPDATE SET refresh_token = ?2, access_token = ?3,
-                    access_expires_at = ?4, sealed_by = ?5, owner = coalesce(?6, owner),
+                VALUES (?, ?, ?, ?, ?, ?)
+                ON CONFLICT (user_id) DO UPDATE SET refresh_token = excluded.refresh_token,
+                    access_token = excluded.access_token,
+                    access_expires_at = excluded.access_expires_at,
+                    sealed_by = excluded.sealed_by, owner = coalesce(excluded.owner, owner),
                     claimed_by = NULL, claimed_until = NULL""",
                 [user_id, *_sealed(token, self._keys.first()), owner],
             )
