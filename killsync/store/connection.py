@@ -235,9 +235,13 @@ def back_up(store: Store, target: Path) -> bool:
 def _connect(path: Path, *, read_only: bool, timeout: float) -> sqlite3.Connection:
     uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rw")
     conn = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
-    conn.execute("PRAGMA foreign_keys = ON")
-    # a cursor must not come back after a power cut older than what an export has shown
-    conn.execute("PRAGMA synchronous = FULL")
+    try:
+        conn.execute("PRAGMA foreign_keys = ON")
+        # a cursor must not come back after a power cut older than what an export has shown
+        conn.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        conn.close()
+        raise
     return conn
 
 
