@@ -403,6 +403,14 @@ def test_scans_that_work_on_another_database_are_told(well: Killsync, tmp_path: 
     found.assert_told("warning", "environment", "KILLSYNC_DB", "config.toml")
 
 
+def test_a_database_that_only_a_flag_names_is_told_from_the_one_that_is_scanned(
+    well: Killsync, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.db"
+    found = examine(well, "--db", str(other))
+    found.assert_told("warning", "scan", str(well.database), str(other), f"--db {other} scan")
+
+
 def test_cron_that_does_not_run_is_told(well: Killsync) -> None:
     well.execute("UPDATE runs SET started_at = ?", iso(time.time() - 31 * 60))
     examine(well).assert_told("problem", "scan", "31m ago", "systemctl status cron")

@@ -18,7 +18,7 @@ from killsync.cli.options import hoisted
 # what `killsync --help` says of each, in this order
 SUMMARIES = {
     "init": "Write the configuration file, and show the line for cron.",
-    "scan": "Sync every user who is due: the command for cron.",
+    "scan": "Sync every user that is due: the command for cron.",
     "sync": "Sync users now, before all background work.",
     "status": "Show users, queue, lock, last runs and rate limits.",
     "login": "Register a character through EVE SSO, or renew its login.",

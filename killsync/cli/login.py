@@ -20,7 +20,7 @@ def login(
     ] = False,
     yes: Annotated[
         bool,
-        typer.Option("--yes", "-y", help="Accept a character who was sold to another account."),
+        typer.Option("--yes", "-y", help="Accept a character that was sold to another account."),
     ] = False,
     timeout: Annotated[
         str, typer.Option(metavar="DURATION", help="How long to wait for each login.")

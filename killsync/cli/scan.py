@@ -19,7 +19,7 @@ from killsync.store import lock, pending, runs, users
 from killsync.store.connection import Store
 from killsync.sync import schedule, selection
 from killsync.sync.events import Queued, Report, UserDue
-from killsync.sync.selection import Work
+from killsync.sync.selection import Selection
 from killsync.sync.status import lock_holder
 from killsync.terminal.text import count
 from killsync.times import ago, duration, iso
@@ -44,11 +44,11 @@ def scan(
         str,
         typer.Option(
             metavar="DURATION",
-            help="First wait for up to this long, the same time for each installation.",
+            help="Wait up to this long first; each installation has a wait of its own.",
         ),
     ] = "0s",
 ) -> None:
-    """Sync every user who is due: the command for cron."""
+    """Sync every user that is due: the command for cron."""
     call = invocation.from_context(context)
     with invocation.edge(call), StopOnSignal() as stop:
         settings = call.settings(workers=workers, max_runtime=max_runtime)
@@ -81,8 +81,8 @@ class _Scan:
         """Queue who is due and work through the job table; return the exit code."""
         opening.check_origin(self._store, self._settings)
         began, now = time.monotonic(), time.time()
-        work = selection.find(self._store.conn, now, self._settings.min_age, force=force)
-        if not work:
+        selected = selection.find(self._store.conn, now, self._settings.min_age, force=force)
+        if not selected:
             runs.record_idle(self._store.conn, "scan", now, self._caller)
             nobody = next(users.everyone(self._store.conn), None) is None
             idle = _ALL_CACHED if force else "nothing is due"
@@ -90,19 +90,19 @@ class _Scan:
             return 0
         try:
             with reporting(self._call) as report:
-                self._queue(work, report, now, began)
+                self._queue(selected, report, now, began)
                 outcome = self._work(report)
         except TryLater as error:
             self._warn_later(error, now)
             return error.exit_code
         return self._conclude(outcome)
 
-    def _queue(self, work: Work, report: Report, now: float, began: float) -> None:
-        for user in work.due:
+    def _queue(self, selected: Selection, report: Report, now: float, began: float) -> None:
+        for user in selected.due:
             report(UserDue(user.user_id, user.name, ago(user.last_sync_at, now)))
         with self._store.transaction() as conn:
-            queued = selection.queue(conn, work.due, now)
-        report(Queued(len(work.due), queued, time.monotonic() - began))
+            queued = selection.queue(conn, selected.due, now)
+        report(Queued(len(selected.due), queued, time.monotonic() - began))
 
     def _work(self, report: Report) -> "Outcome":
         from killsync.sync import run
@@ -129,7 +129,7 @@ class _Scan:
         if outcome.out_of_time and outcome.queued:
             needed = schedule.workers_needed(self._settings.workers, tally.users, outcome.queued)
             self._call.warn(
-                f"the time was over with {count(outcome.queued, 'user')} left; "
+                f"ran out of time with {count(outcome.queued, 'user')} left; "
                 f"--workers {needed} would have been enough"
             )
         return 1 if tally.failures else 0

@@ -39,7 +39,8 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
     except KillsyncError:
         yield skipped("scan", "the database cannot be read")
         return
-    line = crontab.entry(setup.program.words, setup.file, owner.home)
+    named = _named_by_flag(setup)
+    line = crontab.entry(setup.program.words, setup.file, owner.home, named)
     yield _recency(setup, scans, table, line)
     if scans:
         yield from _differences(setup, scans[0].caller, line)
@@ -98,17 +99,26 @@ def _never(setup: Setup, table: Crontab, line: str) -> Diagnosis:
 
 
 def _scanned_elsewhere(setup: Setup) -> Path | None:
-    """Return the database that a killsync without this environment uses, if it is scanned."""
-    found = config.examine(None, {}, {})
-    there, here = found.settings.database, setup.settings.database
-    if found.mistakes or there.resolve() == here.resolve():
-        return None
+    """Return the database that is scanned without this process's flags and environment, if any."""
+    here = setup.settings.database.resolve()
+    for file in (setup.file if setup.file.exists() else None, None):
+        there = config.examine(file, {}, {}).settings.database
+        if there.resolve() != here and _is_scanned(there, setup.now):
+            return there
+    return None
+
+
+def _is_scanned(database: Path, now: float) -> bool:
     try:
-        starts = [scan.started_at for scan in _background_scans(there)]
+        starts = [scan.started_at for scan in _background_scans(database)]
     except KillsyncError:
-        return None
-    recent = starts and 0 <= setup.now - starts[0] <= longest_silence(starts)
-    return there if recent else None
+        return False
+    return bool(starts) and 0 <= now - starts[0] <= longest_silence(starts)
+
+
+def _named_by_flag(setup: Setup) -> Path | None:
+    by_flag = setup.found.origins.get("db") is Source.COMMAND_LINE
+    return setup.settings.database.absolute() if by_flag else None
 
 
 def _differences(setup: Setup, last: Caller, line: str) -> Iterator[Diagnosis]:

@@ -49,13 +49,15 @@ class Crontab(msgspec.Struct, frozen=True):
         return "killsync" in self.text
 
 
-def entry(program: Sequence[str], file: Path, home: Path) -> str:
+def entry(program: Sequence[str], file: Path, home: Path, database: Path | None = None) -> str:
     """Return the line for `crontab -e` that scans every ten minutes.
 
     `program` are the words that call killsync from anywhere; the configuration `file` is named
-    if cron would not find it by itself. The log is in the owner's `home`, which surely exists.
+    if cron would not find it by itself, a `database` if it is not the one that the file names.
+    The log is in the owner's `home`, which surely exists.
     """
     named = [] if file == usual_file(home) else ["--config", str(file)]
+    named += [] if database is None else ["--db", str(database)]
     command = shlex.join([*program, *named, "scan", "--splay", "45s"])
     line = f"{command} >> {shlex.quote(str(home / 'killsync.log'))} 2>&1"
     # in a crontab a percent sign would end the command

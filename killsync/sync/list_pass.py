@@ -203,7 +203,7 @@ class ListPass:
     def _record(self, number: int, page: Page, user: User, journal: Journal, now: float) -> int:
         job, body_priority = self.job, self._body_priority(number)
         # a full pass that was asked for only just now has not started yet
-        ends_wish = job.full and self.full
+        starts_full = job.full and self.full
         new = 0
 
         def write(conn: sqlite3.Connection) -> None:
@@ -213,7 +213,7 @@ class ListPass:
             new = pending.record(conn, job.user_id, page.refs, body_priority)
             if number == 1:
                 _write_head(conn, user, now)
-            if ends_wish:
+            if starts_full:
                 jobs.clear_full(conn, job.id)
             users.set_cursor(
                 conn,

@@ -1,4 +1,4 @@
-"""What a scan finds to do: who is due, and whether anything waits at all."""
+"""What a scan selects: who is due, and whether anything waits at all."""
 
 import sqlite3
 
@@ -9,8 +9,8 @@ from killsync.store import jobs, pending, users
 from killsync.sync import schedule
 
 
-class Work(msgspec.Struct, frozen=True):
-    """The users who are due, and whether jobs or bodies of earlier runs wait."""
+class Selection(msgspec.Struct, frozen=True):
+    """The users that are due, and whether jobs or bodies of earlier runs wait."""
 
     due: list[User]
     waiting: bool
@@ -19,12 +19,12 @@ class Work(msgspec.Struct, frozen=True):
         return bool(self.due) or self.waiting
 
 
-def find(conn: sqlite3.Connection, now: float, min_age: float, *, force: bool = False) -> Work:
+def find(conn: sqlite3.Connection, now: float, min_age: float, *, force: bool = False) -> Selection:
     """Return what is to be done now; it reads through indexes only."""
     maybe = users.maybe_due(conn, now, 0 if force else min_age)
     due = [user for user in maybe if schedule.is_due(user, now, min_age, force=force)]
     waiting = jobs.any_open(conn, now) or pending.any_ready(conn, now)
-    return Work(due, waiting)
+    return Selection(due, waiting)
 
 
 def queue(conn: sqlite3.Connection, due: list[User], now: float) -> int:
