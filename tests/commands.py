@@ -42,11 +42,11 @@ def run(
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with start(*arguments, environment=environment, text=True, **pipes) as process:
         try:
-            said = process.communicate(given, TIMEOUT)
+            output = process.communicate(given, TIMEOUT)
         except BaseException:
             process.kill()
             raise
-    return subprocess.CompletedProcess(process.args, process.returncode, *said)
+    return subprocess.CompletedProcess(process.args, process.returncode, *output)
 
 
 class _Fork(subprocess.Popen[AnyStr]):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 from world import TIMEOUT, Killsync, Simulator, simulator
 
-# what pytest makes of a test module is kept, even where the environment says that nothing is
+# keep what pytest compiles, even where PYTHONDONTWRITEBYTECODE is set
 sys.dont_write_bytecode = False
 
 # under nohup, or behind a shell's `&`, these would be ignored by all that is started here

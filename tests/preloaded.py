@@ -67,24 +67,24 @@ def read_modules() -> None:
 
 
 def next_command(asked: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Start commands until there is nobody left who could ask; return in those alone."""
+    """Start commands until no asker is left; return only in the commands themselves."""
     while True:
         message, streams, *_ = socket.recv_fds(asked, LARGEST, 3)
         if not message:
             os._exit(0)
-        told, tell = os.pipe()
+        reading, writing = os.pipe()
         between = os.fork()
         if between == 0:
             # the one in between ends at once, and so the command becomes a child of who asked
             if command := os.fork():
-                os.write(tell, str(command).encode())
+                os.write(writing, str(command).encode())
                 os._exit(0)
-            os.close(told)
-            os.close(tell)
+            os.close(reading)
+            os.close(writing)
             return json.loads(message), streams
         os.waitpid(between, 0)
-        asked.send(os.read(told, 20))
-        for descriptor in (told, tell, *streams):
+        asked.send(os.read(reading, 20))
+        for descriptor in (reading, writing, *streams):
             os.close(descriptor)
 
 

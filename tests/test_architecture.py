@@ -1,4 +1,4 @@
-"""The shape of the house: who may import whom, and what is done in one place only."""
+"""The shape of the house: what may import what, and what is done in one place only."""
 
 import ast
 import re
@@ -198,7 +198,7 @@ def test_sql_is_spoken_by_the_store_and_the_token_file_only() -> None:
     assert rooms_where(speaks) == {"store", "tokens"}
 
 
-def test_nobody_but_http_sends() -> None:
+def test_only_http_sends() -> None:
     def sends(module: str) -> bool:
         sources = {source for source, _, _ in imported(module, type_checking=False)}
         return any(source == s or source.startswith(f"{s}.") for s in SENDERS for source in sources)
@@ -206,11 +206,11 @@ def test_nobody_but_http_sends() -> None:
     assert rooms_where(sends) == {"http"}
 
 
-def test_nobody_but_http_makes_a_session() -> None:
+def test_only_http_makes_a_session() -> None:
     assert rooms_where(lambda module: any("Session" in call for call in calls(module))) == {"http"}
 
 
-def test_nobody_but_commands_and_terminal_print() -> None:
+def test_only_commands_and_the_terminal_room_print() -> None:
     def prints(module: str) -> bool:
         used = {ast.unparse(n) for n in nodes(module) if isinstance(n, ast.Attribute | ast.Name)}
         return bool(used & STREAMS) or bool(top_level(module) & {"rich", "typer", "click"})

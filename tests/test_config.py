@@ -179,9 +179,9 @@ def test_a_secret_that_cannot_be_read_is_an_error_that_names_key_and_file(
 
 
 def test_a_secret_and_its_file_in_one_place_are_too_many(file: Path) -> None:
-    said = refusal(file, 'client_secret = "hunter2"\nclient_secret_file = "/run/secret"')
-    assert "client_secret and client_secret_file are both set" in said
-    assert "hunter2" not in said
+    message = refusal(file, 'client_secret = "hunter2"\nclient_secret_file = "/run/secret"')
+    assert "client_secret and client_secret_file are both set" in message
+    assert "hunter2" not in message
 
 
 def test_a_secret_of_the_environment_goes_before_a_file_that_the_configuration_names(
@@ -259,10 +259,10 @@ def test_a_directory_is_no_file(tmp_path: Path) -> None:
 
 
 def test_an_unknown_key_is_named_with_its_value_and_the_file(file: Path) -> None:
-    said = refusal(file, 'worker = "four"')
-    assert "worker" in said
-    assert "four" in said
-    assert str(file) in said
+    message = refusal(file, 'worker = "four"')
+    assert "worker" in message
+    assert "four" in message
+    assert str(file) in message
 
 
 WRONG = [
@@ -300,10 +300,10 @@ WRONG = [
 
 @pytest.mark.parametrize(("key", "toml"), WRONG)
 def test_a_wrong_value_is_named_with_its_key_and_the_file(file: Path, key: str, toml: str) -> None:
-    said = refusal(file, f"{key} = {toml}")
-    assert key in said
-    assert toml.strip('"').lower() in said.lower()
-    assert str(file) in said
+    message = refusal(file, f"{key} = {toml}")
+    assert key in message
+    assert toml.strip('"').lower() in message.lower()
+    assert str(file) in message
 
 
 @pytest.mark.parametrize(
@@ -317,10 +317,10 @@ def test_a_wrong_value_is_named_with_its_key_and_the_file(file: Path, key: str, 
     ],
 )
 def test_a_wrong_variable_is_named_with_its_value(key: str, value: str) -> None:
-    said = refusal_of_environment(f"KILLSYNC_{key.upper()}", value)
-    assert key in said.lower()
-    assert repr(value) in said
-    assert "environment" in said
+    message = refusal_of_environment(f"KILLSYNC_{key.upper()}", value)
+    assert key in message.lower()
+    assert repr(value) in message
+    assert "environment" in message
 
 
 def test_a_wrong_flag_is_named_with_its_value() -> None:

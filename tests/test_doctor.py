@@ -29,7 +29,7 @@ class Examined:
     def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
         report = json.loads(done.stdout)
         self.findings: list[dict[str, Any]] = report["findings"]
-        self.said = done.stdout + done.stderr
+        self.output = done.stdout + done.stderr
         levels = [finding["level"] for finding in self.findings]
         assert report["problems"] == levels.count("problem")
         assert report["warnings"] == levels.count("warning")
@@ -43,17 +43,17 @@ class Examined:
         wanted = levels or ("warning", "problem")
         return [f for f in self.findings if f["subject"] == subject and f["level"] in wanted]
 
-    def assert_told(self, level: str, subject: str, *parts: str) -> None:
+    def assert_reported(self, level: str, subject: str, *parts: str) -> None:
         """Check that there is one line of this level whose text and cure hold all parts."""
-        told = [f"{found['text']} -> {found['cure']}" for found in self.of(subject, level)]
-        assert any(all(part in line for part in parts) for line in told), self.said
+        lines = [f"{found['text']} -> {found['cure']}" for found in self.of(subject, level)]
+        assert any(all(part in line for part in parts) for line in lines), self.output
 
 
-def set_crontab(program: Killsync, text: str | None, *, says: str = "no crontab for me") -> None:
-    """Let `crontab -l` show this."""
+def set_crontab(program: Killsync, text: str | None, *, answer: str = "no crontab for me") -> None:
+    """Make `crontab -l` show this."""
     directory = program.directory / "bin"
     directory.mkdir(exist_ok=True)
-    shown = f"cat <<'END'\n{text}\nEND" if text is not None else f"echo '{says}' >&2; exit 1"
+    shown = f"cat <<'END'\n{text}\nEND" if text is not None else f"echo '{answer}' >&2; exit 1"
     fake = directory / "crontab"
     fake.write_text(f"#!/bin/sh\n{shown}\n")
     fake.chmod(0o755)
@@ -176,10 +176,10 @@ def test_a_newcomer_is_told_what_is_missing_and_esi_is_not_asked(bare: Killsync)
     before = contents(bare.directory)
     found = examine(bare)
     for subject in ("client_id", "contact"):
-        found.assert_told("problem", subject, "is not set", " init")
-    found.assert_told("problem", "database", "does not exist yet", " login")
-    found.assert_told("problem", "users", "there are none yet", " login")
-    found.assert_told("warning", "scan", "nothing is synced by itself", "*/10 * * * * ")
+        found.assert_reported("problem", subject, "is not set", " init")
+    found.assert_reported("problem", "database", "does not exist yet", " login")
+    found.assert_reported("problem", "users", "there are none yet", " login")
+    found.assert_reported("warning", "scan", "nothing is synced by itself", "*/10 * * * * ")
     assert found.of("ESI", "skipped")
     assert contents(bare.directory) == before
 
@@ -190,7 +190,7 @@ def test_a_file_that_is_no_toml_is_told_and_the_rest_is_looked_at(well: Killsync
     found = examine(
         well, KILLSYNC_SSO_URL=NOWHERE, KILLSYNC_ESI_URL=NOWHERE, KILLSYNC_DB=str(well.database)
     )
-    found.assert_told("problem", "configuration", str(file), "line 1", "init --force")
+    found.assert_reported("problem", "configuration", str(file), "line 1", "init --force")
     assert found.of("client_id", "skipped")
     assert list(dict.fromkeys(f["area"] for f in found.findings)) == AREAS
     assert found.of("users", "ok")
@@ -200,21 +200,21 @@ def test_every_mistake_in_the_file_is_told_and_what_is_valid_counts(well: Killsy
     file = well.directory / ".config/killsync/config.toml"
     file.write_text(file.read_text() + '\nworkers = 0\nmim_age = "9m"\n')
     found = examine(well)
-    found.assert_told("problem", "configuration", "workers is 0")
-    found.assert_told("problem", "configuration", "mim_age")
+    found.assert_reported("problem", "configuration", "workers is 0")
+    found.assert_reported("problem", "configuration", "mim_age")
     assert found.of("ESI", "ok")
 
 
-def test_a_variable_that_is_misspelt_is_told(well: Killsync) -> None:
+def test_a_variable_that_is_misspelt_is_reported(well: Killsync) -> None:
     found = examine(well, KILLSYNC_MINAGE="9m")
-    found.assert_told("warning", "KILLSYNC_MINAGE", "KILLSYNC_MIN_AGE may be meant")
+    found.assert_reported("warning", "KILLSYNC_MINAGE", "KILLSYNC_MIN_AGE may be meant")
 
 
 def test_what_only_a_shell_exports_is_named(well: Killsync) -> None:
     found = examine(well, KILLSYNC_WORKERS="2", KILLSYNC_DB=str(well.database))
-    found.assert_told("warning", "environment", "KILLSYNC_WORKERS", "config.toml")
+    found.assert_reported("warning", "environment", "KILLSYNC_WORKERS", "config.toml")
     # the file says the same
-    assert "KILLSYNC_DB" not in found.said
+    assert "KILLSYNC_DB" not in found.output
 
 
 # secrets
@@ -223,18 +223,18 @@ def test_what_only_a_shell_exports_is_named(well: Killsync) -> None:
 def test_secrets_that_stand_open_are_told_and_not_shown(well: Killsync) -> None:
     set_crontab(well, f"KILLSYNC_TOKEN_KEY={SECRET}")
     found = examine(well, KILLSYNC_CLIENT_SECRET=SECRET)
-    found.assert_told("warning", "client_secret", "environment", "client_secret_file")
-    found.assert_told("warning", "secret", "KILLSYNC_TOKEN_KEY", "crontab", "token_key_file")
-    assert SECRET not in found.said
+    found.assert_reported("warning", "client_secret", "environment", "client_secret_file")
+    found.assert_reported("warning", "secret", "KILLSYNC_TOKEN_KEY", "crontab", "token_key_file")
+    assert SECRET not in found.output
 
 
-def test_a_file_that_others_may_read_is_told(well: Killsync) -> None:
+def test_a_file_that_others_may_read_is_reported(well: Killsync) -> None:
     config, tokens = well.directory / ".config/killsync/config.toml", f"{well.database}.tokens"
     for file in (config, Path(tokens)):
         file.chmod(0o640)
     found = examine(well)
     for file in (config, Path(tokens)):
-        found.assert_told("problem", "permissions", str(file), f"chmod 600 {file}")
+        found.assert_reported("problem", "permissions", str(file), f"chmod 600 {file}")
 
 
 def test_the_files_of_secrets_are_looked_at(well: Killsync) -> None:
@@ -244,60 +244,62 @@ def test_the_files_of_secrets_are_looked_at(well: Killsync) -> None:
     found = examine(
         well, KILLSYNC_CLIENT_SECRET_FILE=str(secret), KILLSYNC_TOKEN_KEY_FILE="/nowhere"
     )
-    found.assert_told("problem", "permissions", str(secret), f"chmod 600 {secret}")
-    found.assert_told("problem", "token_key", "/nowhere", "No such file")
+    found.assert_reported("problem", "permissions", str(secret), f"chmod 600 {secret}")
+    found.assert_reported("problem", "token_key", "/nowhere", "No such file")
 
 
-def test_a_key_beside_the_database_is_told(well: Killsync) -> None:
+def test_a_key_beside_the_database_is_reported(well: Killsync) -> None:
     key = well.directory / "key"
     key.write_text(SECRET)
     key.chmod(0o600)
     found = examine(well, KILLSYNC_TOKEN_KEY_FILE=str(key))
-    found.assert_told("warning", "token_key_file", str(key), "beside the database")
+    found.assert_reported("warning", "token_key_file", str(key), "beside the database")
 
 
-def test_a_key_in_a_configuration_beside_the_database_is_told(well: Killsync) -> None:
+def test_a_key_in_a_configuration_beside_the_database_is_reported(well: Killsync) -> None:
     file = well.directory / "own.toml"
     file.write_text(f'db = "{well.database}"\ntoken_key = "{SECRET}"\n')
     file.chmod(0o600)
     found = examine(well, KILLSYNC_CONFIG=str(file))
-    found.assert_told("warning", "token_key", str(file), "beside the database")
+    found.assert_reported("warning", "token_key", str(file), "beside the database")
 
 
-def test_tokens_whose_key_is_not_there_are_told(well: Killsync, tmp_path: Path) -> None:
+def test_tokens_whose_key_is_not_there_are_reported(well: Killsync, tmp_path: Path) -> None:
     keys = tmp_path / "elsewhere" / "keys"
     well.run("users", "rekey", "--new-key", KILLSYNC_TOKEN_KEY_FILE=str(keys))
     found = examine(well, KILLSYNC_TOKEN_KEY_FILE=str(keys))
     assert found.of("token key", "ok")
-    examine(well).assert_told("problem", "token key", "encrypted with a key", "token_key_file")
+    examine(well).assert_reported("problem", "token key", "encrypted with a key", "token_key_file")
     other = base64.b64encode(bytes(32)).decode()
     found = examine(well, KILLSYNC_TOKEN_KEY=other)
-    found.assert_told("problem", "token key", "another key than is configured", "token_key_file")
+    found.assert_reported(
+        "problem", "token key", "another key than is configured", "token_key_file"
+    )
 
 
 # database and logins
 
 
-def test_a_file_that_is_no_database_is_told(well: Killsync) -> None:
+def test_a_file_that_is_no_database_is_reported(well: Killsync) -> None:
     well.database.write_text("Dear diary,\n" * 200)
     found = examine(well)
-    found.assert_told("problem", "database", str(well.database), "not an SQLite database")
+    found.assert_reported("problem", "database", str(well.database), "not an SQLite database")
     assert found.of("users", "skipped")
 
 
-def test_a_database_that_is_gone_is_told(well: Killsync) -> None:
+def test_a_database_that_is_gone_is_reported(well: Killsync) -> None:
     well.database.unlink()
-    examine(well).assert_told("problem", "database", "is gone", "restore")
+    examine(well).assert_reported("problem", "database", "is gone", "restore")
 
 
 def test_an_older_schema_is_no_harm(well: Killsync) -> None:
     well.execute("PRAGMA user_version = 1")
-    examine(well).assert_told("warning", "database", "schema is older", " scan")
+    examine(well).assert_reported("warning", "database", "schema is older", " scan")
 
 
-def test_a_database_of_another_esi_is_told(well: Killsync) -> None:
+def test_a_database_of_another_esi_is_reported(well: Killsync) -> None:
     well.execute("UPDATE facts SET value = 'esi.evetech.net' WHERE name = 'esi_url'")
-    examine(well).assert_told("problem", "database", "belongs to esi.evetech.net", "--db")
+    examine(well).assert_reported("problem", "database", "belongs to esi.evetech.net", "--db")
 
 
 def test_users_who_need_a_login_are_named(well: Killsync) -> None:
@@ -305,37 +307,37 @@ def test_users_who_need_a_login_are_named(well: Killsync) -> None:
     well.execute("UPDATE users SET state = 'needs_login' WHERE user_id = ?", first["character_id"])
     well.execute_on_tokens("DELETE FROM tokens WHERE user_id = ?", second["character_id"])
     found = examine(well)
-    found.assert_told("problem", "users", first["name"], " login")
-    found.assert_told("problem", "tokens", second["name"], " login")
+    found.assert_reported("problem", "users", first["name"], " login")
+    found.assert_reported("problem", "tokens", second["name"], " login")
 
 
-def test_a_token_file_that_is_gone_or_damaged_is_told(well: Killsync) -> None:
+def test_a_token_file_that_is_gone_or_damaged_is_reported(well: Killsync) -> None:
     tokens = Path(f"{well.database}.tokens")
     tokens.write_bytes(b"no database at all")
-    examine(well).assert_told("problem", "tokens", str(tokens))
+    examine(well).assert_reported("problem", "tokens", str(tokens))
     tokens.unlink()
-    examine(well).assert_told("problem", "tokens", "is missing", " login")
+    examine(well).assert_reported("problem", "tokens", "is missing", " login")
 
 
 # network
 
 
-def test_what_does_not_answer_is_told(well: Killsync) -> None:
+def test_what_does_not_answer_is_reported(well: Killsync) -> None:
     found = examine(well, KILLSYNC_SSO_URL=NOWHERE, KILLSYNC_ESI_URL=NOWHERE)
     for service in ("ESI", "SSO"):
-        found.assert_told("problem", service, "cannot be reached", "network")
+        found.assert_reported("problem", service, "cannot be reached", "network")
 
 
 def test_an_esi_that_is_down_is_no_problem(well: Killsync) -> None:
     well.simulator.fault("status", status=503)
     found = examine(well)
-    found.assert_told("warning", "ESI", "503", "wait")
+    found.assert_reported("warning", "ESI", "503", "wait")
     assert found.of("clock", "ok")
 
 
-def test_an_sso_without_keys_is_told(well: Killsync) -> None:
+def test_an_sso_without_keys_is_reported(well: Killsync) -> None:
     well.simulator.fault("jwks", status=404)
-    examine(well).assert_told("problem", "SSO", "404")
+    examine(well).assert_reported("problem", "SSO", "404")
 
 
 def test_esi_is_told_who_asks(bare: Killsync) -> None:
@@ -344,18 +346,18 @@ def test_esi_is_told_who_asks(bare: Killsync) -> None:
     assert "me@example.com" in asked["user_agent"]
 
 
-def test_a_clock_that_is_wrong_is_told(well: Killsync) -> None:
+def test_a_clock_that_is_wrong_is_reported(well: Killsync) -> None:
     clock = Clock(well.directory / "clock")
     clock.set(time.time() - 300)
     found = examine(well, **clock.environment)
     clock.close()
-    found.assert_told("problem", "clock", "behind ESI's", "timedatectl")
+    found.assert_reported("problem", "clock", "behind ESI's", "timedatectl")
 
 
 def test_a_proxy_is_named_without_its_password(bare: Killsync) -> None:
     found = examine(bare, https_proxy=f"http://me:{SECRET}@proxy.example:3128")
-    found.assert_told("ok", "proxy", "https_proxy", "proxy.example")
-    assert SECRET not in found.said
+    found.assert_reported("ok", "proxy", "https_proxy", "proxy.example")
+    assert SECRET not in found.output
 
 
 # cron
@@ -371,36 +373,36 @@ def test_a_scan_that_runs_by_itself_is_found_well(well: Killsync) -> None:
 def test_a_scan_that_somebody_typed_does_not_count(well: Killsync) -> None:
     well.execute("UPDATE runs SET terminal = 1")
     set_crontab(well, None)
-    examine(well).assert_told("warning", "scan", "none has run without a terminal")
+    examine(well).assert_reported("warning", "scan", "none has run without a terminal")
 
 
 def test_an_entry_that_is_missing_is_a_warning_with_the_line_to_add(killsync: Make) -> None:
     program = killsync(characters=1, killmails=0)
     set_crontab(program, None)
     found = examine(program)
-    found.assert_told("warning", "scan", "nothing is synced by itself", "crontab -e", "*/10 * ")
+    found.assert_reported("warning", "scan", "nothing is synced by itself", "crontab -e", "*/10 * ")
 
 
-def test_an_entry_that_never_ran_is_told(well: Killsync) -> None:
+def test_an_entry_that_never_ran_is_reported(well: Killsync) -> None:
     well.execute("DELETE FROM runs")
-    examine(well).assert_told("warning", "scan", "names killsync", "has not run yet", "log")
+    examine(well).assert_reported("warning", "scan", "names killsync", "has not run yet", "log")
 
 
-def test_a_crontab_that_may_not_be_read_is_told(well: Killsync) -> None:
+def test_a_crontab_that_may_not_be_read_is_reported(well: Killsync) -> None:
     well.execute("DELETE FROM runs")
-    set_crontab(well, None, says="you are not allowed to use this program")
-    examine(well).assert_told("warning", "scan", "not allowed")
+    set_crontab(well, None, answer="you are not allowed to use this program")
+    examine(well).assert_reported("warning", "scan", "not allowed")
 
 
-def test_scans_that_work_on_another_database_are_told(well: Killsync, tmp_path: Path) -> None:
+def test_scans_that_work_on_another_database_are_reported(well: Killsync, tmp_path: Path) -> None:
     # what a shell exports and cron does not see
     mine = tmp_path / "mine" / "killsync.db"
     user = well.simulator.logins[0]["character_id"]
     token = well.simulator.control("tokens", "POST", character_id=user)["refresh_token"]
     well.run("users", "add", given=f"{token}\n", KILLSYNC_DB=str(mine))
     found = examine(well, KILLSYNC_DB=str(mine))
-    found.assert_told("warning", "scan", str(well.database), str(mine), "*/10 * * * *")
-    found.assert_told("warning", "environment", "KILLSYNC_DB", "config.toml")
+    found.assert_reported("warning", "scan", str(well.database), str(mine), "*/10 * * * *")
+    found.assert_reported("warning", "environment", "KILLSYNC_DB", "config.toml")
 
 
 def test_a_database_that_only_a_flag_names_is_told_from_the_one_that_is_scanned(
@@ -408,12 +410,12 @@ def test_a_database_that_only_a_flag_names_is_told_from_the_one_that_is_scanned(
 ) -> None:
     other = tmp_path / "other.db"
     found = examine(well, "--db", str(other))
-    found.assert_told("warning", "scan", str(well.database), str(other), f"--db {other} scan")
+    found.assert_reported("warning", "scan", str(well.database), str(other), f"--db {other} scan")
 
 
-def test_cron_that_does_not_run_is_told(well: Killsync) -> None:
+def test_cron_that_does_not_run_is_reported(well: Killsync) -> None:
     well.execute("UPDATE runs SET started_at = ?", iso(time.time() - 31 * 60))
-    examine(well).assert_told("problem", "scan", "31m ago", "systemctl status cron")
+    examine(well).assert_reported("problem", "scan", "31m ago", "systemctl status cron")
 
 
 def test_an_idle_scan_counts(well: Killsync) -> None:
@@ -422,18 +424,18 @@ def test_an_idle_scan_counts(well: Killsync) -> None:
     assert examine(well).of("scan") == []
 
 
-def test_a_scan_by_another_installation_is_told(well: Killsync) -> None:
+def test_a_scan_by_another_installation_is_reported(well: Killsync) -> None:
     well.execute("UPDATE runs SET program = '/other/killsync'")
     found = examine(well)
-    found.assert_told("warning", "program", "/other/killsync", "change the entry to: */10")
+    found.assert_reported("warning", "program", "/other/killsync", "change the entry to: */10")
 
 
-def test_a_scan_with_another_configuration_is_told(well: Killsync) -> None:
+def test_a_scan_with_another_configuration_is_reported(well: Killsync) -> None:
     other = well.directory / "other.toml"
     usual = well.directory / ".config/killsync/config.toml"
     other.write_text(usual.read_text())
     found = examine(well, "--config", str(other))
-    found.assert_told("warning", "configuration", str(usual), str(other), f"--config {other}")
+    found.assert_reported("warning", "configuration", str(usual), str(other), f"--config {other}")
 
 
 def test_only_the_names_of_variables_are_recorded(well: Killsync) -> None:

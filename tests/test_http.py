@@ -1,4 +1,4 @@
-"""Sending: against a socket that answers as told, and with every error of the lower libraries."""
+"""Sending: against a socket that answers as it was set up, and every error of lower libraries."""
 
 import errno
 import gzip
@@ -261,21 +261,21 @@ class Socks(socketserver.StreamRequestHandler):
             back = threading.Thread(target=self._pass_on, args=(onward,))
             back.start()
             with suppress(OSError):
-                while said := self.connection.recv(4096):
-                    onward.sendall(said)
+                while data := self.connection.recv(4096):
+                    onward.sendall(data)
             with suppress(OSError):
                 onward.shutdown(socket.SHUT_RDWR)
             back.join()
 
     def _pass_on(self, onward: socket.socket) -> None:
         with suppress(OSError):
-            while said := onward.recv(4096):
-                self.connection.sendall(said)
+            while data := onward.recv(4096):
+                self.connection.sendall(data)
 
 
 @pytest.fixture
 def socks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let everything go through a SOCKS proxy."""
+    """Send everything through a SOCKS proxy."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Socks) as proxy:
         proxy.daemon_threads = True
         thread = threading.Thread(target=proxy.serve_forever, args=(0.01,))
@@ -303,7 +303,7 @@ def test_an_answer_that_drips_through_a_socks_proxy_is_given_up(
         get(http, server.url)
 
 
-# answers that are none
+# invalid answers
 
 
 def test_an_answer_that_decompresses_to_too_much_is_refused(server: Server, http: Http) -> None:
@@ -344,9 +344,9 @@ def test_an_answer_that_cannot_be_decompressed_is_the_servers_fault(
         get(http, server.url)
 
 
-@pytest.mark.parametrize("said", [b"", b"good morning\r\n\r\n", b"\0\0\0"])
-def test_what_is_no_answer_means_unavailable(server: Server, http: Http, said: bytes) -> None:
-    server.answers, server.hangs_up = [said], True
+@pytest.mark.parametrize("sent", [b"", b"good morning\r\n\r\n", b"\0\0\0"])
+def test_an_invalid_answer_means_unavailable(server: Server, http: Http, sent: bytes) -> None:
+    server.answers, server.hangs_up = [sent], True
     with pytest.raises(Unavailable):
         get(http, server.url)
 
@@ -360,7 +360,7 @@ def test_an_answer_whose_headers_drip_is_given_up(
         get(http, server.url)
 
 
-def test_nobody_at_the_port_means_unavailable(http: Http) -> None:
+def test_a_closed_port_means_unavailable(http: Http) -> None:
     with Server() as gone:
         url = gone.url
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:\d+: cannot be reached"):
@@ -428,7 +428,7 @@ def test_there_are_errors_to_be_turned() -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
-def test_running_out_of_files_is_nobodys_answer(number: int) -> None:
+def test_running_out_of_files_is_recognised(number: int) -> None:
     error = requests.exceptions.ConnectionError()
     error.__cause__ = OSError(number, "Too many open files")
     with pytest.raises(OutOfFiles), translated_errors("https://esi.example.test"):

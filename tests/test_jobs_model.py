@@ -188,7 +188,7 @@ class JobTable(RuleBasedStateMachine):
         assert found == [astuple(row) for _, row in sorted(self.rows.items())]
 
     @invariant()
-    def nobody_has_two_open_jobs(self) -> None:
+    def no_user_has_two_open_jobs(self) -> None:
         owners = [row[0] for row in self._select("SELECT user_id FROM jobs WHERE state IN (?, ?)")]
         assert len(owners) == len(set(owners))
         for user_id in USERS:

@@ -364,8 +364,8 @@ def test_every_secret_that_was_ever_issued_is_told(start: Start) -> None:
     code = login(client)["code"]
     client.control("options", client_secret="s3cret")
     client.control("options", client_secret=None)
-    told = client.control("secrets", "GET")
-    assert {first, tokens["refresh_token"], tokens["access_token"], code, "s3cret"} <= set(told)
+    secrets = client.control("secrets", "GET")
+    assert {first, tokens["refresh_token"], tokens["access_token"], code, "s3cret"} <= set(secrets)
 
 
 def test_claims_of_access_tokens_may_be_replaced(start: Start) -> None:

@@ -64,7 +64,7 @@ def store(path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def current(path: Path) -> Path:
-    """A database of this version that nobody has open, with one user."""
+    """A database of this version that no process has open, with one user."""
     with closing(connection.connect(path, create=True)) as store:
         connection.upgrade(store)
         users.add(store.conn, 1, "Hakon", NOW)

@@ -128,9 +128,9 @@ def test_a_user_who_fails_again_is_left_alone_for_twice_as_long() -> None:
 
 
 def test_a_user_who_needs_a_login_waits_for_it() -> None:
-    said = Fail("no token; `killsync login` renews it")
-    assert on_list(LoginNeeded("no token"), KNOWN) == said
-    assert on_refresh(LoginNeeded("no token"), KNOWN) == said
+    expected = Fail("no token; `killsync login` renews it")
+    assert on_list(LoginNeeded("no token"), KNOWN) == expected
+    assert on_refresh(LoginNeeded("no token"), KNOWN) == expected
 
 
 def test_what_gets_no_answer_is_put_off_for_longer_each_time() -> None:

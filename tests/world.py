@@ -54,7 +54,7 @@ class Simulator:
         self.control("options", "POST", **values)
 
     def thaw(self) -> None:
-        """Let every list show its present state at the next request, as after its cache time."""
+        """Make every list show its present state at the next request, as after its cache time."""
         self.control("thaw", "POST")
 
     def log(self, route: str | None = None) -> list[dict[str, Any]]:
@@ -124,9 +124,9 @@ class Killsync:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; check its exit code unless that is None."""
         done = commands.run(*arguments, environment=self.environment | environment, given=given)
-        said = f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert exit_code is None or done.returncode == exit_code, said
-        assert "Traceback" not in done.stderr, said
+        shown = f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert exit_code is None or done.returncode == exit_code, shown
+        assert "Traceback" not in done.stderr, shown
         return done
 
     def add_users(self) -> None:
@@ -162,7 +162,7 @@ class Killsync:
             return conn.execute(sql, parameters).rowcount
 
     def expire_access(self, *user_ids: int) -> None:
-        """Let these users, or all, need a refresh: their access tokens are past their time."""
+        """Make these users, or all, need a refresh: their access tokens have expired."""
         users = ",".join(map(str, user_ids)) or "user_id"
         changed = self.execute_on_tokens(
             f"UPDATE tokens SET access_expires_at = 0 WHERE user_id IN ({users})"
@@ -170,7 +170,7 @@ class Killsync:
         assert changed > 0
 
     def forget_sso_documents(self) -> None:
-        """Let what SSO publishes about itself be asked for again."""
+        """Make killsync ask again for what SSO publishes about itself."""
         self.execute_on_tokens("DELETE FROM sso_documents")
 
     def recorded(self, user_id: int) -> list[int]:
@@ -181,7 +181,7 @@ class Killsync:
         return [killmail_id for (killmail_id,) in rows]
 
     def make_due(self) -> None:
-        """Let time pass for killsync: every last sync and cache time lies an hour back."""
+        """Make every user due: every last sync and cache time lies an hour back."""
         self.execute(
             """UPDATE users SET
                 last_killmail_sync_at = strftime('%Y-%m-%dT%H:%M:%SZ',
@@ -238,6 +238,6 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
     read = ""
     while words not in read:
         line = process.stderr.readline()
-        assert line, f"{words!r} was never said: {read}"
+        assert line, f"{words!r} was never printed: {read}"
         read += line
     return read
