@@ -47,11 +47,11 @@ def sync(
     """Sync users now, before all background work."""
     call = invocation.from_context(context)
     with invocation.edge(call), StopOnSignal() as stop:
-        settings = call.settings()
-        application.require(settings)
         words = [*(names or []), *(user or [])]
         if not words:
             raise UsageError("name a user, by character id or name: killsync sync USER")
+        settings = call.settings()
+        application.require(settings)
         # the time of day may be set while it waits
         deadline = time.monotonic() + seconds("--timeout", timeout)
         with opening.for_writing(settings) as store:
