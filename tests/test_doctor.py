@@ -438,6 +438,21 @@ def test_a_scan_with_another_configuration_is_reported(well: Killsync) -> None:
     found.assert_reported("warning", "configuration", str(usual), str(other), f"--config {other}")
 
 
+def test_damaged_rows_of_runs_hide_nothing(well: Killsync) -> None:
+    well.execute("UPDATE runs SET variables = '{'")
+    assert examine(well).of("scan") == []
+    assert well.status()["last_run"]["variables"] == []
+    well.execute("UPDATE runs SET program = NULL")
+    examine(well).assert_reported("warning", "scan", "names killsync")
+
+
+def test_scans_of_the_future_do_not_count(well: Killsync) -> None:
+    well.execute("UPDATE runs SET started_at = ?", iso(time.time() + 3600))
+    found = examine(well)
+    found.assert_reported("warning", "scan", "names killsync")
+    assert found.of("program", "ok") == []
+
+
 def test_only_the_names_of_variables_are_recorded(well: Killsync) -> None:
     well.run("scan", KILLSYNC_CLIENT_SECRET=SECRET, KILLSYNC_WORKERS="2")
     (run,) = well.rows("SELECT variables, terminal FROM runs ORDER BY id DESC LIMIT 1")

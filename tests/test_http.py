@@ -220,7 +220,14 @@ def test_a_cookie_is_never_sent_back(server: Server, http: Http) -> None:
 # proxies
 
 
-@pytest.mark.parametrize("proxy", ["http://user:hunter2@127.0.0.1:99999", "http://user:hunter2@"])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://user:hunter2@127.0.0.1:99999",
+        "http://user:hunter2@",
+        "socks9://user:hunter2@127.0.0.1:9",
+    ],
+)
 def test_an_invalid_proxy_is_named_without_its_password(
     http: Http, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
@@ -347,6 +354,14 @@ def test_an_answer_that_cannot_be_decompressed_is_the_servers_fault(
 @pytest.mark.parametrize("sent", [b"", b"good morning\r\n\r\n", b"\0\0\0"])
 def test_an_invalid_answer_means_unavailable(server: Server, http: Http, sent: bytes) -> None:
     server.answers, server.hangs_up = [sent], True
+    with pytest.raises(Unavailable):
+        get(http, server.url)
+
+
+def test_an_answer_of_two_lengths_is_the_servers_fault_not_the_requests(
+    server: Server, http: Http
+) -> None:
+    server.answers = [answer(b"[]", Content_Length="2, 3")]
     with pytest.raises(Unavailable):
         get(http, server.url)
 

@@ -35,7 +35,7 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
         text = f"{name} stands in the crontab of {owner.name}"
         yield warning("secret", text, f"put it into a file of mode 600, and set {key}_file")
     try:
-        scans = _background_scans(setup.settings.database)
+        scans = _background_scans(setup.settings.database, setup.now)
     except KillsyncError:
         yield skipped("scan", "the database cannot be read")
         return
@@ -47,11 +47,13 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
     yield from _unseen(setup, scans[0].caller.variables if scans else [])
 
 
-def _background_scans(database: Path) -> list[BackgroundScan]:
+def _background_scans(database: Path, now: float) -> list[BackgroundScan]:
     if not database.exists():
         return []
     with storage.opened(database) as store:
-        return runs.background_scans(store.conn, _LOOKED_AT)
+        found = runs.background_scans(store.conn, _LOOKED_AT)
+    # a time ahead of now is a wrong clock's
+    return [scan for scan in found if scan.started_at <= now]
 
 
 def longest_silence(starts: Sequence[float]) -> float:
@@ -65,8 +67,7 @@ def longest_silence(starts: Sequence[float]) -> float:
 
 def _recency(setup: Setup, scans: Sequence[BackgroundScan], table: Crontab, line: str) -> Diagnosis:
     """Return whether the last scan without a terminal was recent; if none was, what to do."""
-    # a time ahead of now is a wrong clock's
-    starts = [scan.started_at for scan in scans if scan.started_at <= setup.now]
+    starts = [scan.started_at for scan in scans]
     silence = longest_silence(starts)
     if starts and setup.now - starts[0] <= silence:
         return ok("scan", f"the last one started {ago(starts[0], setup.now)}, without a terminal")
@@ -110,10 +111,10 @@ def _scanned_elsewhere(setup: Setup) -> Path | None:
 
 def _is_scanned(database: Path, now: float) -> bool:
     try:
-        starts = [scan.started_at for scan in _background_scans(database)]
+        starts = [scan.started_at for scan in _background_scans(database, now)]
     except KillsyncError:
         return False
-    return bool(starts) and 0 <= now - starts[0] <= longest_silence(starts)
+    return bool(starts) and now - starts[0] <= longest_silence(starts)
 
 
 def _named_by_flag(setup: Setup) -> Path | None:

@@ -21,6 +21,8 @@ from killsync.http.translation import translated_errors
 
 ATTEMPTS = 3
 _LONGEST_WAIT = 8.0
+# without a scheme requests takes http
+_PROXY_SCHEMES = ("", "http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 T = TypeVar("T")
 
@@ -144,7 +146,7 @@ def _read_environment(origin: str) -> _Environment:
     for scheme, proxy in proxies.items():
         try:
             parts = urlsplit(proxy if "://" in proxy else f"//{proxy}")
-            valid = bool(parts.hostname) and parts.port != 0
+            valid = bool(parts.hostname) and parts.port != 0 and parts.scheme in _PROXY_SCHEMES
         except ValueError:
             valid = False
         if not valid and scheme != "no":

@@ -52,11 +52,18 @@ def translated_errors(url: str) -> Iterator[None]:
     host = urlsplit(url).netloc
     try:
         yield
-    except (_requests.InvalidHeader, UnicodeEncodeError):
-        # requests quotes the header, which may be a token
-        raise Refused(f"{host}: a header holds what cannot be sent") from None
     except _LOWER as error:
+        if _is_about_our_header(error):
+            # requests quotes the header, which may be a token
+            raise Refused(f"{host}: a header holds what cannot be sent") from None
         raise _translate(error, host) from error
+
+
+def _is_about_our_header(error: Exception) -> bool:
+    # requests gives urllib3's error about a header of the answer the same class
+    of_the_answer = bool(error.args) and isinstance(error.args[0], _urllib3.InvalidHeader)
+    kinds = (_requests.InvalidHeader, UnicodeEncodeError)
+    return isinstance(error, kinds) and not of_the_answer
 
 
 def _translate(error: Exception, host: str) -> KillsyncError:

@@ -3,9 +3,10 @@
 Source of every fact: EVE's SSO documentation (OAuth 2.0; PKCE for applications without a secret).
 """
 
+import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -93,7 +94,9 @@ class Sso:
 
         Raises LoginNeeded, ApplicationError, Unavailable or RateLimited.
         """
-        return self._grant("refresh_token", refresh_token=refresh_token)
+        sent = {"refresh_token": refresh_token}
+        # RFC 6749, 6: the answer names a refresh token only if it is a new one
+        return self._grant("refresh_token", sent, usual=sent)
 
     def authorize(self, redirect_uri: str, scope: str) -> Authorization:
         """Start a login, with PKCE (S256) or, if the application has a secret, without.
@@ -130,12 +133,8 @@ class Sso:
             raise LoginRefused("that is not a code; log in again with `killsync login`")
         proof = {"code_verifier": login.code_verifier} if login.code_verifier else {}
         try:
-            return self._grant(
-                "authorization_code",
-                code=code,
-                redirect_uri=login.redirect_uri,
-                **proof,
-            )
+            sent = {"code": code, "redirect_uri": login.redirect_uri, **proof}
+            return self._grant("authorization_code", sent)
         except LoginNeeded as error:
             raise LoginRefused(
                 "SSO does not accept the code: it is too old, used already, or of another login; "
@@ -163,13 +162,20 @@ class Sso:
         """Return the character that an access token belongs to. Raises as `access.verified`."""
         return access.verified(access_token, scope, self._published, self._client_id, self._clock)
 
-    def _grant(self, grant_type: str, **parameters: str) -> Grant:
+    def _grant(
+        self, grant_type: str, sent: Mapping[str, str], usual: Mapping[str, str] | None = None
+    ) -> Grant:
+        """Return what SSO grants; `usual` stands in for what its answer leaves out."""
         from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
         endpoint = self._published.metadata().token_endpoint
-        body = prepare_token_request(grant_type, **parameters)
+        body = prepare_token_request(grant_type, **sent)
         with blaming_no_user():
-            granted = self._http.patiently(lambda: _granted(self._post(endpoint, body)))
+            answer = self._http.patiently(lambda: _accepted(self._post(endpoint, body)))
+        try:
+            granted = msgspec.convert({**(usual or {}), **answer}, _Granted)
+        except msgspec.ValidationError:
+            raise Unavailable("SSO's answer holds no tokens") from None
         expires_at = self._clock() + _lifetime(granted.expires_in)
         return Grant(granted.access_token, granted.refresh_token, expires_at)
 
@@ -192,11 +198,11 @@ class Sso:
 
 
 class _Granted(msgspec.Struct):
-    """SSO's answer to a grant; whatever stands in `expires_in` must not cost a rotated token."""
+    """SSO's answer to a grant."""
 
     access_token: str
     refresh_token: str
-    expires_in: msgspec.Raw = msgspec.Raw(b"0")
+    expires_in: Any = 0
 
 
 class _Failure(msgspec.Struct):
@@ -206,31 +212,41 @@ class _Failure(msgspec.Struct):
     error_description: Any = None
 
 
-def _granted(answer: Answer) -> _Granted:
+def _accepted(answer: Answer) -> dict[str, Any]:
+    """Return what SSO answers to a grant, whatever its status: a rotated token must not be lost."""
     failure = _failure(answer)
     if failure is not None:
         raise _explained(failure)
-    if answer.status != 200:
+    fields = _fields(answer)
+    if fields is None:
         raise Unavailable("SSO's answer cannot be read")
+    return fields
+
+
+def _fields(answer: Answer) -> dict[str, Any] | None:
+    """Return the fields of an answer, None if it holds none.
+
+    As leniently as can be, in numbers of any length and in UTF-16 too: a rotated token must not
+    be lost because of what stands beside it.
+    """
     try:
-        return msgspec.json.decode(answer.body, type=_Granted)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Unavailable("SSO's answer cannot be read") from None
+        found = json.loads(answer.body, parse_int=float)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
-def _lifetime(text: msgspec.Raw) -> float:
+def _lifetime(seconds: object) -> float:
     """Return for how many seconds an access token lasts, 0 if that cannot be believed."""
-    try:
-        seconds = msgspec.json.decode(text, type=float)
-    except (msgspec.DecodeError, RecursionError):
-        return 0.0
-    return seconds if 0 <= seconds <= DAY else 0.0
+    if isinstance(seconds, int | float) and 0 <= seconds <= DAY:
+        return float(seconds)
+    return 0.0
 
 
 def _failure(answer: Answer) -> _Failure | None:
     try:
-        return msgspec.json.decode(answer.body, type=_Failure)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return msgspec.convert(_fields(answer), _Failure)
+    except msgspec.ValidationError:
         return None
 
 

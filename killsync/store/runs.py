@@ -140,13 +140,15 @@ def background_scans(conn: sqlite3.Connection, limit: int) -> list[BackgroundSca
     """Return the newest scans that ran without a terminal, newest first."""
     rows = conn.execute(
         """SELECT started_at, program, config, database, variables, terminal FROM runs
-        WHERE command = 'scan' AND terminal = 0 ORDER BY id DESC LIMIT ?""",
+        WHERE command = 'scan' AND terminal = 0
+            AND program IS NOT NULL AND config IS NOT NULL AND database IS NOT NULL
+        ORDER BY id DESC LIMIT ?""",
         [limit],
     )
     return [
         BackgroundScan(
             unix(started),
-            Caller(program, config, database, json.loads(variables), bool(terminal)),
+            Caller(program, config, database, _names(variables), bool(terminal)),
         )
         for started, program, config, database, variables, terminal in rows
     ]
@@ -163,9 +165,18 @@ def _run(row: dict[str, Any]) -> Run:
     variables, terminal = row.pop("variables"), row.pop("terminal")
     return Run(
         **row,
-        variables=None if variables is None else json.loads(variables),
+        variables=None if variables is None else _names(variables),
         terminal=None if terminal is None else bool(terminal),
     )
+
+
+def _names(text: str | None) -> list[str]:
+    # a damaged row must hide neither the others nor the status
+    try:
+        names = json.loads(text or "[]")
+    except ValueError:
+        return []
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def _row(command: str, started: float, finished: float | None, caller: Caller) -> list[object]:

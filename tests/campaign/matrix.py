@@ -162,7 +162,7 @@ MATRIX: dict[str, Row] = {
         **lists(Outcome.USER_FAILS, "killmail_hash"),
         BODY: Expected(Outcome.ASIDE, "victim"),
         **sso("wrong shape", 3),
-        REFRESH: Expected(Outcome.PUT_OFF, "cannot be read"),
+        REFRESH: Expected(Outcome.PUT_OFF, "holds no tokens"),
     },
     "redirect": broken("redirected", "redirected"),
     "huge": broken("larger than", "larger than"),
