@@ -1,9 +1,8 @@
-"""What the log tells of a sync: as much as the reference shows, and nothing that can do harm."""
+"""What the log says of a sync: as much as the reference shows, and nothing that can do harm."""
 
 import re
 from collections.abc import Callable
 
-import pytest
 from world import Killsync
 
 Make = Callable[..., Killsync]
@@ -36,15 +35,9 @@ def later(program: Killsync, user_id: int, new: int) -> None:
     program.make_due()
 
 
-COMMANDS = pytest.mark.parametrize("command", [("scan",), ("sync", "90000001")], ids=" ".join)
-
-
-@COMMANDS
-def test_a_first_sync_shows_user_each_page_and_the_total(
-    killsync: Make, command: tuple[str, ...]
-) -> None:
+def test_a_first_sync_shows_user_each_page_and_the_total(killsync: Make) -> None:
     program, _, name = one_user(killsync, killmails=12, page_size=5)
-    lines = log(program, *command)
+    lines = log(program, "scan")
     only(lines, name, "full sync")
     pages = [line for line in lines if ": page " in line]
     assert [re.findall(r"page (\d) of 3, (\d) killmails, (\d) new", line) for line in pages] == [
@@ -54,27 +47,23 @@ def test_a_first_sync_shows_user_each_page_and_the_total(
     ]
     assert all(name in line for line in pages)
     only(lines, name, "12 new killmails on 3 pages")
-    assert "12 killmails stored" in program.run("status").stdout or any(
-        "12 killmails" in line and "stored" in line for line in lines
-    )
+    assert any("12 killmails" in line and "stored" in line for line in lines)
 
 
-@COMMANDS
 def test_a_second_sync_shows_the_stored_id_where_it_was_met_and_what_is_new(
-    killsync: Make, command: tuple[str, ...]
+    killsync: Make,
 ) -> None:
     program, user_id, name = one_user(killsync, killmails=12, page_size=5)
     program.run("scan")
-    stored = str(program.user(user_id)["last_killmail_id"])
+    stored = str(program.simulator.listed(user_id)[0])
     later(program, user_id, new=7)
-    lines = log(program, *command)
-    only(lines, name, "incremental sync", stored)
+    lines = log(program, "sync", name)
+    only(lines, name, f"incremental sync, down to killmail {stored}")
     pages = [line for line in lines if ": page " in line]
     assert len(pages) == 2
     assert "page 1 of 4, 5 killmails, 5 new" in pages[0]
     assert stored not in pages[0]
-    assert "page 2 of 4, 5 killmails, 2 new" in pages[1]
-    assert stored in pages[1]
+    assert f"page 2 of 4, 5 killmails, 2 new; met killmail {stored}" in pages[1]
     only(lines, name, "7 new killmails on 2 pages")
 
 
@@ -85,13 +74,6 @@ def test_a_sync_with_nothing_new_says_so(killsync: Make) -> None:
     lines = log(program, "scan")
     only(lines, name, "incremental sync")
     only(lines, name, "nothing new")
-
-
-def test_a_sync_within_the_cache_time_says_until_when(killsync: Make) -> None:
-    program, _, name = one_user(killsync, killmails=3, page_size=5)
-    program.run("scan")
-    line = only(log(program, "sync", name), name, "cached until")
-    assert re.search(r"cached until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", line)
 
 
 def test_full_says_that_it_reads_the_whole_list(killsync: Make) -> None:
@@ -127,22 +109,6 @@ def test_due_users_are_shown_with_their_last_sync(killsync: Make) -> None:
         only(lines, login["name"], str(login["character_id"]), "due")
 
 
-def test_a_scan_says_how_many_were_due_queued_and_how_long_that_took(killsync: Make) -> None:
-    program = killsync(characters=2, killmails=1)
-    program.run("sync", "--no-wait", program.simulator.logins[0]["name"])
-    line = only(log(program, "scan"), "2 users due", "1 queued", "priority 3")
-    assert re.search(r"in \d+\.\d+ s$", line)
-
-
-def test_a_failure_names_user_reason_and_next_try(killsync: Make) -> None:
-    program, _, name = one_user(killsync, killmails=1, page_size=5)
-    program.simulator.fault("list", status=400, body='{"error":"no luck"}')
-    done = program.run("scan", exit_code=1)
-    line = only(done.stderr.splitlines(), name, "failed")
-    assert "no luck" in line
-    assert re.search(r"next try after \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", line)
-
-
 HOSTILE = {
     "escape": "Red\x1b[31mBaron\x1b]0;title\x07",
     "newline": "First\nkillsync: all is well\r\nSecond",
@@ -155,44 +121,62 @@ HOSTILE = {
 ALLOWED = re.compile(r"[\x20-\x7e]*")
 
 
-@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_hostile_name_is_escaped_wherever_it_is_written(killsync: Make, name: str) -> None:
+def test_a_hostile_name_is_escaped_wherever_it_is_written(killsync: Make) -> None:
     program = killsync(users=False, page_size=2)
-    login = program.simulator.add_character(name=name, killmails=3)
-    added = program.run("users", "add", given=f"{login['refresh_token']}\n")
+    logins = [program.simulator.add_character(name=name, killmails=3) for name in HOSTILE.values()]
+    added = program.run(
+        "users", "add", given="".join(f"{token['refresh_token']}\n" for token in logins)
+    )
     scanned = program.run("scan")
-    synced = program.run("sync", str(login["character_id"]))
+    synced = program.run("sync", *(str(login["character_id"]) for login in logins))
     listed = program.run("users")
-    lines = [added.stdout, added.stderr, scanned.stdout, scanned.stderr]
-    lines += [synced.stdout, synced.stderr, listed.stderr]
-    for line in "".join(lines).split("\n"):
+    for login in logins:
+        user = str(login["character_id"])
+        assert user in added.stdout
+        assert user in scanned.stderr
+        assert user in listed.stdout
+    assert len(synced.stdout.splitlines()) == len(logins)
+    written = [added.stdout, added.stderr, scanned.stdout, scanned.stderr]
+    written += [synced.stdout, synced.stderr, listed.stderr]
+    for line in "".join(written).split("\n"):
         assert ALLOWED.fullmatch(line), line
     for line in scanned.stderr.splitlines():
-        assert re.match(r"\d{4}-\d\d-\d\dT", line)
-    assert set(name) & set(listed.stdout) <= {*map(chr, range(0x20, 0x7F)), "\n"}
-    assert program.user(login["character_id"])["name"] == name
+        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line)
+    hostile = set("".join(HOSTILE.values()))
+    assert hostile & set(listed.stdout) <= {*map(chr, range(0x20, 0x7F)), "\n"}
+    names = program.rows("SELECT name FROM users ORDER BY user_id")
+    assert [name for (name,) in names] == list(HOSTILE.values())
 
 
-@pytest.mark.parametrize("name", ["[bold]Bob[/bold]", "[/]", "[link=http://x]y", ":skull: %s {0}"])
-def test_markup_in_a_name_is_shown_as_it_is(killsync: Make, name: str) -> None:
+def test_markup_in_a_name_is_shown_as_it_is(killsync: Make) -> None:
     program = killsync(users=False)
-    login = program.simulator.add_character(name=name, killmails=1)
-    assert name in program.run("users", "add", given=f"{login['refresh_token']}\n").stdout
+    names = ("[bold]Bob[/bold]", "[/]", "[link=http://x]y", ":skull: %s {0}")
+    tokens = [
+        program.simulator.add_character(name=name, killmails=1)["refresh_token"] for name in names
+    ]
+    added = program.run("users", "add", given="".join(f"{token}\n" for token in tokens)).stdout
     lines = log(program, "scan")
-    only(lines, name, "due")
-    only(lines, name, "full sync")
-    assert name in program.run("sync", name).stdout
-    assert name in program.run("users").stdout
-    assert name in program.run("status", COLUMNS="120").stdout
+    synced = program.run("sync", *names).stdout
+    users = program.run("users").stdout
+    status = program.run("status", COLUMNS="120").stdout
+    for name in names:
+        only(lines, f"{name} (", "due")
+        only(lines, f"{name}: full sync")
+        for shown in (added, synced, users, status):
+            assert name in shown
 
 
-def test_what_esi_says_is_escaped_too(killsync: Make) -> None:
+def test_a_failure_names_user_reason_and_next_try_with_what_esi_says_escaped(
+    killsync: Make,
+) -> None:
     program, _, name = one_user(killsync, killmails=1, page_size=5)
     said = r'{"error":"bad\u001b[31m [bold]luck[/]\nkillsync: all is well"}'
     program.simulator.fault("list", status=400, body=said)
     errors = program.run("scan", exit_code=1).stderr
     assert "\x1b" not in errors
-    assert "[bold]luck[/]" in only(errors.splitlines(), name, "failed")
+    line = only(errors.splitlines(), name, "failed")
+    assert "[bold]luck[/]" in line
+    assert re.search(r"next try after \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", line)
 
 
 def test_no_secret_is_logged(killsync: Make) -> None:

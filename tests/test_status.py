@@ -1,5 +1,6 @@
 """What `killsync status` says, to programs and to people, and that it only ever reads."""
 
+import json
 import re
 import signal
 import socket
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 from terminal import Terminal, at_terminal
-from world import TIMEOUT, Killsync, read_until, wait_for_exit, wait_until
+from world import TIMEOUT, Killsync, read_until, simulator, wait_for_exit, wait_until
 
 Make = Callable[..., Killsync]
 Background = Callable[..., subprocess.Popen[str]]
@@ -97,6 +98,54 @@ def first_user(program: Killsync) -> int:
 
 
 @contextmanager
+def own_program(factory: pytest.TempPathFactory, **options: Any) -> Iterator[Killsync]:
+    """Yield a killsync that the tests of this module share: none of them changes it."""
+    with simulator(**({"characters": 0} | options)) as simulated:
+        yield Killsync(factory.mktemp("shared"), simulated)
+
+
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killsync]:
+    """One user after its first scan."""
+    options = {"characters": 1, "killmails": 7, "page_size": 5}
+    with own_program(tmp_path_factory, **options) as program:
+        program.add_users()
+        program.simulator.clear_log()
+        program.run("scan")
+        yield program
+
+
+LONG, HOSTILE, WIDE = "N" * 40, "[bold red]\x1b[31m\nx[/]\u202e", "漢字" * 20
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killsync]:
+    """Users with awkward names, and one of each kind: gap, failed, needs login, disabled."""
+    with own_program(tmp_path_factory, page_size=4) as program:
+        add = program.simulator.add_character
+        for name in (LONG, HOSTILE, WIDE):
+            add(name=name, killmails=3)
+        add(name="Gap", killmails=6)
+        failed, gone = add(name="Failed", killmails=1), add(name="Gone", killmails=1)
+        add(name="Resting", killmails=1)
+        program.add_users()
+        program.run("users", "disable", "Resting")
+        program.simulator.fault(
+            "list", character_id=failed["character_id"], status=400, body='{"error":"no [red]luck"}'
+        )
+        program.simulator.fault(
+            "list", character_id=gone["character_id"], status=403,
+            body='{"error":"Token is not valid for any required scope"}',
+        )  # fmt: skip
+        program.run("scan", exit_code=1, KILLSYNC_MAX_PAGES="1")
+        yield program
+
+
+def in_crowd(crowd: Killsync, name: str) -> dict[str, Any]:
+    return next(user for user in crowd.status()["users"] if user["name"] == name)
+
+
+@contextmanager
 def scanning(program: Killsync) -> Iterator[subprocess.Popen[str]]:
     """Yield a scan that holds the lock and waits for killmails."""
     process = program.start("scan")
@@ -125,43 +174,36 @@ def test_before_the_first_run_status_has_every_key(killsync: Make) -> None:
     assert moment(user["next_due_at"]) <= datetime.now(UTC) + timedelta(seconds=1)
 
 
-def test_after_a_scan_status_says_what_is_stored(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=7, page_size=5)
-    program.simulator.clear_log()
-    program.run("scan")
-    status = program.status()
+def test_after_a_scan_status_says_what_is_stored(synced: Killsync) -> None:
+    status = synced.status()
     assert_complete(status)
     (user,) = status["users"]
-    listed = program.simulator.listed(first_user(program))
-    assert user["name"] == program.simulator.logins[0]["name"]
+    listed = synced.simulator.listed(first_user(synced))
+    assert user["name"] == synced.simulator.logins[0]["name"]
     assert user["last_killmail_id"] == listed[0]
     assert (user["killmails"], user["pending"], user["backfill"]) == (7, 0, None)
     run = status["last_run"]
     assert (run["command"], run["exit_code"], run["users"], run["errors"]) == ("scan", 0, 1, 0)
     assert (run["pages"], run["new_killmails"]) == (2, 7)
-    assert run["requests"] == len(program.simulator.log())
+    assert run["requests"] == len(synced.simulator.log())
     assert moment(run["started_at"]) <= moment(run["finished_at"])
 
 
-def test_a_user_is_due_again_after_the_minimum_age(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=1)
-    program.run("scan")
-    (user,) = program.status()["users"]
-    synced, due = moment(user["last_killmail_sync_at"]), moment(user["next_due_at"])
-    assert timedelta(minutes=15) <= due - synced <= timedelta(minutes=15, seconds=1)
+def test_a_user_is_due_again_after_the_minimum_age(synced: Killsync) -> None:
+    (user,) = synced.status()["users"]
+    last, due = moment(user["last_killmail_sync_at"]), moment(user["next_due_at"])
+    assert timedelta(minutes=15) <= due - last <= timedelta(minutes=15, seconds=1)
 
 
-def test_a_user_is_not_due_while_the_list_is_cached(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=1, list_max_age=300)
-    program.environment["KILLSYNC_MIN_AGE"] = "1m"
-    program.run("scan")
-    (user,) = program.status()["users"]
-    synced, due = moment(user["last_killmail_sync_at"]), moment(user["next_due_at"])
-    assert timedelta(seconds=299) <= due - synced <= timedelta(seconds=303)
+def test_a_user_is_not_due_while_the_list_is_cached(synced: Killsync) -> None:
+    shown = synced.run("status", "--json", KILLSYNC_MIN_AGE="1m").stdout
+    (user,) = json.loads(shown)["users"]
+    last, due = moment(user["last_killmail_sync_at"]), moment(user["next_due_at"])
+    assert timedelta(seconds=299) <= due - last <= timedelta(seconds=303)
 
 
 def test_while_a_scan_runs_status_names_who_holds_the_lock(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=40, latency_body=5)
+    program = killsync(characters=1, killmails=40, latency_body=2)
     with scanning(program) as scan:
         wait_until(lambda: program.status()["pending_killmails"] > 0)
         status = program.status()
@@ -175,13 +217,6 @@ def test_while_a_scan_runs_status_names_who_holds_the_lock(killsync: Make) -> No
         assert f"pid {scan.pid}" in program.run("status").stdout
         assert wait_for_exit(scan) == 143
     assert program.status()["lock"] is None
-
-
-def test_a_killed_scan_holds_no_lock(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=40, latency_body=1)
-    with scanning(program) as scan:
-        wait_for_exit(scan, signal.SIGKILL)
-        assert program.status()["lock"] is None
 
 
 def test_who_waits_for_the_lock_is_not_shown_as_its_holder(
@@ -198,16 +233,8 @@ def test_who_waits_for_the_lock_is_not_shown_as_its_holder(
     assert waiting.wait(TIMEOUT) == 0
 
 
-def test_a_queued_job_is_counted(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=1)
-    program.run("sync", "--no-wait", str(first_user(program)))
-    assert program.status()["jobs"] == {"queued": 1, "running": 0, "failed": 0}
-
-
-def test_the_gap_of_a_first_sync_reaches_to_the_end_of_the_list(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=6, page_size=2)
-    program.run("scan", KILLSYNC_MAX_PAGES="1")
-    assert program.user(first_user(program))["backfill"] == {"page": 2, "until_id": None}
+def test_the_gap_of_a_first_sync_reaches_to_the_end_of_the_list(crowd: Killsync) -> None:
+    assert in_crowd(crowd, "Gap")["backfill"] == {"page": 2, "until_id": None}
 
 
 def test_the_gap_of_a_later_sync_reaches_to_the_stored_id(killsync: Make) -> None:
@@ -222,152 +249,83 @@ def test_the_gap_of_a_later_sync_reaches_to_the_stored_id(killsync: Make) -> Non
     assert program.user(user_id)["backfill"] == {"page": 2, "until_id": stored}
 
 
-def test_a_failed_user_has_a_count_an_error_and_a_later_time(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=1)
-    program.simulator.fault("list", status=400, body='{"error":"not today"}')
-    program.run("scan", exit_code=1)
-    status = program.status()
-    (user,) = status["users"]
+def test_a_failed_user_has_a_count_an_error_and_a_later_time(crowd: Killsync) -> None:
+    user = in_crowd(crowd, "Failed")
     assert (user["state"], user["failures"]) == ("active", 1)
-    assert "not today" in user["error"]
-    assert moment(user["next_due_at"]) > datetime.now(UTC) + timedelta(minutes=14)
-    assert status["jobs"]["failed"] == 1
-    assert status["last_run"]["exit_code"] == status["last_run"]["errors"] == 1
+    assert "no [red]luck" in user["error"]
+    run_at = moment(crowd.status()["last_run"]["started_at"])
+    assert moment(user["next_due_at"]) >= run_at + timedelta(minutes=15)
 
 
-def test_a_user_without_a_working_token_needs_a_login_and_is_never_due(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=1)
-    withdraw(program, first_user(program))
-    program.run("scan", exit_code=1)
-    (user,) = program.status()["users"]
+def test_failed_jobs_are_counted_and_are_errors_of_the_run(crowd: Killsync) -> None:
+    status = crowd.status()
+    assert_complete(status)
+    assert status["jobs"] == {"queued": 0, "running": 0, "failed": 2}
+    assert (status["last_run"]["exit_code"], status["last_run"]["errors"]) == (1, 2)
+
+
+def test_a_user_who_needs_a_login_is_never_due(crowd: Killsync) -> None:
+    user = in_crowd(crowd, "Gone")
     assert user["state"] == "needs_login"
     assert user["error"]
     assert user["next_due_at"] is None
 
 
-def test_a_disabled_user_is_never_due(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=1)
-    program.run("users", "disable", str(first_user(program)))
-    (user,) = program.status()["users"]
+def test_a_disabled_user_is_never_due(crowd: Killsync) -> None:
+    user = in_crowd(crowd, "Resting")
     assert (user["state"], user["next_due_at"]) == ("disabled", None)
 
 
-def test_a_killmail_that_cannot_be_fetched_is_pending(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=2)
-    wanted = program.simulator.listed(first_user(program))[0]
-    program.simulator.fault("body", killmail_id=wanted, status=422)
-    program.run("scan", exit_code=1)
-    status = program.status()
-    assert status["pending_killmails"] == 1
-    assert (status["users"][0]["killmails"], status["users"][0]["pending"]) == (1, 1)
-
-
-def test_rate_limits_say_what_is_left_of_each_bucket(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=3)
-    program.run("scan")
-    limits = {limit["group"]: limit for limit in program.status()["rate_limits"]}
+def test_rate_limits_say_what_is_left_of_each_bucket(synced: Killsync) -> None:
+    limits = {limit["group"]: limit for limit in synced.status()["rate_limits"]}
     of_list = limits["char-killmail"]
-    assert str(first_user(program)) in of_list["key"]
-    assert (of_list["remaining"], of_list["limit"], of_list["window_s"]) == (28, 30, 900)
-    assert (limits["killmail"]["remaining"], limits["killmail"]["limit"]) == (3594, 3600)
+    assert str(first_user(synced)) in of_list["key"]
+    # two pages and seven bodies, of two tokens each
+    assert (of_list["remaining"], of_list["limit"], of_list["window_s"]) == (26, 30, 900)
+    assert (limits["killmail"]["remaining"], limits["killmail"]["limit"]) == (3586, 3600)
     assert of_list["retry_at"] is limits["killmail"]["retry_at"] is None
 
 
-def test_a_resting_bucket_says_until_when(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=1)
-    program.simulator.fault("list", status=429, headers={"Retry-After": "600"})
-    program.run("scan", exit_code=None)
-    limits = {limit["group"]: limit for limit in program.status()["rate_limits"]}
-    rest = moment(limits["char-killmail"]["retry_at"]) - datetime.now(UTC)
-    assert timedelta(minutes=9) < rest <= timedelta(seconds=601)
+def test_status_sends_no_request(crowd: Killsync) -> None:
+    before = crowd.simulator.log()
+    crowd.run("status")
+    crowd.status()
+    assert crowd.simulator.log() == before
 
 
-@pytest.mark.parametrize("form", [(), ("--json",)])
-def test_status_sends_no_request(killsync: Make, form: tuple[str, ...]) -> None:
-    program = killsync(characters=2, killmails=1)
-    program.simulator.clear_log()
-    program.run("status", *form)
-    assert program.simulator.log() == []
+def test_status_changes_nothing(crowd: Killsync) -> None:
+    dump = crowd.rows("SELECT * FROM users"), crowd.rows("SELECT * FROM runs")
+    before = crowd.database.read_bytes()
+    crowd.run("status")
+    crowd.status()
+    assert crowd.database.read_bytes() == before
+    assert dump == (crowd.rows("SELECT * FROM users"), crowd.rows("SELECT * FROM runs"))
 
 
-def test_status_changes_nothing(killsync: Make) -> None:
-    program = killsync(characters=2, killmails=1)
-    program.run("scan")
-    dump = program.rows("SELECT * FROM users"), program.rows("SELECT * FROM runs")
-    before = program.database.read_bytes()
-    program.run("status")
-    program.status()
-    assert program.database.read_bytes() == before
-    assert dump == (program.rows("SELECT * FROM users"), program.rows("SELECT * FROM runs"))
-
-
-@pytest.mark.parametrize("form", [(), ("--json",), ("--watch",), ("--user", "5")])
-def test_without_a_database_status_says_how_to_make_one(
-    killsync: Make, form: tuple[str, ...]
-) -> None:
+def test_without_a_database_status_says_how_to_make_one(killsync: Make) -> None:
     program = killsync()
-    done = program.run("status", *form, exit_code=2)
+    for form in ((), ("--json",), ("--watch",), ("--user", "5")):
+        done = program.run("status", *form, exit_code=2)
+        assert done.stdout == ""
+        assert str(program.database) in done.stderr
+        assert "killsync login" in done.stderr
+        assert list(program.directory.iterdir()) == []
+
+
+def test_one_user_is_chosen_by_name_in_any_case_or_by_id(crowd: Killsync) -> None:
+    user_id = in_crowd(crowd, "Gone")["user_id"]
+    for words in ("GONE", "gone", str(user_id)):
+        found = crowd.run("status", "--user", words).stdout
+        assert "Gone" in found
+        assert "Failed" not in found
+    shown = json.loads(crowd.run("status", "--json", "--user", str(user_id)).stdout)
+    assert [user["user_id"] for user in shown["users"]] == [user_id]
+
+
+def test_an_unknown_user_exits_2_and_the_nearest_is_named(crowd: Killsync) -> None:
+    done = crowd.run("status", "--user", "Faile", exit_code=2)
     assert done.stdout == ""
-    assert str(program.database) in done.stderr
-    assert "killsync login" in done.stderr
-    assert list(program.directory.iterdir()) == []
-
-
-@pytest.mark.parametrize("spell", [str.upper, str.lower])
-def test_one_user_by_name_in_any_case(killsync: Make, spell: Callable[[str], str]) -> None:
-    program = killsync(characters=3, killmails=0)
-    wanted = program.simulator.logins[1]
-    found = program.run("status", "--user", spell(wanted["name"])).stdout
-    assert wanted["name"] in found
-    assert program.simulator.logins[0]["name"] not in found
-
-
-def test_one_user_by_id(killsync: Make) -> None:
-    program = killsync(characters=3, killmails=0)
-    name = program.simulator.logins[1]["name"]
-    user_id = program.simulator.logins[1]["character_id"]
-    assert name in program.run("status", "--user", str(user_id)).stdout
-    shown = program.run("status", "--json", "--user", str(user_id)).stdout
-    assert str(user_id) in shown
-    assert str(first_user(program)) not in shown
-
-
-def test_an_unknown_user_exits_2_and_the_nearest_is_named(killsync: Make) -> None:
-    program = killsync(characters=2, killmails=0)
-    name = program.simulator.logins[0]["name"]
-    done = program.run("status", "--user", name[:-1], exit_code=2)
-    assert done.stdout == ""
-    assert name in done.stderr
-
-
-LONG, HOSTILE, WIDE = "N" * 40, "[bold red]\x1b[31m\nx[/]\u202e", "漢字" * 20
-
-
-def withdraw(program: Killsync, user_id: int) -> None:
-    """Let neither the user's refresh token nor the access token work any more."""
-    program.simulator.control("revoke", "POST", character_id=user_id)
-    program.simulator.control("expire_access", "POST")
-
-
-@pytest.fixture
-def crowd(killsync: Make) -> Killsync:
-    """Users with awkward names, one with a gap, one failed, one who needs a new login."""
-    program = killsync(users=False, page_size=4)
-    add = program.simulator.add_character
-    for name in (LONG, HOSTILE, WIDE):
-        add(name=name, killmails=3)
-    add(name="Gap", killmails=6)
-    failed, gone = add(name="Failed", killmails=1), add(name="Gone", killmails=1)
-    program.add_users()
-    program.simulator.fault(
-        "list", character_id=failed["character_id"], status=400, body='{"error":"no [red]luck"}'
-    )
-    program.simulator.fault(
-        "list", character_id=gone["character_id"], status=403,
-        body='{"error":"Token is not valid for any required scope"}',
-    )  # fmt: skip
-    program.run("scan", exit_code=1, KILLSYNC_MAX_PAGES="1")
-    return program
+    assert "Failed" in done.stderr
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -392,6 +350,7 @@ def test_the_table_shows_every_column_and_a_row_per_user(
     assert "page 2" in by_name["Gap"]
     assert "failed" in by_name["Failed"]
     assert "needs login" in by_name["Gone"]
+    assert "disabled" in by_name["Resting"]
 
 
 def test_the_table_shows_errors_queue_lock_runs_and_limits(crowd: Killsync) -> None:
