@@ -1,4 +1,4 @@
-"""Lists, headers and tokens that mean harm: one user's never harm another's."""
+"""Odd lists, headers and tokens: one user's never harm another's."""
 
 import json
 import re
@@ -99,7 +99,7 @@ def test_an_id_that_stands_twice_on_a_page_is_recorded_and_fetched_once(killsync
     assert program.user(other)["killmails"] == 3
 
 
-def test_a_killmail_with_a_hash_that_nobody_knows_is_set_aside_alone(killsync: Make) -> None:
+def test_a_killmail_with_an_unknown_hash_is_set_aside_alone(killsync: Make) -> None:
     program, (user,) = users_with(killsync, 1)
     page = [entry(2**63 - 1, "F" * 40), *real_page(program, user), entry(1, "0" * 40)]
     page.append(entry(1, "1" * 40))
@@ -146,7 +146,7 @@ ODD_HEADERS: dict[str, dict[str, str]] = {
 }
 
 
-def test_odd_headers_of_a_list_cost_nothing_and_are_got_over(killsync: Make) -> None:
+def test_odd_headers_of_a_list_do_no_harm(killsync: Make) -> None:
     program, users = users_with(killsync, len(ODD_HEADERS))
     for user, headers in zip(users, ODD_HEADERS.values(), strict=True):
         page = json.dumps(real_page(program, user))
@@ -168,7 +168,7 @@ def test_odd_headers_of_a_list_cost_nothing_and_are_got_over(killsync: Make) -> 
 ODD_RESTS = ("-1", "soon", "9" * 5_000, "1e9", "²", "Fri, 31 Dec 9999 23:59:59 GMT", "0.5", " ")
 
 
-def test_a_rest_of_nonsense_length_lasts_a_day_at_most(killsync: Make) -> None:
+def test_a_rest_of_an_odd_length_lasts_a_day_at_most(killsync: Make) -> None:
     program, users = users_with(killsync, len(ODD_RESTS) + 1)
     for user, rest in zip(users, ODD_RESTS, strict=False):
         headers = {"Retry-After": rest}
@@ -185,66 +185,34 @@ def test_a_rest_of_nonsense_length_lasts_a_day_at_most(killsync: Make) -> None:
     program.assert_equals_truth()
 
 
-# claims of an access token, and whether SSO's signature under them is enough
-ODD_CLAIMS: dict[str, dict[str, Any]] = {
-    "a corporation": {"sub": "CORPORATION:EVE:98000001"},
-    "another game": {"sub": "CHARACTER:DUST:90000001"},
-    "no number": {"sub": "CHARACTER:EVE:Bob"},
-    "a negative number": {"sub": "CHARACTER:EVE:-7"},
-    "zero": {"sub": "CHARACTER:EVE:0"},
-    "other digits": {"sub": "CHARACTER:EVE:٣²"},
-    "beyond 64 bits": {"sub": f"CHARACTER:EVE:{2**63}"},
-    "5,000 digits": {"sub": f"CHARACTER:EVE:{'9' * 5_000}"},
-    "too many parts": {"sub": "CHARACTER:EVE:90000001:1"},
-    "a number alone": {"sub": 90000001},
-    "a list": {"sub": ["CHARACTER:EVE:90000001"]},
-    "no subject": {"sub": None},
-    "expired": {"exp": 1},
-    "expires in text": {"exp": "tomorrow"},
-    "expires beyond time": {"exp": -(10**400)},
-    "another audience": {"aud": ["somebody-else"]},
-    "another issuer": {"iss": "https://login.example.com"},
-    "scopes a number": {"scp": 5},
-    "scopes nested": {"scp": [["esi-killmails.read_killmails.v1"]]},
-    "half a surrogate as name": {"name": "\ud800"},
-}
+# one case of each answer that test_access has: refused, a login needed, SSO or the clock at fault
+ODD_CLAIMS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"aud": ["somebody-else"]}, "is not valid here"),
+    ({"scp": []}, "lacks the scope"),
+    ({"exp": 1}, "check this computer's clock"),
+)
 
 
-def test_a_token_with_odd_claims_is_refused_and_the_next_one_taken(killsync: Make) -> None:
+def test_a_token_with_odd_claims_is_refused_and_the_next_one_accepted(killsync: Make) -> None:
     program, characters = users_with(killsync, len(ODD_CLAIMS) + 1, users=False)
-    odd = dict(zip(characters, ODD_CLAIMS.values(), strict=False))
+    odd = dict(zip(characters, (claims for claims, _ in ODD_CLAIMS), strict=False))
     program.simulator.options(claims=json.dumps(odd))
     tokens = "".join(f"{login['refresh_token']}\n" for login in program.simulator.logins)
     done = program.run("users", "add", given=tokens, exit_code=75)
-    for number, (name, line) in enumerate(
-        zip(ODD_CLAIMS, done.stdout.splitlines(), strict=False), 1
-    ):
-        assert line.startswith(f"line {number}: failed: "), (name, line)
+    *failed, added = done.stdout.splitlines()
+    for number, ((_, reason), line) in enumerate(zip(ODD_CLAIMS, failed, strict=True), 1):
+        assert line.startswith(f"line {number}: failed: ")
+        assert reason in line
+    assert "added" in added
     assert program.rows("SELECT user_id FROM users") == [(characters[-1],)]
-    kept = sqlite3.connect(f"{program.database}.tokens")
-    with closing(kept):
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as kept:
         assert kept.execute("SELECT user_id FROM tokens").fetchall() == [(characters[-1],)]
     program.run("scan")
     program.assert_equals_truth()
 
 
-def test_a_name_of_any_kind_is_kept_as_text(killsync: Make) -> None:
-    names = (5, None, ["x"], "", " ", "\u202e" * 1_000)
-    program, users = users_with(killsync, len(names), users=False)
-    odd = {user: {"name": name} for user, name in zip(users, names, strict=True)}
-    program.simulator.options(claims=json.dumps(odd))
-    program.add_users()
-    shown = program.run("users").stdout + program.run("status").stdout
-    assert "\u202e" not in shown
-    assert len(shown) < 10_000
-    program.run("scan")
-    program.assert_equals_truth()
-    kept = program.rows("SELECT name FROM users ORDER BY user_id")
-    assert [name for (name,) in kept] == [str(name) for name in names]
-
-
 def granted(program: Killsync, user_id: int) -> dict[str, Any]:
-    """Return the tokens of a grant that nobody uses yet."""
+    """Return the tokens of a grant that is not used yet."""
     refresh = program.simulator.control("tokens", "POST", character_id=user_id)["refresh_token"]
     form = {"grant_type": "refresh_token", "refresh_token": refresh}
     form["client_id"] = program.simulator.client_id
@@ -255,10 +223,11 @@ def granted(program: Killsync, user_id: int) -> dict[str, Any]:
     return tokens
 
 
-ODD_LIFETIMES = ("-5", "1e999", "9" * 5_000, '"soon"', "null", "[]", "1e300", "-1e300", "true")
+# test_sso_answers has more of them
+ODD_LIFETIMES = ("1e999", '"soon"', "null")
 
 
-def test_an_odd_lifetime_of_a_token_neither_loses_nor_trusts_it(killsync: Make) -> None:
+def test_an_odd_lifetime_of_a_token_does_not_lose_it(killsync: Make) -> None:
     program, users = users_with(killsync, len(ODD_LIFETIMES), access_lifetime=30)
     program.simulator.options(access_lifetime=1200, rotate=True)
     for user, lifetime in zip(users, ODD_LIFETIMES, strict=True):
@@ -266,7 +235,6 @@ def test_an_odd_lifetime_of_a_token_neither_loses_nor_trusts_it(killsync: Make) 
         answer = json.dumps(tokens | {"expires_in": "LIFETIME"}).replace('"LIFETIME"', lifetime)
         program.simulator.fault("token", character_id=user, wrong_json=answer, times=1)
     program.run("scan")
-    program.assert_equals_truth()
     assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
     tomorrow(program)
     program.run("scan")

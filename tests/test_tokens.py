@@ -1,3 +1,5 @@
+"""Tokens in use: how scans refresh them, whom trouble with SSO blames, and who can read them."""
+
 import os
 import socket
 import sqlite3
@@ -19,6 +21,7 @@ Background = Callable[..., Popen[str]]
 
 ABOUT_TO_EXPIRE = 30
 LASTING = 1200
+UNFINISHED = "SELECT state, count(*) FROM jobs WHERE state != 'done' GROUP BY 1"
 TOKEN_PRAGMAS = {"synchronous": 2, "secure_delete": 1}
 
 
@@ -35,10 +38,11 @@ def stale(killsync: Start) -> Start:
     return make
 
 
-@pytest.fixture(params=[0o000, 0o022, 0o077], ids=["000", "022", "077"])
-def umask(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = os.umask(request.param)
-    yield request.param
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    """Let new files be for everybody: any other umask takes away more."""
+    before = os.umask(0)
+    yield
     os.umask(before)
 
 
@@ -64,7 +68,7 @@ def valid_refresh_tokens(program: Killsync) -> list[str]:
 
 
 def assert_works_again(program: Killsync) -> None:
-    """Check that nobody has lost his token for good."""
+    """Check that no user's token is lost."""
     program.simulator.clear_faults()
     program.execute("UPDATE users SET not_before = NULL")
     program.execute("UPDATE jobs SET not_before = NULL")
@@ -97,15 +101,15 @@ def test_tokens_that_never_last_a_minute_are_used_all_the_same(killsync: Start) 
 def test_scan_after_scan_has_a_refresh_token_that_works(stale: Start, rotate: bool) -> None:
     program = stale(characters=2, killmails=1, rotate=rotate)
     first = valid_refresh_tokens(program)
-    for _ in range(3):
+    for _ in range(2):
         for user in user_ids(program):
             program.simulator.add_killmails(user, 1)
         program.simulator.thaw()
         program.simulator.control("expire_access", "POST")
         program.make_due()
         program.run("scan")
-        program.assert_equals_truth()
         assert [refresh for refresh, _ in stored_tokens(program)] == valid_refresh_tokens(program)
+    program.assert_equals_truth()
     assert (valid_refresh_tokens(program) != first) == rotate
 
 
@@ -138,55 +142,20 @@ def test_a_revoked_token_needs_a_new_login_and_costs_no_further_request(stale: S
     assert {e["character_id"] for e in program.simulator.log()} == {good}
 
 
-@pytest.mark.parametrize("code", ["invalid_grant", "invalid_token"])
-def test_what_only_a_login_mends_turns_the_user_to_needs_login(stale: Start, code: str) -> None:
-    program = stale(characters=1)
-    program.simulator.fault("token", status=400, body=f'{{"error":"{code}"}}')
-    program.run("scan", exit_code=1)
-    assert program.user(user_ids(program)[0])["state"] == "needs_login"
-    assert asked(program, "token") == 1
-
-
-@pytest.mark.parametrize(
-    "environment",
-    [{"KILLSYNC_CLIENT_ID": "another-one"}, {"KILLSYNC_CLIENT_SECRET": "wr0ng-s3cret"}, {}],
-    ids=["client_id", "client_secret", "no client_secret"],
-)
-def test_a_wrongly_configured_application_fails_the_run_and_costs_nobody_his_token(
-    stale: Start, environment: dict[str, str]
-) -> None:
+def test_a_wrongly_configured_application_fails_the_run_and_loses_no_token(stale: Start) -> None:
     program = stale(characters=2, killmails=2)
-    if "KILLSYNC_CLIENT_ID" not in environment:
-        program.simulator.options(client_secret="right-s3cret")
-    done = program.run("scan", exit_code=2, **environment)
+    program.simulator.options(client_secret="right-s3cret")
+    done = program.run("scan", exit_code=2, KILLSYNC_CLIENT_SECRET="wr0ng-s3cret")
     assert "client_id" in done.stderr
     assert "s3cret" not in done.stdout + done.stderr
     assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
-    assert program.status()["jobs"] == {"queued": 2, "running": 0, "failed": 0}
+    assert program.rows("SELECT DISTINCT state FROM jobs") == [("queued",)]
     program.run("scan", KILLSYNC_CLIENT_SECRET="right-s3cret")
     program.assert_equals_truth()
 
 
-@pytest.mark.parametrize("code", ["unsupported_grant_type", "unauthorized_client"])
-def test_an_application_that_may_not_refresh_fails_the_run(stale: Start, code: str) -> None:
-    program = stale(characters=1, killmails=2)
-    program.simulator.fault("token", status=400, body=f'{{"error":"{code}"}}')
-    program.run("scan", exit_code=2)
-    assert program.rows("SELECT state, failures FROM users") == [("active", 0)]
-    assert_works_again(program)
-
-
 @pytest.mark.parametrize(
-    ("route", "fault"),
-    [
-        ("token", {"status": 500}),
-        ("token", {"html": True}),
-        ("token", {"reset": True}),
-        ("token", {"close": True}),
-        ("metadata", {"status": 503}),
-        ("jwks", {"reset": True}),
-    ],
-    ids=["500", "502 HTML", "reset", "close", "metadata", "keys"],
+    ("route", "fault"), [("token", {"html": True}), ("metadata", {"status": 503})]
 )
 def test_sso_down_exits_75_after_three_users_and_is_no_users_failure(
     stale: Start, route: str, fault: dict[str, Any]
@@ -197,43 +166,24 @@ def test_sso_down_exits_75_after_three_users_and_is_no_users_failure(
     program.simulator.fault(route, **fault)
     program.run("scan", exit_code=75)
     assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
-    assert program.status()["jobs"] == {"queued": 4, "running": 0, "failed": 0}
+    assert program.rows(UNFINISHED) == [("queued", 4)]
     assert program.simulator.log("list") == []
     assert_works_again(program)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"cut": True, "times": 3},
-        {"wrong_json": "<html>", "times": 3},
-        {"wrong_json": "{}", "times": 3},
-        {"status": 400, "body": '{"error":"temporarily_unavailable"}', "times": 3},
-        {"status": 403, "html": True, "times": 3},
-    ],
-    ids=["cut", "not JSON", "no token in it", "unknown error", "403 HTML"],
-)
-def test_any_other_answer_of_sso_is_transient(stale: Start, fault: dict[str, Any]) -> None:
+def test_an_answer_of_sso_that_cannot_be_read_is_transient(stale: Start) -> None:
     program = stale(characters=1, killmails=1)
-    program.simulator.fault("token", **fault)
+    program.simulator.fault("token", wrong_json="{}", times=3)
     program.run("scan", exit_code=None)
-    assert program.user(user_ids(program)[0])["state"] == "active"
+    assert program.rows("SELECT state FROM users") == [("active",)]
     assert asked(program, "list") == 0
     assert_works_again(program)
 
 
-@pytest.mark.parametrize("route", ["metadata", "jwks"])
-@pytest.mark.parametrize(
-    "fault",
-    [{"status": 404}, {"wrong_json": "{}"}, {"wrong_json": "[[["}, {"html": True, "status": 200}],
-    ids=["404", "wrong shape", "not JSON", "HTML"],
-)
-def test_trouble_with_what_sso_publishes_blames_nobody_and_is_not_kept(
-    stale: Start, route: str, fault: dict[str, Any]
-) -> None:
+def test_keys_of_the_wrong_shape_are_not_kept_and_blame_no_user(stale: Start) -> None:
     program = stale(characters=2, killmails=1)
     program.forget_sso_documents()
-    program.simulator.fault(route, **fault)
+    program.simulator.fault("jwks", wrong_json="{}")
     program.run("scan", exit_code=75)
     assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
     assert asked(program, "token") == 0
@@ -246,44 +196,34 @@ def test_while_sso_is_down_users_with_a_lasting_access_token_are_synced(killsync
     program.simulator.clear_log()
     program.simulator.fault("token", status=503)
     program.run("scan", exit_code=75)
-    assert program.user(user_ids(program)[4])["killmails"] == 2
-    assert program.status()["jobs"] == {"queued": 4, "running": 0, "failed": 0}
+    assert len(program.recorded(user_ids(program)[4])) == 2
+    assert program.rows(UNFINISHED) == [("queued", 4)]
     assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
     assert asked(program, "token") == 9
 
 
-@pytest.mark.parametrize("body", ['{"error":"slow_down"}', ""], ids=["JSON", "no JSON"])
-def test_sso_that_asks_for_a_rest_is_left_alone_until_then(stale: Start, body: str) -> None:
+def test_sso_that_asks_for_a_rest_is_left_alone_until_then(stale: Start) -> None:
     program = stale(characters=2, killmails=1)
-    program.simulator.fault("token", status=429, headers={"Retry-After": "120"}, body=body)
+    program.simulator.fault("token", status=429, headers={"Retry-After": "120"})
     for _ in range(2):
         program.run("scan", exit_code=None)
         assert asked(program, "token") == 1
     assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
 
 
-@pytest.mark.parametrize("route", ["metadata", "jwks"])
 def test_sso_that_asks_for_a_rest_before_any_refresh_is_left_alone_until_then(
-    stale: Start, route: str
+    stale: Start,
 ) -> None:
     program = stale(characters=2, killmails=1)
     program.forget_sso_documents()
-    program.simulator.fault(route, status=429, headers={"Retry-After": "600"})
+    program.simulator.fault("metadata", status=429, headers={"Retry-After": "600"})
     for _ in range(2):
         program.run("scan")
         program.execute("UPDATE jobs SET not_before = NULL")
-        assert asked(program, route) == 1
+        assert asked(program, "metadata") == 1
     assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
     program.execute("DELETE FROM rate_limits")
     assert_works_again(program)
-
-
-def test_one_failing_refresh_is_tried_again(stale: Start) -> None:
-    program = stale(characters=1, killmails=1)
-    program.simulator.fault("token", status=500, times=1)
-    program.run("scan")
-    assert [e["status"] for e in program.simulator.log("token")] == [500, 200]
-    program.assert_equals_truth()
 
 
 def test_at_most_two_refreshes_are_in_flight(stale: Start) -> None:
@@ -296,7 +236,7 @@ def test_at_most_two_refreshes_are_in_flight(stale: Start) -> None:
     program.assert_equals_truth()
 
 
-def test_a_token_that_another_process_has_renewed_meanwhile_is_used(
+def test_a_token_that_another_process_has_renewed_is_used(
     stale: Start, background: Background
 ) -> None:
     program = stale(characters=1, killmails=1)
@@ -361,7 +301,7 @@ def test_a_scope_that_esi_misses_needs_a_new_login(killsync: Start) -> None:
     assert "killsync login" in user["error"]
 
 
-def test_a_damaged_token_is_one_users_trouble_and_is_not_shown(killsync: Start) -> None:
+def test_a_damaged_token_affects_one_user_and_is_not_shown(killsync: Start) -> None:
     program = killsync(characters=2, killmails=1, shared=0)
     ill, well = user_ids(program)
     with closing(sqlite3.connect(f"{program.database}.tokens")) as conn, conn:
@@ -397,50 +337,14 @@ def test_metadata_and_keys_of_sso_are_kept_between_runs(killsync: Start) -> None
     assert (asked(program, "metadata"), asked(program, "jwks")) == (1, 1)
 
 
-def test_an_access_token_of_another_issuer_is_not_used(stale: Start) -> None:
-    program = stale(characters=1)
-    program.simulator.options(issuer="https://login.example.com")
-    program.run("scan", exit_code=1)
-    assert program.user(user_ids(program)[0])["state"] == "active"
-    assert asked(program, "list") == 0
-
-
-@pytest.mark.parametrize("lost", [1, 3], ids=["once", "every attempt"])
-def test_a_rotated_token_that_never_arrived_needs_a_new_login(stale: Start, lost: int) -> None:
+def test_a_rotated_token_that_never_arrived_needs_a_new_login(stale: Start) -> None:
     program = stale(characters=1, killmails=1, rotate=True)
-    program.simulator.fault("token", reset=True, after_effect=True, times=lost)
-    for _ in range(2):
-        program.run("scan", exit_code=None)
-        program.execute("UPDATE jobs SET not_before = NULL")
-    user = program.user(user_ids(program)[0])
-    assert user["state"] == "needs_login"
-    assert "killsync login" in user["error"]
+    program.simulator.fault("token", reset=True, after_effect=True, times=1)
+    program.run("scan", exit_code=1)
+    ((state, error),) = program.rows("SELECT state, error FROM users")
+    assert state == "needs_login"
+    assert "no longer accepts the refresh token" in error
     assert asked(program, "list") == 0
-
-
-def test_tokens_are_in_the_token_file_and_nowhere_else(stale: Start) -> None:
-    program = stale(characters=2, killmails=3, rotate=True)
-    secrets = {token for pair in stored_tokens(program) for token in pair if token}
-    said = ""
-    first = str(user_ids(program)[0])
-    for words in (
-        ("scan", "-v"),
-        ("scan", "-v", "--force", "--log-format", "json"),
-        ("sync", first, "-v"),
-        ("status", "--json"),
-        ("status", "-v"),
-        ("users", "--json"),
-        ("export",),
-    ):
-        done = program.run(*words)
-        said += done.stdout + done.stderr
-        secrets |= {token for pair in stored_tokens(program) for token in pair if token}
-    assert len(secrets) == 8
-    assert [secret for secret in secrets if secret in said] == []
-    for file in program.directory.rglob("*"):
-        if file.is_file() and not file.name.startswith("killsync.db.tokens"):
-            content = file.read_bytes()
-            assert [s for s in secrets if s.encode() in content] == [], file.name
 
 
 def test_refresh_tokens_that_are_replaced_leave_no_trace(stale: Start) -> None:
@@ -461,47 +365,25 @@ def test_the_token_file_is_written_through_and_what_is_deleted_is_erased(tmp_pat
     assert dict(zip(TOKEN_PRAGMAS, pragmas, strict=True)) == TOKEN_PRAGMAS
 
 
-def test_an_error_of_sso_that_repeats_the_token_is_not_repeated(stale: Start) -> None:
-    program = stale(characters=1, killmails=1)
-    ((token, _),) = stored_tokens(program)
-    body = f'{{"error":"server_error","error_description":"bad token {token}"}}'
-    for status in (400, 500):
-        program.simulator.clear_faults()
-        program.simulator.fault("token", status=status, body=body)
-        program.execute("UPDATE users SET not_before = NULL")
-        done = program.run("scan", "-v", exit_code=None)
-        assert asked(program, "token") > 0
-        assert token not in done.stdout + done.stderr
-        assert token not in str(
-            program.rows("SELECT error FROM users UNION SELECT error FROM jobs")
-        )
-
-
-def test_all_files_are_for_their_owner_only(killsync: Start, umask: int) -> None:
-    program = killsync(characters=1, killmails=1)
-    program.run("scan")
-    files = [file for file in program.directory.iterdir() if file.name.startswith("killsync.db")]
-    assert {file.name for file in files} >= {
-        "killsync.db",
-        "killsync.db.lock",
-        "killsync.db.tokens",
-    }
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-
-
-def test_files_beside_the_database_are_for_their_owner_only_during_a_run(
-    killsync: Start, background: Background, umask: int
+def test_all_files_are_for_their_owner_only(
+    killsync: Start, background: Background, open_umask: None
 ) -> None:
     program = killsync(characters=1, killmails=1)
-    program.simulator.options(latency_list=2)
+    program.simulator.options(latency_list=1)
     program.simulator.clear_log()
     scan = background(program, "scan")
     wait_until(lambda: asked(program, "list"))
-    modes = {
-        file.name: stat.S_IMODE(file.stat().st_mode)
-        for file in program.directory.iterdir()
-        if file.name.startswith("killsync.db")
-    }
-    assert "killsync.db-wal" in modes
-    assert set(modes.values()) == {0o600}, modes
+    during = modes(program)
     assert scan.wait(timeout=TIMEOUT) == 0
+    needed = {"killsync.db", "killsync.db.lock", "killsync.db.tokens"}
+    assert during.keys() >= needed | {"killsync.db-wal"}
+    assert modes(program).keys() >= needed
+    assert {*during.values(), *modes(program).values()} == {0o600}
+
+
+def modes(program: Killsync) -> dict[str, int]:
+    """Return the permissions of the database and of all files beside it."""
+    return {
+        file.name: stat.S_IMODE(file.stat().st_mode)
+        for file in program.directory.glob("killsync.db*")
+    }
