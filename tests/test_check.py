@@ -11,14 +11,17 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis.strategies import lists
+from in_process import InProcess, run_here
 from killmail_strategies import bodies
 from sqlite_utils import Database
 from world import (
@@ -42,11 +45,11 @@ from killsync.store.verify_bodies import flaw, in_batches
 
 Make = Callable[..., Killsync]
 
-# a killmail of the first user alone, with items and with one attacker at least
+# a killmail on one list only, with items and with one attacker at least
 ONE = """(SELECT killmail_id FROM items WHERE ordinal = 1 AND killmail_id IN (
     SELECT killmail_id FROM user_killmails GROUP BY 1 HAVING count(*) = 1) ORDER BY 1 LIMIT 1)"""
-SOMEBODY = "(SELECT min(user_id) FROM users)"
-NOBODY = 4711
+FIRST_USER = "(SELECT min(user_id) FROM users)"
+UNKNOWN = 4711
 NOON = "2026-01-01T12:00:00Z"
 
 
@@ -68,11 +71,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
 
 
 @pytest.fixture
-def synced(template: Template, tmp_path: Path) -> Killsync:
+def synced(template: Template, tmp_path: Path) -> InProcess:
     """A killsync of the test's own whose database is in step with its simulator."""
     for file in template.directory.glob("killsync.db*"):
         shutil.copy2(file, tmp_path)
-    return Killsync(tmp_path, template.simulator)
+    return InProcess(tmp_path, template.simulator)
 
 
 def damage(program: Killsync, *statements: str) -> None:
@@ -83,8 +86,20 @@ def damage(program: Killsync, *statements: str) -> None:
             assert conn.execute(statement).rowcount != 0, statement
 
 
-def verdict(program: Killsync, exit_code: int = 0) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(program.run("check", "--json", exit_code=exit_code).stdout)
+def check(
+    program: Killsync, *arguments: str, exit_code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    """Run `killsync check` in this process; what needs one of its own runs `run_forked`."""
+    done = run_here("check", *arguments, environment=program.environment)
+    assert done.returncode == exit_code, done
+    assert "Traceback" not in done.stderr, done
+    return done
+
+
+def verdict(program: Killsync, *arguments: str, exit_code: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        check(program, "--json", *arguments, exit_code=exit_code).stdout
+    )
     return found
 
 
@@ -96,8 +111,8 @@ def bytes_of(program: Killsync) -> str:
     return hashlib.sha256(program.database.read_bytes()).hexdigest()
 
 
-def said(program: Killsync, *arguments: str, exit_code: int = 0) -> list[str]:
-    return program.run("check", *arguments, exit_code=exit_code).stdout.splitlines()
+def lines_of(program: Killsync, *arguments: str, exit_code: int = 0) -> list[str]:
+    return check(program, *arguments, exit_code=exit_code).stdout.splitlines()
 
 
 # every kind of damage: what is done to the database, what check says, and how a repair ends
@@ -109,7 +124,7 @@ ONE_LIST = "the next `killsync scan` reads 1 list"
 NOTHING = "nothing is missing"
 
 DAMAGES = {
-    "a ship that is another": (
+    "another ship": (
         f"UPDATE killmails SET victim_ship_type_id = 670 WHERE killmail_id = {ONE}",
         "body",
         "its hash is not the one that follows from it",
@@ -122,31 +137,31 @@ DAMAGES = {
         "its hash is not the one that follows from it",
         ONE_BODY,
     ),
-    "a hash that is not valid": (
+    "an invalid hash": (
         f"UPDATE killmails SET killmail_hash = 'lost' WHERE killmail_id = {ONE}",
         "body",
         "its hash is not the one that follows from it",
         ONE_BODY,
     ),
-    "a hash said not to fit": (
+    "a hash marked as not fitting": (
         f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}",
         "body",
         "fits its hash, but is marked as if it did not",
         ONE_BODY,
     ),
-    "a time that is not valid": (
+    "an invalid killmail time": (
         f"UPDATE killmails SET killmail_time = 'noon' WHERE killmail_id = {ONE}",
         "body",
         "holds a value that ESI cannot have sent",
         ONE_BODY,
     ),
-    "a time of storing that is not valid": (
+    "an invalid storage time": (
         f"UPDATE killmails SET stored_at = 'noon' WHERE killmail_id = {ONE}",
         "body",
         "was stored at 'noon', which is not a valid time",
         ONE_BODY,
     ),
-    "an attacker gone": (
+    "a missing attacker": (
         f"DELETE FROM attackers WHERE ordinal = 0 AND killmail_id = {ONE}",
         "body",
         "killmail {id}: ",
@@ -170,31 +185,37 @@ DAMAGES = {
         "holds a value that ESI cannot have sent",
         ONE_BODY,
     ),
-    "an item gone": (
+    "an item misplaced": (
+        f"UPDATE items SET ordinal = 9999 WHERE ordinal = 1 AND killmail_id = {ONE}",
+        "body",
+        "killmail {id}: ",
+        ONE_BODY,
+    ),
+    "a missing item": (
         f"DELETE FROM items WHERE ordinal = 1 AND killmail_id = {ONE}",
         "body",
         "killmail {id}: ",
         ONE_BODY,
     ),
-    "an item in one that is not there": (
+    "an item in a missing container": (
         f"UPDATE items SET parent = 9999 WHERE ordinal = 1 AND killmail_id = {ONE}",
         "body",
         "its rows cannot be put together",
         ONE_BODY,
     ),
-    "an item count that is another": (
+    "a wrong item count": (
         f"UPDATE killmails SET item_count = item_count + 1 WHERE killmail_id = {ONE}",
         "body",
         "its columns are not those that its content gives",
         ONE_BODY,
     ),
-    "extra fields that are no JSON": (
+    "extra fields that are not JSON": (
         f"UPDATE killmails SET extra = '{{' WHERE killmail_id = {ONE}",
         "body",
         "its rows cannot be put together",
         ONE_BODY,
     ),
-    "extra fields that are no object": (
+    "extra fields that are not an object": (
         f"UPDATE items SET extra = '[1]' WHERE ordinal = 1 AND killmail_id = {ONE}",
         "body",
         "killmail {id}: ",
@@ -212,97 +233,98 @@ DAMAGES = {
         "its rows cannot be put together",
         ONE_BODY,
     ),
-    "a number in the feed that is impossible": (
+    "an impossible feed number": (
         f"UPDATE killmails SET stored_seq = -3 WHERE killmail_id = {ONE}",
         "body",
         "has the impossible stored_seq -3",
         ONE_BODY,
     ),
-    "a number in the feed far too high": (
+    "a feed number far too high": (
         f"UPDATE killmails SET stored_seq = 9223372036854775807 WHERE killmail_id = {ONE}",
         "body",
         "has the impossible stored_seq 9223372036854775807",
         ONE_BODY,
     ),
-    "attackers of no killmail": (
-        f"INSERT INTO attackers SELECT {NOBODY}, ordinal, alliance_id, character_id,"
+    "attackers without a killmail": (
+        f"INSERT INTO attackers SELECT {UNKNOWN}, ordinal, alliance_id, character_id,"
         " corporation_id, faction_id, damage_done, final_blow, security_status, ship_type_id,"
         f" weapon_type_id, extra FROM attackers WHERE killmail_id = {ONE}",
         "orphan",
         "of the rows of attackers belong to nothing that exists",
         NOTHING,
     ),
-    "items of no killmail": (
+    "items without a killmail": (
         f"INSERT INTO items (killmail_id, ordinal, item_type_id, flag, singleton)"
-        f" VALUES ({NOBODY}, 0, 34, 5, 0)",
+        f" VALUES ({UNKNOWN}, 0, 34, 5, 0)",
         "orphan",
         "1 of the rows of items belong to nothing that exists",
         NOTHING,
     ),
-    "a list of no user": (
-        f"INSERT INTO user_killmails VALUES ({NOBODY}, {ONE})",
+    "a list without a user": (
+        f"INSERT INTO user_killmails VALUES ({UNKNOWN}, {ONE})",
         "orphan",
         "1 of the rows of user_killmails belong to nothing that exists",
         NOTHING,
     ),
-    "a job of no user": (
+    "a job without a user": (
         f"INSERT INTO jobs (user_id, priority, queued_at)"
-        f" VALUES ({NOBODY}, 3, '2026-01-01T00:00:00Z')",
+        f" VALUES ({UNKNOWN}, 3, '2026-01-01T00:00:00Z')",
         "orphan",
         "1 of the rows of jobs belong to nothing that exists",
         NOTHING,
     ),
-    "a body gone, its attackers left": (
+    "a missing body with its attackers left": (
         f"DELETE FROM killmails WHERE killmail_id = {ONE}",
         "list",
         ": listed, but neither stored nor pending",
         ONE_LIST,
     ),
-    "a list row gone": (
+    "a missing list row": (
         f"DELETE FROM user_killmails WHERE killmail_id = {ONE}",
         "counter",
         "listed and",
         ONE_LIST,
     ),
     "a list row too many": (
-        f"INSERT INTO user_killmails VALUES ({SOMEBODY}, {NOBODY})",
+        f"INSERT INTO user_killmails VALUES ({FIRST_USER}, {UNKNOWN})",
         "list",
         ": listed, but neither stored nor pending",
         ONE_LIST,
     ),
     "a stored id that was never listed": (
-        f"UPDATE users SET last_killmail_id = {NOBODY} WHERE user_id = {SOMEBODY}",
+        f"UPDATE users SET last_killmail_id = {UNKNOWN} WHERE user_id = {FIRST_USER}",
         "cursor",
-        f"the stored id {NOBODY} was never recorded",
+        f"the stored id {UNKNOWN} was never recorded",
         ONE_LIST,
     ),
     "no stored id": (
-        f"UPDATE users SET last_killmail_id = NULL WHERE user_id = {SOMEBODY}",
+        f"UPDATE users SET last_killmail_id = NULL WHERE user_id = {FIRST_USER}",
         "cursor",
         "no stored id, but",
         ONE_LIST,
     ),
     "a gap at page 1": (
-        f"UPDATE users SET backfill_page = 1 WHERE user_id = {SOMEBODY}",
+        f"UPDATE users SET backfill_page = 1 WHERE user_id = {FIRST_USER}",
         "cursor",
         "the gap starts at page 1, which cannot be",
         ONE_LIST,
     ),
-    "a gap down to what was never listed": (
-        f"UPDATE users SET backfill_page = 2, backfill_until_id = {NOBODY}"
-        f" WHERE user_id = {SOMEBODY}",
+    "a gap that ends at an id never listed": (
+        f"UPDATE users SET backfill_page = 2, backfill_until_id = {UNKNOWN}"
+        f" WHERE user_id = {FIRST_USER}",
         "cursor",
-        f"the gap ends at {NOBODY}, which was never recorded",
+        f"the gap ends at {UNKNOWN}, which was never recorded",
         ONE_LIST,
     ),
-    "what is recorded of a gap that is closed": (
-        f"UPDATE users SET backfill_full_from = '2026-11-01T00:00:00Z' WHERE user_id = {SOMEBODY}",
+    "leftovers of a closed gap": (
+        "UPDATE users SET backfill_full_from = '2026-11-01T00:00:00Z'"
+        f" WHERE user_id = {FIRST_USER}",
         "cursor",
         "no gap is open, but something is recorded of one",
         ONE_LIST,
     ),
-    "a count of killmails that is another": (
-        f"UPDATE users SET killmails = killmails + 2 WHERE user_id = {SOMEBODY}",
+    "a wrong killmail count": (
+        f"UPDATE users SET killmails = killmails + 2 WHERE user_id = {FIRST_USER}",
         "counter",
         "by the counts",
         NOTHING,
@@ -314,74 +336,74 @@ DAMAGES = {
         "pending, although stored",
         NOTHING,
     ),
-    "pending for nobody": (
+    "pending on no list": (
         f"INSERT INTO pending_killmails (killmail_id, killmail_hash, priority)"
-        f" VALUES ({NOBODY}, '{'0' * 40}', 3)",
+        f" VALUES ({UNKNOWN}, '{'0' * 40}', 3)",
         "pending",
-        f"killmail {NOBODY}: pending, although no user's list shows it",
+        f"killmail {UNKNOWN}: pending, although no user's list shows it",
         NOTHING,
     ),
-    "a running job that no run has": (
+    "a running job without a run": (
         "UPDATE jobs SET state = 'running', finished_at = NULL WHERE id = 1",
         "job",
         "): the job is marked as running, and no run has it",
         NOTHING,
     ),
-    "a counter of the feed that went back": (
+    "a feed counter that went back": (
         "UPDATE facts SET value = 3 WHERE name = 'stored_seq'",
         "feed",
         "the counter of stored_seq is 3, and ",
         NOTHING,
     ),
-    "no counter of the feed": (
+    "no feed counter": (
         "DELETE FROM facts WHERE name = 'stored_seq'",
         "feed",
         "the counter of stored_seq is None, and ",
         NOTHING,
     ),
-    "a time of a sync that is not valid": (
-        f"UPDATE users SET last_killmail_sync_at = 'a\x1b[2Jday' WHERE user_id = {SOMEBODY}",
+    "an invalid sync time": (
+        f"UPDATE users SET last_killmail_sync_at = 'a\x1b[2Jday' WHERE user_id = {FIRST_USER}",
         "time",
         "users.last_killmail_sync_at: not a valid time in 1 of the rows",
         ONE_LIST,
     ),
-    "a time of joining that is not valid": (
+    "an invalid registration time": (
         "UPDATE users SET added_at = '2026-13-01T00:00:00Z'",
         "time",
         "users.added_at: not a valid time in 2 of the rows",
         NOTHING,
     ),
-    "a time of a job that is not valid": (
+    "an invalid job time": (
         "UPDATE jobs SET finished_at = '2026-11-24 03:00:00'",
         "time",
         "jobs.finished_at: not a valid time in 2 of the rows",
         NOTHING,
     ),
-    "a time of a run that is not valid": (
+    "an invalid run time": (
         "UPDATE runs SET started_at = 'noon'",
         "time",
         "runs.started_at: not a valid time in ",
         NOTHING,
     ),
-    "a rate limit that cannot be read": (
+    "an unreadable rate limit": (
         """UPDATE rate_limits SET spent = '[["noon", 1]]' WHERE "group" = 'killmail'""",
         "limit",
         "rate limit killmail: what was spent cannot be read",
         NOTHING,
     ),
-    "a kind that is not valid": (
-        f"UPDATE users SET kind = 'ship' WHERE user_id = {SOMEBODY}",
+    "an unknown kind of user": (
+        f"UPDATE users SET kind = 'ship' WHERE user_id = {FIRST_USER}",
         "word",
         "): users.kind 'ship' is not one of character, corporation",
         NOTHING,
     ),
-    "a job of no known state": (
-        "UPDATE jobs SET state = 'x' WHERE id = 1",
+    "an unknown job state": (
+        "UPDATE jobs SET state = 'x' WHERE id = 2",
         "word",
         "): jobs.state 'x' is not one of queued, running, done, failed",
         NOTHING,
     ),
-    "an index gone": (
+    "a missing index": (
         "DROP INDEX killmails_time",
         "schema",
         "the index killmails_time is missing",
@@ -391,33 +413,51 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_damage_is_named_repaired_and_healed_by_the_next_scan(synced: Killsync, name: str) -> None:
+def test_damage_is_named_repaired_and_healed_by_the_next_scan(synced: InProcess, name: str) -> None:
     statement, kind, words, ending = DAMAGES[name]
     ((hurt,),) = synced.rows(f"SELECT {ONE}")
+    words = words.replace("{id}", str(hurt))
     damage(synced, statement)
-    assert kind in kinds(synced)
-    lines = said(synced, exit_code=1)
-    named = [line for line in lines if words.replace("{id}", str(hurt)) in line]
+    before = bytes_of(synced)
+    found = verdict(synced, exit_code=1)["problems"]
+    assert bytes_of(synced) == before
+    named = [problem for problem in found if words in problem["text"]]
     assert named
-    assert named[0].startswith("problem: ")
-    assert "--repair" in named[0]
-    assert lines[-1].endswith("found")
-    repaired = said(synced, "--repair")
+    assert kind in {problem["kind"] for problem in found}
+    assert "--repair" in named[0]["advice"]
+    repaired = lines_of(synced, "--repair")
+    assert any(line.startswith("found: ") and words in line for line in repaired)
     assert re.fullmatch(rf"\d problems? fixed; {re.escape(ending)}", repaired[-1])
     assert not any("--repair" in line for line in repaired)
-    synced.run("scan")
+    if ending != NOTHING:
+        synced.run("scan")
     synced.assert_equals_truth()
-    assert said(synced)[-1] == "no problems found"
+    assert verdict(synced)["problems"] == []
 
 
-def test_a_hundred_failing_bodies_are_each_asked_for_once_more(synced: Killsync) -> None:
+def test_damage_that_needs_nothing_from_esi_is_repaired_all_at_once(
+    synced: InProcess,
+) -> None:
+    damage(synced, *(statement for statement, *_, ending in DAMAGES.values() if ending == NOTHING))
+    assert kinds(synced) == {kind for _, kind, _, ending in DAMAGES.values() if ending == NOTHING}
+    assert lines_of(synced, "--repair")[-1].endswith(f" problems fixed; {NOTHING}")
+    synced.assert_equals_truth()
+    # what was repaired does not stop the next scan either
+    synced.simulator.clear_log()
+    synced.run("scan", "--force")
+    assert {entry["status"] for entry in synced.simulator.log()} <= {200, 304}
+    synced.assert_equals_truth()
+    assert lines_of(synced)[-1] == "no problems found"
+
+
+def test_a_hundred_failing_bodies_are_each_asked_for_once_more(synced: InProcess) -> None:
     every = len(synced.rows("SELECT 1 FROM killmails"))
     damage(synced, "UPDATE killmails SET victim_ship_type_id = victim_ship_type_id + 1")
     assert len(verdict(synced, exit_code=1)["problems"]) == every
-    lines = said(synced, exit_code=1)
+    lines = lines_of(synced, exit_code=1)
     assert sum("its hash is not" in line for line in lines) == 20
     assert f"problem: {every - 20} more of the kind 'body'" in lines
-    last = said(synced, "--repair")[-1]
+    last = lines_of(synced, "--repair")[-1]
     assert last == (
         f"{every} problems fixed; the next `killsync scan` asks ESI for {every} killmails"
     )
@@ -430,21 +470,21 @@ def test_a_hundred_failing_bodies_are_each_asked_for_once_more(synced: Killsync)
 
 
 def test_a_body_that_is_fetched_again_gets_a_number_of_its_own_in_the_feed(
-    synced: Killsync,
+    synced: InProcess,
 ) -> None:
     ((last,),) = synced.rows("SELECT max(stored_seq) FROM killmails")
     damage(
         synced, f"UPDATE killmails SET victim_ship_type_id = 670 WHERE stored_seq = {last}",
         "UPDATE facts SET value = 1 WHERE name = 'stored_seq'",
     )  # fmt: skip
-    said(synced, "--repair")
+    lines_of(synced, "--repair")
     synced.run("scan")
     assert synced.rows("SELECT max(stored_seq) FROM killmails") == [(last + 1,)]
     unused = "1 number of stored_seq is unused (purged or fetched again); nothing to do"
     assert unused in verdict(synced)["notes"]
 
 
-def test_a_pending_body_without_a_hash_is_listed_again(synced: Killsync) -> None:
+def test_a_pending_body_without_a_hash_is_listed_again(synced: InProcess) -> None:
     ((hurt,),) = synced.rows(f"SELECT {ONE}")
     damage(
         synced,
@@ -454,27 +494,28 @@ def test_a_pending_body_without_a_hash_is_listed_again(synced: Killsync) -> None
         f"DELETE FROM items WHERE killmail_id = {hurt}",
         f"DELETE FROM killmails WHERE killmail_id = {hurt}",
     )
-    assert any("something that is not a valid hash" in line for line in said(synced, exit_code=1))
-    said(synced, "--repair")
+    found = verdict(synced, exit_code=1)["problems"]
+    assert any("something that is not a valid hash" in problem["text"] for problem in found)
+    lines_of(synced, "--repair")
     synced.run("scan")
     synced.assert_equals_truth()
 
 
-def test_a_body_that_lost_its_hash_and_its_content_is_listed_again(synced: Killsync) -> None:
+def test_a_body_that_lost_its_hash_and_its_content_is_listed_again(synced: InProcess) -> None:
     ((hurt,),) = synced.rows(f"SELECT {ONE}")
     damage(
         synced,
         f"UPDATE killmails SET killmail_hash = '', extra = '{{' WHERE killmail_id = {hurt}",
     )
-    last = said(synced, "--repair")[-1]
+    last = lines_of(synced, "--repair")[-1]
     assert last.endswith("the next `killsync scan` reads 1 list")
-    assert any(": the whole list is to be read again, " in line for line in said(synced))
+    assert any(": the whole list is to be read again, " in line for line in lines_of(synced))
     assert hurt not in {i for (i,) in synced.rows("SELECT killmail_id FROM pending_killmails")}
     synced.run("scan")
     synced.assert_equals_truth()
 
 
-def test_a_failing_body_of_a_removed_user_is_asked_for_too(synced: Killsync) -> None:
+def test_a_failing_body_of_a_removed_user_is_asked_for_too(synced: InProcess) -> None:
     user_id = synced.simulator.logins[0]["character_id"]
     ((hurt,),) = synced.rows(f"SELECT {ONE}")
     before = {killmail["killmail_id"]: killmail for killmail in synced.export()}
@@ -482,132 +523,132 @@ def test_a_failing_body_of_a_removed_user_is_asked_for_too(synced: Killsync) -> 
     damage(synced, f"DELETE FROM users WHERE user_id = {user_id}")
     damage(synced, f"DELETE FROM jobs WHERE user_id = {user_id}")
     damage(synced, "UPDATE killmails SET victim_ship_type_id = victim_ship_type_id + 1")
-    said(synced, "--repair")
-    assert said(synced)[-1] == "no problems found"
+    lines_of(synced, "--repair")
+    assert lines_of(synced)[-1] == "no problems found"
     synced.run("scan")
     after = {killmail["killmail_id"]: killmail for killmail in synced.export()}
     assert after == before
     assert hurt in after
 
 
-def test_two_open_jobs_of_one_user_become_one(synced: Killsync) -> None:
+def test_two_open_jobs_of_one_user_become_one(synced: InProcess) -> None:
     job = f"""INSERT INTO jobs (user_id, priority, queued_at)
-        VALUES ({SOMEBODY}, 3, '2026-01-01T00:00:00Z')"""
+        VALUES ({FIRST_USER}, 3, '2026-01-01T00:00:00Z')"""
     damage(synced, "DROP INDEX jobs_one_open_per_user", job, job)
     assert kinds(synced) == {"job", "schema"}
-    said(synced, "--repair")
+    lines_of(synced, "--repair")
     assert synced.rows("SELECT count(*) FROM jobs WHERE state = 'queued'") == [(1,)]
 
 
-def test_a_user_of_no_known_state_is_disabled(synced: Killsync) -> None:
+def test_a_user_in_an_unknown_state_is_disabled(synced: InProcess) -> None:
     login = synced.simulator.logins[0]
     damage(synced, f"UPDATE users SET state = 'x\x1b[2J' WHERE user_id = {login['character_id']}")
     for command in (["status"], ["users"]):
         assert "damaged: run `killsync check`" in synced.run(*command, COLUMNS="200").stdout
     name = f"{login['name']} ({login['character_id']})"
-    (line,) = [line for line in said(synced, exit_code=1) if line.startswith("problem")]
+    (line,) = [line for line in lines_of(synced, exit_code=1) if line.startswith("problem")]
     assert f"{name}: users.state 'x\\x1b[2J' is not one of active, needs_login, disabled" in line
     ending = "1 problem fixed; 1 user is disabled: `killsync users enable`"
-    assert said(synced, "--repair")[-1] == ending
+    assert lines_of(synced, "--repair")[-1] == ending
     assert synced.user(login["character_id"])["state"] == "disabled"
     synced.run("users", "enable", str(login["character_id"]))
     synced.run("scan")
     synced.assert_equals_truth()
 
 
-def test_an_open_job_of_no_known_state_leaves_the_other_one(synced: Killsync) -> None:
-    queue = f"INSERT INTO jobs (user_id, priority, queued_at) VALUES ({SOMEBODY}, 3, '{NOON}')"
+def test_an_open_job_in_an_unknown_state_is_merged_with_the_other_one(synced: InProcess) -> None:
+    queue = f"INSERT INTO jobs (user_id, priority, queued_at) VALUES ({FIRST_USER}, 3, '{NOON}')"
     damage(synced, queue, "UPDATE jobs SET state = 'x' WHERE state = 'queued'", queue)
-    said(synced, "--repair")
-    jobs = f"SELECT count(*) FROM jobs WHERE state = 'queued' AND user_id = {SOMEBODY}"
+    lines_of(synced, "--repair")
+    jobs = f"SELECT count(*) FROM jobs WHERE state = 'queued' AND user_id = {FIRST_USER}"
     assert synced.rows(jobs) == [(1,)]
-    assert said(synced)[-1] == "no problems found"
+    assert lines_of(synced)[-1] == "no problems found"
 
 
-def test_a_body_that_breaks_the_schema_is_asked_for_again(synced: Killsync) -> None:
+def test_a_body_that_breaks_the_schema_is_asked_for_again(synced: InProcess) -> None:
     damage(synced, f"UPDATE attackers SET final_blow = 2 WHERE ordinal = 0 AND killmail_id = {ONE}")
     assert kinds(synced) == {"body"}
-    said(synced, "--repair")
+    lines_of(synced, "--repair")
     synced.run("scan")
     synced.assert_equals_truth()
 
 
-def test_a_table_that_was_altered_is_named_and_left(synced: Killsync) -> None:
+def test_a_table_that_was_altered_is_named_and_left(synced: InProcess) -> None:
     damage(synced, "ALTER TABLE runs ADD COLUMN mine TEXT")
     assert kinds(synced) == {"schema"}
-    lines = said(synced, exit_code=1)
+    lines = lines_of(synced, exit_code=1)
     assert lines[-1] == "1 problem found"
-    assert said(synced, "--repair", exit_code=1) == lines
+    assert lines_of(synced, "--repair", exit_code=1) == lines
     assert not Path(f"{synced.database}.before-repair").exists()
 
 
-def test_what_is_repaired_and_what_is_left_are_told_apart(synced: Killsync) -> None:
+def test_repaired_and_remaining_problems_are_counted_apart(synced: InProcess) -> None:
     damage(
         synced,
         "ALTER TABLE runs ADD COLUMN mine TEXT",
         f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}",
-        f"UPDATE users SET killmails = 4711 WHERE user_id = {SOMEBODY}",
+        f"UPDATE users SET killmails = 4711 WHERE user_id = {FIRST_USER}",
     )
-    done = synced.run("check", "--repair", "--json", exit_code=1)
-    told = json.loads(done.stdout)
-    assert (told["repaired"], told["total"], told["ok"]) == (2, 1, False)
-    damage(synced, f"UPDATE users SET killmails = 4711 WHERE user_id = {SOMEBODY}")
-    assert said(synced, "--repair", exit_code=1)[-1] == "1 problem fixed, 1 left"
+    done = synced.run_forked("check", "--repair", "--json", exit_code=1)
+    found = json.loads(done.stdout)
+    assert (found["repaired"], found["total"], found["ok"]) == (2, 1, False)
+    damage(synced, f"UPDATE users SET killmails = 4711 WHERE user_id = {FIRST_USER}")
+    assert lines_of(synced, "--repair", exit_code=1)[-1] == "1 problem fixed, 1 left"
 
 
-def test_tables_and_views_of_ones_own_are_no_problem(synced: Killsync) -> None:
+def test_additional_tables_and_views_are_no_problem(synced: InProcess) -> None:
     damage(
         synced,
         "CREATE VIEW losses AS SELECT * FROM killmails",
         "CREATE TABLE notes (killmail_id INTEGER, text TEXT)",
         "CREATE INDEX mine ON attackers (ship_type_id)",
     )
-    assert said(synced)[-1] == "no problems found"
+    assert lines_of(synced)[-1] == "no problems found"
 
 
 # the token file and the modes
 
 
-def test_an_active_user_without_a_token_needs_a_login(synced: Killsync) -> None:
+def test_an_active_user_without_a_token_needs_a_login(synced: InProcess) -> None:
     login = synced.simulator.logins[0]
     with closing(sqlite3.connect(f"{synced.database}.tokens")) as conn, conn:
         conn.execute("DELETE FROM tokens WHERE user_id = ?", [login["character_id"]])
-    (line,) = [line for line in said(synced, exit_code=1) if line.startswith("problem")]
+    (line,) = [line for line in lines_of(synced, exit_code=1) if line.startswith("problem")]
     assert f"{login['name']} ({login['character_id']}): needs a login, there is no token" in line
     ending = "1 problem fixed; 1 user needs a login: `killsync login`"
-    assert said(synced, "--repair")[-1] == ending
+    assert lines_of(synced, "--repair")[-1] == ending
     assert synced.user(login["character_id"])["state"] == "needs_login"
 
 
-def test_a_token_file_that_is_missing_costs_nobody_his_state(synced: Killsync) -> None:
+def test_a_missing_token_file_leaves_every_user_active(synced: InProcess) -> None:
     tokens = Path(f"{synced.database}.tokens")
     kept = tokens.rename(tokens.with_name("kept"))
     advice = "restore it, or log everybody in again with `killsync login --another`"
     for arguments in ([], ["--repair"]):
-        problems = [m for m in said(synced, *arguments, exit_code=1) if m.startswith("problem")]
+        problems = [m for m in lines_of(synced, *arguments, exit_code=1) if m.startswith("problem")]
         assert problems == [f"problem: {tokens} is missing; {advice}"]
     assert synced.rows("SELECT DISTINCT state FROM users") == [("active",)]
     kept.rename(tokens)
-    assert said(synced)[-1] == "no problems found"
+    assert lines_of(synced)[-1] == "no problems found"
 
 
 @pytest.mark.parametrize("arguments", [[], ["--repair"]])
-def test_a_token_file_that_is_none_is_named_and_left(
-    synced: Killsync, arguments: list[str]
+def test_a_token_file_that_is_not_sqlite_is_named_and_left(
+    synced: InProcess, arguments: list[str]
 ) -> None:
     tokens = Path(f"{synced.database}.tokens")
     tokens.write_bytes(b"x" * 8192)
-    lines = said(synced, *arguments, exit_code=1)
+    lines = lines_of(synced, *arguments, exit_code=1)
     assert any(f"{tokens}: is not an SQLite database" in line for line in lines)
     assert tokens.read_bytes() == b"x" * 8192
 
 
-def test_a_database_open_to_others_is_noted(synced: Killsync) -> None:
+def test_a_database_readable_by_others_is_noted(synced: InProcess) -> None:
     synced.database.chmod(0o640)
     assert any("others may use it" in note for note in verdict(synced)["notes"])
 
 
-def test_no_token_is_ever_shown(synced: Killsync) -> None:
+def test_no_token_is_ever_shown(synced: InProcess) -> None:
     damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
     with closing(sqlite3.connect(f"{synced.database}.tokens")) as conn:
         secrets = [
@@ -631,14 +672,28 @@ def garbage(file: Path) -> None:
     file.write_bytes(os.urandom(40_000))
 
 
-def page_overwritten(file: Path) -> None:
+def overwrite_root(file: Path, name: str, content: bytes) -> None:
     with closing(sqlite3.connect(file)) as conn:
-        (page,) = conn.execute(
-            "SELECT rootpage FROM sqlite_master WHERE name = 'attackers'"
-        ).fetchone()
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (page,) = conn.execute(query, [name]).fetchone()
     with file.open("r+b") as opened:
         opened.seek((page - 1) * 4096)
-        opened.write(os.urandom(4096))
+        opened.write(content)
+
+
+def page_overwritten(file: Path) -> None:
+    overwrite_root(file, "attackers", os.urandom(4096))
+
+
+def index_emptied(file: Path) -> None:
+    # SQLite can read it, and finds rows of the table missing
+    overwrite_root(file, "killmails_time", bytes.fromhex("0a 0000 0000 1000 00").ljust(4096, b"\0"))
+
+
+def table_dropped(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as conn:
+        conn.execute("DROP TABLE rate_limits")
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--repair"], ["--json"]])
@@ -648,25 +703,27 @@ def page_overwritten(file: Path) -> None:
         (truncated, "is damaged"),
         (garbage, "is not an SQLite database"),
         (page_overwritten, "is damaged"),
+        (index_emptied, "missing from index killmails_time"),
+        (table_dropped, "the table rate_limits is missing"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_said_to_be_so_and_not_touched(
-    synced: Killsync, spoil: Callable[[Path], None], words: str, arguments: list[str]
+def test_an_unusable_file_is_reported_and_not_touched(
+    synced: InProcess, spoil: Callable[[Path], None], words: str, arguments: list[str]
 ) -> None:
     with closing(sqlite3.connect(synced.database)) as conn:
         conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     spoil(synced.database)
     before = bytes_of(synced)
     done = synced.run("check", *arguments, exit_code=2)
-    assert words in done.stdout + done.stderr or '"damaged": true' in done.stdout
+    assert words in done.stdout + done.stderr
     assert bytes_of(synced) == before
     assert not Path(f"{synced.database}.before-repair").exists()
 
 
-def test_a_database_of_another_program_is_refused(synced: Killsync) -> None:
+def test_a_database_of_another_program_is_refused(synced: InProcess) -> None:
     synced.database.unlink()
     synced.execute("CREATE TABLE other (x)")
-    assert "of another program" in synced.run("check", exit_code=2).stderr
+    assert "of another program" in synced.run_forked("check", exit_code=2).stderr
 
 
 def test_no_database_yet(tmp_path: Path, template: Template) -> None:
@@ -678,58 +735,60 @@ def test_no_database_yet(tmp_path: Path, template: Template) -> None:
 # nothing wrong: no false alarm
 
 
-def test_a_healthy_database_says_how_far_each_list_is_complete(synced: Killsync) -> None:
-    lines = said(synced)
+def test_how_far_each_list_of_a_healthy_database_is_complete(synced: InProcess) -> None:
+    lines = synced.run_forked("check").stdout.splitlines()
     assert lines[-1] == "no problems found"
+    status = {user["user_id"]: user for user in synced.status()["users"]}
     for user in verdict(synced)["users"]:
         (oldest,) = synced.rows(
             "SELECT min(killmail_time) FROM killmails JOIN user_killmails USING (killmail_id)"
             " WHERE user_id = ?",
             user["user_id"],
         )[0]
-        until = synced.user(user["user_id"])["last_killmail_sync_at"]
+        until = status[user["user_id"]]["last_killmail_sync_at"]
         assert user["complete"] == {"since": oldest, "until": until}
         name = f"{user['name']} ({user['user_id']})"
         what = f"complete from {oldest} to {until}, {user['killmails']} killmails"
         assert f"{name}: {what}" in lines
 
 
-def test_quiet_says_nothing_when_all_is_well(synced: Killsync) -> None:
-    done = synced.run("check", "--quiet")
+def test_quiet_prints_nothing_when_all_is_well(synced: InProcess) -> None:
+    done = synced.run_forked("check", "--quiet")
     assert done.stdout + done.stderr == ""
 
 
-def test_quiet_repair_says_what_was_found_and_how_it_ended(synced: Killsync) -> None:
+def test_quiet_repair_prints_what_was_found_and_how_it_ended(synced: InProcess) -> None:
     damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
-    found, ending = said(synced, "--repair", "--quiet")
+    found, ending = synced.run_forked("check", "--repair", "--quiet").stdout.splitlines()
     assert found.startswith("found: killmail ")
     assert ending == "1 problem fixed; the next `killsync scan` asks ESI for 1 killmail"
-    assert said(synced, "--repair", "--quiet") == []
+    assert lines_of(synced, "--repair", "--quiet") == []
 
 
-def test_quiet_says_the_problems_and_their_number(synced: Killsync) -> None:
+def test_quiet_prints_the_problems_and_their_number(synced: InProcess) -> None:
     damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
-    problem, ending = said(synced, "--quiet", exit_code=1)
+    done = synced.run_forked("check", "--quiet", exit_code=1)
+    problem, ending = done.stdout.splitlines()
     assert problem.startswith("problem: killmail ")
     assert ending == "1 problem found"
 
 
-def test_check_changes_nothing_and_asks_nobody(synced: Killsync) -> None:
+def test_check_changes_nothing_and_sends_no_request(synced: InProcess) -> None:
     synced.simulator.clear_log()
     before = synced.rows("SELECT * FROM users"), synced.rows("SELECT * FROM runs")
-    said(synced)
+    lines_of(synced)
     assert (synced.rows("SELECT * FROM users"), synced.rows("SELECT * FROM runs")) == before
     assert synced.simulator.log() == []
 
 
-def test_repair_of_a_healthy_database_changes_nothing(synced: Killsync) -> None:
-    assert said(synced, "--repair")[-1] == "no problems found"
+def test_repair_of_a_healthy_database_changes_nothing(synced: InProcess) -> None:
+    assert lines_of(synced, "--repair")[-1] == "no problems found"
     assert not Path(f"{synced.database}.before-repair").exists()
 
 
-def test_repair_keeps_a_copy_of_what_was_there(synced: Killsync) -> None:
+def test_repair_keeps_a_copy_of_what_was_there(synced: InProcess) -> None:
     damage(synced, f"UPDATE killmails SET victim_ship_type_id = 670 WHERE killmail_id = {ONE}")
-    said(synced, "--repair")
+    lines_of(synced, "--repair")
     copy = Path(f"{synced.database}.before-repair")
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with closing(sqlite3.connect(copy)) as conn:
@@ -737,20 +796,20 @@ def test_repair_keeps_a_copy_of_what_was_there(synced: Killsync) -> None:
     assert rows
 
 
-def test_a_second_repair_keeps_the_copy_of_the_first(synced: Killsync) -> None:
+def test_a_second_repair_keeps_the_copy_of_the_first(synced: InProcess) -> None:
     first, second = (Path(f"{synced.database}.before-repair{end}") for end in ("", "-2"))
     damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
-    said(synced, "--repair")
+    lines_of(synced, "--repair")
     content = first.read_bytes()
-    damage(synced, f"UPDATE users SET killmails = 4711 WHERE user_id = {SOMEBODY}")
-    assert f"a copy of the database as it was is kept in {second}" in said(synced, "--repair")
+    damage(synced, f"UPDATE users SET killmails = 4711 WHERE user_id = {FIRST_USER}")
+    assert f"a copy of the database as it was is kept in {second}" in lines_of(synced, "--repair")
     assert first.read_bytes() == content
     with closing(sqlite3.connect(second)) as conn:
         assert conn.execute("SELECT max(killmails) FROM users").fetchone() == (4711,)
 
 
 def test_without_room_for_a_copy_there_is_no_repair(
-    synced: Killsync, monkeypatch: pytest.MonkeyPatch
+    synced: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = os.statvfs_result((4096, 4096, 1000, 3, 3, 1000, 3, 3, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda path: full)
@@ -763,48 +822,62 @@ def test_without_room_for_a_copy_there_is_no_repair(
     assert not Path(f"{synced.database}.before-repair").exists()
 
 
-def test_repair_waits_for_a_run_and_then_gives_up(synced: Killsync) -> None:
+def test_a_look_does_not_wait_for_a_run(synced: InProcess) -> None:
     damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
     with run_in_progress(synced):
-        assert said(synced, exit_code=1)[-1] == "1 problem found"
-        done = synced.run("check", "--repair", exit_code=75)
-    assert "another run is in progress" in done.stderr
+        assert lines_of(synced, exit_code=1)[-1] == "1 problem found"
+
+
+def test_repair_waits_for_a_run_and_then_gives_up(
+    synced: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
+    before = bytes_of(synced)
+    monkeypatch.setattr("killsync.cli.check._LOCK_PATIENCE", 0.2)
+    monkeypatch.setattr("killsync.cli.check._LOCK_STEP", 0.05)
+    with run_in_progress(synced):
+        done = check(synced, "--repair", exit_code=75)
+    waiting, given_up = done.stderr.splitlines()
+    assert waiting.endswith("waiting for another run to end")
+    assert "another run is in progress" in given_up
+    assert bytes_of(synced) == before
 
 
 def test_a_user_who_was_never_synced(killsync: Make) -> None:
     program = killsync(characters=1)
-    assert any(line.endswith(": never synced, 0 killmails") for line in said(program))
+    assert any(line.endswith(": never synced, 0 killmails") for line in lines_of(program))
 
 
 def test_a_user_without_killmails(killsync: Make) -> None:
     program = killsync(characters=1, killmails=0)
     program.run("scan")
-    assert any(": complete to " in line for line in said(program))
+    assert any(": complete to " in line for line in lines_of(program))
 
 
 def test_an_open_gap_of_a_first_sync(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=50, page_size=10)
+    program = killsync(characters=1, killmails=30, page_size=10)
     program.run("scan", KILLSYNC_MAX_PAGES="2")
     (user,) = verdict(program)["users"]
     assert (user["complete"], user["gap_page"]) == (None, 3)
-    assert "not complete yet, 20 killmails; gap open at page 3, down to the end" in said(program)[1]
+    gap = "not complete yet, 20 killmails; gap open at page 3, down to the end"
+    assert gap in lines_of(program)[1]
 
 
 def test_after_a_repair_an_open_gap_is_still_to_be_read(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=50, page_size=10)
+    program = killsync(characters=1, killmails=30, page_size=10)
     program.run("scan", KILLSYNC_MAX_PAGES="2")
-    damage(program, f"UPDATE users SET last_killmail_id = {NOBODY}")
-    assert said(program, "--repair")[-1] == f"1 problem fixed; {ONE_LIST}"
+    damage(program, f"UPDATE users SET last_killmail_id = {UNKNOWN}")
+    assert lines_of(program, "--repair")[-1] == f"1 problem fixed; {ONE_LIST}"
     program.run("scan")
     program.assert_equals_truth()
 
 
-def test_after_a_repair_a_disabled_user_who_lacks_something_is_named(synced: Killsync) -> None:
+def test_repair_counts_disabled_users_with_an_incomplete_list(synced: InProcess) -> None:
     user_id = synced.simulator.logins[0]["character_id"]
     synced.run("users", "disable", str(user_id))
-    damage(synced, f"INSERT INTO user_killmails VALUES ({user_id}, {NOBODY})")
+    damage(synced, f"INSERT INTO user_killmails VALUES ({user_id}, {UNKNOWN})")
     ending = "2 problems fixed; 1 user is disabled: `killsync users enable`"
-    assert said(synced, "--repair")[-1] == ending
+    assert lines_of(synced, "--repair")[-1] == ending
 
 
 def test_below_an_open_gap_the_list_is_complete(killsync: Make) -> None:
@@ -822,14 +895,14 @@ def test_below_an_open_gap_the_list_is_complete(killsync: Make) -> None:
     assert after["complete"]["until"] == full
 
 
-def test_bodies_pending_and_set_aside(killsync: Make) -> None:
+def test_pending_and_set_aside_bodies_are_counted(killsync: Make) -> None:
     program = killsync(characters=1, killmails=10)
     user_id = program.simulator.logins[0]["character_id"]
     first, second, *_ = program.simulator.listed(user_id)
     program.simulator.fault("body", killmail_id=first, status=422)
     program.simulator.fault("body", killmail_id=second, status=500)
     program.run("scan", exit_code=1)
-    assert "8 killmails, 1 pending, 1 set aside" in said(program)[1]
+    assert "8 killmails, 1 pending, 1 set aside" in lines_of(program)[1]
 
 
 def test_a_body_that_never_fitted_its_hash_is_noted(killsync: Make) -> None:
@@ -861,11 +934,11 @@ def test_fields_that_esi_may_add_are_no_problem(killsync: Make) -> None:
     program.run("scan", exit_code=None)
     assert killmail_hash
     assert len(program.rows("SELECT 1 FROM killmails")) == 2
-    assert said(program)[-1] == "no problems found"
+    assert lines_of(program)[-1] == "no problems found"
 
 
 @pytest.mark.parametrize("purge", [[], ["--purge", "--yes"]])
-def test_after_a_user_was_removed(synced: Killsync, purge: list[str]) -> None:
+def test_after_a_user_was_removed(synced: InProcess, purge: list[str]) -> None:
     synced.run("users", "remove", str(synced.simulator.logins[1]["character_id"]), *purge)
     found = verdict(synced)
     assert found["ok"]
@@ -875,26 +948,27 @@ def test_after_a_user_was_removed(synced: Killsync, purge: list[str]) -> None:
 
 def test_while_a_scan_goes_on(killsync: Make, background: Callable[..., Any]) -> None:
     program = killsync(
-        characters=2, killmails=150, page_size=10, latency_list=0.05, latency_body=0.05,
+        characters=2, killmails=60, page_size=10, latency_list=0.05, latency_body=0.05,
         list_tokens=0, body_tokens=0,
     )  # fmt: skip
     scan = background(program, "scan")
     wait_until(lambda: program.rows("SELECT 1 FROM jobs WHERE state = 'running'"))
     looks = 0
     while scan.poll() is None:
-        assert said(program)[-1] == "no problems found"
+        assert lines_of(program)[-1] == "no problems found"
         looks += 1
+        time.sleep(0.02)
     assert looks > 0
     assert scan.returncode == 0
     program.assert_equals_truth()
 
 
 def test_after_a_run_was_killed(killsync: Make, background: Callable[..., Any]) -> None:
-    program = killsync(characters=2, killmails=150, page_size=10, latency_list=0.1)
+    program = killsync(characters=2, killmails=60, page_size=3, latency_list=0.2)
     scan = background(program, "scan")
     wait_until(lambda: program.rows("SELECT 1 FROM killmails"))
     assert wait_for_exit(scan, signal.SIGKILL) == -signal.SIGKILL
-    lines = said(program)
+    lines = lines_of(program)
     assert lines[-1] == "no problems found"
     assert any("the last run was interrupted: the next one takes up" in line for line in lines)
 
@@ -906,7 +980,7 @@ def test_after_a_run_that_could_not_write(killsync: Make) -> None:
     )
     program.run("scan", exit_code=2)
     assert program.rows("SELECT state FROM jobs") == [("running",)]
-    lines = said(program)
+    lines = lines_of(program)
     assert any("the last run was interrupted: the next one takes up" in line for line in lines)
     assert lines[-1] == "no problems found"
 
@@ -921,7 +995,7 @@ def test_after_the_newest_killmail_was_taken_off_the_list(killsync: Make) -> Non
     program.make_due()
     program.run("scan")
     assert newest in program.recorded(user_id)
-    assert said(program)[-1] == "no problems found"
+    assert lines_of(program)[-1] == "no problems found"
 
 
 def test_a_list_in_no_order(killsync: Make) -> None:
@@ -930,7 +1004,14 @@ def test_a_list_in_no_order(killsync: Make) -> None:
     program.simulator.options(page_size=10)
     program.add_users()
     program.run("scan")
-    assert said(program)[-1] == "no problems found"
+    assert lines_of(program)[-1] == "no problems found"
+
+
+@cache
+def empty_database() -> bytes:
+    with closing(Database(memory=True)) as database:
+        migrations.apply(database)
+        return database.conn.serialize()
 
 
 @given(some=lists(bodies, max_size=4))
@@ -940,10 +1021,10 @@ def test_whatever_can_be_stored_has_no_flaw(some: list[dict[str, Any]]) -> None:
     fetched = [
         FetchedKillmail.compared(killmail, expected_hash(killmail)) for killmail in killmails
     ]
-    with closing(Database(memory=True)) as database:
-        migrations.apply(database)
-        insert(database.conn, fetched, "2026-11-24T03:00:00Z")
-        stored = [body for batch in in_batches(database.conn) for body in batch]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
+        conn.deserialize(empty_database())
+        insert(conn, fetched, "2026-11-24T03:00:00Z")
+        stored = [body for batch in in_batches(conn) for body in batch]
     assert [(body.killmail_id, flaw(body)) for body in stored] == [
         (killmail.killmail_id, None) for killmail in killmails
     ]
@@ -973,7 +1054,7 @@ def grow(program: Killsync, copies: int) -> None:
         conn.execute("COMMIT")
 
 
-def test_a_terminal_sees_a_bar_and_can_end_the_check(synced: Killsync) -> None:
+def test_a_terminal_sees_a_bar_and_can_end_the_check(synced: InProcess) -> None:
     grow(synced, 20_000)
     terminal, other_end = pty.openpty()
     with subprocess.Popen(
@@ -998,7 +1079,7 @@ def test_a_terminal_sees_a_bar_and_can_end_the_check(synced: Killsync) -> None:
 
 
 def test_a_signal_ends_the_wait_for_another_run(
-    synced: Killsync, background: Callable[..., Any]
+    synced: InProcess, background: Callable[..., Any]
 ) -> None:
     with run_in_progress(synced):
         check = background(synced, "check", "--repair")

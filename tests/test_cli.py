@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 import typer.main
 from commands import run as run_command
+from in_process import run_here
 from world import TIMEOUT, Killsync
 
 from killsync import __version__
 from killsync.cli.app import SUMMARIES, app
+from killsync.store import connection
 
 Make = Callable[..., Killsync]
 Done = subprocess.CompletedProcess[str]
@@ -44,13 +46,33 @@ def command_at(path: tuple[str, ...]) -> Any:
 
 
 def run(*arguments: str, **environment: str) -> Done:
-    """Run killsync with no simulator."""
+    """Run killsync in this process, with no simulator."""
+    return run_here(*arguments, environment=bare() | environment)
+
+
+def run_forked(*arguments: str, **environment: str) -> Done:
+    """Run killsync in a process of its own, with no simulator."""
     return run_command(*arguments, environment=bare() | environment)
 
 
-def run_bound_by_permissions(*arguments: str, **environment: str) -> Done:
-    """Run killsync so that file permissions bind it even if root runs the tests."""
-    words = [sys.executable, "-m", "killsync", *arguments]
+# runs one command after the other, with a line after each
+ONE_BY_ONE = """
+import json, sys
+from killsync.__main__ import main
+for arguments in json.loads(sys.argv.pop()):
+    sys.argv[1:] = arguments
+    try:
+        main()
+    except SystemExit as end:
+        print(f"exit code {end.code}", file=sys.stderr)
+"""
+
+
+def run_bound_by_permissions(
+    commands: Sequence[tuple[str, ...]], environment: dict[str, str]
+) -> Done:
+    """Run commands so that file permissions bind them even if root runs the tests."""
+    words = [sys.executable, "-c", ONE_BY_ONE, json.dumps(commands)]
     if os.geteuid() == 0:
         if shutil.which("setpriv") is None:
             pytest.skip("file permissions do not bind root, and there is no setpriv")
@@ -88,7 +110,7 @@ def contents(directory: Path) -> dict[str, bytes | None]:
 
 
 def assert_one_line(done: Done, *parts: str) -> None:
-    """Check for usage error 2, told in one line that holds all parts."""
+    """Check for usage error 2, explained in one line that holds all parts."""
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1, done.stderr
@@ -97,11 +119,22 @@ def assert_one_line(done: Done, *parts: str) -> None:
         assert part in done.stderr
 
 
+def assert_each_refused(done: Done, count: int, *parts: str) -> None:
+    """Check for usage error 2 of each command of `ONE_BY_ONE`, in one line that holds all parts."""
+    assert (done.returncode, done.stdout) == (0, "")
+    lines = done.stderr.splitlines()
+    assert lines[1::2] == ["exit code 2"] * count
+    assert len(lines) == 2 * count
+    for line in lines[::2]:
+        assert line.startswith("killsync: ")
+        assert all(part in line for part in parts), line
+
+
 def assert_refused(program: Killsync, *arguments: str, says: tuple[str, ...] = ()) -> None:
     """Check for exit 2, one line, not one request, and no file made or changed."""
     program.simulator.clear_log()
     before = contents(program.directory)
-    assert_one_line(program.run(*arguments, exit_code=2), *says)
+    assert_one_line(run_here(*arguments, environment=program.environment), *says)
     assert contents(program.directory) == before
     assert program.simulator.log() == []
 
@@ -140,6 +173,10 @@ def test_the_installed_command_is_the_same_as_the_module() -> None:
     assert done.stdout == run("--help").stdout
 
 
+def test_the_help_of_a_command_in_a_process_of_its_own() -> None:
+    assert run_forked("scan", "--help").stdout == run("scan", "--help").stdout
+
+
 def test_help_may_be_short() -> None:
     assert run("scan", "-h").stdout == run("scan", "--help").stdout
 
@@ -172,18 +209,16 @@ def test_the_completion_script_completes_commands() -> None:
     ids=" ".join,
 )
 def test_global_options_stand_before_or_after_the_command(
-    killsync: Make, tmp_path: Path, arguments: tuple[str, ...]
+    tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    program = killsync(characters=1, killmails=0)
-    config = tmp_path / "own.toml"
+    database, config = tmp_path / "own.db", tmp_path / "own.toml"
+    with closing(connection.connect(database, create=True)) as store:
+        connection.upgrade(store)
     config.touch(0o600)
-    config.write_text(f'db = "{program.database}"\n')
-    words = [
-        a.replace("DB", str(program.database)).replace("CONFIG", str(config)) for a in arguments
-    ]
-    done = run(*words)
+    config.write_text(f'db = "{database}"\n')
+    done = run(*(a.replace("DB", str(database)).replace("CONFIG", str(config)) for a in arguments))
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout)["database"] == str(program.database)
+    assert json.loads(done.stdout)["database"] == str(database)
 
 
 def test_the_flag_wins_over_the_environment_over_the_file(tmp_path: Path) -> None:
@@ -284,7 +319,7 @@ def test_an_unknown_key_in_the_file(tmp_path: Path) -> None:
     assert_one_line(run("status", "--config", str(config)), str(config), "mim_age")
 
 
-def test_a_file_that_is_no_toml(tmp_path: Path) -> None:
+def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
     config = tmp_path / "own.toml"
     config.write_text("workers = \n")
     assert_one_line(run("status", "--config", str(config)), str(config), "line 1")
@@ -311,7 +346,18 @@ def test_a_scan_without_what_esi_asks_for_makes_no_file(tmp_path: Path, missing:
     assert list(tmp_path.iterdir()) == []
 
 
-# ---- users who are not there
+def test_a_command_that_is_refused_in_a_process_of_its_own(tmp_path: Path) -> None:
+    config = tmp_path / "own.toml"
+    config.write_text("workers = 0\n")
+    assert_one_line(run_forked("scan", KILLSYNC_CONFIG=str(config)), str(config), "workers", "0")
+    assert_one_line(run_forked("scan", KILLSYNC_WORKERS="0"), "workers", "0", "environment")
+    assert_one_line(run_forked("scan", "--workers", "0"), "workers", "0")
+    assert_one_line(run_forked("export", "--user", "999"), "killsync login")
+    assert "--nonsense" in run_forked("scan", "--nonsense").stderr
+    assert list(tmp_path.iterdir()) == [config]
+
+
+# ---- unknown users
 
 NAMING = [
     ("sync", "USER"),
@@ -338,12 +384,10 @@ def test_one_unknown_user_among_several_syncs_none(killsync: Make) -> None:
     assert program.status()["jobs"]["queued"] == 0
 
 
-@pytest.mark.parametrize("arguments", NAMING, ids=" ".join)
-def test_without_a_database_no_user_is_known_and_none_is_made(
-    killsync: Make, arguments: tuple[str, ...]
-) -> None:
+def test_without_a_database_every_user_is_unknown_and_none_is_created(killsync: Make) -> None:
     program = killsync()
-    assert_refused(program, *arguments, says=("killsync login",))
+    for arguments in NAMING:
+        assert_refused(program, *arguments, says=("killsync login",))
 
 
 # ---- databases that cannot be used
@@ -362,6 +406,8 @@ USING = [
 def test_a_text_file_is_refused(killsync: Make) -> None:
     program = killsync()
     program.database.write_text("Dear diary,\n" * 200)
+    forked = program.run("status", exit_code=2)
+    assert_one_line(forked, str(program.database), "not an SQLite database")
     for arguments in USING:
         assert_refused(program, *arguments, says=(str(program.database), "not an SQLite database"))
 
@@ -385,41 +431,38 @@ def test_a_database_that_may_not_be_read_is_refused(killsync: Make) -> None:
     program = killsync(characters=1, killmails=1)
     before = contents(program.directory)
     program.database.chmod(0)
-    for arguments in USING:
-        done = run_bound_by_permissions(*arguments, **program.environment)
-        assert_one_line(done, str(program.database), "ermission")
+    done = run_bound_by_permissions(USING, program.environment)
+    assert_each_refused(done, len(USING), str(program.database), "ermission")
     program.database.chmod(0o600)
     assert contents(program.directory) == before
 
 
-@pytest.mark.parametrize("arguments", [("scan",), ("sync", "90000001")], ids=" ".join)
-def test_a_directory_that_may_not_be_written_is_refused(
-    killsync: Make, tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
+def test_a_directory_that_may_not_be_written_is_refused(killsync: Make, tmp_path: Path) -> None:
     program = killsync()
     directory = tmp_path / "locked"
     directory.mkdir(mode=0o500)
     environment = program.environment | {"KILLSYNC_DB": str(directory / "killsync.db")}
-    done = run_bound_by_permissions(*arguments, **environment)
-    assert_one_line(done, str(directory / "killsync.db"))
+    done = run_bound_by_permissions((("scan",), ("sync", "90000001")), environment)
+    assert_each_refused(done, 2, str(directory / "killsync.db"))
     assert list(directory.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [("scan",), ("status",)], ids=" ".join)
-def test_a_directory_is_no_database(killsync: Make, arguments: tuple[str, ...]) -> None:
+def test_a_directory_in_place_of_the_database_is_refused(killsync: Make) -> None:
     program = killsync()
     program.database.mkdir()
-    assert_refused(program, *arguments, says=(str(program.database),))
+    for command in ("scan", "status"):
+        assert_refused(program, command, says=(str(program.database),))
 
 
-@pytest.mark.parametrize("service", ["esi", "sso"])
-def test_another_host_is_refused(killsync: Make, service: str) -> None:
+def test_another_host_is_refused(killsync: Make) -> None:
     program = killsync(characters=1, killmails=1)
-    variable = f"KILLSYNC_{service.upper()}_URL"
-    program.environment[variable] = program.simulator.url.replace("127.0.0.1", "127.0.0.2")
-    said = ("this database belongs to 127.0.0.1", f"{variable} says 127.0.0.2")
-    for arguments in (("scan",), ("scan", "--force"), ("sync", "90000001")):
-        assert_refused(program, *arguments, says=said)
+    usual = dict(program.environment)
+    for variable in ("KILLSYNC_ESI_URL", "KILLSYNC_SSO_URL"):
+        other = program.simulator.url.replace("127.0.0.1", "127.0.0.2")
+        program.environment = usual | {variable: other}
+        said = ("this database belongs to 127.0.0.1", f"{variable} says 127.0.0.2")
+        for arguments in (("scan",), ("scan", "--force"), ("sync", "90000001")):
+            assert_refused(program, *arguments, says=said)
 
 
 def test_no_refresh_token_is_given_to_another_host(killsync: Make) -> None:
@@ -466,7 +509,7 @@ def test_a_json_log_is_an_object_a_line(killsync: Make) -> None:
         ("token", 503, 75),
     ],
 )
-def test_a_json_log_stays_one_when_something_fails(
+def test_a_json_log_is_still_one_when_something_fails(
     killsync: Make, route: str, status: int, exit_code: int
 ) -> None:
     program = killsync(characters=3, killmails=3, shared=0)
@@ -477,8 +520,8 @@ def test_a_json_log_stays_one_when_something_fails(
     assert_events(scan_as_json(program, exit_code=exit_code))
 
 
-def test_a_json_log_stays_one_when_the_time_is_over(killsync: Make) -> None:
-    program = killsync(characters=3, killmails=20, latency_body=0.5, latency_list=0.5)
+def test_a_json_log_is_still_one_when_the_time_is_over(killsync: Make) -> None:
+    program = killsync(characters=3, killmails=5, latency_body=0.5, latency_list=0.5)
     assert_events(scan_as_json(program, "--max-runtime", "1s"))
 
 
@@ -506,8 +549,8 @@ def test_the_result_goes_to_standard_output(killsync: Make) -> None:
 
 SLOW = {"requests", "authlib", "joserfc", "sqlite_utils", "rich", "urllib3", "tenacity"}
 
-
-SAY_MODULES = """
+# ends like a command, and then writes what it has imported
+PRINT_MODULES = """
 import atexit, sys
 from killsync.__main__ import main
 atexit.register(lambda: print(*sys.modules, file=sys.stderr))
@@ -515,50 +558,38 @@ main()
 """
 
 
-def imported(done: Done) -> set[str]:
-    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
-    assert lines
-    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+def run_and_trace(*arguments: str, **environment: str) -> tuple[Done, set[str]]:
+    """Run killsync in an interpreter of its own; return the modules that it imported, too."""
+    done = start([sys.executable, "-c", PRINT_MODULES, *arguments], environment)
+    assert done.returncode == 0, done.stderr
+    modules = set(done.stderr.splitlines()[-1].split())
+    assert "killsync.cli.app" in modules
+    return done, modules
 
 
-def run_and_trace(*arguments: str, **environment: str) -> Done:
-    return subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "killsync", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]} | environment,
-        check=True,
-    )
-
-
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("scan", "--help")])
-def test_help_imports_nothing_slow(arguments: tuple[str, ...]) -> None:
-    assert imported(run_and_trace(*arguments)) & SLOW == set()
-
-
-@pytest.mark.parametrize(("arguments", "read"), [(("--help",), set()), (("sync", "-h"), {"sync"})])
-def test_help_reads_the_modules_of_no_other_command(
+@pytest.mark.parametrize(
+    ("arguments", "read"),
+    [(("--version",), set()), (("--help",), set()), (("sync", "-h"), {"sync"})],
+)
+def test_help_imports_nothing_slow_and_no_other_command(
     arguments: tuple[str, ...], read: set[str]
 ) -> None:
+    _, modules = run_and_trace(*arguments)
+    assert modules & SLOW == set()
     names = {f"killsync.cli.{path[0]}" for path in COMMANDS if path}
-    done = start([sys.executable, "-c", SAY_MODULES, *arguments], {})
-    found = set(done.stderr.split()) & names
-    assert found == {f"killsync.cli.{name}" for name in read}
+    assert modules & names == {f"killsync.cli.{name}" for name in read}
 
 
-@pytest.mark.parametrize("name", SUMMARIES)
-def test_the_help_names_each_command_with_a_line_of_its_own(name: str) -> None:
+def test_the_help_names_each_command_with_a_line_of_its_own() -> None:
     lines = run("--help", COLUMNS="80").stdout.splitlines()
-    assert f"  {name:<9}  {SUMMARIES[name]}" in lines
+    for name, summary in SUMMARIES.items():
+        assert f"  {name:<9}  {summary}" in lines
 
 
-@pytest.mark.parametrize("arguments", [("status", "--json"), ("scan",), ("scan", "--quiet")])
-def test_with_nothing_due_nothing_slow_is_imported(
-    killsync: Make, arguments: tuple[str, ...]
-) -> None:
+def test_with_nothing_due_nothing_slow_is_imported(killsync: Make) -> None:
     program = killsync(characters=1, killmails=1)
     program.run("scan")
-    done = run_and_trace(*arguments, **program.environment)
-    assert imported(done) & SLOW == set()
-    assert "due" in done.stdout or "--quiet" in arguments
+    for arguments in (("status", "--json"), ("scan",), ("scan", "--quiet")):
+        done, modules = run_and_trace(*arguments, **program.environment)
+        assert modules & SLOW == set(), arguments
+        assert "due" in done.stdout or "--quiet" in arguments

@@ -1,4 +1,4 @@
-"""What a clock that was wrong has left in the database keeps nobody waiting."""
+"""What a wrong clock has left in the database delays no user."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,8 @@ from killsync.times import DAY, iso
 
 Make = Callable[..., Killsync]
 
-AHEAD = pytest.mark.parametrize("ahead", [DAY + 3600, 366 * DAY], ids=["a day", "a year"])
+# just more than what is believed, which is what is hardest to notice
+AHEAD = DAY + 3600
 
 
 def one_user(killsync: Make) -> tuple[Killsync, int]:
@@ -18,17 +19,17 @@ def one_user(killsync: Make) -> tuple[Killsync, int]:
     return program, program.simulator.logins[0]["character_id"]
 
 
-@AHEAD
 @pytest.mark.parametrize(
-    "columns",
+    ("columns", "ahead"),
     [
-        ["not_before"],
-        ["last_killmail_sync_at", "list_cached_until"],
-        ["last_killmail_sync_at", "list_cached_until", "not_before", "last_full_at"],
+        (["not_before"], AHEAD),
+        (["last_killmail_sync_at", "list_cached_until"], AHEAD),
+        (["last_killmail_sync_at", "list_cached_until", "not_before", "last_full_at"], AHEAD),
+        (["last_killmail_sync_at", "list_cached_until", "not_before", "last_full_at"], 366 * DAY),
     ],
-    ids=["rest", "head", "all"],
+    ids=["rest", "head", "all", "all by a year"],
 )
-def test_the_times_of_a_user_keep_him_not_waiting(
+def test_the_times_of_a_user_do_not_delay_its_sync(
     killsync: Make, columns: list[str], ahead: float
 ) -> None:
     program, user = one_user(killsync)
@@ -42,40 +43,36 @@ def test_the_times_of_a_user_keep_him_not_waiting(
     program.assert_equals_truth()
 
 
-@AHEAD
-def test_the_cache_time_of_a_gap_hides_no_page(killsync: Make, ahead: float) -> None:
-    program = killsync(characters=1, killmails=40, page_size=10)
+def test_the_cache_time_of_a_gap_hides_no_page(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=20, page_size=5)
     program.run("scan", KILLSYNC_MAX_PAGES="2")
-    program.execute("UPDATE users SET backfill_cached_until = ?", iso(time.time() + ahead))
+    program.execute("UPDATE users SET backfill_cached_until = ?", iso(time.time() + AHEAD))
     program.simulator.clear_log()
     program.run("scan")
     assert [entry["page"] for entry in program.simulator.log("list")] == [2, 3, 4]
     program.assert_equals_truth()
 
 
-@AHEAD
-def test_a_job_that_was_put_off_is_taken(killsync: Make, ahead: float) -> None:
+def test_a_job_that_was_put_off_is_taken(killsync: Make) -> None:
     program, user = one_user(killsync)
     program.run("sync", str(user), "--no-wait")
-    program.execute("UPDATE jobs SET not_before = ?", iso(time.time() + ahead))
+    program.execute("UPDATE jobs SET not_before = ?", iso(time.time() + AHEAD))
     program.run("scan")
     program.assert_equals_truth()
     assert program.status()["jobs"]["queued"] == 0
 
 
-@AHEAD
-def test_a_body_that_was_put_off_is_fetched(killsync: Make, ahead: float) -> None:
+def test_a_body_that_was_put_off_is_fetched(killsync: Make) -> None:
     program, _ = one_user(killsync)
     program.simulator.fault("body", status=500)
     program.run("scan", exit_code=1)
     program.simulator.clear_faults()
-    program.execute("UPDATE pending_killmails SET not_before = ?", iso(time.time() + ahead))
+    program.execute("UPDATE pending_killmails SET not_before = ?", iso(time.time() + AHEAD))
     program.run("scan")
     program.assert_equals_truth()
 
 
-@AHEAD
-def test_a_resting_or_spent_bucket_is_used(killsync: Make, ahead: float) -> None:
+def test_a_resting_or_spent_bucket_is_used(killsync: Make) -> None:
     program, user = one_user(killsync)
     program.run("scan")
     program.simulator.add_killmails(user, 2)
@@ -83,28 +80,26 @@ def test_a_resting_or_spent_bucket_is_used(killsync: Make, ahead: float) -> None
     program.make_due()
     program.execute(
         'UPDATE rate_limits SET retry_at = ?, spent = json_array(json_array(?, "limit"))',
-        *(time.time() + ahead,) * 2,
+        *(time.time() + AHEAD,) * 2,
     )
     program.run("scan")
     program.assert_equals_truth()
 
 
-@AHEAD
-def test_a_used_up_error_limit_or_a_resting_sso_stops_nothing(killsync: Make, ahead: float) -> None:
+def test_a_used_up_error_limit_or_a_resting_sso_stops_nothing(killsync: Make) -> None:
     program = killsync(characters=1, killmails=3, access_lifetime=30)
     program.simulator.options(access_lifetime=1200)
     for group in ("error-limit", "sso"):
         program.execute(
-            "INSERT INTO rate_limits VALUES (?, '', 100, 60, '[]', ?)", group, time.time() + ahead
+            "INSERT INTO rate_limits VALUES (?, '', 100, 60, '[]', ?)", group, time.time() + AHEAD
         )
     program.run("scan")
     program.assert_equals_truth()
 
 
-@AHEAD
-def test_an_access_token_that_seems_to_last_is_renewed(killsync: Make, ahead: float) -> None:
+def test_an_access_token_that_seems_to_last_is_renewed(killsync: Make) -> None:
     program, _ = one_user(killsync)
-    until = time.time() + ahead
+    until = time.time() + AHEAD
     assert program.execute_on_tokens("UPDATE tokens SET access_expires_at = ?", until)
     program.simulator.clear_log()
     program.run("scan")
@@ -112,20 +107,18 @@ def test_an_access_token_that_seems_to_last_is_renewed(killsync: Make, ahead: fl
     program.assert_equals_truth()
 
 
-@AHEAD
-def test_a_claim_of_another_host_is_over(killsync: Make, ahead: float) -> None:
+def test_a_claim_of_another_host_is_over(killsync: Make) -> None:
     program = killsync(characters=1, killmails=3, access_lifetime=30)
     assert program.execute_on_tokens(
-        "UPDATE tokens SET claimed_by = 'elsewhere:1', claimed_until = ?", time.time() + ahead
+        "UPDATE tokens SET claimed_by = 'elsewhere:1', claimed_until = ?", time.time() + AHEAD
     )
     program.run("scan")
     program.assert_equals_truth()
 
 
-@AHEAD
-def test_what_sso_publishes_is_read_again(killsync: Make, ahead: float) -> None:
+def test_what_sso_publishes_is_read_again(killsync: Make) -> None:
     program = killsync(characters=1, killmails=3, access_lifetime=30)
-    fetched = time.time() + ahead
+    fetched = time.time() + AHEAD
     assert program.execute_on_tokens("UPDATE sso_documents SET fetched_at = ?", fetched)
     program.simulator.clear_log()
     program.run("scan")
@@ -133,17 +126,14 @@ def test_what_sso_publishes_is_read_again(killsync: Make, ahead: float) -> None:
     program.assert_equals_truth()
 
 
-@AHEAD
-def test_a_success_in_the_future_does_not_silence_a_quiet_scan(
-    killsync: Make, ahead: float
-) -> None:
+def test_a_success_in_the_future_does_not_silence_a_quiet_scan(killsync: Make) -> None:
     program, _ = one_user(killsync)
     program.run("scan")
     program.run("scan")
     first = "(SELECT min(id) FROM runs)"
     program.execute(
         f"UPDATE runs SET started_at = ?, finished_at = ? WHERE id = {first}",
-        *(iso(time.time() + ahead),) * 2,
+        *(iso(time.time() + AHEAD),) * 2,
     )
     program.execute(
         f"UPDATE runs SET started_at = ?, finished_at = ? WHERE id <> {first}",

@@ -14,7 +14,7 @@ from campaign.power import PowerCuts
 from campaign.score import Score
 from world import TIMEOUT
 
-WORLD = {"characters": 3, "killmails": 30, "page_size": 10, "list_max_age": 3000, "shared": 0}
+WORLD = {"characters": 3, "killmails": 12, "page_size": 4, "list_max_age": 3000, "shared": 0}
 
 
 @contextmanager
@@ -54,6 +54,7 @@ def test_a_kill_in_the_transaction_of_a_page_leaves_the_whole_page_or_nothing() 
         for user_id, row in left.users.items():
             assert row["listed"] == sum(user == user_id for user, _ in left.recorded)
             assert row["listed"] % WORLD["page_size"] == 0
+        program.simulator.options(latency_body=0)
         program.run("scan")
         program.assert_equals_truth()
 

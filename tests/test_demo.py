@@ -1,21 +1,24 @@
-"""`killsync demo` and `killsync simulator` as somebody who has just installed it tries them."""
+"""`killsync demo` and `killsync simulator` as they are tried right after an installation."""
 
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import commands
 import pytest
-from world import TIMEOUT, wait_for_exit
+from in_process import run_here
+from world import TIMEOUT
 
 SCRIPTS = str(Path(sys.executable).parent)
-# what an owner of real characters has in the environment; none of it can be reached or used
+# the environment of a user with real characters; none of it can be reached or used
 OWN = {
     "KILLSYNC_ESI_URL": "http://127.0.0.1:9",
     "KILLSYNC_SSO_URL": "http://127.0.0.1:9",
@@ -58,13 +61,12 @@ def wait_until_none_has(mark: str) -> None:
 class Played:
     """A demo that has ended."""
 
-    def __init__(self, home: Path, database: Path | None) -> None:
+    def __init__(self, home: Path) -> None:
         self.home = home
-        self.named = database
-        self.mark = str(home)
+        self.database = home / "it's my own directory" / "kills of today.db"
         self.own_database = home / "own.db"
         done = subprocess.run(
-            [program(), *([] if database is None else ["--db", str(database)]), "demo"],
+            [program(), "--db", str(self.database), "demo"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -83,17 +85,9 @@ class Played:
 
 
 @pytest.fixture(scope="module")
-def demos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
-    """Play a demo as it is, and one with a database of the user's choice."""
-    plain, spaced = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("spaced")
-    database = spaced / "it's my own directory" / "kills of today.db"
-    return {"default": Played(plain, None), "named": Played(spaced, database)}
-
-
-@pytest.fixture(params=["default", "named"])
-def demo(demos: dict[str, Played], request: pytest.FixtureRequest) -> Played:
-    how: str = request.param
-    return demos[how]
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """Play the demo on a database whose path a shell has to have quoted."""
+    return Played(tmp_path_factory.mktemp("demo"))
 
 
 def test_the_demo_ends_well(demo: Played) -> None:
@@ -119,13 +113,9 @@ def test_the_demo_shows_each_stage_in_order(demo: Played) -> None:
         assert word in status
 
 
-def test_the_demo_says_where_its_database_is(demo: Played) -> None:
-    match = re.search(r"^The database is (.*killsync\.db|.*kills of today\.db)\b", demo.said, re.M)
-    assert match is not None
-    database = Path(match[1])
-    assert database == (demo.named or database)
-    assert database.is_relative_to(demo.home)
-    assert database.stat().st_mode & 0o777 == 0o600
+def test_the_demo_prints_where_its_database_is(demo: Played) -> None:
+    assert f"\nThe database is {demo.database}. " in demo.said
+    assert demo.database.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_commands_that_the_demo_prints_work_as_printed(demo: Played) -> None:
@@ -152,20 +142,13 @@ def test_the_demo_leaves_the_users_own_database_alone(demo: Played) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
 def test_the_demo_leaves_no_process_behind(demo: Played) -> None:
-    wait_until_none_has(demo.mark)
+    wait_until_none_has(str(demo.home))
 
 
 def test_the_demo_refuses_a_database_that_exists(tmp_path: Path) -> None:
     database = tmp_path / "mine.db"
     database.write_text("precious")
-    done = subprocess.run(
-        [program(), "demo", "--db", str(database)],
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT,
-    )
+    done = run_here("demo", "--db", str(database), environment=environment(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     assert str(database) in done.stderr
@@ -175,6 +158,7 @@ def test_the_demo_refuses_a_database_that_exists(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
 def test_ctrl_c_ends_the_demo_and_everything_it_started(tmp_path: Path) -> None:
+    # without --db, the database is in a temporary directory of its own
     with subprocess.Popen(
         [program(), "demo"],
         env=environment(tmp_path),
@@ -189,6 +173,8 @@ def test_ctrl_c_ends_the_demo_and_everything_it_started(tmp_path: Path) -> None:
             line = demo.stdout.readline()
             assert line, said
             said += line
+        (database,) = tmp_path.glob("killsync-demo-*/killsync.db")
+        assert database.stat().st_mode & 0o777 == 0o600
         os.killpg(demo.pid, signal.SIGINT)
         said += demo.stdout.read()
         assert demo.wait(TIMEOUT) == 130, said
@@ -199,24 +185,49 @@ def test_ctrl_c_ends_the_demo_and_everything_it_started(tmp_path: Path) -> None:
 @contextmanager
 def simulator(home: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """Yield a simulator, and a file with the lines that it has printed."""
-    with subprocess.Popen(
-        [program(), "simulator", *options],
-        env=environment(home, **OWN),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            lines: list[str] = []
-            while not lines or not lines[-1].startswith("killsync scan"):
-                lines.append(process.stdout.readline())
-                assert lines[-1], process.stderr and process.stderr.read()
-            printed = home / "printed"
-            printed.write_text("".join(lines))
-            yield process, printed
-        finally:
-            process.kill()
+    with (
+        commands.start(
+            "simulator",
+            *options,
+            environment=environment(home, **OWN),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+        printed_by(process, home) as printed,
+    ):
+        yield process, printed
+
+
+@contextmanager
+def installed_simulator(home: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Yield a simulator that was started by the installed command."""
+    with (
+        subprocess.Popen(
+            [program(), "simulator", *options],
+            env=environment(home, **OWN),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+        printed_by(process, home) as printed,
+    ):
+        yield process, printed
+
+
+@contextmanager
+def printed_by(process: subprocess.Popen[str], home: Path) -> Iterator[Path]:
+    try:
+        assert process.stdout is not None
+        lines: list[str] = []
+        while not lines or " scan" not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.stderr and process.stderr.read()
+        printed = home / "printed"
+        printed.write_text("".join(lines))
+        yield printed
+    finally:
+        process.kill()
 
 
 def shell(home: Path, script: str) -> subprocess.CompletedProcess[str]:
@@ -232,8 +243,13 @@ def shell(home: Path, script: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_lines_that_the_simulator_prints_work_as_printed(tmp_path: Path) -> None:
-    with simulator(tmp_path, "--characters=2", "--killmails=3"):
+    with installed_simulator(tmp_path, "--characters=2", "--killmails=3") as (process, printed):
+        assert printed.read_text().splitlines()[-1] == "killsync scan"
         done = shell(tmp_path, ". ./printed && killsync status --json")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=TIMEOUT)
+        assert process.returncode in (0, 130)
+        assert errors == ""
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(": added ") == 2
     assert '"state": "active"' in done.stdout
@@ -241,63 +257,47 @@ def test_the_lines_that_the_simulator_prints_work_as_printed(tmp_path: Path) -> 
     assert re.search(r"2 users, 2 pages, [67] killmails stored, 0 errors", done.stdout)
 
 
-def test_the_lines_of_a_second_simulator_work_as_well(tmp_path: Path) -> None:
+def test_each_simulator_prints_a_database_of_its_own(tmp_path: Path) -> None:
+    databases = set()
     for seed in ("1", "2"):
-        with simulator(tmp_path, "--characters=1", "--killmails=3", f"--seed={seed}"):
-            done = shell(tmp_path, ". ./printed")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "3 killmails stored, 0 errors" in done.stdout
+        with simulator(tmp_path, "--killmails=3", f"--seed={seed}") as (_, printed):
+            databases.update(re.findall("^export KILLSYNC_DB=(.*)$", printed.read_text(), re.M))
+    assert len(databases) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_simulator_ends_quietly_when_told_to(tmp_path: Path, number: signal.Signals) -> None:
-    with simulator(tmp_path) as (process, _):
+def test_a_signal_ends_the_simulator_quietly(tmp_path: Path, number: signal.Signals) -> None:
+    with simulator(tmp_path, "--killmails=3") as (process, _):
         process.send_signal(number)
         _, errors = process.communicate(timeout=TIMEOUT)
         assert process.returncode in (0, 128 + number)
         assert errors == ""
 
 
-@pytest.mark.parametrize(
-    "option",
-    [
-        "--set=nonsense=1",
-        "--set=rotate",
-        "--set=characters=many",
-        "--set=characters=-1",
-        "--set=past_end=perhaps",
-        "--set=shared=2",
-        "--cache=long",
-        "--page-size=0",
-        "--port=70000",
-    ],
-)
+WRONG_OPTIONS = [
+    "--set=nonsense=1",
+    "--set=rotate",
+    "--set=characters=many",
+    "--set=characters=-1",
+    "--set=past_end=perhaps",
+    "--set=shared=2",
+    "--cache=long",
+    "--page-size=0",
+    "--port=70000",
+]
+
+
+@pytest.mark.parametrize("option", WRONG_OPTIONS)
 def test_a_wrong_option_of_the_simulator_exits_2(tmp_path: Path, option: str) -> None:
-    done = subprocess.run(
-        [program(), "simulator", option],
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT,
-    )
+    done = run_here("simulator", option, environment=environment(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     assert "Traceback" not in done.stderr
 
 
 def test_a_port_in_use_exits_2_and_is_named(tmp_path: Path) -> None:
-    with simulator(tmp_path) as (process, printed):
-        match = re.search(r"http://127\.0\.0\.1:(\d+)", printed.read_text())
-        assert match is not None
-        done = subprocess.run(
-            [program(), "simulator", "--port", match[1]],
-            env=environment(tmp_path),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TIMEOUT,
-        )
-        assert wait_for_exit(process, signal.SIGINT) in (0, 130)
-    assert done.returncode == 2
-    assert match[1] in done.stderr
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = str(taken.getsockname()[1])
+        done = commands.run("simulator", "--port", port, environment=environment(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert port in done.stderr

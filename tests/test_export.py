@@ -3,18 +3,20 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from world import TIMEOUT, Killsync, wait_for_exit
+from in_process import InProcess
+from world import TIMEOUT, Killsync, simulator, wait_for_exit
 
 Make = Callable[..., Killsync]
 
@@ -52,6 +54,32 @@ def scanned(killsync: Make, **options: Any) -> Killsync:
     return program
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
+    """A synced database that is not changed."""
+    with simulator(characters=2, killmails=12, shared=0.5) as esi:
+        program = InProcess(tmp_path_factory.mktemp("template"), esi)
+        program.add_users()
+        program.run("scan")
+        yield program
+
+
+@pytest.fixture
+def synced(template: InProcess, tmp_path: Path) -> InProcess:
+    """A synced database of the test's own."""
+    for file in template.directory.glob("killsync.db*"):
+        shutil.copy2(file, tmp_path)
+    return InProcess(tmp_path, template.simulator)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty directory to export to."""
+    created = tmp_path / "exports"
+    created.mkdir()
+    return created
+
+
 def truth(program: Killsync) -> dict[int, Any]:
     return {int(key): body for key, body in program.simulator.truth()["bodies"].items()}
 
@@ -73,11 +101,11 @@ def halves(program: Killsync) -> tuple[float, set[int]]:
     return between, set(ids(killmails[middle:]))
 
 
-def test_every_killmail_equals_esis_json_field_for_field(killsync: Make) -> None:
-    program = scanned(killsync, characters=2, killmails=40, shared=0.5)
-    exported = program.export()
-    assert {killmail["killmail_id"]: killmail for killmail in exported} == truth(program)
-    assert len(exported) == len(truth(program))
+def test_every_killmail_equals_esis_json_field_for_field(template: InProcess) -> None:
+    lines = template.run_forked("export").stdout.splitlines()
+    exported = [json.loads(line) for line in lines]
+    assert {killmail["killmail_id"]: killmail for killmail in exported} == truth(template)
+    assert len(exported) == len(truth(template))
 
 
 def test_absent_null_empty_and_unknown_fields_come_back(killsync: Make) -> None:
@@ -93,63 +121,72 @@ def test_absent_null_empty_and_unknown_fields_come_back(killsync: Make) -> None:
     assert program.export() == [body]
 
 
-def test_the_oldest_killmail_comes_first(killsync: Make) -> None:
-    times = [unix(killmail) for killmail in scanned(killsync, killmails=30).export()]
+def test_the_oldest_killmail_comes_first(template: InProcess) -> None:
+    times = [unix(killmail) for killmail in template.export()]
+    assert len(times) > 12
     assert times == sorted(times)
 
 
-def test_of_one_user_what_the_list_has_shown(killsync: Make) -> None:
-    program = scanned(killsync, characters=2, killmails=10, shared=0.5)
-    login = program.simulator.logins[1]
-    listed = set(program.simulator.listed(login["character_id"]))
-    assert set(ids(program.export("--user", login["name"].lower()))) == listed
-    assert set(ids(program.export("--user", str(login["character_id"])))) == listed
+def test_the_list_of_one_user(template: InProcess) -> None:
+    login = template.simulator.logins[1]
+    listed = set(template.simulator.listed(login["character_id"]))
+    assert listed < set(truth(template))
+    assert set(ids(template.export("--user", login["name"].lower()))) == listed
+    assert set(ids(template.export("--user", str(login["character_id"])))) == listed
 
 
-def test_an_unknown_user_exits_2_and_the_nearest_is_named(killsync: Make, tmp_path: Path) -> None:
-    program = scanned(killsync, killmails=1)
-    output, name = tmp_path / "out.jsonl", program.simulator.logins[0]["name"]
-    done = program.run("export", "--user", name[:-1], "-o", str(output), exit_code=2)
+def test_an_unknown_user_exits_2_and_the_nearest_is_named(
+    template: InProcess, folder: Path
+) -> None:
+    output, name = folder / "out.jsonl", template.simulator.logins[0]["name"]
+    done = template.run("export", "--user", name[:-1], "-o", str(output), exit_code=2)
     assert done.stdout == ""
     assert name in done.stderr
     assert not output.exists()
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S+00:00"])
-def test_since_a_time(killsync: Make, form: str) -> None:
-    program = scanned(killsync, killmails=12)
-    between, later = halves(program)
+def test_since_a_time(template: InProcess, form: str) -> None:
+    between, later = halves(template)
     moment = datetime.fromtimestamp(between, UTC).strftime(form)
-    assert set(ids(program.export("--since", moment))) == later
+    assert set(ids(template.export("--since", moment))) == later
 
 
-def test_since_a_date(killsync: Make) -> None:
-    program = scanned(killsync, killmails=12)
-    midnight = datetime.fromtimestamp(halves(program)[0], UTC).strftime("%Y-%m-%d")
-    later = {k["killmail_id"] for k in truth(program).values() if k["killmail_time"] >= midnight}
-    assert 0 < len(later) < 12
-    assert set(ids(program.export("--since", midnight))) == later
+def test_since_a_date(template: InProcess) -> None:
+    midnight = datetime.fromtimestamp(halves(template)[0], UTC).strftime("%Y-%m-%d")
+    bodies = truth(template).values()
+    later = {body["killmail_id"] for body in bodies if body["killmail_time"] >= midnight}
+    assert 0 < len(later) < len(bodies)
+    assert set(ids(template.export("--since", midnight))) == later
 
 
 @pytest.mark.parametrize(("unit", "size"), [("s", 1), ("m", 60), ("h", 3600)])
-def test_since_a_duration(killsync: Make, unit: str, size: int) -> None:
-    program = scanned(killsync, killmails=12)
-    between, later = halves(program)
+def test_since_a_duration(template: InProcess, unit: str, size: int) -> None:
+    between, later = halves(template)
     ago = f"{round((time.time() - between) / size)}{unit}"
-    assert set(ids(program.export("--since", ago))) == later
+    assert set(ids(template.export("--since", ago))) == later
 
 
-def test_since_the_very_second_includes_it(killsync: Make) -> None:
-    program = scanned(killsync, killmails=3)
-    newest = program.export()[-1]
-    assert program.export("--since", newest["killmail_time"]) == [newest]
+def test_since_the_list_of_one_user(template: InProcess) -> None:
+    user_id = template.simulator.logins[1]["character_id"]
+    between, later = halves(template)
+    moment = datetime.fromtimestamp(between, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    expected = later & set(template.simulator.listed(user_id))
+    assert expected
+    assert set(ids(template.export("--user", str(user_id), "--since", moment))) == expected
+
+
+def test_since_the_very_second_includes_it(template: InProcess) -> None:
+    newest = template.export()[-1]
+    assert template.export("--since", newest["killmail_time"]) == [newest]
 
 
 @pytest.mark.parametrize("since", ["soon", "7", "7w", "-7d", "2026-13-01", ""])
-def test_a_wrong_since_exits_2_and_says_why(killsync: Make, tmp_path: Path, since: str) -> None:
-    program = scanned(killsync, killmails=1)
-    output = tmp_path / "out.jsonl"
-    done = program.run("export", f"--since={since}", "-o", str(output), exit_code=2)
+def test_a_wrong_since_exits_2_and_is_explained(
+    template: InProcess, folder: Path, since: str
+) -> None:
+    output = folder / "out.jsonl"
+    done = template.run("export", f"--since={since}", "-o", str(output), exit_code=2)
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert "--since" in done.stderr
@@ -157,39 +194,34 @@ def test_a_wrong_since_exits_2_and_says_why(killsync: Make, tmp_path: Path, sinc
     assert not output.exists()
 
 
-def test_a_file_holds_what_standard_output_would(killsync: Make, tmp_path: Path) -> None:
-    program = scanned(killsync, killmails=5)
-    folder = tmp_path / "exports"
-    folder.mkdir()
-    done = program.run("export", "-o", str(folder / "out.jsonl"))
+def test_a_file_holds_what_standard_output_would(template: InProcess, folder: Path) -> None:
+    done = template.run_forked("export", "-o", str(folder / "out.jsonl"))
     assert done.stdout == ""
-    assert (folder / "out.jsonl").read_text() == program.run("export").stdout
+    assert (folder / "out.jsonl").read_text() == template.run("export").stdout
     assert list(folder.iterdir()) == [folder / "out.jsonl"]
 
 
-def test_an_existing_file_is_replaced_as_a_whole(killsync: Make, tmp_path: Path) -> None:
-    program = scanned(killsync, killmails=5)
-    output = tmp_path / "out.jsonl"
-    output.write_text("what was there before")
-    with output.open() as reader:
-        program.run("export", "-o", str(output))
-        assert reader.read() == "what was there before"
-    assert output.read_text() == program.run("export").stdout
-
-
-def test_a_failed_export_leaves_the_existing_file_as_it_was(killsync: Make, tmp_path: Path) -> None:
-    program = scanned(killsync, killmails=60)
-    folder = tmp_path / "exports"
-    folder.mkdir()
+def test_an_existing_file_is_replaced_as_a_whole(template: InProcess, folder: Path) -> None:
     output = folder / "out.jsonl"
     output.write_text("what was there before")
-    assert len(program.run("export").stdout) > 40_000
+    with output.open() as reader:
+        template.run("export", "-o", str(output))
+        assert reader.read() == "what was there before"
+    assert output.read_text() == template.run("export").stdout
+
+
+def test_a_failed_export_leaves_the_existing_file_as_it_was(
+    template: InProcess, folder: Path
+) -> None:
+    output = folder / "out.jsonl"
+    output.write_text("what was there before")
+    assert len(template.run("export").stdout) > 10_000
     done = subprocess.run(
         [sys.executable, "-m", "killsync", "export", "-o", str(output)],
         capture_output=True,
         text=True,
-        env=program.environment,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)),
+        env=template.environment,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
         check=False,
         timeout=TIMEOUT,
     )
@@ -200,23 +232,23 @@ def test_a_failed_export_leaves_the_existing_file_as_it_was(killsync: Make, tmp_
     assert list(folder.iterdir()) == [output]
 
 
-def test_a_file_in_no_directory_exits_2(killsync: Make, tmp_path: Path) -> None:
-    program = scanned(killsync, killmails=1)
-    done = program.run("export", "-o", str(tmp_path / "no" / "out.jsonl"), exit_code=2)
+def test_a_file_in_a_missing_directory_exits_2(template: InProcess, tmp_path: Path) -> None:
+    done = template.run("export", "-o", str(tmp_path / "no" / "out.jsonl"), exit_code=2)
     assert len(done.stderr.splitlines()) == 1
     assert str(tmp_path / "no") in done.stderr
 
 
-def test_a_fifo_is_written_to_and_not_replaced(killsync: Make, tmp_path: Path) -> None:
+def test_a_fifo_is_written_to_and_not_replaced(template: InProcess, tmp_path: Path) -> None:
     # as /dev/stdout and /dev/null are, which root could replace too
-    program = scanned(killsync, killmails=2)
+    newest = template.export()[-1]["killmail_time"]
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        program.run("export", "-o", str(fifo))
+        template.run_forked("export", "--since", newest, "-o", str(fifo))
         assert stat.S_ISFIFO(fifo.stat().st_mode)
-        assert os.read(reader, 65536).decode() == program.run("export").stdout
+        expected = template.run("export", "--since", newest).stdout
+        assert os.read(reader, 65536).decode() == expected
     finally:
         os.close(reader)
 
@@ -234,7 +266,8 @@ def test_a_reader_that_leaves_early_causes_no_traceback(killsync: Make) -> None:
 
 
 def test_killmails_are_read_as_fast_as_the_reader_takes_them(killsync: Make) -> None:
-    program = scanned(killsync, killmails=1500)
+    # a batch is 500
+    program = scanned(killsync, killmails=620)
     with program.start("export") as export:
         assert export.stdout is not None
         first = json.loads(export.stdout.readline())
@@ -242,25 +275,23 @@ def test_killmails_are_read_as_fast_as_the_reader_takes_them(killsync: Make) -> 
         rest = [json.loads(line) for line in export.stdout]
         assert export.wait(TIMEOUT) == 0
     assert first["killmail_id"] not in ids(rest)
-    assert 0 < len(rest) < 1000
+    assert 0 < len(rest) < 600
 
 
 @pytest.mark.parametrize("file", ["", ".tokens", ".lock"])
-def test_an_export_never_replaces_a_file_of_the_database(killsync: Make, file: str) -> None:
-    program = killsync(characters=1, killmails=2)
-    program.run("scan")
-    target = program.database.with_name(program.database.name + file)
-    link = program.directory / "link"
+def test_an_export_never_replaces_a_file_of_the_database(synced: InProcess, file: str) -> None:
+    target = synced.database.with_name(synced.database.name + file)
+    link = synced.directory / "link"
     link.symlink_to(target)
     before = target.read_bytes()
     for output in (target, link):
-        done = program.run("export", "-o", str(output), exit_code=2)
+        done = synced.run("export", "-o", str(output), exit_code=2)
         assert "belongs to the database" in done.stderr
     assert target.read_bytes() == before
 
 
 def test_while_a_scan_is_on_whole_killmails_are_exported(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=60, latency_body=3)
+    program = killsync(characters=1, killmails=30, latency_body=3)
     with program.start("scan") as scan:
         while not program.database.exists() or not program.rows("SELECT 1 FROM killmails"):
             assert scan.poll() is None
@@ -268,34 +299,29 @@ def test_while_a_scan_is_on_whole_killmails_are_exported(killsync: Make) -> None
         exported = program.export()
         assert scan.poll() is None
         assert wait_for_exit(scan, signal.SIGTERM) == 143
-    assert 0 < len(exported) < 60
+    assert 0 < len(exported) < 30
     bodies = truth(program)
     assert [bodies[killmail["killmail_id"]] for killmail in exported] == exported
 
 
-@pytest.mark.parametrize("choice", [(), ("--since", "7d"), ("--user", "90000001")])
-def test_of_an_empty_database_nothing_is_exported(killsync: Make, choice: tuple[str, ...]) -> None:
+def test_an_export_of_an_empty_database_is_empty(killsync: Make, tmp_path: Path) -> None:
     program = killsync(characters=1, killmails=0)
-    assert program.run("export", *choice).stdout == ""
-
-
-def test_an_empty_export_makes_an_empty_file(killsync: Make, tmp_path: Path) -> None:
-    program = killsync(characters=1, killmails=0)
+    for choice in ((), ("--since", "7d"), ("--user", "90000001")):
+        assert program.run("export", *choice).stdout == ""
     program.run("export", "-o", str(tmp_path / "out.jsonl"))
     assert (tmp_path / "out.jsonl").read_bytes() == b""
 
 
-def test_without_a_database_export_exits_2_and_makes_no_file(
-    killsync: Make, tmp_path: Path
+def test_without_a_database_export_exits_2_and_creates_no_file(
+    template: InProcess, tmp_path: Path
 ) -> None:
-    program = killsync()
-    done = program.run("export", "-o", str(tmp_path / "out.jsonl"), exit_code=2)
+    program = InProcess(tmp_path, template.simulator)
+    done = program.run_forked("export", "-o", str(tmp_path / "out.jsonl"), exit_code=2)
     assert str(program.database) in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_export_sends_no_request(killsync: Make) -> None:
-    program = scanned(killsync, killmails=1)
-    program.simulator.clear_log()
-    program.run("export")
-    assert program.simulator.log() == []
+def test_export_sends_no_request(template: InProcess) -> None:
+    template.simulator.clear_log()
+    template.run("export")
+    assert template.simulator.log() == []

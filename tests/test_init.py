@@ -5,7 +5,6 @@ import re
 import shlex
 import stat
 import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import commands
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from in_process import run_here
 from terminal import Terminal
 from test_login import fetched, free_port
 from world import Killsync
@@ -30,7 +30,7 @@ SECRET = "S3cret-of-mine"
 
 
 class Newcomer:
-    """Somebody with an empty home."""
+    """A user with an empty home."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -38,8 +38,8 @@ class Newcomer:
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
 
     def init(self, *arguments: str, exit_code: int = 0, **environment: str) -> Done:
-        """Run `killsync init` where nobody can be asked."""
-        done = commands.run("init", *arguments, environment=self.environment | environment)
+        """Run `killsync init` without a terminal."""
+        done = run_here("init", *arguments, environment=self.environment | environment)
         assert done.returncode == exit_code, done.stderr
         return done
 
@@ -108,7 +108,9 @@ def test_a_duration_is_written_as_people_do(text: str) -> None:
 
 
 def test_flags_are_enough(newcomer: Newcomer) -> None:
-    newcomer.init(*GIVEN)
+    # the real command line; the other cases run in this process
+    done = commands.run("init", *GIVEN, environment=newcomer.environment)
+    assert (done.returncode, done.stderr) == (0, "")
     settings = newcomer.settings()
     assert (settings.client_id, settings.contact) == ("abc", "me@example.com")
 
@@ -187,7 +189,7 @@ WRONG: list[tuple[tuple[str, ...], dict[str, str], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "environment", "part"), WRONG)
-def test_a_wrong_value_is_told_at_once(
+def test_a_wrong_value_is_refused_at_once(
     newcomer: Newcomer, arguments: tuple[str, ...], environment: dict[str, str], part: str
 ) -> None:
     done = newcomer.init(*GIVEN, *arguments, exit_code=2, **environment)
@@ -196,9 +198,8 @@ def test_a_wrong_value_is_told_at_once(
 
 
 def test_no_flag_takes_a_secret() -> None:
-    words = [sys.executable, "-m", "killsync", "init", "--help"]
-    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    assert set(re.findall(r"--[\w-]*(?:secret|key|token)[\w-]*", told)) == {"--client-secret-file"}
+    shown = run_here("init", "--help", environment={}).stdout
+    assert set(re.findall(r"--[\w-]*(?:secret|key|token)[\w-]*", shown)) == {"--client-secret-file"}
 
 
 # a file that is there
@@ -212,7 +213,7 @@ def test_a_file_that_is_there_is_not_changed(newcomer: Newcomer) -> None:
     assert newcomer.file.read_text() == before
 
 
-def test_by_force_it_is_replaced_and_a_copy_kept(newcomer: Newcomer) -> None:
+def test_force_replaces_it_and_keeps_a_copy(newcomer: Newcomer) -> None:
     newcomer.init(*GIVEN)
     newcomer.file.write_text(f'client_secret = "{SECRET}"\n')
     newcomer.file.chmod(0o644)
@@ -226,7 +227,7 @@ def test_by_force_it_is_replaced_and_a_copy_kept(newcomer: Newcomer) -> None:
     assert newcomer.settings().client_id == "abc"
 
 
-def test_of_a_link_what_it_leads_to_is_written(newcomer: Newcomer, tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_written(newcomer: Newcomer, tmp_path: Path) -> None:
     newcomer.file.parent.mkdir(parents=True)
     newcomer.file.symlink_to(tmp_path / "dotfiles.toml")
     newcomer.init(*GIVEN)
@@ -234,7 +235,7 @@ def test_of_a_link_what_it_leads_to_is_written(newcomer: Newcomer, tmp_path: Pat
     assert (tmp_path / "dotfiles.toml").is_file()
 
 
-def test_what_is_no_file_is_not_replaced(newcomer: Newcomer) -> None:
+def test_a_device_is_not_replaced(newcomer: Newcomer) -> None:
     done = newcomer.init(*GIVEN, "--force", exit_code=2, KILLSYNC_CONFIG="/dev/null")
     assert_refused(newcomer, done, "/dev/null", "--config")
 
@@ -298,7 +299,7 @@ def test_a_newcomer_is_asked_for_id_secret_and_contact(newcomer: Newcomer) -> No
     assert settings.client_secret == SECRET
 
 
-def test_a_wrong_answer_is_told_and_asked_for_again(newcomer: Newcomer) -> None:
+def test_a_wrong_answer_is_explained_and_asked_for_again(newcomer: Newcomer) -> None:
     terminal = newcomer.at_terminal()
     terminal.answer("Client id", "")
     terminal.answer("client_id is empty", "abc")
@@ -327,7 +328,7 @@ def test_what_is_known_is_not_asked_for(killsync: Callable[..., Killsync]) -> No
     assert terminal.process.returncode == 0
 
 
-def test_whoever_agrees_logs_in_at_once(killsync: Callable[..., Killsync]) -> None:
+def test_a_login_follows_at_once_if_wanted(killsync: Callable[..., Killsync]) -> None:
     program = killsync(users=False, characters=1)
     program.environment["KILLSYNC_CALLBACK_URL"] = f"http://localhost:{free_port()}/callback"
     terminal = Terminal(program, "init", columns=1000, BROWSER="true")
@@ -346,11 +347,21 @@ def test_whoever_agrees_logs_in_at_once(killsync: Callable[..., Killsync]) -> No
     program.assert_equals_truth()
 
 
-@pytest.mark.parametrize("answers", [[], ["Client id"], ["Client id", "secret"]], ids=len)
+# a question that is answered in the open, one that is not, and the last one
+CTRL_C, CTRL_D = ("\x03", 130, ""), ("\x04", 2, "nothing was written")
+
+
 @pytest.mark.parametrize(
-    ("key", "exit_code", "says"), [("\x03", 130, ""), ("\x04", 2, "nothing was written")]
+    ("answers", "key", "exit_code", "says"),
+    [
+        ([], *CTRL_D),
+        (["Client id"], *CTRL_C),
+        (["Client id"], *CTRL_D),
+        (["Client id", "secret"], *CTRL_C),
+    ],
+    ids=["ctrl-d at first", "ctrl-c in secret", "ctrl-d in secret", "ctrl-c at last"],
 )
-def test_whoever_breaks_off_has_no_file(
+def test_breaking_off_leaves_no_file(
     newcomer: Newcomer, answers: list[str], key: str, exit_code: int, says: str
 ) -> None:
     terminal = newcomer.at_terminal()

@@ -4,6 +4,8 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,17 @@ NOW = "2026-11-24T03:00:00Z"
 REAL = Path("/work/shared/esi/killmails.jsonl")
 
 
+@cache
+def empty_database() -> bytes:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
+        migrations.apply(sqlite_utils.Database(conn))
+        return conn.serialize()
+
+
 def database() -> sqlite3.Connection:
     conn = sqlite3.connect(":memory:", isolation_level=None)
+    conn.deserialize(empty_database())
     conn.execute("PRAGMA foreign_keys = ON")
-    migrations.apply(sqlite_utils.Database(conn))
     return conn
 
 
@@ -127,14 +136,14 @@ def test_a_field_named_extra_is_an_unknown_field_like_any_other(value: Any) -> N
 
 
 @pytest.mark.parametrize("changes", [{}, {"items": None}, {"items": []}, {"items": [item()]}])
-def test_absent_null_and_empty_lists_are_told_apart(changes: dict[str, Any]) -> None:
+def test_absent_null_and_empty_lists_are_distinguished(changes: dict[str, Any]) -> None:
     content = body(victim=victim(items=[item(**changes)]))
     assert exact(round_trip(content)) == exact(content)
     content = body(victim=victim(**changes))
     assert exact(round_trip(content)) == exact(content)
 
 
-def test_a_null_position_and_an_unknown_field_of_a_position_are_told_apart() -> None:
+def test_a_null_position_and_an_unknown_field_of_a_position_are_distinguished() -> None:
     for position in (None, {"x": 1, "y": 2.0, "z": -0.0, "w": None}):
         content = body(victim=victim(position=position))
         assert exact(round_trip(content)) == exact(content)

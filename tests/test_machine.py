@@ -45,7 +45,7 @@ def stored(program: Killsync) -> set[int]:
 
 
 def assert_recovers(program: Killsync) -> None:
-    """Check that the next run loses nothing, blames nobody, and comes to the end."""
+    """Check that no failure was counted, and that the next run loses nothing."""
     assert program.rows("PRAGMA integrity_check") == [("ok",)]
     assert program.rows("SELECT sum(failures) FROM users") == [(0,)]
     assert program.rows("SELECT 1 FROM pending_killmails WHERE attempts > 0") == []
@@ -65,12 +65,12 @@ def file_size(program: Killsync) -> int:
     return program.database.stat().st_size // 512
 
 
-@pytest.mark.parametrize("room", [40, 300, 900])
+@pytest.mark.parametrize("room", [40, 300])
 def test_files_that_may_not_grow_end_the_run_and_lose_nothing(killsync: Make, room: int) -> None:
     program, user = one_user(killsync, 30)
     program.run("scan")
     before = stored(program)
-    program.simulator.add_killmails(user, 250)
+    program.simulator.add_killmails(user, 120)
     program.simulator.thaw()
     program.make_due()
     done = run_under(program, f"ulimit -f {room}", "scan")
@@ -108,10 +108,8 @@ def on_a_small_disk(program: Killsync, kilobytes: int, *arguments: str) -> tuple
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare to mount a small disk")
-@pytest.mark.parametrize("room", [64, 400])
-def test_a_full_disk_is_said_to_be_full_and_what_was_committed_is_kept(
-    killsync: Make, room: int
-) -> None:
+@pytest.mark.parametrize("room", [64, 200])
+def test_a_full_disk_is_reported_and_what_was_committed_is_kept(killsync: Make, room: int) -> None:
     program, user = one_user(killsync, 30)
     program.run("scan")
     before = stored(program)
@@ -121,7 +119,7 @@ def test_a_full_disk_is_said_to_be_full_and_what_was_committed_is_kept(
         file.rename(kept / file.name)
     program.environment["KILLSYNC_DB"] = str(kept / program.database.name)
     program.database = kept / program.database.name
-    program.simulator.add_killmails(user, 250)
+    program.simulator.add_killmails(user, 120)
     program.simulator.thaw()
     program.make_due()
     used = sum(file.stat().st_size for file in kept.iterdir()) // 1024
@@ -132,12 +130,12 @@ def test_a_full_disk_is_said_to_be_full_and_what_was_committed_is_kept(
     assert_recovers(program)
 
 
-def test_without_free_file_descriptors_a_run_blames_nobody_and_the_next_recovers(
+def test_a_run_without_free_file_descriptors_counts_no_failure_and_the_next_recovers(
     killsync: Make,
 ) -> None:
     program, user = one_user(killsync, 12)
     codes = set()
-    for most in range(6, 42, 3):
+    for most in (6, 10, 14, 18, 22, 32):
         program.simulator.add_killmails(user, 2)
         program.simulator.thaw()
         program.make_due()
@@ -156,13 +154,15 @@ def scan_by_a_clock(program: Killsync, wrong_by: int) -> subprocess.CompletedPro
     for login in program.simulator.logins:
         program.simulator.add_killmails(login["character_id"], 1)
     program.simulator.thaw()
+    if wrong_by == 0:
+        return program.run("scan", exit_code=None)
     with closing(Clock(program.directory / "clock")) as clock:
         clock.set(time.time() + wrong_by)
         return program.run("scan", exit_code=None, **clock.environment)
 
 
 @pytest.mark.parametrize("wrong_by", [DAY, -DAY], ids=["ahead", "behind"])
-def test_a_clock_that_is_wrong_by_a_day_is_named_and_nobody_is_blamed(
+def test_a_clock_that_is_wrong_by_a_day_is_named_and_counts_as_no_users_failure(
     killsync: Make, wrong_by: int
 ) -> None:
     program = killsync(characters=2, killmails=5, page_size=4)
@@ -175,7 +175,7 @@ def test_a_clock_that_is_wrong_by_a_day_is_named_and_nobody_is_blamed(
     program.assert_equals_truth()
 
 
-def test_times_written_by_a_clock_a_day_ahead_keep_nobody_waiting(killsync: Make) -> None:
+def test_times_written_by_a_clock_a_day_ahead_delay_no_user(killsync: Make) -> None:
     # tokens that last so long that the wrong clock does not matter to them
     program = killsync(characters=2, killmails=5, page_size=4, access_lifetime=DAY)
     assert scan_by_a_clock(program, DAY).returncode == 0
@@ -228,10 +228,10 @@ def test_bodies_of_as_many_lists_as_there_is_room_for_need_less_than_150_mb(
     killsync: Make,
 ) -> None:
     program, user = one_user(killsync, 1)
-    begun = json.dumps(plain(0))[:-1] + ', "new": ['
-    lists = ",".join(["[]"] * ((LARGEST_ANSWER - 2 * len(begun)) // 3))
+    opening = json.dumps(plain(0))[:-1] + ', "new": ['
+    lists = ",".join(["[]"] * ((LARGEST_ANSWER - 2 * len(opening)) // 3))
     for killmail_id in range(125_000_000, 125_000_008):
-        text = begun.replace('"killmail_id": 0', f'"killmail_id": {killmail_id}') + lists + "]}"
+        text = opening.replace('"killmail_id": 0', f'"killmail_id": {killmail_id}') + lists + "]}"
         program.simulator.add_killmails(user, 1, killmail_id=killmail_id, body_text=text)
     assert peak_mb(program, "scan") < MOST_MEMORY_MB
     assert program.rows("SELECT count(*), count(set_aside_at) FROM pending_killmails") == [(8, 8)]

@@ -1,16 +1,16 @@
-"""Files with secrets are their owner's alone, whatever mode somebody gave them."""
+"""Files with secrets are made private to their owner, whatever their mode was."""
 
 import os
+import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from world import Killsync
+from in_process import InProcess
+from world import Killsync, simulator
 
-Start = Callable[..., Killsync]
-
-NOBODY = 65534
+OTHER_USER = 65534
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
 
 
@@ -30,13 +30,24 @@ def configured(program: Killsync, text: str = "") -> Path:
     return file
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
+    """A database with one user, to be copied."""
+    with simulator(characters=1, killmails=0) as esi:
+        program = InProcess(tmp_path_factory.mktemp("template"), esi)
+        program.add_users()
+        yield program
+
+
 @pytest.fixture
-def program(killsync: Start) -> Killsync:
-    return killsync(characters=1, killmails=0)
+def program(template: InProcess, tmp_path: Path) -> InProcess:
+    for file in template.directory.glob("killsync.db*"):
+        shutil.copy2(file, tmp_path)
+    return InProcess(tmp_path, template.simulator)
 
 
 @pytest.mark.parametrize("command", ["status", "scan", "check", "users", "export"])
-def test_files_that_others_may_read_are_made_private_once_and_that_is_said(
+def test_files_that_others_may_read_are_made_private_once_with_a_warning(
     program: Killsync, command: str
 ) -> None:
     files = [configured(program), tokens(program)]
@@ -66,13 +77,13 @@ def test_a_file_of_a_secret_is_made_private(program: Killsync, key: str) -> None
     assert mode(secret) == 0o600
 
 
-def test_what_is_no_regular_file_is_left_alone(program: Killsync) -> None:
+def test_a_device_is_left_alone(program: Killsync) -> None:
     before = mode(Path(os.devnull))
     assert program.run("status", KILLSYNC_CONFIG=os.devnull).stderr == ""
     assert mode(Path(os.devnull)) == before
 
 
-def test_of_a_link_what_it_leads_to_is_made_private(program: Killsync) -> None:
+def test_the_target_of_a_link_is_made_private(program: Killsync) -> None:
     file = configured(program)
     there = program.directory / "elsewhere.toml"
     file.rename(there)
@@ -88,12 +99,12 @@ def test_of_a_link_what_it_leads_to_is_made_private(program: Killsync) -> None:
     [("", ""), ('token_key = "a"\nclient_secret = "b"', "client_secret and token_key")],
     ids=["nothing secret", "secrets"],
 )
-def test_a_configuration_of_somebody_else_is_spoken_of_only_if_it_holds_a_secret(
+def test_a_configuration_of_another_user_is_warned_of_only_if_it_holds_a_secret(
     program: Killsync, text: str, holds: str
 ) -> None:
     file = configured(program, text)
     file.chmod(0o644)
-    os.chown(file, NOBODY, NOBODY)
+    os.chown(file, OTHER_USER, OTHER_USER)
     said = program.run("status").stderr
     assert mode(file) == 0o644
     assert said.count("\n") == bool(holds)
@@ -101,9 +112,9 @@ def test_a_configuration_of_somebody_else_is_spoken_of_only_if_it_holds_a_secret
 
 
 @ROOT_ONLY
-def test_a_token_file_of_somebody_else_is_a_mistake_that_he_must_mend(program: Killsync) -> None:
+def test_a_token_file_of_another_user_is_a_problem_for_its_owner_to_fix(program: Killsync) -> None:
     tokens(program).chmod(0o644)
-    os.chown(tokens(program), NOBODY, NOBODY)
+    os.chown(tokens(program), OTHER_USER, OTHER_USER)
     done = program.run("check", exit_code=1)
     assert f"{tokens(program)} can be read by others, holds tokens" in done.stderr
     assert "have its owner `chmod 600` it" in done.stdout
@@ -114,6 +125,6 @@ def test_a_secret_that_a_container_was_given_is_left_alone(program: Killsync) ->
     secret = program.directory / "secret"
     secret.write_text("hunter2")
     secret.chmod(0o444)
-    os.chown(secret, NOBODY, NOBODY)
+    os.chown(secret, OTHER_USER, OTHER_USER)
     assert program.run("status", KILLSYNC_CLIENT_SECRET_FILE=str(secret)).stderr == ""
     assert mode(secret) == 0o444

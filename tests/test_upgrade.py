@@ -1,4 +1,4 @@
-"""The database of an older killsync, upgraded by whoever writes, by nobody else."""
+"""The database of an older killsync is upgraded by commands that write, and by no others."""
 
 import sqlite3
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from in_process import run_here
 from sqlite_utils import Database
 from world import Killsync, run_in_progress
 
@@ -15,7 +16,7 @@ Make = Callable[..., Killsync]
 
 
 def make_old(program: Killsync, schema_version: int) -> None:
-    """Turn a database that nobody has open into one of an earlier schema."""
+    """Turn a database that is not open anywhere into one of an earlier schema."""
     rows = program.rows("SELECT user_id, name, added_at FROM users")
     facts = program.rows("SELECT name, value FROM facts WHERE name <> 'stored_seq'")
     for file in program.directory.glob(f"{program.database.name}*"):
@@ -54,29 +55,41 @@ def user_id(program: Killsync) -> str:
     return str(program.simulator.logins[0]["character_id"])
 
 
-@pytest.mark.parametrize("command", ["scan", "sync", "users"])
-def test_a_command_that_writes_upgrades_an_old_database_and_keeps_a_backup(
-    old: Killsync, command: str
-) -> None:
-    before = version(old.database)
-    words = {"scan": (), "sync": (user_id(old),), "users": ("enable", user_id(old))}[command]
-    old.run(command, *words)
-    assert version(old.database) == connection.VERSION
-    assert version(backup_of(old)) == before
-    with closing(sqlite3.connect(backup_of(old))) as conn:
-        assert conn.execute("SELECT user_id FROM users").fetchall() == [(int(user_id(old)),)]
-    old.run("scan")
-    old.assert_equals_truth()
+def assert_upgrades(program: Killsync, command: str, *arguments: str) -> None:
+    before = version(program.database)
+    program.run(command, *arguments)
+    assert version(program.database) == connection.VERSION
+    assert version(backup_of(program)) == before
+    with closing(sqlite3.connect(backup_of(program))) as conn:
+        users = conn.execute("SELECT user_id FROM users").fetchall()
+    assert users == [(int(user_id(program)),)]
+    program.run("scan")
+    program.assert_equals_truth()
 
 
-@pytest.mark.parametrize("command", ["status", "export"])
-def test_a_command_that_reads_refuses_an_old_database_and_says_what_upgrades_it(
-    old: Killsync, command: str
+def test_a_scan_upgrades_an_old_database_and_keeps_a_backup(old: Killsync) -> None:
+    assert_upgrades(old, "scan")
+
+
+@pytest.mark.parametrize("command", ["sync", "users enable"])
+def test_every_command_that_writes_upgrades_and_keeps_a_backup(
+    killsync: Make, command: str
+) -> None:
+    program = killsync(characters=1, killmails=3)
+    make_old(program, 1)
+    assert_upgrades(program, *command.split(), user_id(program))
+
+
+def test_a_command_that_reads_refuses_an_old_database_and_names_what_upgrades_it(
+    old: Killsync,
 ) -> None:
     before = version(old.database)
-    assert "`killsync scan` upgrades it" in old.run(command, exit_code=2).stderr
-    assert version(old.database) == before
-    assert not backup_of(old).exists()
+    for command in ("status", "export"):
+        done = run_here(command, environment=old.environment)
+        assert done.returncode == 2
+        assert "`killsync scan` upgrades it" in done.stderr
+        assert version(old.database) == before
+        assert not backup_of(old).exists()
 
 
 def test_an_old_database_is_not_upgraded_while_another_run_holds_the_lock(old: Killsync) -> None:
