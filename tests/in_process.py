@@ -6,10 +6,12 @@ end the same, and a test that uses this runs each of its kinds in a process of i
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from unittest.mock import patch
 
 from world import Killsync
@@ -61,3 +63,9 @@ class InProcess(Killsync):
         return done
 
     run_forked = Killsync.run
+
+    def copy_to(self, directory: Path) -> "InProcess":
+        """Copy the database and its files; the copy asks the same simulator."""
+        for file in self.directory.glob("killsync.db*"):
+            shutil.copy2(file, directory)
+        return InProcess(directory, self.simulator)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from joserfc import jws
 from joserfc.jwk import RSAKey
+from kept_documents import KeptDocuments
 from requests_mock import Mocker
 
 from killsync.errors import LoginNeeded, Refused, Unavailable
@@ -85,23 +86,13 @@ def times_keys_were_asked_for(mock: Mocker) -> int:
     return sum(request.url == JWKS for request in mock.request_history)
 
 
-class Kept(dict[str, tuple[bytes, float]]):
-    """Keeps what SSO publishes in memory, as the token file does on disk."""
-
-    def document(self, url: str) -> tuple[bytes, float] | None:
-        return self.get(url)
-
-    def keep_document(self, url: str, body: bytes, now: float) -> None:
-        self[url] = body, now
-
-
 @pytest.fixture
 def check(requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Check]:
     """Check a token against what SSO publishes."""
     monkeypatch.setattr("killsync.http.client._LONGEST_WAIT", 0)
     publish(requests_mock, key("sso"))
     with closing(Http("killsync/0")) as http:
-        published = Published(http, URL, Kept(), lambda: NOW)
+        published = Published(http, URL, KeptDocuments(), lambda: NOW)
         yield lambda text: verified(text, SCOPE, published, CLIENT_ID, lambda: NOW)
 
 

@@ -5,7 +5,6 @@ import json
 import os
 import pty
 import re
-import shutil
 import signal
 import sqlite3
 import stat
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,7 +25,6 @@ from killmail_strategies import bodies
 from sqlite_utils import Database
 from world import (
     Killsync,
-    Simulator,
     read_until,
     run_in_progress,
     simulator,
@@ -53,29 +51,21 @@ UNKNOWN = 4711
 NOON = "2026-01-01T12:00:00Z"
 
 
-class Template(NamedTuple):
-    """A synced database to be copied, and the simulator that it was synced with."""
-
-    directory: Path
-    simulator: Simulator
-
-
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
+    """A synced database that is not changed."""
     options = {"characters": 2, "killmails": 25, "shared": 0.3, "page_size": 10}
     with simulator(list_tokens=0, body_tokens=0, **options) as esi:
-        program = Killsync(tmp_path_factory.mktemp("template"), esi)
+        program = InProcess(tmp_path_factory.mktemp("template"), esi)
         program.add_users()
         program.run("scan")
-        yield Template(program.directory, esi)
+        yield program
 
 
 @pytest.fixture
-def synced(template: Template, tmp_path: Path) -> InProcess:
+def synced(template: InProcess, tmp_path: Path) -> InProcess:
     """A killsync of the test's own whose database is in step with its simulator."""
-    for file in template.directory.glob("killsync.db*"):
-        shutil.copy2(file, tmp_path)
-    return InProcess(tmp_path, template.simulator)
+    return template.copy_to(tmp_path)
 
 
 def damage(program: Killsync, *statements: str) -> None:
@@ -726,7 +716,7 @@ def test_a_database_of_another_program_is_refused(synced: InProcess) -> None:
     assert "of another program" in synced.run_forked("check", exit_code=2).stderr
 
 
-def test_no_database_yet(tmp_path: Path, template: Template) -> None:
+def test_no_database_yet(tmp_path: Path, template: InProcess) -> None:
     program = Killsync(tmp_path, template.simulator)
     assert "no database yet" in program.run("check", exit_code=2).stderr
     assert list(tmp_path.iterdir()) == []

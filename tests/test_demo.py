@@ -8,9 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import commands
 import pytest
@@ -182,52 +183,37 @@ def test_ctrl_c_ends_the_demo_and_everything_it_started(tmp_path: Path) -> None:
     wait_until_none_has(str(tmp_path))
 
 
+def start_installed(
+    *words: str, environment: dict[str, str], **streams: Any
+) -> subprocess.Popen[str]:
+    """Start the installed command, as `commands.start` starts that of Python's."""
+    return subprocess.Popen([program(), *words], env=environment, **streams)
+
+
 @contextmanager
-def simulator(home: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+def simulator(
+    home: Path, *options: str, start: Callable[..., subprocess.Popen[str]] = commands.start
+) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """Yield a simulator, and a file with the lines that it has printed."""
-    with (
-        commands.start(
-            "simulator",
-            *options,
-            environment=environment(home, **OWN),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process,
-        printed_by(process, home) as printed,
-    ):
-        yield process, printed
-
-
-@contextmanager
-def installed_simulator(home: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """Yield a simulator that was started by the installed command."""
-    with (
-        subprocess.Popen(
-            [program(), "simulator", *options],
-            env=environment(home, **OWN),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process,
-        printed_by(process, home) as printed,
-    ):
-        yield process, printed
-
-
-@contextmanager
-def printed_by(process: subprocess.Popen[str], home: Path) -> Iterator[Path]:
-    try:
-        assert process.stdout is not None
-        lines: list[str] = []
-        while not lines or " scan" not in lines[-1]:
-            lines.append(process.stdout.readline())
-            assert lines[-1], process.stderr and process.stderr.read()
-        printed = home / "printed"
-        printed.write_text("".join(lines))
-        yield printed
-    finally:
-        process.kill()
+    with start(
+        "simulator",
+        *options,
+        environment=environment(home, **OWN),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines: list[str] = []
+            while not lines or " scan" not in lines[-1]:
+                lines.append(process.stdout.readline())
+                assert lines[-1], process.stderr and process.stderr.read()
+            printed = home / "printed"
+            printed.write_text("".join(lines))
+            yield process, printed
+        finally:
+            process.kill()
 
 
 def shell(home: Path, script: str) -> subprocess.CompletedProcess[str]:
@@ -243,7 +229,8 @@ def shell(home: Path, script: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_lines_that_the_simulator_prints_work_as_printed(tmp_path: Path) -> None:
-    with installed_simulator(tmp_path, "--characters=2", "--killmails=3") as (process, printed):
+    options = ("--characters=2", "--killmails=3")
+    with simulator(tmp_path, *options, start=start_installed) as (process, printed):
         assert printed.read_text().splitlines()[-1] == "killsync scan"
         done = shell(tmp_path, ". ./printed && killsync status --json")
         process.send_signal(signal.SIGINT)

@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import shutil
 import signal
 import stat
 import subprocess
@@ -67,9 +66,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
 @pytest.fixture
 def synced(template: InProcess, tmp_path: Path) -> InProcess:
     """A synced database of the test's own."""
-    for file in template.directory.glob("killsync.db*"):
-        shutil.copy2(file, tmp_path)
-    return InProcess(tmp_path, template.simulator)
+    return template.copy_to(tmp_path)
 
 
 @pytest.fixture

@@ -295,6 +295,13 @@ def socks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         thread.join()
 
 
+def assert_a_drip_is_given_up(server: Server, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("killsync.http.bounded.DEADLINE", 0.5)
+    server.answers, server.drips = [answer(X_Long="x" * 1000)], True
+    with pytest.raises(Unavailable, match="no answer in time"):
+        get(http, server.url)
+
+
 @pytest.mark.usefixtures("socks")
 def test_a_socks_proxy_is_used(server: Server, http: Http) -> None:
     server.answers = [answer(b"[7]")]
@@ -306,10 +313,7 @@ def test_a_socks_proxy_is_used(server: Server, http: Http) -> None:
 def test_an_answer_that_drips_through_a_socks_proxy_is_given_up(
     server: Server, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("killsync.http.bounded.DEADLINE", 0.5)
-    server.answers, server.drips = [answer(X_Long="x" * 1000)], True
-    with pytest.raises(Unavailable, match="no answer in time"):
-        get(http, server.url)
+    assert_a_drip_is_given_up(server, http, monkeypatch)
 
 
 # invalid answers
@@ -374,10 +378,7 @@ def test_an_answer_of_two_lengths_is_the_servers_fault_not_the_requests(
 def test_an_answer_whose_headers_drip_is_given_up(
     server: Server, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("killsync.http.bounded.DEADLINE", 0.5)
-    server.answers, server.drips = [answer(X_Long="x" * 1000)], True
-    with pytest.raises(Unavailable, match="no answer in time"):
-        get(http, server.url)
+    assert_a_drip_is_given_up(server, http, monkeypatch)
 
 
 def test_a_closed_port_means_unavailable(http: Http) -> None:

@@ -1,7 +1,6 @@
 """Files with secrets are made private to their owner, whatever their mode was."""
 
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,9 +40,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
 
 @pytest.fixture
 def program(template: InProcess, tmp_path: Path) -> InProcess:
-    for file in template.directory.glob("killsync.db*"):
-        shutil.copy2(file, tmp_path)
-    return InProcess(tmp_path, template.simulator)
+    return template.copy_to(tmp_path)
 
 
 @pytest.mark.parametrize("command", ["status", "scan", "check", "users", "export"])

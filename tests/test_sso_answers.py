@@ -16,6 +16,7 @@ import pytest
 import requests.exceptions
 from joserfc import jws
 from joserfc.jwk import RSAKey
+from kept_documents import KeptDocuments
 from requests_mock import Mocker
 
 from killsync.errors import (
@@ -76,16 +77,6 @@ SCOPE = "esi-killmails.read_killmails.v1"
 Make = Callable[..., Sso]
 
 
-class Kept(dict[str, tuple[bytes, float]]):
-    """Keeps what SSO publishes in memory, as the token file does on disk."""
-
-    def document(self, url: str) -> tuple[bytes, float] | None:
-        return self.get(url)
-
-    def keep_document(self, url: str, body: bytes, now: float) -> None:
-        self[url] = body, now
-
-
 @pytest.fixture
 def connect(requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Connect to an SSO that works unless a test says otherwise, without pauses."""
@@ -98,7 +89,7 @@ def connect(requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     with closing(Http("killsync/0", stopping)) as http:
 
         def make(secret: str = "", documents: Any = None, now: float = NOW) -> Sso:
-            kept = Kept() if documents is None else documents
+            kept = KeptDocuments() if documents is None else documents
             return Sso(http, URL, CLIENT_ID, secret, kept, lambda: now)
 
         make.stopping = stopping  # type: ignore[attr-defined]
@@ -740,7 +731,7 @@ ODD_KEYS: dict[str, dict[str, Any]] = ODD_DOCUMENTS | {
 
 def cannot_prepare(connect: Make, mock: Mocker, url: str, times: int) -> KillsyncError:
     """Return why SSO's documents cannot be used: nothing of this one is kept, no token sent."""
-    kept = Kept()
+    kept = KeptDocuments()
     error = fails(mock, url, connect(documents=kept).prepare, Unavailable, times)
     assert url not in kept
     assert sent(mock, TOKEN) == []
@@ -805,7 +796,7 @@ def test_a_rest_asked_for_before_any_refresh_is_taken(
 def test_documents_are_kept_for_a_day(
     connect: Make, requests_mock: Mocker, later: float, asked: int
 ) -> None:
-    kept = Kept()
+    kept = KeptDocuments()
     connect(documents=kept).prepare()
     connect(documents=kept, now=NOW + later).prepare()
     assert [len(sent(requests_mock, url)) for url in (METADATA, JWKS)] == [asked, asked]
@@ -814,7 +805,7 @@ def test_documents_are_kept_for_a_day(
 def test_kept_documents_that_cannot_be_read_are_fetched_again(
     connect: Make, requests_mock: Mocker
 ) -> None:
-    kept = Kept({METADATA: (b"damaged", NOW), JWKS: (b"damaged", NOW)})
+    kept = KeptDocuments({METADATA: (b"damaged", NOW), JWKS: (b"damaged", NOW)})
     connect(documents=kept).prepare()
     assert json.loads(kept[METADATA][0]) == PUBLISHED
     assert [len(sent(requests_mock, url)) for url in (METADATA, JWKS)] == [1, 1]
