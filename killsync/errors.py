@@ -112,6 +112,10 @@ class ServerFault(Refused):
     """A 500 or 520, or an answer cut short or not JSON: the same request may work later."""
 
 
+class TooLarge(Refused):
+    """An answer larger than any of ESI's; asking again at once would bring it again."""
+
+
 class Misshapen(Refused):
     """An answer that is JSON of the wrong shape; the text names the field."""
 
@@ -125,10 +129,10 @@ class KillmailUnknown(Refused):
 
 
 class LoginNeeded(KillsyncError):
-    """The refresh token no longer works, or lacks the scope: only a new login helps.
+    """The refresh token does not work, or lacks the scope: if that lasts, a new login is needed.
 
-    `evidence` says what was refused, for comparison with later refusals: a fingerprint, or "none"
-    if there was no token.
+    `evidence` says what was refused, for comparison with later refusals: a fingerprint. It is None
+    where there was no token that could be refused.
     """
 
     blame = Blame.USER

@@ -17,7 +17,6 @@ from killsync.errors import (
     AccessRejected,
     BodyRejected,
     KillmailUnknown,
-    LoginNeeded,
     Misshapen,
     RateLimited,
     Refused,
@@ -25,7 +24,7 @@ from killsync.errors import (
     Unavailable,
 )
 from killsync.esi.headers import cache_time, etag, http_date, pages
-from killsync.esi.ratelimit import Bucket, Limits
+from killsync.esi.ratelimit import Bucket, Limits, body_bucket, list_bucket, status_bucket
 from killsync.http import Answer, Http
 from killsync.killmail import body as killmail
 from killsync.killmail.body import Killmail
@@ -56,21 +55,6 @@ _any_json = msgspec.json.Decoder(msgspec.Raw)
 _list_decoder = msgspec.json.Decoder(list[_ListedKillmail])
 
 
-def list_bucket(character_id: int) -> Bucket:
-    """Return the bucket of a character's list, full: 30 tokens in 15 minutes."""
-    return Bucket("char-killmail", str(character_id), 30, 900.0)
-
-
-def body_bucket() -> Bucket:
-    """Return the bucket of killmail bodies, full: 3,600 tokens in 15 minutes per address."""
-    return Bucket("killmail", "", 3600, 900.0)
-
-
-def status_bucket() -> Bucket:
-    """Return the bucket of ESI's own status, full: 600 tokens in 15 minutes."""
-    return Bucket("status", "", 600, 900.0)
-
-
 class Esi:
     """The client. All times are unix seconds of `clock`."""
 
@@ -89,8 +73,8 @@ class Esi:
     ) -> Page:
         """Return one page of a character's list; with an `etag` it may be `unchanged`.
 
-        Raises RateLimited, Unavailable, ServerFault, Misshapen, AccessRejected, LoginNeeded
-        (the scope lacks), Refused, NotSent or OutOfFiles.
+        Raises RateLimited, Unavailable, ServerFault, Misshapen, AccessRejected, Refused, NotSent
+        or OutOfFiles.
         """
         headers = {"Authorization": f"Bearer {access_token}"}
         if etag is not None:
@@ -113,14 +97,15 @@ class Esi:
     def killmail(self, ref_id: int, ref_hash: str, priority: int) -> tuple[Killmail, int]:
         """Return a killmail's body, which needs no token, and how many bytes it had.
 
-        Raises as `killmails`, KillmailUnknown (422), or BodyRejected if it cannot be stored.
+        Raises as `killmails`, KillmailUnknown (404, 422), or BodyRejected if it cannot be stored.
         """
         path = f"/killmails/{ref_id}/{ref_hash}"
 
         def attempt() -> tuple[Killmail, int]:
             answer = self._get(path, body_bucket(), priority, {})
-            if answer.status == 422:
-                raise KillmailUnknown(f"ESI says 422: {_reason(answer)}", 422)
+            if answer.status in (404, 422):
+                text = f"ESI says {answer.status}: {_reason(answer)}"
+                raise KillmailUnknown(text, answer.status)
             _raise_for_status(answer)
             try:
                 # one at a time: what a hostile body decodes to may be large
@@ -161,19 +146,20 @@ class Esi:
             status, seen = (answer.status, answer.headers) if answer else (None, {})
             self._limits.settle(bucket, self._clock(), status, seen)
         self._obey_rest(answer, bucket)
+        self._limits.answered(bucket, self._clock())
         return answer
 
     def _obey_rest(self, answer: Answer, bucket: Bucket) -> None:
         now = self._clock()
         if answer.status == 420:
             seconds = retry_after(answer.headers.get("X-ESI-Error-Limit-Reset"), _ERROR_LIMIT_REST)
-            self._limits.rest_all(now + seconds)
-            raise RateLimited("ESI's error limit is used up (420)", now + seconds)
+            until = self._limits.rest_all(now, seconds)
+            raise RateLimited("ESI's error limit is used up (420)", until)
         # a 500 that says so is a throttle in disguise
         if answer.status == 429 or (answer.status == 500 and b"Undefined 429" in answer.body):
             seconds = retry_after(answer.headers.get("Retry-After"), bucket.window)
-            self._limits.rest(bucket, now + seconds)
-            raise RateLimited(f"ESI asks for a rest ({answer.status})", now + seconds)
+            until = self._limits.rest(bucket, now, seconds)
+            raise RateLimited(f"ESI asks for a rest ({answer.status})", until)
 
     def _page(
         self,
@@ -238,6 +224,4 @@ def _raise_for_status(answer: Answer) -> None:
         raise ServerFault(text, status)
     if status == 401 or (status == 403 and "expiry" in text):
         raise AccessRejected(text, status)
-    if status == 403 and "scope" in text:
-        raise LoginNeeded(f"{text}; log in again with {SCOPE}")
     raise Refused(text, status)

@@ -119,7 +119,7 @@ def _refresh_token(tokens: Tokens, sso: Sso, user_id: int) -> str:
 
 
 def _no_token() -> LoginNeeded:
-    return LoginNeeded("there is no token for this character", evidence="none")
+    return LoginNeeded("there is no token for this character")
 
 
 class Candidate(msgspec.Struct, frozen=True):

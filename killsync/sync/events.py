@@ -87,12 +87,15 @@ class Listed(Event, frozen=True):
 
 
 class ListPutOff(Event, frozen=True):
-    """A user's list could not be had now; that is not the user's fault."""
+    """A user's list could not be had now; that is not the user's fault.
+
+    It is tried again at `until`, None: by the next run.
+    """
 
     user_id: int
     name: str
     reason: str
-    until: str
+    until: str | None
 
 
 class UserFailed(Trouble, frozen=True):
@@ -120,10 +123,11 @@ class BodyPutOff(Trouble, frozen=True):
 
 
 class BodySetAside(Trouble, frozen=True):
-    """A killmail can never be fetched or stored."""
+    """A killmail has been refused again and again; it is asked for again at `until`."""
 
     killmail_id: int
     error: str
+    until: str
 
 
 class HashMismatch(Trouble, frozen=True):

@@ -7,7 +7,7 @@ import msgspec
 from killsync.errors import ServerFault
 from killsync.esi import paging
 from killsync.esi.paging import Pass, Stamp, Step
-from killsync.model import Access, Cursor, Job, Page, Priority, User
+from killsync.model import Access, Cursor, Job, Page, Priority, User, UserState
 from killsync.settings.config import Settings
 from killsync.store import jobs, pending, users
 from killsync.sync import schedule
@@ -51,6 +51,11 @@ class ListPass:
         # page 1 and the last page done, read again, may be all that max_pages allows
         stuck = self._gap_before is not None and self.user.cursor.page == self._gap_before
         return self.pages >= self._settings.max_pages and not stuck
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a person waits for it."""
+        return self.job.priority >= Priority.MANUAL
 
     @property
     def etag(self) -> str | None:
@@ -99,6 +104,16 @@ class ListPass:
         self.head_done = True
         self.ready_at = now + self._settings.page_delay
         report(PageListed(user.user_id, user.name, number, page.pages, len(page.refs), new, met))
+
+    def accept_token(self) -> None:
+        """Take over that the user's refresh token works again."""
+        self.user = msgspec.structs.replace(self.user, state=UserState.ACTIVE, refusal=None)
+
+    def forget_failures(self) -> str | None:
+        """Take over that the list can be had again; return how it failed before, if it did."""
+        error = self.user.error if self.user.failures else None
+        self.user = msgspec.structs.replace(self.user, failures=0, error=None)
+        return error
 
     def follow(self, job: Job) -> None:
         """Take over that the job has been raised, or made full, while it ran."""
@@ -210,7 +225,7 @@ class ListPass:
             nonlocal new
             if jobs.get(conn, job.id) is None:
                 return
-            new = pending.record(conn, job.user_id, page.refs, body_priority)
+            new = pending.record(conn, job.user_id, page.refs, body_priority, now)
             if number == 1:
                 _write_head(conn, user, now)
             if starts_full:

@@ -78,7 +78,8 @@ def _(event: events.Listed) -> str:
 
 @sentence.register
 def _(event: events.ListPutOff) -> str:
-    return f"{safe(event.name)}: {safe(event.reason)}; put off until {event.until}"
+    when = "tried again by the next run" if event.until is None else f"put off until {event.until}"
+    return f"{safe(event.name)}: {safe(event.reason)}; {when}"
 
 
 @sentence.register
@@ -99,7 +100,8 @@ def _(event: events.BodyPutOff) -> str:
 
 @sentence.register
 def _(event: events.BodySetAside) -> str:
-    return f"killmail {event.killmail_id} is set aside: {safe(event.error)}"
+    again = f"asked for again after {event.until}"
+    return f"killmail {event.killmail_id} is set aside: {safe(event.error)}; {again}"
 
 
 @sentence.register
