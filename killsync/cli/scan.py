@@ -1,6 +1,7 @@
 """`killsync scan`: the cron job."""
 
 import hashlib
+import sqlite3
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -12,23 +13,30 @@ from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.cli.options import seconds
 from killsync.cli.progress import reporting
 from killsync.cli.signals import StopOnSignal
-from killsync.errors import TryLater
+from killsync.errors import KillsyncError, TryLater
 from killsync.settings import application
 from killsync.settings.config import Settings
-from killsync.store import lock, pending, runs, users
+from killsync.store import connection, lock, runs
 from killsync.store.connection import Store
-from killsync.sync import schedule, selection
+from killsync.store.runs import LockHolder
+from killsync.sync import alerts, schedule, selection
 from killsync.sync.events import Queued, Report, UserDue
+from killsync.sync.forecast import backlog
 from killsync.sync.selection import Selection
 from killsync.sync.status import lock_holder
+from killsync.terminal.advice import (
+    describe_alert,
+    describe_backlog,
+    describe_holder,
+    describe_waiting,
+)
 from killsync.terminal.text import count
-from killsync.times import ago, duration, iso
+from killsync.times import ago, iso, unix
 
 if TYPE_CHECKING:
     from killsync.sync.run import Outcome
 
 _LOCK_PATIENCE = 1.0
-_ALL_CACHED = "nothing is due: what ESI has said is still cached"
 
 
 def scan(
@@ -62,8 +70,7 @@ def scan(
                 with opening.locked(store, _LOCK_PATIENCE):
                     code = _Scan(call, settings, store, stop).run(force=force)
             except lock.RunInProgress:
-                _print_holder(call, store)
-                code = 0
+                code = _give_way(call, settings, store)
         exit_with(stop.exit_code or code)
 
 
@@ -81,21 +88,36 @@ class _Scan:
         """Queue who is due and work through the job table; return the exit code."""
         opening.check_origin(self._store, self._settings)
         began, now = time.monotonic(), time.time()
-        selected = selection.find(self._store.conn, now, self._settings.min_age, force=force)
+        selected = selection.find(self._store.conn, now, self._settings, force=force)
         if not selected:
             runs.record_idle(self._store.conn, "scan", now, self._caller)
-            nobody = next(users.everyone(self._store.conn), None) is None
-            idle = _ALL_CACHED if force else "nothing is due"
-            self._print("no users yet: add one with `killsync login`" if nobody else idle)
-            return 0
+            if not self._call.quiet:
+                self._print(self._why_idle(now, force=force))
+            return self._alert(0)
         try:
             with reporting(self._call) as report:
                 self._queue(selected, report, now, began)
                 outcome = self._work(report)
         except TryLater as error:
-            self._warn_later(error, now)
-            return error.exit_code
-        return self._conclude(outcome)
+            if not self._call.quiet:
+                self._call.warn(str(error))
+            return self._alert(error.exit_code, cause=str(error))
+        return self._alert(self._conclude(outcome))
+
+    def _why_idle(self, now: float, *, force: bool) -> str:
+        waiting = selection.why_nothing(self._store.conn, now, self._settings.min_age, force=force)
+        if not waiting:
+            return "no users yet: add one with `killsync login`"
+        left = describe_backlog(backlog(self._store, self._settings.reserve, now), now)
+        line = f"nothing is due: {describe_waiting(waiting, now)}"
+        return f"{line}; {left}" if left else line
+
+    def _alert(self, code: int, *, cause: str | None = None) -> int:
+        """Warn if nothing has succeeded for long for somebody; return the exit code."""
+        if self._stop.exit_code is not None:
+            return code
+        alert = alerts.unsynced(self._store, self._settings, time.time())
+        return _warn_once(self._call, self._store, alert, code, cause=cause)
 
     def _queue(self, selected: Selection, report: Report, now: float, began: float) -> None:
         for user in selected.due:
@@ -119,12 +141,13 @@ class _Scan:
 
     def _conclude(self, outcome: "Outcome") -> int:
         tally = outcome.tally
-        left = pending.counts(self._store.conn)[0]
+        now = time.time()
+        left = describe_backlog(backlog(self._store, self._settings.reserve, now), now)
         self._print(
             f"{count(tally.users, 'user')}, {count(tally.pages, 'page')}, "
             f"{count(tally.stored, 'killmail')} stored, {count(tally.errors, 'error')}, "
             f"{count(outcome.requests, 'request')} in {outcome.seconds:.1f} s"
-            + (f"; {count(left, 'killmail')} still pending" if left else "")
+            + (f"; {left}" if left else "")
         )
         if outcome.out_of_time and outcome.queued:
             needed = schedule.workers_needed(self._settings.workers, tally.users, outcome.queued)
@@ -133,15 +156,6 @@ class _Scan:
                 f"--workers {needed} would have been enough"
             )
         return 1 if tally.failures else 0
-
-    def _warn_later(self, error: TryLater, now: float) -> None:
-        """Warn that it could not be done; a quiet scan does so only once that has lasted."""
-        since = runs.last_success(self._store.conn, now)
-        lasted = 0.0 if since is None else max(0.0, now - since)
-        if not self._call.quiet:
-            self._call.warn(str(error))
-        elif lasted >= self._settings.alert_after:
-            self._call.warn(f"nothing has succeeded for {duration(lasted)}: {error}")
 
     def _print(self, line: str) -> None:
         if not self._call.quiet:
@@ -160,12 +174,45 @@ def _machine() -> str:
     return socket.gethostname()
 
 
-def _print_holder(call: Invocation, store: Store) -> None:
-    if call.quiet:
-        return
-    holder = lock_holder(store)
-    if holder is None or holder.pid is None:
-        print_result("another run is in progress")
-        return
-    who = f"{holder.command}, pid {holder.pid} on {holder.host}, since {holder.since}"
-    print_result(f"another run is in progress: {who}")
+def _give_way(call: Invocation, settings: Settings, store: Store) -> int:
+    """Say that another run holds the lock; return the exit code, 75 if it does so for too long."""
+    holder, now = lock_holder(store), time.time()
+    if not call.quiet:
+        known = holder is not None and holder.pid is not None
+        who = f": {describe_holder(holder)}, since {holder.since}" if holder and known else ""
+        print_result(f"another run is in progress{who}")
+    if store.version() < connection.VERSION:
+        return 0
+    stuck: alerts.Alert | None = alerts.overdue(holder, now)
+    if stuck is None and not _is_young(holder, now - settings.alert_after):
+        stuck = alerts.unsynced(store, settings, now)
+    # a run that hangs may hold the database too
+    store.gives_up = lambda: True
+    cause = None if holder is None else f"{describe_holder(holder)} holds the lock"
+    return 0 if stuck is None else _warn_once(call, store, stuck, 0, cause=cause)
+
+
+def _is_young(holder: LockHolder | None, moment: float) -> bool:
+    """Return whether the lock was taken after a moment."""
+    return holder is not None and holder.since is not None and unix(holder.since) > moment
+
+
+def _warn_once(
+    call: Invocation,
+    store: Store,
+    alert: alerts.Alert | None,
+    code: int,
+    *,
+    cause: str | None = None,
+) -> int:
+    """Warn of something that lasts, unless that was done not long ago; return the exit code."""
+    now = time.time()
+    try:
+        is_news = alerts.take_note(store, alert, now)
+    except (sqlite3.Error, KillsyncError):
+        # it cannot be remembered: said once more is better than not at all
+        is_news = alert is not None
+    if alert is None or not is_news:
+        return code
+    call.warn(describe_alert(alert, now, cause=cause))
+    return code or TryLater.exit_code

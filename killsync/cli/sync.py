@@ -19,7 +19,9 @@ from killsync.store import jobs, lock, pending, users
 from killsync.store.connection import Store
 from killsync.sync import schedule
 from killsync.sync.events import Held
+from killsync.sync.forecast import backlog
 from killsync.sync.status import lock_holder
+from killsync.terminal.advice import describe_backlog
 from killsync.terminal.text import count, safe
 from killsync.times import iso_after
 
@@ -56,7 +58,7 @@ def sync(
         deadline = time.monotonic() + seconds("--timeout", timeout)
         with opening.for_writing(settings) as store:
             opening.upgrade(store, deadline - time.monotonic())
-            wanted = _syncable(find_users(store, words))
+            wanted = _syncable(find_users(store, words), settings.client_id)
             opening.check_origin(store, settings)
             request = _Request(call, settings, store, stop, wanted, deadline)
             request.queue(full=full)
@@ -64,13 +66,16 @@ def sync(
         exit_with(stop.exit_code or code)
 
 
-def _syncable(wanted: list[User]) -> list[User]:
+def _syncable(wanted: list[User], client_id: str) -> list[User]:
     for user in wanted:
-        name = safe(user.name)
+        name, again = safe(user.name), f"`killsync users enable {user.user_id}`"
         if user.state is UserState.DISABLED:
-            raise UsageError(f"{name} is disabled; `killsync users enable {user.user_id}` first")
-        if user.state is UserState.NEEDS_LOGIN:
-            raise KillsyncError(f"{name} needs a new login: {user.error}")
+            raise UsageError(f"{name} is disabled; {again} first")
+        refused_for = user.refusal.client_id if user.refusal else client_id
+        if user.state is UserState.NEEDS_LOGIN and refused_for == client_id:
+            raise KillsyncError(
+                f"{name} needs a new login: {user.error}; {again} tries the token once more"
+            )
     return wanted
 
 
@@ -104,7 +109,7 @@ class _Request:
             now = time.time()
             jobs.queue(conn, self._ids, Priority.MANUAL, now, full=full, at_once=True)
             for user_id in self._ids:
-                pending.make_manual(conn, user_id)
+                pending.make_manual(conn, user_id, set_aside=full)
                 job = jobs.open_job(conn, user_id)
                 self._jobs[user_id] = 0 if job is None else job.id
 
@@ -174,9 +179,14 @@ class _Request:
             return 1
         if job is not None and job.state.is_open:
             return self._not_done(user, job)
-        new = user.killmails - before.killmails
-        waiting = f", {user.pending:,} pending" if user.pending else ""
-        self._print(f"{name}: {count(new, 'killmail')} stored, {user.killmails:,} in all{waiting}")
+        new, now = user.killmails - before.killmails, time.time()
+        left = backlog(self._store, 0.0, now, user_ids=[user_id])
+        waiting = describe_backlog(left, now)
+        line = f"{name}: {count(new, 'killmail')} stored, {user.killmails:,} in all"
+        self._print(f"{line}; {waiting}" if waiting else line)
+        if left.resumes_at is not None or left.lists_at is not None:
+            # the rest waits for ESI's limit: scans fetch it
+            return 1 if self._failures else TryLater.exit_code
         return 1 if self._failures else 0
 
     def _not_done(self, user: User, job: Job) -> int:

@@ -127,7 +127,7 @@ def disable(context: typer.Context, names: Users = None, user: AlsoUsers = None)
 
 @app.command()
 def enable(context: typer.Context, names: Users = None, user: AlsoUsers = None) -> None:
-    """Sync users again."""
+    """Sync users again; of one who needs a login the token is tried once more."""
     _set_state(context, names, user, UserState.ACTIVE)
 
 
@@ -239,8 +239,6 @@ def _set_state(
 
 
 def _change_state(store: Store, user: User, state: UserState) -> None:
-    if state is UserState.ACTIVE and user.state is UserState.NEEDS_LOGIN:
-        raise UsageError(f"{safe(user.name)} needs a new login: {user.error}")
     with store.transaction() as conn:
         users.set_state(conn, user.user_id, state)
         if state is not UserState.ACTIVE:
