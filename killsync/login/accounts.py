@@ -48,12 +48,8 @@ def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = t
     raise.
     """
     sso.prepare()
-    if not tokens.claim(user_id, clock()):
-        raise TokenBusy("another process is refreshing this character's token")
     try:
-        grant = _refresh(tokens, sso, user_id)
-        if not tokens.renew(user_id, _token(grant)):
-            _drop(tokens, sso, user_id, grant)
+        grant = _renewed(tokens, sso, user_id, clock)
     finally:
         tokens.release(user_id)
     try:
@@ -66,8 +62,28 @@ def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = t
     return Access(grant.access_token, max(grant.expires_at, clock() + 2 * FRESH_FOR))
 
 
+def _renewed(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float]) -> Grant:
+    """Refresh the stored token, again whenever one that is refused is no longer the stored one."""
+    while True:
+        # storing a token ends the claim on the one before it: each is sent under its own
+        if not tokens.claim(user_id, clock()):
+            raise TokenBusy("another process is refreshing this character's token")
+        sent = _refresh_token(tokens, sso, user_id)
+        try:
+            grant = sso.refresh(sent)
+        except LoginNeeded as error:
+            error.evidence = sso.fingerprint(sent)
+            if _refresh_token(tokens, sso, user_id) == sent:
+                raise
+            continue
+        if not tokens.renew(user_id, sent, _token(grant)):
+            _drop(tokens, sso, user_id, grant)
+        return grant
+
+
 def _drop(tokens: Tokens, sso: Sso, user_id: int, grant: Grant) -> NoReturn:
-    """Give up tokens that are no longer wanted; none may be left valid."""
+    """Give up what SSO has answered to a token that is no longer the stored one."""
+    # beside a newer login it is left alone: SSO may revoke with it all that the application has
     if tokens.get(user_id) is None:
         turn_away(sso, grant)
     raise TokenBusy("this character was removed or given a new token meanwhile")
@@ -85,25 +101,6 @@ def _verify(sso: Sso, user_id: int, grant: Grant) -> None:
             f"the token belongs to another character, {character.name!r}",
             evidence=sso.fingerprint(f"of character {character.character_id}"),
         )
-
-
-def _refresh(tokens: Tokens, sso: Sso, user_id: int) -> Grant:
-    before = _refresh_token(tokens, sso, user_id)
-    try:
-        return _granted(sso, before)
-    except LoginNeeded:
-        after = _refresh_token(tokens, sso, user_id)
-        if after == before:
-            raise
-        return _granted(sso, after)
-
-
-def _granted(sso: Sso, refresh_token: str) -> Grant:
-    try:
-        return sso.refresh(refresh_token)
-    except LoginNeeded as error:
-        error.evidence = sso.fingerprint(refresh_token)
-        raise
 
 
 def _refresh_token(tokens: Tokens, sso: Sso, user_id: int) -> str:
@@ -139,15 +136,24 @@ class Candidate(msgspec.Struct, frozen=True):
 def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str) -> Candidate:
     """Use a refresh token, and return its character, to be registered.
 
-    Raises LoginNeeded, ApplicationError, Refused, TryLater or DatabaseError; then nothing is
-    stored. If SSO has replaced the token, a candidate that cannot be verified now, because SSO's
-    keys or the right time are missing, is returned all the same.
+    Raises LoginNeeded, ApplicationError, Refused, TryLater or DatabaseError; then no character is
+    registered. If SSO has replaced the token, a candidate that cannot be verified now, because
+    SSO's keys or the right time are missing, is returned all the same.
     """
     if not refresh_token.isascii() or not refresh_token.isprintable() or " " in refresh_token:
         raise Refused("this is not a refresh token")
     # SSO may replace the token: it must not be used up where its successor cannot be kept
     _prepare(store, tokens, sso)
     grant = sso.refresh(refresh_token)
+    try:
+        return _added(tokens, sso, grant, refresh_token)
+    except KillsyncError:
+        # it may be the stored one of a user, which then has been replaced
+        tokens.replace(refresh_token, grant.refresh_token)
+        raise
+
+
+def _added(tokens: Tokens, sso: Sso, grant: Grant, refresh_token: str) -> Candidate:
     try:
         return _candidate(tokens, sso, grant)
     except TryLater as error:
