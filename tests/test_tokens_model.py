@@ -24,6 +24,7 @@ from killsync.errors import KillsyncError, LoginNeeded
 from killsync.login import accounts
 from killsync.login.access import Character
 from killsync.login.sso import Grant
+from killsync.settings.config import Settings
 from killsync.store import connection, users
 from killsync.store.connection import Store
 from killsync.tokens import key_file
@@ -149,13 +150,13 @@ def add_the_same(store: Store, tokens: Tokens, sso: Any) -> None:
 def add(store: Store, tokens: Tokens, sso: Any, refresh_token: str) -> None:
     candidate = accounts.add(store, tokens, sso, refresh_token)
     turn(tokens.parent)  # type: ignore[attr-defined]
-    accounts.register(store, tokens, candidate, 0.0)
+    accounts.register(store, tokens, Settings(), candidate, 0.0)
 
 
 def log_in(store: Store, tokens: Tokens, sso: Any) -> None:
     candidate = accounts.log_in(store, tokens, sso, "code", None)  # type: ignore[arg-type]
     turn(tokens.parent)  # type: ignore[attr-defined]
-    accounts.register(store, tokens, candidate, 0.0)
+    accounts.register(store, tokens, Settings(), candidate, 0.0)
 
 
 def remove(store: Store, tokens: Tokens, sso: Any) -> None:

@@ -173,6 +173,16 @@ def test_a_stored_token_that_sso_replaces_is_kept_though_adding_it_again_fails(
     program.assert_equals_truth()
 
 
+def test_no_user_is_stored_in_a_database_that_is_bound_to_no_hosts(killsync: Start) -> None:
+    program = killsync(users=False, characters=1)
+    program.run("scan")
+    program.execute(
+        "CREATE TRIGGER unbound BEFORE INSERT ON facts BEGIN SELECT RAISE(ABORT, 'unbound'); END"
+    )
+    program.run("users", "add", given=f"{token_of(program)}\n", exit_code=2)
+    assert program.rows("SELECT * FROM users") == []
+
+
 @pytest.mark.parametrize("file", ["", ".tokens"])
 def test_a_token_is_not_used_up_where_its_successor_cannot_be_kept(
     killsync: Start, file: str

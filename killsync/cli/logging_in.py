@@ -25,7 +25,6 @@ from killsync.login.page import BrowserPage
 from killsync.login.sso import Authorization, Sso
 from killsync.settings import config
 from killsync.settings.config import Settings
-from killsync.store import origin
 from killsync.store.connection import Store
 from killsync.terminal.questions import agree, prompt
 from killsync.terminal.text import safe
@@ -180,9 +179,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
             raise LoginRefused(f"{name} keeps the login it had; use --yes to take the new one")
 
     def _register(self, candidate: Candidate, show: Show) -> None:
-        new = accounts.register(self.store, self.tokens, candidate, time.time())
-        with self.store.transaction() as conn:
-            origin.remember(conn, self.settings.sso_url, self.settings.esi_url)
+        new = accounts.register(self.store, self.tokens, self.settings, candidate, time.time())
         character = candidate.character
         name = safe(character.name, 60)
         what = "is registered" if new else "is logged in again"

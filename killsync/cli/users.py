@@ -20,7 +20,7 @@ from killsync.errors import Blame, KillsyncError, TryLater, UsageError
 from killsync.model import User, UserState
 from killsync.settings import application
 from killsync.settings.config import Settings
-from killsync.store import jobs, killmails, origin, pending, users
+from killsync.store import jobs, killmails, pending, users
 from killsync.store.connection import Store
 from killsync.sync.status import user_statuses
 from killsync.terminal import tables
@@ -95,15 +95,13 @@ def _add_all(
                 break
             try:
                 candidate = accounts.add(store, tokens, sso, line)
-                new = accounts.register(store, tokens, candidate, time.time())
+                new = accounts.register(store, tokens, settings, candidate, time.time())
             except KillsyncError as error:
                 if error.blame is Blame.RUN:
                     raise
                 print_result(f"line {number}: failed: {safe(error)}")
                 code = max(code, error.exit_code if isinstance(error, TryLater) else 1)
                 continue
-            with store.transaction() as conn:
-                origin.remember(conn, settings.sso_url, settings.esi_url)
             if candidate.unverified:
                 code = TryLater.exit_code
             if candidate.unverified or not call.quiet:

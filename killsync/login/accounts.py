@@ -13,7 +13,8 @@ from killsync.login import access
 from killsync.login.access import Character
 from killsync.login.sso import Authorization, Grant, Sso
 from killsync.model import Access
-from killsync.store import users
+from killsync.settings.config import Settings
+from killsync.store import origin, users
 from killsync.store.connection import Store
 from killsync.times import DAY
 from killsync.tokens.tokens import Token, Tokens
@@ -178,15 +179,25 @@ def log_in(store: Store, tokens: Tokens, sso: Sso, code: str, login: Authorizati
         raise
 
 
-def register(store: Store, tokens: Tokens, candidate: Candidate, now: float) -> bool:
-    """Store a candidate's tokens and register it as a user; return whether it is a new one."""
+def register(
+    store: Store, tokens: Tokens, settings: Settings, candidate: Candidate, now: float
+) -> bool:
+    """Store a candidate's tokens and register it as a user; return whether it is a new one.
+
+    The database is bound to the hosts of the settings with its first user. Raises DatabaseError
+    if it has been bound to others meanwhile.
+    """
     character, grant = candidate.character, candidate.grant
-    if candidate.unverified:
-        tokens.put(character.character_id, Token(grant.refresh_token))
-    else:
-        tokens.put(character.character_id, _token(grant), character.owner)
     with store.transaction() as conn:
-        return users.add(conn, character.character_id, character.name, now)
+        origin.check(conn, settings.sso_url, settings.esi_url)
+        origin.remember(conn, settings.sso_url, settings.esi_url)
+        new = users.add(conn, character.character_id, character.name, now)
+        # first on disk: a user without its token could not be synced
+        if candidate.unverified:
+            tokens.put(character.character_id, Token(grant.refresh_token))
+        else:
+            tokens.put(character.character_id, _token(grant), character.owner)
+    return new
 
 
 def turn_away(sso: Sso, grant: Grant) -> None:
