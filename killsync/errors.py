@@ -156,6 +156,10 @@ class BodyRejected(KillsyncError):
     """A killmail body that cannot be stored faithfully; the text names the field or the byte."""
 
 
+class NotAKillmail(BodyRejected):
+    """JSON that is no killmail at all: not an object, or one without a killmail's id."""
+
+
 def blame_of(error: BaseException) -> Blame:
     """Return whom an error blames; one that is not killsync's own, a bug, blames its request."""
     return error.blame if isinstance(error, KillsyncError) else Blame.REQUEST
