@@ -105,7 +105,8 @@ class Refusal(msgspec.Struct, frozen=True):
 class User(msgspec.Struct, frozen=True):
     """A row of `users`; times are unix seconds, `floor_id` is the lowest id above the gap.
 
-    `skipped` counts the entries of the list that were no references.
+    `skipped` is how many entries of a page were no references to killmails, the most since the
+    newest full pass began.
     """
 
     user_id: int
@@ -177,6 +178,7 @@ class Page(msgspec.Struct, frozen=True):
 
     `pages` is X-Pages (None if absent). `unchanged` is a 304, `past_end` an answer that says
     there is no such page. `modified` is Last-Modified, the same for all pages of a snapshot.
+    `skipped` counts entries that are no references to killmails.
     """
 
     refs: list[KillmailRef]
@@ -186,3 +188,4 @@ class Page(msgspec.Struct, frozen=True):
     cached_until: float
     unchanged: bool = False
     past_end: bool = False
+    skipped: int = 0

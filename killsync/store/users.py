@@ -276,12 +276,13 @@ def set_cursor(
     last_full_at: float | None,
     gap_cached_until: float | None,
     floor_id: int | None,
+    skipped: int = 0,
 ) -> None:
     """Record how far the list is done, in the transaction that records what is on the page."""
     conn.execute(
         """UPDATE users SET last_killmail_id = ?, backfill_page = ?, backfill_until_id = ?,
             backfill_full_from = ?, last_full_at = ?, backfill_cached_until = ?,
-            backfill_floor_id = ?
+            backfill_floor_id = ?, skipped = ?
         WHERE user_id = ?""",
         [
             cursor.last_killmail_id,
@@ -291,6 +292,7 @@ def set_cursor(
             None if last_full_at is None else iso(last_full_at),
             None if gap_cached_until is None else iso_after(gap_cached_until),
             floor_id,
+            skipped,
             user_id,
         ],
     )

@@ -74,6 +74,15 @@ class PageListed(Event, frozen=True):
     met: int | None
 
 
+class EntriesSkipped(Trouble, frozen=True):
+    """Entries of a page are no references to killmails; the others are recorded."""
+
+    user_id: int
+    name: str
+    page: int
+    skipped: int
+
+
 class Listed(Event, frozen=True):
     """A user's job is done; `gap_page` is where later runs go on, if anywhere."""
 

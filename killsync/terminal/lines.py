@@ -65,6 +65,13 @@ def _(event: events.PageListed) -> str:
 
 
 @sentence.register
+def _(event: events.EntriesSkipped) -> str:
+    entries = "1 entry is" if event.skipped == 1 else f"{event.skipped:,} entries are"
+    where = f"{safe(event.name)} ({event.user_id}): page {event.page}"
+    return f"{where}: {entries} not valid and skipped; the page is read again at each sync"
+
+
+@sentence.register
 def _(event: events.Listed) -> str:
     name = safe(event.name)
     if event.unchanged and event.gap_page is None:
