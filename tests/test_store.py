@@ -561,6 +561,7 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "a body is stored": lambda conn: store_bodies(conn, 7, 8),
     "users.get": lambda conn: users.get(conn, 1),
     "users.named": lambda conn: users.named(conn, "hakon"),
+    "users.beginning": lambda conn: users.beginning(conn, "hak", 6),
     "users.set_failed": lambda conn: users.set_failed(conn, 1, "403", NOW),
     "users.rest": lambda conn: users.rest(conn, 1, NOW),
     "users.set_state": lambda conn: users.set_state(conn, 1, UserState.ACTIVE),
