@@ -36,6 +36,15 @@ class ApplicationError(UsageError):
     """SSO does not accept the EVE application itself: the configuration is wrong, no token is."""
 
 
+class WrongEnvironment(UsageError):
+    """The environment names a proxy or certificates with which no request can work."""
+
+    def __init__(self, what: str, cure: str) -> None:
+        super().__init__(f"{what}: {cure}")
+        self.what = what
+        self.cure = cure
+
+
 class TokenKeyMissing(UsageError):
     """The stored tokens are encrypted with a key that is not configured: no token is lost."""
 

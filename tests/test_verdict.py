@@ -32,6 +32,7 @@ from killsync.errors import (
     TryLater,
     Unavailable,
     UsageError,
+    WrongEnvironment,
     blame_of,
     describe,
 )
@@ -79,6 +80,7 @@ ROWS = [
     (Unanswered("x"), Blame.RUN, EndRun, EndRun),
     (ApplicationError("x"), Blame.RUN, EndRun, EndRun),
     (TokenKeyMissing("x"), Blame.RUN, EndRun, EndRun),
+    (WrongEnvironment("x", "y"), Blame.RUN, EndRun, EndRun),
     (TryLater("x"), Blame.NOBODY, GiveBack, GiveBack),
     (RunInProgress("x"), Blame.NOBODY, GiveBack, GiveBack),
     (DatabaseBusy("x"), Blame.RUN, EndRun, EndRun),

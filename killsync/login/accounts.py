@@ -7,7 +7,15 @@ from typing import NoReturn
 
 import msgspec
 
-from killsync.errors import DatabaseError, KillsyncError, LoginNeeded, Refused, TokenBusy, TryLater
+from killsync.errors import (
+    DatabaseError,
+    KillsyncError,
+    LoginNeeded,
+    Refused,
+    TokenBusy,
+    TryLater,
+    WrongEnvironment,
+)
 from killsync.esi.client import SCOPE
 from killsync.login import access
 from killsync.login.access import Character
@@ -139,7 +147,7 @@ def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str) -> Candidate
 
     Raises LoginNeeded, ApplicationError, Refused, TryLater or DatabaseError; then no character is
     registered. If SSO has replaced the token, a candidate that cannot be verified now, because
-    SSO's keys or the right time are missing, is returned all the same.
+    SSO's keys, the way to them or the right time are missing, is returned all the same.
     """
     if not refresh_token.isascii() or not refresh_token.isprintable() or " " in refresh_token:
         raise Refused("this is not a refresh token")
@@ -157,7 +165,7 @@ def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str) -> Candidate
 def _added(tokens: Tokens, sso: Sso, grant: Grant, refresh_token: str) -> Candidate:
     try:
         return _candidate(tokens, sso, grant)
-    except TryLater as error:
+    except (TryLater, WrongEnvironment) as error:
         if grant.refresh_token == refresh_token:
             raise
         character = access.claimed(grant.access_token)
