@@ -19,7 +19,7 @@ from killsync.cli import private_files
 from killsync.errors import DatabaseError, KillsyncError, describe
 from killsync.model import Caller
 from killsync.settings import config
-from killsync.settings.config import Settings
+from killsync.settings.config import CheckedSettings, Settings
 from killsync.settings.program import Program, this_program
 from killsync.terminal.text import safe
 from killsync.times import iso
@@ -47,6 +47,10 @@ class Invocation(msgspec.Struct):
         ):
             self.warn(line)
         return settings
+
+    def examined(self) -> CheckedSettings:
+        """Return the settings of files, environment and global options, and where each stands."""
+        return config.examine(self.config, {"db": self.db}, os.environ)
 
     @property
     def program(self) -> Program:

@@ -33,7 +33,7 @@ def login(
         settings = call.settings()
         application.require(settings)
         with opening.for_users(settings, create=True) as store:
-            opening.check_origin(store, settings)
+            opening.check_origin(store, call)
             from killsync.cli.logging_in import LoginOptions, log_in
 
             log_in(

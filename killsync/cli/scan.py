@@ -86,7 +86,7 @@ class _Scan:
 
     def run(self, *, force: bool) -> int:
         """Queue who is due and work through the job table; return the exit code."""
-        opening.check_origin(self._store, self._settings)
+        opening.check_origin(self._store, self._call)
         began, now = time.monotonic(), time.time()
         selected = selection.find(self._store.conn, now, self._settings, force=force)
         if not selected:

@@ -59,7 +59,7 @@ def sync(
         with opening.for_writing(settings) as store:
             opening.upgrade(store, deadline - time.monotonic())
             wanted = _syncable(find_users(store, words), settings.client_id)
-            opening.check_origin(store, settings)
+            opening.check_origin(store, call)
             request = _Request(call, settings, store, stop, wanted, deadline)
             request.queue(full=full)
             code = request.print_queued() if no_wait else request.wait()

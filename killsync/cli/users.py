@@ -77,7 +77,7 @@ def add(
             raise UsageError("no refresh token was given: one a line, on standard input")
         # a token that SSO has just replaced is stored before a signal ends the program
         with StopOnSignal() as stop, opening.for_users(settings, create=True) as store:
-            opening.check_origin(store, settings)
+            opening.check_origin(store, call)
             code = _add_all(call, settings, store, lines, stop)
         exit_with(stop.exit_code or code)
 
@@ -151,7 +151,7 @@ def remove(
         with opening.for_users(settings) as store:
             chosen = find_users(store, _words(names, user))
             forget = _without_revoking if no_revoke else _revoking
-            with forget(store, settings) as forgotten:
+            with forget(call, store, settings) as forgotten:
                 for one in chosen:
                     _remove(call, store, one, forgotten, purge=purge, yes=yes)
 
@@ -189,7 +189,9 @@ def _remove(
 
 
 @contextmanager
-def _revoking(store: Store, settings: Settings) -> Iterator[Callable[[User], str | None]]:
+def _revoking(
+    call: Invocation, store: Store, settings: Settings
+) -> Iterator[Callable[[User], str | None]]:
     """Yield a function that revokes and deletes a user's token; it returns why that failed."""
     from killsync.login import accounts
     from killsync.login.connecting import connected
@@ -197,7 +199,7 @@ def _revoking(store: Store, settings: Settings) -> Iterator[Callable[[User], str
     with ExitStack() as stack:
         try:
             application.require(settings)
-            opening.check_origin(store, settings)
+            opening.check_origin(store, call)
             connection = connected(store.path, settings, threading.Event())
             _, tokens, sso = stack.enter_context(connection)
         except UsageError as error:
@@ -206,7 +208,9 @@ def _revoking(store: Store, settings: Settings) -> Iterator[Callable[[User], str
 
 
 @contextmanager
-def _without_revoking(store: Store, _: Settings) -> Iterator[Callable[[User], str | None]]:
+def _without_revoking(
+    _: Invocation, store: Store, __: Settings
+) -> Iterator[Callable[[User], str | None]]:
     """Yield a function that only deletes a user's token."""
     from killsync.login import accounts
     from killsync.tokens.tokens import Tokens
