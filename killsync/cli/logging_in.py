@@ -57,6 +57,8 @@ def log_in(call: Invocation, settings: Settings, store: Store, options: LoginOpt
     with connected(store.path, settings, threading.Event()) as (_, tokens, sso):
         dialogue = _Dialogue(call, settings, options, stop, store, tokens, sso)
         if options.no_browser:
+            # before anything is read: what is not text is not an address either
+            sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
             dialogue.play(dialogue.wait_for_paste)
         else:
             with callback.listen(settings.callback_url) as listener:
@@ -117,8 +119,6 @@ class _Dialogue(msgspec.Struct, frozen=True):
             f"You end on a page at {self.settings.callback_url}, which may fail to load.\n"
             "Copy the whole address of that page, and paste it here:"
         )
-        # what is not text is not an address either
-        sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
         deadline = time.monotonic() + self.options.limit
         while True:
             try:
