@@ -67,10 +67,14 @@ class Invocation(msgspec.Struct):
             terminal=any(map(os.isatty, _STREAMS)),
         )
 
-    def warn(self, text: str) -> None:
-        """Write a line about what is wrong to standard error, in the log's format."""
+    def warn(self, text: str, **fields: object) -> None:
+        """Write a line about what is wrong to standard error, in the log's format.
+
+        In JSON the `fields` stand beside the text: what it says, for programs.
+        """
         if self.log_format == "json":
-            line = json.dumps({"time": iso(time.time()), "event": "Warning", "text": text})
+            about = {"time": iso(time.time()), "event": "Warning", "text": text}
+            line = json.dumps(about | fields)
         else:
             line = f"killsync: {text}"
         sys.stderr.write(line + "\n")
@@ -147,6 +151,9 @@ def _drop_output() -> None:
 
 
 def _print_error(invocation: Invocation, error: BaseException, text: str) -> None:
-    if invocation.verbose:
+    fields = {}
+    if invocation.verbose and invocation.log_format == "json":
+        fields["traceback"] = "".join(traceback.format_exception(error))
+    elif invocation.verbose:
         traceback.print_exception(error)
-    invocation.warn(safe(text, 500))
+    invocation.warn(safe(text, 500), **fields)

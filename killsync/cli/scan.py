@@ -2,36 +2,31 @@
 
 import hashlib
 import sqlite3
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from killsync.cli import invocation, opening
-from killsync.cli.invocation import Invocation, exit_with, print_result
+from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.options import seconds
-from killsync.cli.progress import reporting
+from killsync.cli.progress import print_event, reporting
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import KillsyncError, TryLater
+from killsync.model import User
 from killsync.settings import application
 from killsync.settings.config import Settings
 from killsync.store import connection, lock, runs
 from killsync.store.connection import Store
 from killsync.store.runs import LockHolder
 from killsync.sync import alerts, schedule, selection
-from killsync.sync.events import Queued, Report, UserDue
+from killsync.sync.events import Ended, Event, GaveWay, Idle, Queued, Report, UserDue
 from killsync.sync.forecast import backlog
 from killsync.sync.selection import Selection
 from killsync.sync.status import lock_holder
-from killsync.terminal.advice import (
-    describe_alert,
-    describe_backlog,
-    describe_holder,
-    describe_waiting,
-)
+from killsync.terminal.advice import describe_alert, describe_holder
 from killsync.terminal.text import count
-from killsync.times import ago, iso, unix
+from killsync.times import iso, unix
 
 if TYPE_CHECKING:
     from killsync.sync.run import Outcome
@@ -92,7 +87,7 @@ class _Scan:
         if not selected:
             runs.record_idle(self._store.conn, "scan", now, self._caller)
             if not self._call.quiet:
-                self._print(self._why_idle(now, force=force))
+                _print(self._call, self._idle(now, force=force))
             return self._alert(0)
         try:
             with reporting(self._call) as report:
@@ -100,17 +95,17 @@ class _Scan:
                 outcome = self._work(report)
         except TryLater as error:
             if not self._call.quiet:
-                self._call.warn(str(error))
+                by = self._stop.signal_name
+                self._call.warn(f"stopped by {by}: {error}" if by else str(error))
             return self._alert(error.exit_code, cause=str(error))
         return self._alert(self._conclude(outcome))
 
-    def _why_idle(self, now: float, *, force: bool) -> str:
-        waiting = selection.why_nothing(self._store.conn, now, self._settings.min_age, force=force)
-        if not waiting:
-            return "no users yet: add one with `killsync login`"
-        left = describe_backlog(backlog(self._store, self._settings.reserve, now), now)
-        line = f"nothing is due: {describe_waiting(waiting, now)}"
-        return f"{line}; {left}" if left else line
+    def _idle(self, now: float, *, force: bool) -> Idle:
+        conn, min_age = self._store.conn, self._settings.min_age
+        return Idle(
+            selection.why_nothing(conn, now, min_age, force=force),
+            backlog(self._store, self._settings.reserve, now),
+        )
 
     def _alert(self, code: int, *, cause: str | None = None) -> int:
         """Warn if nothing has succeeded for long for somebody; return the exit code."""
@@ -121,7 +116,7 @@ class _Scan:
 
     def _queue(self, selected: Selection, report: Report, now: float, began: float) -> None:
         for user in selected.due:
-            report(UserDue(user.user_id, user.name, ago(user.last_sync_at, now)))
+            report(_due(user, now))
         with self._store.transaction() as conn:
             queued = selection.queue(conn, selected.due, now)
         report(Queued(len(selected.due), queued, time.monotonic() - began))
@@ -141,25 +136,27 @@ class _Scan:
 
     def _conclude(self, outcome: "Outcome") -> int:
         tally = outcome.tally
-        now = time.time()
-        left = describe_backlog(backlog(self._store, self._settings.reserve, now), now)
-        self._print(
-            f"{count(tally.users, 'user')}, {count(tally.pages, 'page')}, "
-            f"{count(tally.stored, 'killmail')} stored, {count(tally.errors, 'error')}, "
-            f"{count(outcome.requests, 'request')} in {outcome.seconds:.1f} s"
-            + (f"; {left}" if left else "")
+        ended = Ended(
+            users=tally.users,
+            pages=tally.pages,
+            stored=tally.stored,
+            errors=tally.errors,
+            requests=outcome.requests,
+            seconds=round(outcome.seconds, 3),
+            backlog=backlog(self._store, self._settings.reserve, time.time()),
+            queued=outcome.queued,
+            stopped=self._stop.signal_name,
         )
+        _print(self._call, ended)
         if outcome.out_of_time and outcome.queued:
             needed = schedule.workers_needed(self._settings.workers, tally.users, outcome.queued)
             self._call.warn(
                 f"ran out of time with {count(outcome.queued, 'user')} left; "
-                f"--workers {needed} would have been enough"
+                f"--workers {needed} would have been enough",
+                users=outcome.queued,
+                workers=needed,
             )
         return 1 if tally.failures else 0
-
-    def _print(self, line: str) -> None:
-        if not self._call.quiet:
-            print_result(line if sys.stdout.isatty() else f"{iso(time.time())} {line}")
 
 
 def _own_share(settings: Settings, splay: float) -> float:
@@ -174,13 +171,21 @@ def _machine() -> str:
     return socket.gethostname()
 
 
+def _print(call: Invocation, event: Event) -> None:
+    print_event(call, event, dated=True)
+
+
+def _due(user: User, now: float) -> UserDue:
+    last = user.last_sync_at
+    if last is None:
+        return UserDue(user.user_id, user.name, None, None)
+    return UserDue(user.user_id, user.name, iso(last), int(now - last))
+
+
 def _give_way(call: Invocation, settings: Settings, store: Store) -> int:
     """Say that another run holds the lock; return the exit code, 75 if it does so for too long."""
     holder, now = lock_holder(store), time.time()
-    if not call.quiet:
-        known = holder is not None and holder.pid is not None
-        who = f": {describe_holder(holder)}, since {holder.since}" if holder and known else ""
-        print_result(f"another run is in progress{who}")
+    _print(call, _gave_way(holder))
     if store.version() < connection.VERSION:
         return 0
     stuck: alerts.Alert | None = alerts.overdue(holder, now)
@@ -190,6 +195,12 @@ def _give_way(call: Invocation, settings: Settings, store: Store) -> int:
     store.gives_up = lambda: True
     cause = None if holder is None else f"{describe_holder(holder)} holds the lock"
     return 0 if stuck is None else _warn_once(call, store, stuck, 0, cause=cause)
+
+
+def _gave_way(holder: LockHolder | None) -> GaveWay:
+    if holder is None or holder.pid is None:
+        return GaveWay()
+    return GaveWay(holder.command, holder.pid, holder.host, holder.since)
 
 
 def _is_young(holder: LockHolder | None, moment: float) -> bool:

@@ -119,8 +119,8 @@ class Esi:
     def killmail(self, ref_id: int, ref_hash: str, priority: int) -> tuple[Killmail, int]:
         """Return a killmail's body, which needs no token, and how many bytes it had.
 
-        Raises as `killmails`, KillmailUnknown (404, 422), or BodyRejected if it cannot be stored; an
-        answer that is no killmail at all is a ServerFault.
+        Raises as `killmails`, KillmailUnknown (404, 422), or BodyRejected if it cannot be stored;
+        an answer that is no killmail at all is a ServerFault.
         """
         path = f"/killmails/{ref_id}/{ref_hash}"
 

@@ -197,8 +197,7 @@ def register(
     """
     character, grant = candidate.character, candidate.grant
     with store.transaction() as conn:
-        origin.check(conn, settings.sso_url, settings.esi_url)
-        origin.remember(conn, settings.sso_url, settings.esi_url)
+        origin.bind(conn, settings.sso_url, settings.esi_url)
         new = users.add(conn, character.character_id, character.name, now)
         # first on disk: a user without its token could not be synced
         if candidate.unverified:

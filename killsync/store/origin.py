@@ -24,12 +24,20 @@ def check(conn: sqlite3.Connection, found: CheckedSettings) -> None:
             )
 
 
-def remember(conn: sqlite3.Connection, sso_url: str, esi_url: str) -> None:
-    """Bind the database to the ESI and SSO of its first use."""
-    conn.executemany(
-        "INSERT OR IGNORE INTO facts VALUES (?, ?)",
-        list(zip(_KEYS, (_host(sso_url), _host(esi_url)), strict=True)),
-    )
+def bind(conn: sqlite3.Connection, sso_url: str, esi_url: str) -> None:
+    """Bind the database to the ESI and SSO of its first use.
+
+    Raises DatabaseError if another process has bound it to others since `check`.
+    """
+    for key, url in zip(_KEYS, (sso_url, esi_url), strict=True):
+        host = _host(url)
+        conn.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", [key, host])
+        (known,) = conn.execute("SELECT value FROM facts WHERE name = ?", [key]).fetchone()
+        if known != host:
+            raise DatabaseError(
+                f"this database has just been bound to {known}, and {host} was asked: "
+                "name another database with --db"
+            )
 
 
 def _where(key: str, host: str, found: CheckedSettings) -> str:

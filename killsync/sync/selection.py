@@ -9,6 +9,7 @@ from killsync.settings.config import Settings
 from killsync.store import jobs, pending, users
 from killsync.sync import schedule
 from killsync.sync.schedule import Waits
+from killsync.times import iso_or_none
 
 _MOST_PROBES = 10
 
@@ -43,17 +44,17 @@ def find(
     return Selection(due, waiting)
 
 
-class Waiting(msgspec.Struct, frozen=True):
-    """How many users wait for the same reason, and when the first of them is due, if ever."""
+class Waiters(msgspec.Struct, frozen=True):
+    """How many users wait for the same reason, and when the first is due, as ISO text, if ever."""
 
     why: Waits
     users: int
-    until: float | None
+    until: str | None
 
 
 def why_nothing(
     conn: sqlite3.Connection, now: float, min_age: float, *, force: bool = False
-) -> list[Waiting]:
+) -> list[Waiters]:
     """Return why no user is due."""
     found: dict[Waits, list[float | None]] = {}
     for user in users.everyone(conn):
@@ -62,7 +63,9 @@ def why_nothing(
             due_at = schedule.next_due_at(user, now, 0 if force else min_age)
             found.setdefault(why, []).append(due_at)
     return [
-        Waiting(why, len(times), min((t for t in times if t is not None), default=None))
+        Waiters(
+            why, len(times), iso_or_none(min((t for t in times if t is not None), default=None))
+        )
         for why, times in found.items()
     ]
 

@@ -4,9 +4,9 @@ from killsync.store.runs import LockHolder
 from killsync.sync.alerts import Alert, Overdue, Unsynced
 from killsync.sync.forecast import Backlog
 from killsync.sync.schedule import Waits
-from killsync.sync.selection import Waiting
+from killsync.sync.selection import Waiters
 from killsync.terminal.text import count, safe
-from killsync.times import clock, duration, iso_after, unix
+from killsync.times import clock, duration, unix
 
 
 def describe_backlog(backlog: Backlog, now: float) -> str:
@@ -41,12 +41,12 @@ _WAITS = {
 }
 
 
-def describe_waiting(waiting: list[Waiting], now: float) -> str:
+def describe_waiting(waiting: list[Waiters], now: float) -> str:
     """Return why nothing is due."""
     parts = []
     for one in waiting:
         words = _WAITS[one.why][one.users > 1]
-        until = "" if one.until is None else f", until {clock(iso_after(one.until), now)}"
+        until = "" if one.until is None else f", until {clock(one.until, now)}"
         parts.append(f"{count(one.users, 'user')} {words}{until}")
     return "; ".join(parts)
 
