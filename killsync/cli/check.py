@@ -39,7 +39,7 @@ def check(
 ) -> None:
     """Verify the database offline: every body, list, count and time, and the token file."""
     call = invocation.from_context(context)
-    with invocation.edge(call), StopOnSignal() as stop:
+    with invocation.edge(call, works=repair and not as_json), StopOnSignal() as stop:
         settings = call.settings()
         checking = _Check(call, settings, stop, as_json=as_json)
         try:

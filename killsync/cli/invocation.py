@@ -15,7 +15,7 @@ from typing import NoReturn
 import msgspec
 import typer
 
-from killsync.cli import private_files
+from killsync.cli import output, private_files
 from killsync.errors import DatabaseError, KillsyncError, describe
 from killsync.model import Caller
 from killsync.settings import config
@@ -89,14 +89,20 @@ def from_context(context: typer.Context) -> Invocation:
 
 
 @contextmanager
-def edge(invocation: Invocation) -> Iterator[None]:
-    """Turn every error into one line and its exit code; the traceback only with --verbose."""
+def edge(invocation: Invocation, *, works: bool = False) -> Iterator[None]:
+    """Turn every error into one line and its exit code; the traceback only with --verbose.
+
+    A command that `works` goes on when standard output, which only describes its work, cannot
+    be written. Of others it is the result, and a reader who leaves ends them with 141.
+    """
+    if works:
+        output.never_block("stdout")
     try:
         with _interruptible():
             yield
     except BrokenPipeError:
-        _drop_output()
-        exit_with(141)
+        output.give_up()
+        exit_with(output.BROKEN_PIPE)
     except KeyboardInterrupt:
         exit_with(130)
     except (typer.Exit, typer.Abort):
@@ -106,8 +112,8 @@ def edge(invocation: Invocation) -> Iterator[None]:
         exit_with(error.exit_code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _drop_output()
-        _print_error(invocation, error, f"{where}{error.strerror or error}")
+        text = f"{where}{error.strerror or error}"
+        _print_error(invocation, error, output.unwritable(error) if output.give_up() else text)
         exit_with(DatabaseError.exit_code)
     except Exception as error:
         _print_error(
@@ -143,11 +149,6 @@ def print_result(text: str) -> None:
 def storable(text: str) -> str:
     """Return text that UTF-8 can encode: a path may hold bytes that are not UTF-8."""
     return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
-
-
-def _drop_output() -> None:
-    # nobody reads it, or it cannot be written: keep the interpreter from complaining at exit
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_error(invocation: Invocation, error: BaseException, text: str) -> None:

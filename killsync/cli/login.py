@@ -28,7 +28,7 @@ def login(
 ) -> None:
     """Register a character, or renew its login, through EVE SSO."""
     call = invocation.from_context(context)
-    with invocation.edge(call):
+    with invocation.edge(call, works=True):
         limit = seconds("--timeout", timeout)
         settings = call.settings()
         application.require(settings)

@@ -53,7 +53,7 @@ def scan(
 ) -> None:
     """Sync every user that is due: the command for cron."""
     call = invocation.from_context(context)
-    with invocation.edge(call), StopOnSignal() as stop:
+    with invocation.edge(call, works=True), StopOnSignal() as stop:
         settings = call.settings(workers=workers, max_runtime=max_runtime)
         splay_s = seconds("--splay", splay)
         application.require(settings)

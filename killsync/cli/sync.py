@@ -47,7 +47,7 @@ def sync(
 ) -> None:
     """Sync users now, before all background work."""
     call = invocation.from_context(context)
-    with invocation.edge(call), StopOnSignal() as stop:
+    with invocation.edge(call, works=True), StopOnSignal() as stop:
         words = [*(names or []), *(user or [])]
         if not words:
             raise UsageError("name a user, by character id or name: killsync sync USER")

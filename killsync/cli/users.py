@@ -64,7 +64,7 @@ def add(
 ) -> None:
     """Register the characters of refresh tokens: one token a line, from standard input."""
     call = invocation.from_context(context)
-    with invocation.edge(call):
+    with invocation.edge(call, works=True):
         settings = call.settings()
         application.require(settings)
         given: TextIO = token_file or sys.stdin
@@ -146,7 +146,7 @@ def remove(
 ) -> None:
     """Revoke and delete users' tokens and list positions; their killmails stay."""
     call = invocation.from_context(context)
-    with invocation.edge(call):
+    with invocation.edge(call, works=True):
         settings = call.settings()
         with opening.for_users(settings) as store:
             chosen = find_users(store, _words(names, user))
@@ -231,7 +231,7 @@ def _set_state(
     context: typer.Context, names: list[str] | None, user: list[str] | None, state: UserState
 ) -> None:
     call = invocation.from_context(context)
-    with invocation.edge(call):
+    with invocation.edge(call, works=True):
         settings = call.settings()
         with opening.for_users(settings) as store:
             for one in find_users(store, _words(names, user)):

@@ -34,10 +34,17 @@ def show(renderable: Any) -> None:
 
 
 def console() -> Any:
-    """Return a console for standard output that reads no markup and invents no emoji."""
+    """Return a console for standard output that reads no markup and invents no emoji.
+
+    It raises BrokenPipeError, where rich's own would end the program with 1.
+    """
     from rich.console import Console
 
-    return Console(markup=False, emoji=False, highlight=False)
+    class PipedConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise
+
+    return PipedConsole(markup=False, emoji=False, highlight=False)
 
 
 def show_users(users: list[UserStatus]) -> None:
