@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from killsync import files
 from killsync.errors import DatabaseError
+from killsync.store import room
 from killsync.store.paths import token_file
 from killsync.store.sqlite_errors import is_busy, readable_errors
 
@@ -26,6 +27,8 @@ _APPLICATION_ID = 0x4B534E43
 _OLDEST_SQLITE = (3, 37, 0)
 _BUSY_TIMEOUT = 60.0
 _SHORT_PATIENCE = 1.0
+# more than the pages that a registration changes
+_ROOM = 262_144
 
 
 def _never() -> bool:
@@ -73,9 +76,13 @@ class Store:
             raise
 
     def prove_writable(self) -> None:
-        """Write something durably that changes nothing. Raises DatabaseError if that fails."""
+        """Write something durably that changes nothing. Raises DatabaseError if that fails.
+
+        A user that is registered next has room on the disk then.
+        """
         with readable_errors(self.path), self.transaction() as conn:
             conn.execute("UPDATE facts SET value = value")
+            room.reserve(self.path, _ROOM)
 
     def version(self) -> int:
         """Return how many migrations the database has had."""

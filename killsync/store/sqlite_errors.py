@@ -9,6 +9,8 @@ from pathlib import Path
 
 from killsync.errors import DatabaseBusy, DatabaseError, OutOfFiles
 
+_DISK_FULL = "the disk is full; what was committed is safe, free some space"
+
 
 @contextmanager
 def readable_errors(path: Path) -> Iterator[None]:
@@ -25,6 +27,11 @@ def readable_errors(path: Path) -> Iterator[None]:
 def is_busy(error: sqlite3.Error) -> bool:
     """Return whether another program keeps the database locked."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def disk_is_full(path: Path) -> DatabaseError:
+    """Return the error of a file that there is no room for."""
+    return DatabaseError(f"{path}: {_DISK_FULL}")
 
 
 def _out_of_files() -> bool:
@@ -45,7 +52,7 @@ def _advice(error: sqlite3.Error) -> str:
         "can be read into a new file with `sqlite3 killsync.db .recover`",
         sqlite3.SQLITE_READONLY: "cannot be written; check the permissions of it and its directory",
         sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the permissions of it and its directory",
-        sqlite3.SQLITE_FULL: "the disk is full; what was committed is safe, free some space",
+        sqlite3.SQLITE_FULL: _DISK_FULL,
         sqlite3.SQLITE_IOERR: "cannot be read or written; what was committed is safe, check "
         "the disk and its free space",
         sqlite3.SQLITE_BUSY: "another program keeps it locked; try again later",
