@@ -9,6 +9,7 @@ from sqlite_utils import Database, Migrations
 
 from killsync import files
 from killsync.errors import DatabaseError
+from killsync.store import reading
 from killsync.store.connection import write_transaction
 from killsync.store.paths import that_sqlite_opens, token_file
 from killsync.store.sqlite_errors import readable_errors
@@ -106,10 +107,7 @@ def holders(database: Path) -> dict[int, str | None]:
     if not path.exists():
         return {}
     _require_own(path)
-    with (
-        readable_errors(path),
-        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as conn,
-    ):
+    with readable_errors(path), closing(reading.connect(path)[0]) as conn:
         (found,) = conn.execute("PRAGMA integrity_check(1)").fetchone()
         version = conn.execute("PRAGMA user_version").fetchone()[0]
         if found != "ok" or not 1 <= version <= _VERSION:
