@@ -1,5 +1,6 @@
 """Files: those that only their owner may read, whole-file writing, the first free name."""
 
+import codecs
 import os
 import pwd
 import stat
@@ -117,6 +118,14 @@ def write_private(path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with whole_file(path) as stream:
         stream.write(content)
+
+
+def read_ascii(path: Path) -> str:
+    """Return the text of an ASCII file, without the byte order mark that some editors put first.
+
+    Raises OSError and UnicodeDecodeError.
+    """
+    return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("ascii")
 
 
 def first_free_name(path: Path, suffix: str) -> Path:
