@@ -430,6 +430,7 @@ FAILURES: list[tuple[str, Answer, type[Exception], str, int]] = [
     ("list", {"text": HTML}, ServerFault, "ESI's list is not JSON", ATTEMPTS),
     ("list", {"text": '[{"killmail_id":'}, ServerFault, "ESI's list is not JSON", ATTEMPTS),
     ("list", {"text": ""}, ServerFault, "ESI's list is not JSON", ATTEMPTS),
+    ("list", {"json": [REF] * 20_000}, ServerFault, "ESI's list is larger than 1 MiB", ATTEMPTS),
     ("list", {"content": b"\xff"}, ServerFault, "ESI's list is not JSON", ATTEMPTS),
     ("body", {"text": HTML}, ServerFault, "ESI's answer is not JSON", ATTEMPTS),
     ("body", {"text": BODY["text"][:-5]}, ServerFault, "ESI's answer is not JSON", ATTEMPTS),
