@@ -120,12 +120,12 @@ def write_private(path: Path, content: bytes) -> None:
         stream.write(content)
 
 
-def read_ascii(path: Path) -> str:
-    """Return the text of an ASCII file, without the byte order mark that some editors put first.
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """Return a file's text, without the byte order mark that some editors put first.
 
-    Raises OSError and UnicodeDecodeError.
+    The encoding is UTF-8 or a part of it. Raises OSError and UnicodeDecodeError.
     """
-    return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("ascii")
+    return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode(encoding)
 
 
 def first_free_name(path: Path, suffix: str) -> Path:
