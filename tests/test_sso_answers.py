@@ -968,7 +968,7 @@ def test_the_refusal_of_the_same_token_again_has_the_same_evidence(
     tokens.put(USER, Token(OLD))
     first = evidence_of(tokens, connect())
     assert evidence_of(tokens, connect()) == first
-    assert re.fullmatch("[0-9a-f]{16}", first)
+    assert re.fullmatch("[0-9a-f]{16}", str(first))
     tokens.put(USER, Token(NEW))
     assert evidence_of(tokens, connect()) != first
 
