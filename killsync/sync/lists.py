@@ -168,6 +168,8 @@ class Lists:
             self._start_page(taken, taken.next_page, access)
 
     def _stored_access(self, taken: ListPass, now: float) -> Access | None:
+        if taken.user.state is UserState.NEEDS_LOGIN:
+            return None  # it is the refresh token that is to be tried
         if taken.access is None or taken.access.expires_at < now + accounts.FRESH_FOR:
             taken.access = accounts.stored_access(self._s.tokens, taken.job.user_id, now)
         return taken.access
