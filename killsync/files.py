@@ -90,24 +90,30 @@ def create_private(path: Path) -> None:
 
 
 @contextmanager
-def whole_file(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
-    """Yield a draft that replaces `path` once it is complete; after an error `path` is unchanged.
+def draft_of(path: Path, *, mode: int = PRIVATE) -> Iterator[Path]:
+    """Yield an empty private file that replaces `path` once it is complete.
 
-    The file survives a power cut. Raises OSError.
+    After an error `path` is unchanged. The file survives a power cut. Raises OSError.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(descriptor)
     draft = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+        yield draft
+        _sync(draft)
         draft.chmod(mode)
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
+
+
+@contextmanager
+def whole_file(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
+    """Yield a stream into a draft that replaces `path` once it is complete, as `draft_of` does."""
+    with draft_of(path, mode=mode) as draft, draft.open("wb") as stream:
+        yield stream
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -141,8 +147,13 @@ def keep_copy(path: Path, suffix: str) -> Path:
     return copy
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def sync_directory(directory: Path) -> None:
+    """Make what was named, renamed or deleted in a directory survive a power cut."""
+    _sync(directory)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

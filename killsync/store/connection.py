@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from killsync import files
 from killsync.errors import DatabaseBusy, DatabaseError
-from killsync.store import reading, room
+from killsync.store import reading, room, wal
 from killsync.store.paths import token_file
-from killsync.store.sqlite_errors import is_busy, readable_errors
+from killsync.store.sqlite_errors import foreign_wal, is_busy, readable_errors
 
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
@@ -118,7 +118,10 @@ class Store:
         seen = self.changed_elsewhere()
         shrunk = seen == self._seen and now.st_size < self._file.st_size
         if shrunk and now.st_size < self._size():
-            raise _Displaced(f"{self.path}: was cut short by another program; restore a backup")
+            raise _Displaced(
+                f"{self.path}: was cut short by another program; `killsync restore` puts a backup "
+                "back"
+            )
         self._file, self._seen = now, seen
 
     def _size(self) -> int:
@@ -201,6 +204,8 @@ def connect(
     with readable_errors(path):
         if create:
             files.create_private(path)
+        if wal.is_foreign(path):
+            raise DatabaseError(f"{path}: {foreign_wal(path)}")
         store = _opened(path, read_only=read_only, timeout=timeout)
         try:
             _check_ours(store)
@@ -271,8 +276,8 @@ def _check_not_lost(path: Path) -> None:
     tokens = token_file(path)
     if tokens.exists() and not (path.exists() and path.stat().st_size):
         raise DatabaseError(
-            f"{path}: is gone or empty, but {tokens.name} beside it is there: restore the "
-            f"database from a backup, or delete {tokens.name} too to start over"
+            f"{path}: is gone or empty, but {tokens.name} beside it is there: put a "
+            f"backup back with `killsync restore`, or delete {tokens.name} too to start over"
         )
 
 
