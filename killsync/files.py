@@ -89,24 +89,29 @@ def create_private(path: Path) -> None:
         raise UsageError(f"{path}: cannot be opened: {error.strerror}") from error
 
 
+def new_draft(path: Path) -> Path:
+    """Create an empty private file beside `path`, of a name of its own. Raises OSError."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(descriptor)
+    return Path(name)
+
+
 @contextmanager
 def draft_of(path: Path, *, mode: int = PRIVATE) -> Iterator[Path]:
     """Yield an empty private file that replaces `path` once it is complete.
 
     After an error `path` is unchanged. The file survives a power cut. Raises OSError.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(descriptor)
-    draft = Path(name)
+    draft = new_draft(path)
     try:
         yield draft
-        _sync(draft)
+        sync(draft)
         draft.chmod(mode)
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    sync(path.parent)
 
 
 @contextmanager
@@ -147,12 +152,8 @@ def keep_copy(path: Path, suffix: str) -> Path:
     return copy
 
 
-def sync_directory(directory: Path) -> None:
-    """Make what was named, renamed or deleted in a directory survive a power cut."""
-    _sync(directory)
-
-
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file, or what was named, renamed or deleted in a directory, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -87,7 +87,7 @@ class Store:
 
     def version(self) -> int:
         """Return how many migrations the database has had."""
-        return int(self.conn.execute("PRAGMA user_version").fetchone()[0])
+        return _version(self.conn)
 
     def changed_elsewhere(self) -> int:
         """Return a number that differs when another process has committed something."""
@@ -189,9 +189,16 @@ def _begin(conn: sqlite3.Connection, gives_up: Callable[[], bool]) -> None:
 
 
 def connect(
-    path: Path, *, read_only: bool = False, create: bool = False, timeout: float = _BUSY_TIMEOUT
+    path: Path,
+    *,
+    read_only: bool = False,
+    any_version: bool = False,
+    create: bool = False,
+    timeout: float = _BUSY_TIMEOUT,
 ) -> Store:
     """Open a killmail database of any version that this program knows, or `create` one.
+
+    One that is opened `read_only` is of the present version unless `any_version` will do.
 
     Raises DatabaseError if the file is missing, foreign, newer or cannot be used, or lost: its
     token file is still there.
@@ -208,8 +215,8 @@ def connect(
             raise DatabaseError(f"{path}: {foreign_wal(path)}")
         store = _opened(path, read_only=read_only, timeout=timeout)
         try:
-            _check_ours(store)
-            if read_only:
+            check_known(path, store.conn)
+            if read_only and not any_version:
                 _check_current(store)
         except BaseException:
             store.close()
@@ -281,17 +288,26 @@ def _check_not_lost(path: Path) -> None:
         )
 
 
-def _check_ours(store: Store) -> None:
-    conn = store.conn
+def check_whose(path: Path, conn: sqlite3.Connection) -> None:
+    """Raise DatabaseError if a file is the database of another program."""
     application = conn.execute("PRAGMA application_id").fetchone()[0]
     empty = conn.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     if application != _APPLICATION_ID and not empty:
-        raise DatabaseError(f"{store.path}: is the database of another program")
-    if store.version() > VERSION:
+        raise DatabaseError(f"{path}: is the database of another program")
+
+
+def check_known(path: Path, conn: sqlite3.Connection) -> None:
+    """Raise DatabaseError unless a file is empty, or ours and of a version that is known."""
+    check_whose(path, conn)
+    if (version := _version(conn)) > VERSION:
         raise DatabaseError(
-            f"{store.path}: was made by a newer killsync (schema {store.version()}, "
+            f"{path}: was made by a newer killsync (schema {version}, "
             f"this one knows {VERSION}); upgrade killsync"
         )
+
+
+def _version(conn: sqlite3.Connection) -> int:
+    return int(conn.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _check_current(store: Store) -> None:

@@ -35,7 +35,12 @@ def connect(path: Path, *, timeout: float = 60.0) -> tuple[sqlite3.Connection, b
             f"{wal.file_of(path).name} beside it holds commits too; copy both to a directory of "
             "your own, and name that copy with --db"
         )
-    return _open(path, "mode=ro&immutable=1", timeout), True
+    return connect_unchanging(path), True
+
+
+def connect_unchanging(path: Path) -> sqlite3.Connection:
+    """Open a file that nobody changes meanwhile, and that has no WAL; none is made beside it."""
+    return _open(path, "mode=ro&immutable=1", timeout=0)
 
 
 def _open(path: Path, how: str, timeout: float) -> sqlite3.Connection:
