@@ -139,7 +139,7 @@ def _queue(status: Status, now: float) -> list["Text"]:
     )
     lines = [_cell(line + (f", {aside:,} set aside" if aside else ""))]
     left = describe_backlog(status.backlog, now)
-    return [*lines, _cell(f"Pending: {left}")] if left else lines
+    return [*lines, _cell(left)] if left else lines
 
 
 def _lock(status: Status, now: float) -> "Text":
