@@ -336,6 +336,37 @@ def test_nothing_stops_a_user_for_long_in_silence(
     assert any(code == 75 and name in text for code, text in said)
 
 
+def test_a_quiet_scan_says_once_a_day_that_no_killmail_can_be_fetched(
+    days: Callable[..., Days],
+) -> None:
+    some = days(1)
+    some.program.simulator.add_killmails(ids(some)[0], 12)
+    some.program.simulator.fault("body", status=503)
+    said = some.ticks(16, "--quiet", wait=HOUR / 2)
+    lines = [line for _, text in said for line in text.splitlines()]
+    assert len([line for line in lines if "no killmail could be fetched for 3h" in line]) == 1
+    assert "12 wait" in lines[-1]
+    assert "no killmail could be fetched" in some.program.run("status").stdout
+    some.program.simulator.clear_faults()
+    some.ticks(2, "--quiet")
+    assert some.program.status()["unfetched"] is None
+    some.program.assert_equals_truth()
+
+
+def test_manual_syncs_during_an_incident_delay_no_killmail(days: Callable[..., Days]) -> None:
+    some = days(1)
+    program, user = some.program, ids(some)[0]
+    program.simulator.add_killmails(user, 5)
+    program.simulator.fault("body", status=422)
+    some.ticks(2)
+    for _ in range(6):
+        some.clock.forward_to(some.clock.now() + 5 * MINUTE)
+        program.run("sync", str(user), exit_code=None)
+    program.simulator.clear_faults()
+    some.ticks(2, wait=HOUR)
+    program.assert_equals_truth()
+
+
 def test_once_all_is_well_again_new_trouble_is_said_at_once(days: Callable[..., Days]) -> None:
     some = days(1)
     for _ in range(2):

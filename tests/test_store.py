@@ -596,6 +596,7 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     ),
     "retries.wake_probes": lambda conn: retries.wake_probes(conn),
     "retries.lift": lambda conn: retries.lift(conn, [7]),
+    "pending.any_error": lambda conn: pending.any_error(conn),
     "pending.count_by_state": lambda conn: pending.count_by_state(conn),
     "a body is stored": lambda conn: store_bodies(conn, 7, 8),
     "users.get": lambda conn: users.get(conn, 1),

@@ -284,11 +284,26 @@ REFUSALS = [KillmailUnknown("422"), BodyRejected("victim.flag: 1e400")]
 
 @pytest.mark.parametrize("error", REFUSALS, ids=["unknown", "not storable"])
 def test_a_body_that_is_refused_is_asked_for_again_and_again(error: Exception) -> None:
-    waits = [10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 7 * DAY]
-    for refusals, wait in enumerate(waits):
-        body = structs.replace(BODY, refusals=refusals, refused_at=NOW - DAY + 1)
-        decided = on_body(error, body, Answering.UNKNOWN, NOW)
-        assert decided == Refuse(NOW + wait, str(error), set_aside=False)
+    first, asked, now = NOW, [], float(NOW)
+    for refusals in range(4):
+        body = structs.replace(BODY, refusals=min(refusals, 1), refused_at=first)
+        decided = on_body(error, body, Answering.UNKNOWN, now)
+        assert isinstance(decided, Refuse)
+        assert not decided.set_aside
+        asked.append(decided.until - now)
+        now = decided.until
+    assert asked == [10 * MINUTE, HOUR, 6 * HOUR, DAY]
+    weekly = structs.replace(BODY, refusals=1, refused_at=first)
+    assert on_body(error, weekly, Answering.UNKNOWN, now) == Refuse(
+        now + 7 * DAY, str(error), set_aside=False
+    )
+
+
+def test_asking_for_a_refused_body_more_often_moves_nothing() -> None:
+    for minutes in (1, 5, 9):
+        body = structs.replace(BODY, refusals=minutes, refused_at=NOW)
+        decided = on_body(KillmailUnknown("422"), body, Answering.UNKNOWN, NOW + minutes * MINUTE)
+        assert decided == Refuse(NOW + 10 * MINUTE, "422", set_aside=False)
 
 
 @pytest.mark.parametrize(

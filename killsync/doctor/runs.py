@@ -32,6 +32,7 @@ def _examine(setup: Setup, store: Store) -> Iterator[Diagnosis]:
         return
     yield _lock(store, setup.now)
     yield _users(setup, store)
+    yield _killmails(setup, store)
 
 
 def _lock(store: Store, now: float) -> Diagnosis:
@@ -58,4 +59,15 @@ def _users(setup: Setup, store: Store) -> Diagnosis:
         "syncs",
         f"nothing has succeeded for {waiting.name}{others} since {waiting.since}{why}",
         setup.command("scan"),
+    )
+
+
+def _killmails(setup: Setup, store: Store) -> Diagnosis:
+    waiting = alerts.unfetched(store, setup.settings, setup.now)
+    if waiting is None:
+        return ok("killmails", "can be fetched, as far as was tried")
+    return problem(
+        "killmails",
+        f"none could be fetched since {waiting.since}, {waiting.pending} wait: {waiting.error}",
+        "wait for ESI: they are tried again by themselves",
     )

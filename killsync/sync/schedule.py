@@ -9,8 +9,9 @@ from killsync.times import DAY, HOUR, MINUTE, has_passed
 LONGEST_BACKOFF = 6 * HOUR
 LONGEST_REST = DAY
 BODY_BACKOFF = 5 * MINUTE
-# of a body that ESI refuses: the waits after each refusal, the last one from then on
-_REFUSED_BODY_WAITS = (10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY)
+# of a body that ESI refuses: the waits from one to the next asking, the last one from then on
+_REFUSED_BODY_WAITS = (10 * MINUTE, HOUR, 6 * HOUR, DAY)
+_REFUSED_BODY_LAST_WAIT = 7 * DAY
 _SET_ASIDE_AFTER = 3
 _SET_ASIDE_WITHIN = DAY
 # two refusals of a token count only if they are as far apart as two ticks
@@ -102,9 +103,17 @@ def body_backoff(attempts: int) -> float:
     return float(min(BODY_BACKOFF * 2 ** min(attempts - 1, 20), LONGEST_BACKOFF))
 
 
-def refused_body_wait(refusals: int) -> float:
-    """Return the seconds after which a body is asked for again that was refused so often."""
-    return _REFUSED_BODY_WAITS[min(refusals, len(_REFUSED_BODY_WAITS)) - 1]
+def ask_refused_body_at(since: float, now: float) -> float:
+    """Return when a body is asked for again that was first refused at `since`.
+
+    Whoever asks in between, such as a manual sync, moves nothing.
+    """
+    moment = since
+    for wait in _REFUSED_BODY_WAITS:
+        moment += wait
+        if moment > now:
+            return moment
+    return now + _REFUSED_BODY_LAST_WAIT
 
 
 def may_set_aside(refusals: int, since: float, now: float) -> bool:

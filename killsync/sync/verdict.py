@@ -220,8 +220,8 @@ def on_body(error: BaseException, body: Pending, answering: Answering, now: floa
 def _on_refused_body(reason: str, body: Pending, now: float) -> Refuse:
     refusals, since = body.refusals + 1, body.refused_at or now
     set_aside = body.is_set_aside or schedule.may_set_aside(refusals, since, now)
-    wait = SET_ASIDE_FOR if set_aside else schedule.refused_body_wait(refusals)
-    return Refuse(now + wait, reason, set_aside)
+    until = now + SET_ASIDE_FOR if set_aside else schedule.ask_refused_body_at(since, now)
+    return Refuse(until, reason, set_aside)
 
 
 def _on_job(error: BaseException, known: Circumstances) -> JobVerdict:

@@ -1,7 +1,7 @@
 """What waits and what is wrong, in sentences that say until when, and what to do."""
 
 from killsync.store.runs import LockHolder
-from killsync.sync.alerts import Alert, Overdue, Unsynced
+from killsync.sync.alerts import Alert, Overdue, Unfetched, Unsynced
 from killsync.sync.forecast import Backlog
 from killsync.sync.schedule import Waits
 from killsync.sync.selection import Waiters
@@ -58,6 +58,17 @@ def describe_alert(alert: Alert, now: float, *, cause: str | None = None) -> str
             return describe_overdue(alert.holder, now)
         case Unsynced():
             return describe_unsynced(alert, now, cause=cause)
+        case Unfetched():
+            return describe_unfetched(alert, now)
+
+
+def describe_unfetched(alert: Unfetched, now: float) -> str:
+    """Return that no killmail could be fetched for long, and why."""
+    reason = f": {safe(alert.error)}" if alert.error else ""
+    return (
+        f"no killmail could be fetched for {duration(now - unix(alert.since))}, "
+        f"{alert.pending:,} wait{reason}; they are tried again by themselves"
+    )
 
 
 def describe_holder(holder: LockHolder) -> str:

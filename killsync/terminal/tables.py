@@ -9,6 +9,7 @@ from killsync.terminal.advice import (
     describe_backlog,
     describe_holder,
     describe_overdue,
+    describe_unfetched,
     describe_unsynced,
 )
 from killsync.terminal.text import count, safe
@@ -119,6 +120,8 @@ def _troubles(status: Status, now: float) -> list["Text"]:
     lines = []
     if status.unsynced is not None:
         lines.append(_cell(describe_unsynced(status.unsynced, now), "bold red"))
+    if status.unfetched is not None:
+        lines.append(_cell(describe_unfetched(status.unfetched, now), "bold red"))
     lines += [
         _cell(f"{safe(user.name, 40)}: {safe(user.error)}", "red")
         for user in status.users
