@@ -130,6 +130,19 @@ def test_what_is_set_aside_can_be_asked_for_at_once(
     program.assert_equals_truth()
 
 
+def test_bodies_that_are_always_refused_keep_no_new_ones_waiting(
+    days: Callable[..., Days],
+) -> None:
+    some = days(1)
+    program, user = some.program, ids(some)[0]
+    for killmail_id, _ in program.simulator.add_killmails(user, 12):
+        program.simulator.fault("body", killmail_id=killmail_id, status=422)
+    some.ticks(4)
+    program.simulator.add_killmails(user, 3)
+    some.ticks(2, wait=HOUR)
+    assert program.status()["pending_killmails"] == 12
+
+
 # logins
 
 
@@ -199,6 +212,19 @@ def test_words_about_a_scope_in_an_answer_of_esis_need_no_login(
         some.ticks(2)
         assert some.states() == {"active"}
         assert max(some.ago(user) for user in ids(some)) < 2 * TICK + MINUTE
+
+
+def test_many_who_need_a_login_hold_up_nobody(days: Callable[..., Days]) -> None:
+    some = days(14)
+    program, alive = some.program, ids(some)[12:]
+    for dead in ids(some)[:12]:
+        program.simulator.control("revoke", "POST", character_id=dead)
+    some.ticks(6)
+    assert [user["state"] for user in program.status()["users"]].count("needs_login") == 12
+    for _ in range(2):
+        some.clock.forward_to(some.clock.now() + DAY)
+        some.ticks(1)
+        assert max(some.ago(user) for user in alive) < MINUTE
 
 
 # limits

@@ -231,5 +231,5 @@ def _warn_once(
         is_news = alert is not None
     if alert is None or not is_news:
         return code
-    call.warn(describe_alert(alert, now, cause=cause))
+    call.warn(describe_alert(alert, now) + (f" ({cause})" if cause else ""))
     return code or TryLater.exit_code

@@ -1,4 +1,4 @@
-"""What a person must be told, because it does not go over by itself: pure, and read for `scan`.
+"""What a person must be told, because it does not pass by itself.
 
 Silence means health: a quiet scan says it once, and once a day while it lasts.
 """
@@ -9,7 +9,7 @@ from killsync.settings.config import Settings
 from killsync.store import facts, pending, waiting_users
 from killsync.store.connection import Store
 from killsync.store.runs import LockHolder
-from killsync.times import DAY, MINUTE, iso, unix
+from killsync.times import DAY, MINUTE, duration, iso, unix
 
 _GRACE = 5 * MINUTE
 # two ticks: one who is due is not synced the same second
@@ -114,3 +114,34 @@ def take_note(store: Store, alert: Alert | None, now: float) -> bool:
     with store.transaction() as conn:
         facts.set_last_alert(conn, about, now)
     return True
+
+
+def describe(alert: Alert, now: float) -> tuple[str, str]:
+    """Return what is wrong, and what to do; text from outside is in it as it came."""
+    match alert:
+        case Overdue():
+            holder = alert.holder
+            lasts = duration(now - unix(holder.since or iso(now)))
+            return (
+                f"{holder.command} (pid {holder.pid} on {holder.host}) has held the lock for "
+                f"{lasts}, longer than it may run, and nothing else can: it was stopped, or hangs",
+                f"`kill -CONT {holder.pid}` lets a stopped one go on, `kill -9 {holder.pid}` ends "
+                "it; nothing is lost",
+            )
+        case Unsynced():
+            others = f" and {alert.others} more" if alert.others else ""
+            return (
+                f"nothing has succeeded for {alert.name}{others} for "
+                f"{duration(now - unix(alert.since))}{_because(alert.error)}",
+                "`killsync status` and `killsync doctor` say more",
+            )
+        case Unfetched():
+            return (
+                f"no killmail could be fetched for {duration(now - unix(alert.since))}, "
+                f"{alert.pending:,} wait{_because(alert.error)}",
+                "they are tried again by themselves; `killsync status` says more",
+            )
+
+
+def _because(error: str | None) -> str:
+    return f": {error}" if error else ""

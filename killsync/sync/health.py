@@ -145,7 +145,8 @@ class Health:
         self._fresh_failures[kind].discard(of)
 
     def _count_failure(self, returned: Returned) -> None:
-        self._in_a_row[returned.kind].add(returned.of)
+        if not (returned.kind is Kind.BODY and returned.failed_before):
+            self._in_a_row[returned.kind].add(returned.of)
         if not returned.failed_before:
             self._fresh_failures[returned.kind].add(returned.of)
         error = returned.error
@@ -165,7 +166,7 @@ class Health:
 
     def _others_are_served(self, returned: Returned) -> bool:
         if returned.kind is Kind.BODY:
-            return self.any_served(Kind.BODY)
+            return self.any_served(Kind.BODY, Kind.LIST)
         return self.others_succeed(returned.kind, returned.of)
 
     def _declare_down(self, service: Service, reason: str) -> None:

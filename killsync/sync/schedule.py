@@ -4,10 +4,10 @@ from enum import StrEnum
 
 from killsync.esi.headers import LONGEST_CACHE
 from killsync.model import User, UserState
+from killsync.store.users import LONGEST_WAIT
 from killsync.times import DAY, HOUR, MINUTE, has_passed
 
 LONGEST_BACKOFF = 6 * HOUR
-LONGEST_REST = DAY
 BODY_BACKOFF = 5 * MINUTE
 # of a body that ESI refuses: the waits from one to the next asking, the last one from then on
 _REFUSED_BODY_WAITS = (10 * MINUTE, HOUR, 6 * HOUR, DAY)
@@ -43,7 +43,7 @@ def is_due(
     """
     if user.state is UserState.NEEDS_LOGIN:
         return _may_try_login(user, now, client_id)
-    if user.state is not UserState.ACTIVE or not has_passed(user.not_before, now, LONGEST_REST):
+    if user.state is not UserState.ACTIVE or not has_passed(user.not_before, now, LONGEST_WAIT):
         return False
     return user.cursor.page is not None or now >= _head_due_at(user, now, 0 if force else min_age)
 
@@ -54,7 +54,7 @@ def next_due_at(user: User, now: float, min_age: float) -> float | None:
         return user.not_before
     if user.state is not UserState.ACTIVE:
         return None
-    wait = now if has_passed(user.not_before, now, LONGEST_REST) else user.not_before or now
+    wait = now if has_passed(user.not_before, now, LONGEST_WAIT) else user.not_before or now
     head = now if user.cursor.page is not None else _head_due_at(user, now, min_age)
     return max(wait, head)
 
@@ -76,7 +76,7 @@ def why_not_due(user: User, now: float, min_age: float, *, force: bool = False) 
         return Waits.LOGIN
     if user.state is not UserState.ACTIVE:
         return Waits.DISABLED
-    if not has_passed(user.not_before, now, LONGEST_REST):
+    if not has_passed(user.not_before, now, LONGEST_WAIT):
         return Waits.FAILED if user.failures else Waits.LIMITED
     if is_due(user, now, min_age, force=force):
         return None
@@ -134,7 +134,7 @@ def workers_needed(workers: int, done: int, left: int) -> int:
 
 def _may_try_login(user: User, now: float, client_id: str) -> bool:
     refused_for = user.refusal.client_id if user.refusal else client_id
-    due = user.not_before is not None and user.not_before <= now
+    due = user.not_before is not None and has_passed(user.not_before, now, LONGEST_WAIT)
     return due or refused_for != client_id
 
 
