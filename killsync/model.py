@@ -113,7 +113,8 @@ class User(msgspec.Struct, frozen=True):
     """A row of `users`; times are unix seconds, `floor_id` is the lowest id above the gap.
 
     `skipped` is how many entries of a page were no references to killmails, the most since the
-    newest full pass began.
+    newest full pass began; `troubled_since` is when a job failed first, if none has ended well
+    since.
     """
 
     user_id: int
@@ -136,6 +137,7 @@ class User(msgspec.Struct, frozen=True):
     added_at: float | None = None
     skipped: int = 0
     refusal: Refusal | None = None
+    troubled_since: float | None = None
 
     @property
     def pending(self) -> int:

@@ -189,6 +189,20 @@ def test_where_every_token_is_refused_nobody_is_marked_for_a_day(
     assert max(some.ago(user) for user in ids(some)) < 2 * TICK + MINUTE
 
 
+def test_one_user_whose_token_is_refused_by_hand_waits_for_what_sso_says_of_others(
+    days: Callable[..., Days],
+) -> None:
+    some = days(3)
+    program, user = some.program, ids(some)[0]
+    program.simulator.fault("token", status=400, body='{"error": "invalid_grant"}')
+    program.expire_access()
+    for _ in range(2):
+        some.clock.forward_to(some.clock.now() + 11 * MINUTE)
+        program.simulator.thaw()
+        program.run("sync", str(user), exit_code=75)
+    assert some.states() == {"active"}
+
+
 def test_a_wrong_client_id_costs_no_login(days: Callable[..., Days]) -> None:
     some = days(1)
     some.program.simulator.fault("token", status=400, body='{"error": "invalid_grant"}')
@@ -324,7 +338,31 @@ def test_a_user_who_always_fails_backs_off_once_others_fail_in_the_same_way(
     assert set(asked) == set(bad)
 
 
+def test_a_list_whose_second_page_fails_is_reported_once(days: Callable[..., Days]) -> None:
+    some = days(2)
+    program, user = some.program, ids(some)[0]
+    program.simulator.fault("list", character_id=user, page=2, status=500)
+    program.simulator.options(page_size=2)
+    program.run("sync", str(user), "--full", "--no-wait")
+    said = some.ticks(24, "--quiet")
+    lines = [line for _, text in said for line in text.splitlines()]
+    # when it fails in a second run, and once more when nothing has succeeded for 3 hours
+    assert len(lines) == 2
+    assert "failed" in lines[0]
+    assert "nothing has succeeded for" in lines[1]
+
+
 # silence
+
+
+def test_known_trouble_hides_no_outage(days: Callable[..., Days]) -> None:
+    some = days(5)
+    some.program.simulator.fault("list", character_id=ids(some)[0], status=403)
+    first = some.ticks(8, "--quiet", wait=HOUR / 2)
+    assert any("nothing has succeeded" in text for _, text in first)
+    some.program.simulator.fault("list", status=503)
+    said = some.ticks(8, "--quiet", wait=HOUR / 2)
+    assert any("and 4 more" in text for _, text in said)
 
 
 def test_a_quiet_scan_says_once_and_once_a_day_that_nothing_succeeds(

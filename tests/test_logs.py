@@ -259,7 +259,7 @@ def test_a_scan_with_nothing_to_do_is_an_event_that_says_why(killsync: Make) -> 
     program.add_users()
     program.run("scan")
     until = program.user(program.simulator.logins[0]["character_id"])["next_due_at"]
-    for words, why in ((("scan",), "cached"), (("scan", "--force"), "cached")):
+    for words, why in ((("scan",), "synced"), (("scan", "--force"), "cached")):
         (event,) = events(program, *words)
         (waiters,) = event.pop("waiting")
         assert event == idle

@@ -54,7 +54,8 @@ def test_one_who_needs_a_login_is_due_at_once_for_another_client_id() -> None:
     ("who", "why"),
     [
         (user(last_sync_at=NOW - 1), Waits.SYNCED),
-        (user(last_sync_at=NOW - 1, cached_until=NOW + 1), Waits.CACHED),
+        (user(last_sync_at=NOW - 1, cached_until=NOW + 1), Waits.SYNCED),
+        (user(last_sync_at=NOW - MIN_AGE, cached_until=NOW + 1), Waits.CACHED),
         (user(failures=1, not_before=NOW + 1), Waits.FAILED),
         (user(cursor=A_GAP, not_before=NOW + 1), Waits.LIMITED),
         (user(state=UserState.NEEDS_LOGIN), Waits.LOGIN),

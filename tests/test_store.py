@@ -603,15 +603,19 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "users.get": lambda conn: users.get(conn, 1),
     "users.named": lambda conn: users.named(conn, "hakon"),
     "users.beginning": lambda conn: users.beginning(conn, "hak", 6),
-    "users.set_failed": lambda conn: users.set_failed(conn, 1, "403", NOW),
+    "users.set_failed": lambda conn: users.set_failed(conn, 1, "403", NOW, NOW),
     "waiting_users.failing": lambda conn: waiting_users.failing(conn, NOW, 10),
-    "waiting_users.lift_backoff": lambda conn: waiting_users.lift_backoff(conn, "403", NOW),
+    "waiting_users.lift_backoff": lambda conn: waiting_users.lift_backoff(conn, NOW),
+    "waiting_users.is_alone": lambda conn: waiting_users.is_alone(conn, 1),
+    "waiting_users.others_refreshed_since": lambda conn: waiting_users.others_refreshed_since(
+        conn, 1, "2026-01-01T00:00:00Z"
+    ),
     "waiting_users.unsynced": lambda conn: waiting_users.unsynced(
         conn, added_before=NOW, synced_before=NOW
     ),
     "waiting_users.open_gaps": lambda conn: waiting_users.open_gaps(conn),
-    "users.note_error": lambda conn: users.note_error(conn, 1, "403"),
-    "users.set_accepted": lambda conn: users.set_accepted(conn, 1),
+    "users.note_error": lambda conn: users.note_error(conn, 1, "403", NOW),
+    "users.set_accepted": lambda conn: users.set_accepted(conn, 1, NOW),
     "users.rest": lambda conn: users.rest(conn, 1, NOW),
     "users.set_state": lambda conn: users.set_state(conn, 1, UserState.ACTIVE),
     "users.set_head": lambda conn: users.set_head(
@@ -629,7 +633,8 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "runs.background_scans": lambda conn: runs.background_scans(conn, 12),
     "runs.last_answered": lambda conn: runs.last_answered(conn),
     "runs.newest_unended": lambda conn: runs.newest_unended(conn, connection.VERSION),
-    "facts": lambda conn: (facts.refused_since(conn), facts.last_alert(conn)),
+    "facts": lambda conn: (facts.bodies_fail_since(conn), facts.last_alert(conn)),
+    "runs.started_before": lambda conn: runs.started_before(conn, NOW),
 }
 
 
@@ -680,7 +685,7 @@ def test_nothing_reads_a_whole_table_at_every_tick(store: Store, name: str) -> N
 def test_check_looks_at_every_time_of_the_schema(store: Store) -> None:
     for table in ("users", "jobs", "pending_killmails", "runs"):
         columns = {row[1] for row in store.conn.execute(f"PRAGMA table_info({table})")}
-        times = {c for c in columns if re.search("_at$|_until$|^not_before$|_from$", c)}
+        times = {c for c in columns if re.search("_at$|_until$|_since$|^not_before$|_from$", c)}
         assert times == set(TIMES[table].split())
 
 

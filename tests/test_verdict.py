@@ -55,7 +55,6 @@ from killsync.sync.verdict import (
     PutOff,
     Refuse,
     Renew,
-    all_refused_since,
     on_body,
     on_list,
     on_refresh,
@@ -196,38 +195,42 @@ def refused_user(ago: float | None, **changes: Any) -> User:
     return some_user(refusal=refusal, **changes)
 
 
+def judged(
+    user: User, error: LoginNeeded = REFUSED, client_id: str = "app", *, counts: bool = True
+) -> object:
+    return on_refusal(user, error, client_id, NOW, counts=counts)
+
+
 @pytest.mark.parametrize("ago", [None, 0, 10 * MINUTE - 1])
 def test_one_refusal_needs_no_login(ago: float | None) -> None:
-    assert isinstance(on_refusal(refused_user(ago), REFUSED, "app", None, NOW), NextRun)
+    assert isinstance(judged(refused_user(ago)), NextRun)
 
 
 def test_a_second_refusal_ten_minutes_later_needs_a_login() -> None:
-    decided = on_refusal(refused_user(10 * MINUTE), REFUSED, "app", None, NOW)
+    decided = judged(refused_user(10 * MINUTE))
     assert decided == NeedsLogin(ADVICE, NOW + DAY)
 
 
 def test_a_refusal_of_another_token_or_for_another_client_id_is_a_first_one() -> None:
     user, another = refused_user(DAY), LoginNeeded("invalid_grant", evidence="f" * 16)
-    assert isinstance(on_refusal(user, another, "app", None, NOW), NextRun)
-    assert isinstance(on_refusal(user, REFUSED, "another app", None, NOW), NextRun)
+    assert isinstance(judged(user, another), NextRun)
+    assert isinstance(judged(user, client_id="another app"), NextRun)
 
 
-def test_where_every_token_is_refused_nobody_needs_a_login_within_a_day() -> None:
-    user = refused_user(3 * DAY)
-    assert isinstance(on_refusal(user, REFUSED, "app", NOW - DAY + 1, NOW), NextRun)
-    marked = on_refusal(user, REFUSED, "app", NOW - DAY, NOW)
-    assert marked == NeedsLogin(ADVICE, NOW + DAY)
+def test_where_no_other_token_is_accepted_nobody_needs_a_login_within_a_day() -> None:
+    assert isinstance(judged(refused_user(DAY - 1), counts=False), NextRun)
+    assert judged(refused_user(DAY), counts=False) == NeedsLogin(ADVICE, NOW + DAY)
 
 
 def test_a_token_that_is_not_there_needs_a_login_at_once() -> None:
-    decided = on_refusal(some_user(), LoginNeeded("no token"), "app", None, NOW)
+    decided = judged(some_user(), LoginNeeded("no token"))
     assert decided == NeedsLogin("no token; `killsync login` renews it", NOW + DAY)
 
 
 @pytest.mark.parametrize(("days", "again"), [(0, True), (6, True), (7, True), (8, False)])
 def test_one_who_needs_a_login_is_tried_once_a_day_for_a_week(days: int, again: bool) -> None:
     user = refused_user(days * DAY, state=UserState.NEEDS_LOGIN)
-    decided = on_refusal(user, REFUSED, "app", None, NOW)
+    decided = judged(user)
     expected = NOW + DAY if again else None
     assert decided == NeedsLogin(ADVICE, expected, known=True)
 
@@ -238,31 +241,11 @@ def test_another_token_of_one_who_needs_a_login_is_refused_for_the_first_time() 
         (LoginNeeded("invalid_grant", evidence="f" * 16), "app"),
         (REFUSED, "another app"),
     ):
-        assert isinstance(on_refusal(user, error, client_id, None, NOW), NextRun)
+        assert isinstance(judged(user, error, client_id), NextRun)
 
 
 def test_a_refusal_in_the_future_is_a_wrong_clocks() -> None:
-    assert isinstance(on_refusal(refused_user(-1), REFUSED, "app", None, NOW), NextRun)
-
-
-@pytest.mark.parametrize(
-    ("before", "refused", "refreshed", "after"),
-    [
-        (None, 0, False, None),
-        (None, 1, False, None),
-        (None, 2, False, NOW),
-        (None, 2, True, None),
-        (NOW - HOUR, 1, False, NOW - HOUR),
-        (NOW - HOUR, 0, False, NOW - HOUR),
-        (NOW - HOUR, 5, True, None),
-        (NOW + 1, 1, False, None),
-        (NOW + 1, 2, False, NOW),
-    ],
-)
-def test_the_application_is_suspected_while_every_refresh_is_refused(
-    before: float | None, refused: int, refreshed: bool, after: float | None
-) -> None:
-    assert all_refused_since(before, refused, refreshed, NOW) == after
+    assert isinstance(judged(refused_user(-1)), NextRun)
 
 
 # bodies

@@ -229,7 +229,7 @@ def _warn_once(
     except (sqlite3.Error, KillsyncError):
         # it cannot be remembered: said once more is better than not at all
         is_news = alert is not None
-    if alert is None or not is_news:
+    if alert is None or (call.quiet and not is_news):
         return code
     call.warn(describe_alert(alert, now) + (f" ({cause})" if cause else ""))
-    return code or TryLater.exit_code
+    return code or (TryLater.exit_code if is_news else code)

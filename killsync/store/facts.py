@@ -5,20 +5,9 @@ from typing import Any
 
 from killsync.times import iso, unix
 
-_REFUSED_SINCE = "refused_since"
 _BODIES_FAIL_SINCE = "bodies_fail_since"
 _ALERTED_AT = "alerted_at"
 _ALERTED_OF = "alerted_of"
-
-
-def refused_since(conn: sqlite3.Connection) -> float | None:
-    """Return since when every refresh of a token is refused, in unix seconds, if that is so."""
-    return _time(_get(conn, _REFUSED_SINCE))
-
-
-def set_refused_since(conn: sqlite3.Connection, since: float | None) -> None:
-    """Remember since when every refresh is refused; None: one has succeeded."""
-    _set(conn, _REFUSED_SINCE, None if since is None else iso(since))
 
 
 def bodies_fail_since(conn: sqlite3.Connection) -> float | None:

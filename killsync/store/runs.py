@@ -118,6 +118,15 @@ def record_idle(conn: sqlite3.Connection, command: str, now: float, caller: Call
     conn.execute(_INSERT, _row(command, now, now, caller, None))
 
 
+def started_before(conn: sqlite3.Connection, moment: float) -> str | None:
+    """Return when the run started that went on at a time, in ISO text; None if there was none."""
+    row = conn.execute(
+        "SELECT started_at FROM runs WHERE started_at <= ? ORDER BY id DESC LIMIT 1",
+        [iso(moment)],
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
 def last_answered(conn: sqlite3.Connection) -> Answered:
     """Return for whom the newest ended run that asked for something was answered."""
     row = conn.execute(

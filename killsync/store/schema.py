@@ -222,6 +222,12 @@ ALTER TABLE users ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN refused_at TEXT;
 ALTER TABLE users ADD COLUMN refused_token TEXT;
 ALTER TABLE users ADD COLUMN refused_client TEXT;
+-- when SSO last accepted the token, and since when no job of the user has ended well
+ALTER TABLE users ADD COLUMN refreshed_at TEXT;
+ALTER TABLE users ADD COLUMN troubled_since TEXT;
+CREATE INDEX users_refreshed ON users (refreshed_at);
+CREATE INDEX users_troubled ON users (troubled_since)
+    WHERE state = 'active' AND troubled_since IS NOT NULL;
 CREATE INDEX users_needs_login ON users (user_id) WHERE state = 'needs_login';
 CREATE INDEX users_failing ON users (not_before) WHERE state = 'active' AND failures > 0;
 CREATE INDEX users_active_synced ON users (last_killmail_sync_at, added_at)

@@ -13,7 +13,8 @@ LONGEST_WAIT = DAY
 _COLUMNS = """user_id, name, state, last_killmail_id, backfill_page, backfill_until_id,
     last_killmail_sync_at, last_full_at, backfill_full_from, backfill_cached_until,
     backfill_floor_id, list_etag, list_cached_until, list_pages, listed, killmails, failures,
-    not_before, error, added_at, skipped, refused_at, refused_token, refused_client"""
+    not_before, error, added_at, skipped, refused_at, refused_token, refused_client,
+    troubled_since"""
 
 # each branch has its index; a sync time in the future is a wrong clock's
 _DUE_IDS = """
@@ -100,7 +101,7 @@ def add(conn: sqlite3.Connection, user_id: int, name: str, now: float) -> bool:
     conn.execute(
         """INSERT INTO users (user_id, name, added_at) VALUES (:id, :name, :now)
         ON CONFLICT (user_id) DO UPDATE SET name = :name, state = 'active', failures = 0,
-            not_before = NULL, error = NULL,
+            not_before = NULL, error = NULL, troubled_since = NULL,
             refused_at = NULL, refused_token = NULL, refused_client = NULL""",
         {"id": user_id, "name": name, "now": iso(now)},
     )
@@ -113,6 +114,7 @@ def set_state(
     """Set the state of a user, with the error that is the reason for it; what it was is gone."""
     conn.execute(
         """UPDATE users SET state = ?, error = ?, not_before = NULL, failures = 0,
+            troubled_since = NULL,
             refused_at = NULL, refused_token = NULL, refused_client = NULL
         WHERE user_id = ?""",
         [state, error, user_id],
@@ -156,28 +158,45 @@ def set_needs_login(
     )
 
 
-def set_accepted(conn: sqlite3.Connection, user_id: int) -> None:
-    """Record that a user's token works: no refusal stands against it any more."""
+def set_accepted(conn: sqlite3.Connection, user_id: int, now: float) -> None:
+    """Record that SSO has accepted a user's token: no refusal stands against it any more."""
     conn.execute(
         """UPDATE users SET state = iif(state = 'needs_login', 'active', state),
             error = iif(state = 'needs_login', NULL, error),
-            not_before = iif(state = 'needs_login', NULL, not_before),
+            not_before = iif(state = 'needs_login', NULL, not_before), refreshed_at = ?,
             refused_at = NULL, refused_token = NULL, refused_client = NULL
+        WHERE user_id = ?""",
+        [iso(now), user_id],
+    )
+
+
+def note_error(conn: sqlite3.Connection, user_id: int, error: str, now: float) -> None:
+    """Record why a user could not be synced, without blame."""
+    conn.execute(
+        """UPDATE users SET error = ?, troubled_since = coalesce(troubled_since, ?)
+        WHERE user_id = ?""",
+        [error, iso(now), user_id],
+    )
+
+
+def set_well(conn: sqlite3.Connection, user_id: int) -> None:
+    """Record that a job of the user has ended well: it has failed no more."""
+    conn.execute(
+        """UPDATE users SET failures = 0, error = NULL, troubled_since = NULL
         WHERE user_id = ?""",
         [user_id],
     )
 
 
-def note_error(conn: sqlite3.Connection, user_id: int, error: str) -> None:
-    """Record why a user could not be synced, without blame."""
-    conn.execute("UPDATE users SET error = ? WHERE user_id = ?", [error, user_id])
-
-
-def set_failed(conn: sqlite3.Connection, user_id: int, error: str, not_before: float) -> None:
+def set_failed(
+    conn: sqlite3.Connection, user_id: int, error: str, now: float, not_before: float
+) -> None:
     """Count a failure of the user's own and leave it alone until `not_before`."""
     conn.execute(
-        "UPDATE users SET failures = failures + 1, error = ?, not_before = ? WHERE user_id = ?",
-        [error, iso_after(not_before), user_id],
+        """UPDATE users SET failures = failures + 1, error = ?, not_before = ?,
+            troubled_since = coalesce(troubled_since, ?)
+        WHERE user_id = ?""",
+        [error, iso_after(not_before), iso(now), user_id],
     )
 
 
@@ -201,7 +220,7 @@ def set_head(
     conn.execute(
         """UPDATE users SET last_killmail_sync_at = :now, list_etag = :etag,
             list_cached_until = :cached, list_pages = coalesce(:pages, list_pages),
-            failures = 0, not_before = NULL, error = NULL
+            not_before = NULL
         WHERE user_id = :id""",
         {
             "now": iso(now),
@@ -253,7 +272,7 @@ def _user(row: tuple[Any, ...]) -> User:
     (
         user_id, name, state, last_id, page, until_id, synced, last_full, full_from, gap_cached,
         floor_id, etag, cached, pages, listed, killmails, failures, not_before, error, added,
-        skipped, refused_at, refused_token, refused_client,
+        skipped, refused_at, refused_token, refused_client, troubled,
     ) = row  # fmt: skip
     refusal = None
     if refused_at is not None:
@@ -279,4 +298,5 @@ def _user(row: tuple[Any, ...]) -> User:
         added_at=unix_or_none(added),
         skipped=skipped,
         refusal=refusal,
+        troubled_since=unix_or_none(troubled),
     )

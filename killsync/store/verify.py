@@ -23,7 +23,7 @@ BAD_TIME = "{0} IS NOT NULL AND strftime('%Y-%m-%dT%H:%M:%SZ', {0}) IS NOT {0}"
 TIMES = {
     "users": (
         "added_at last_killmail_sync_at last_full_at backfill_full_from backfill_cached_until"
-        " list_cached_until not_before refused_at"
+        " list_cached_until not_before refused_at refreshed_at troubled_since"
     ),
     "jobs": "queued_at not_before started_at finished_at",
     "pending_killmails": "not_before set_aside_at refused_at",

@@ -22,15 +22,31 @@ def failing(conn: sqlite3.Connection, now: float, limit: int) -> list[User]:
     ]
 
 
-def lift_backoff(conn: sqlite3.Connection, error: str, now: float) -> list[int]:
-    """End the back-off of every user who failed with this error; return who they are."""
+def lift_backoff(conn: sqlite3.Connection, now: float) -> list[int]:
+    """End the back-off of every user who failed; return who they are."""
     rows = conn.execute(
         """UPDATE users SET not_before = NULL
-        WHERE state = 'active' AND failures > 0 AND not_before > ? AND error = ?
-        RETURNING user_id""",
-        [iso(now), error],
+        WHERE state = 'active' AND failures > 0 AND not_before > ? RETURNING user_id""",
+        [iso(now)],
     )
     return [user_id for (user_id,) in rows.fetchall()]
+
+
+def others_refreshed_since(conn: sqlite3.Connection, user_id: int, moment: str) -> bool:
+    """Return whether SSO has accepted another user's token since a time, in ISO text."""
+    row = conn.execute(
+        "SELECT EXISTS (SELECT 1 FROM users WHERE refreshed_at >= ? AND user_id <> ?)",
+        [moment, user_id],
+    ).fetchone()
+    return bool(row[0])
+
+
+def is_alone(conn: sqlite3.Connection, user_id: int) -> bool:
+    """Return whether no other user is active."""
+    row = conn.execute(
+        "SELECT EXISTS (SELECT 1 FROM users WHERE state = 'active' AND user_id <> ?)", [user_id]
+    ).fetchone()
+    return not row[0]
 
 
 def forget_put_off(conn: sqlite3.Connection, user_ids: Iterable[int] | None, now: float) -> int:
@@ -67,19 +83,21 @@ def unsynced(
 ) -> tuple[User | None, int]:
     """Return the active user who has waited longest for a sync, and how many wait in all.
 
-    Those wait who were last synced before a time, or never and were added before another.
+    Those wait who were last synced before a time, never and were added before another, or whose
+    jobs have all failed since then.
     """
-    waiting = [
-        ("last_killmail_sync_at IS NULL AND added_at", "added_at", added_before),
-        ("last_killmail_sync_at", "last_killmail_sync_at", synced_before),
-    ]
+    long_ago = {"added": iso(added_before), "synced": iso(synced_before)}
     longest, number = None, 0
-    for column, order, moment in waiting:
-        which = f"FROM users WHERE state = 'active' AND {column} <= ?"
-        (some,) = conn.execute(f"SELECT count(*) {which}", [iso(moment)]).fetchone()
+    for since, which in (
+        ("added_at", "last_killmail_sync_at IS NULL AND added_at <= :added"),
+        ("last_killmail_sync_at", "last_killmail_sync_at <= :synced"),
+        ("troubled_since", "troubled_since <= :added AND last_killmail_sync_at > :synced"),
+    ):
+        found = f"FROM users WHERE state = 'active' AND {which}"
+        (some,) = conn.execute(f"SELECT count(*) {found}", long_ago).fetchone()
         number += some
         first = conn.execute(
-            f"SELECT user_id, {order} {which} ORDER BY {order} LIMIT 1", [iso(moment)]
+            f"SELECT user_id, {since} {found} ORDER BY {since} LIMIT 1", long_ago
         ).fetchone()
         if first is not None and (longest is None or first[1] < longest[1]):
             longest = first

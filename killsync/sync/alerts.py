@@ -12,6 +12,8 @@ from killsync.store.runs import LockHolder
 from killsync.times import DAY, MINUTE, duration, iso, unix
 
 _GRACE = 5 * MINUTE
+# one killmail that can never be had is no reason to warn every day
+_FEW_PENDING = 3
 # two ticks: one who is due is not synced the same second
 _DUE_FOR = 20 * MINUTE
 
@@ -64,7 +66,8 @@ def unsynced(store: Store, settings: Settings, now: float) -> Unsynced | None:
     )
     if user is None:
         return None
-    since = user.last_sync_at or user.added_at or now
+    known = [user.last_sync_at or user.added_at, user.troubled_since]
+    since = min((moment for moment in known if moment is not None), default=now)
     return Unsynced(user.user_id, user.name, user.error, waiting - 1, iso(since))
 
 
@@ -76,7 +79,7 @@ def unfetched(store: Store, settings: Settings, now: float) -> Unfetched | None:
     counts = pending.count_by_state(store.conn)
     waiting = counts.ready + counts.put_off
     error = pending.any_error(store.conn)
-    return Unfetched(waiting, error, iso(since)) if waiting else None
+    return Unfetched(waiting, error, iso(since)) if waiting >= _FEW_PENDING else None
 
 
 def current(store: Store, settings: Settings, now: float) -> Unsynced | Unfetched | None:
@@ -85,19 +88,26 @@ def current(store: Store, settings: Settings, now: float) -> Unsynced | Unfetche
 
 
 def is_news(about: str, last: tuple[str, float] | None, now: float) -> bool:
-    """Return whether an alert is to be said: another one than the last, or a day later."""
-    return last is None or last[0] != about or not 0 <= now - last[1] < DAY
+    """Return whether an alert is to be said: a day after the last, or if it is about another thing.
+
+    Also if it is about the same, and of more than twice as many users.
+    """
+    if last is None or not 0 <= now - last[1] < DAY:
+        return True
+    (kind, _, number), (before, _, known) = about.partition(": "), last[0].partition(": ")
+    grown = number.isdecimal() and known.isdecimal() and int(number) > 2 * int(known)
+    return kind != before or grown or not (number.isdecimal() or number == known)
 
 
 def subject(alert: Alert) -> str:
     """Return what an alert is about, so that the same one is not said again."""
     match alert:
         case Unsynced():
-            return "unsynced"
+            return f"unsynced: {alert.others + 1}"
         case Unfetched():
             return "unfetched"
         case Overdue():
-            return f"lock held by {alert.holder.pid} since {alert.holder.since}"
+            return f"lock: {alert.holder.pid} since {alert.holder.since}"
 
 
 def take_note(store: Store, alert: Alert | None, now: float) -> bool:

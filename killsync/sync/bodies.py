@@ -48,6 +48,8 @@ class Bodies:
         self._doubts: dict[int, BaseException] = {}
         self._since = 0.0
         self._new_left = _NEW_IN_A_RUN
+        # since an earlier run: that one more does is no news
+        self._all_fail = facts.bodies_fail_since(services.store.conn) is not None
 
     def look_again(self) -> None:
         """Forget what was read of the pending bodies: something more urgent may be there."""
@@ -126,7 +128,7 @@ class Bodies:
         served = self._health.any_served(Kind.BODY)
         if served and since is not None:
             self._journal.add(partial(facts.set_bodies_fail_since, since=None), now)
-        elif since is None and self._health.fails(Kind.BODY) and not served:
+        elif since is None and self._health.any_failed(Kind.BODY) and not served:
             self._journal.add(partial(facts.set_bodies_fail_since, since=now), now)
 
     def settle_doubts(self, answering: Answering, now: float) -> None:
@@ -198,7 +200,7 @@ class Bodies:
         write = partial(retries.put_off, body=body, error=reason, not_before=until)
         self._journal.add(write, now, partial(self._forget, killmail_id))
         if decided.reported:
-            first = body.attempts == 0
+            first = body.attempts == 0 and not self._all_fail
             self._tally.errors += 1
             self._tally.failures += first
             self._s.report(BodyPutOff(killmail_id, reason, iso_after(until), first=first))
@@ -215,7 +217,8 @@ class Bodies:
         )
         self._journal.add(write, now, partial(self._forget, killmail_id))
         # the first time, and when it is set aside
-        first = body.attempts == 0 or (decided.set_aside and not body.is_set_aside)
+        is_new = body.attempts == 0 and not self._all_fail
+        first = is_new or (decided.set_aside and not body.is_set_aside)
         self._tally.errors += 1
         self._tally.failures += first
         event = BodySetAside if decided.set_aside else BodyPutOff

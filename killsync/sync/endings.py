@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from killsync.esi.ratelimit import list_bucket
-from killsync.model import Priority, User, UserState
+from killsync.model import Priority, User
 from killsync.store import jobs, users, waiting_users
 from killsync.store.users import LONGEST_WAIT
 from killsync.sync.context import Services, Tally
@@ -45,12 +45,12 @@ class Endings:
         user, until = taken.user, iso_after(verdict.until)
         self._s.report(ListPutOff(user.user_id, user.name, verdict.reason, until))
 
-    def leave(self, taken: ListPass, verdict: NextRun, *writes: Write) -> None:
+    def leave(self, taken: ListPass, verdict: NextRun, now: float, *writes: Write) -> None:
         """Give a job back to the next run; the attempt counts, and blames no user."""
         user, reason = taken.user, verdict.reason
         self._journal.commit(
             partial(jobs.give_back, job_id=taken.job.id, error=reason, counts=True),
-            partial(users.note_error, user_id=user.user_id, error=reason),
+            partial(users.note_error, user_id=user.user_id, error=reason, now=now),
             *writes,
         )
         self._s.report(ListPutOff(user.user_id, user.name, reason, None))
@@ -58,7 +58,9 @@ class Endings:
     def fail(self, taken: ListPass, verdict: Fail, now: float) -> None:
         """End a job and blame its user, whose own token or list does not work."""
         user, reason, until = taken.user, verdict.reason, verdict.until
-        blame = partial(users.set_failed, user_id=user.user_id, error=reason, not_before=until)
+        blame = partial(
+            users.set_failed, user_id=user.user_id, error=reason, now=now, not_before=until
+        )
         first = user.failures == 0
         self._end_as_failed(taken, reason, iso_after(until), blame, now, first=first)
 
@@ -78,27 +80,28 @@ class Endings:
         self._end_as_failed(taken, verdict.reason, when, blame, now, first=not verdict.known)
 
     def accept_token(self, taken: ListPass, now: float) -> None:
-        """Record that a user's token works, if something stood against it."""
-        user = taken.user
-        if user.refusal is not None or user.state is UserState.NEEDS_LOGIN:
-            self._journal.add(partial(users.set_accepted, user_id=user.user_id), now)
-            taken.accept_token()
+        """Record that SSO has accepted a user's token."""
+        self._journal.add(partial(users.set_accepted, user_id=taken.user.user_id, now=now), now)
+        taken.accept_token()
 
     def forget_failures(self, taken: ListPass, now: float) -> bool:
-        """End the back-off of all who failed as this user did, whose list can be had again.
+        """Record that a job has ended well, if the user had failed; end the back-off of others.
 
-        Returns whether jobs were queued for them.
+        What works again for one may do so for all. Returns whether jobs were queued for them.
         """
-        error = taken.forget_failures()
-        if error is None:
+        user = taken.user
+        if user.error is None and not user.failures and user.troubled_since is None:
             return False
+        lifts = user.failures > 0
 
         def write(conn: sqlite3.Connection) -> None:
-            lifted = waiting_users.lift_backoff(conn, error, now)
-            jobs.queue(conn, lifted, Priority.BACKGROUND, now)
+            users.set_well(conn, user.user_id)
+            if lifts:
+                lifted = waiting_users.lift_backoff(conn, now)
+                jobs.queue(conn, lifted, Priority.BACKGROUND, now)
 
         self._journal.commit(write)
-        return True
+        return lifts
 
     def _end_as_failed(
         self,

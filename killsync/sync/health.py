@@ -89,9 +89,9 @@ class Health:
             return False
         return any(other != user_id for other in self._before[kind])
 
-    def fails(self, kind: Kind) -> bool:
-        """Return whether as many of a kind as prove something have failed since one succeeded."""
-        return len(self._in_a_row[kind]) >= DOWN_AFTER
+    def any_failed(self, kind: Kind) -> bool:
+        """Return whether some of a kind have failed since one succeeded."""
+        return bool(self._in_a_row[kind])
 
     def any_served(self, *kinds: Kind) -> bool:
         """Return whether a request of one of these kinds has succeeded in this run."""

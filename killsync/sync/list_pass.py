@@ -119,12 +119,6 @@ class ListPass:
         """Take over that the user's refresh token works again."""
         self.user = msgspec.structs.replace(self.user, state=UserState.ACTIVE, refusal=None)
 
-    def forget_failures(self) -> str | None:
-        """Take over that the list can be had again; return how it failed before, if it did."""
-        error = self.user.error if self.user.failures else None
-        self.user = msgspec.structs.replace(self.user, failures=0, error=None)
-        return error
-
     def follow(self, job: Job) -> None:
         """Take over that the job has been raised, or made full, while it ran."""
         became_full = job.full and not self.job.full

@@ -228,8 +228,6 @@ class Lists:
         except ServerFault as error:
             self._page_failed(taken, error, now)
             return
-        if self._endings.forget_failures(taken, now):
-            self._may_take = True
         if taken.finished:
             self._finish(taken, now)
         if not page.unchanged:
@@ -277,7 +275,7 @@ class Lists:
             case NextRun():
                 self._health.leave_to_service(kind, decided.reason)
                 self._leave_for_next_run(taken)
-                self._endings.leave(taken, decided)
+                self._endings.leave(taken, decided, now)
             case HoldRefusal():
                 self._leave_for_next_run(taken)
                 self.refusals.hold(taken, decided.error)
@@ -305,6 +303,8 @@ class Lists:
         self._drop(taken)
         self._queue.ended(job_id)
         self._endings.finish(taken, now, then=partial(self._queue.stored, job_id))
+        if self._endings.forget_failures(taken, now):
+            self._may_take = True
 
     def _drop(self, taken: ListPass) -> None:
         self._passes.pop(taken.job.id, None)

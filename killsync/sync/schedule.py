@@ -80,7 +80,9 @@ def why_not_due(user: User, now: float, min_age: float, *, force: bool = False) 
         return Waits.FAILED if user.failures else Waits.LIMITED
     if is_due(user, now, min_age, force=force):
         return None
-    return Waits.CACHED if list_cached(user, now) else Waits.SYNCED
+    aged = (user.last_sync_at or now) + (0 if force else min_age)
+    cached = user.cached_until if list_cached(user, now) else None
+    return Waits.CACHED if cached is not None and cached > aged else Waits.SYNCED
 
 
 def full_is_due(user: User, now: float, full_every: float) -> bool:

@@ -158,12 +158,13 @@ def on_rest(until: float, known: Circumstances) -> JobVerdict:
 
 
 def on_refusal(
-    user: User, error: LoginNeeded, client_id: str, all_refused_since: float | None, now: float
+    user: User, error: LoginNeeded, client_id: str, now: float, *, counts: bool
 ) -> NextRun | NeedsLogin:
     """Return what becomes of a user whose refresh token was refused, at the end of a run.
 
     A new login is needed after two refusals of the same token, for the same client id, ten
-    minutes apart; if all have been refused since a time, only once that has lasted a day.
+    minutes apart, if they `count`: SSO accepts others, or there is nobody else. If it does not,
+    the application or SSO is suspected, and they count once that has lasted a day.
     """
     first, known = user.refusal, user.state is UserState.NEEDS_LOGIN
     reason = f"{describe(error)}; `killsync login` renews it"
@@ -176,26 +177,9 @@ def on_refusal(
         return NeedsLogin(reason, schedule.try_login_again_at(first.at, now), known=True)
     if now - first.at < schedule.REFUSALS_APART:
         return NextRun(f"{describe(error)}; if that lasts, `killsync login` renews it")
-    if all_refused_since is not None and now - all_refused_since < DAY:
-        return NextRun(
-            f"{describe(error)}; so it is for everybody: check client_id, or wait for SSO"
-        )
+    if not counts and now - first.at < DAY:
+        return NextRun(f"{describe(error)}, and no other one: check client_id, or wait for SSO")
     return NeedsLogin(reason, now + DAY)
-
-
-def all_refused_since(
-    before: float | None, refused: int, refreshed: bool, now: float
-) -> float | None:
-    """Return since when every refresh is refused after a run, in unix seconds, if that is so.
-
-    The application or SSO is suspected then. `refused` counts the users whose token was refused
-    in the run; `refreshed` says whether any other refresh succeeded.
-    """
-    if refreshed:
-        return None
-    if before is not None and before <= now:
-        return before
-    return now if refused > 1 else None
 
 
 def on_body(error: BaseException, body: Pending, answering: Answering, now: float) -> BodyVerdict:

@@ -23,7 +23,8 @@ def describe_backlog(backlog: Backlog, now: float) -> str:
     if backlog.resumes_at is not None:
         parts.append(f"ESI's rate limit lets them go on at {clock(backlog.resumes_at, now)}")
     if backlog.done_at is not None:
-        parts.append(f"all stored by about {clock(backlog.done_at, now, rough=True)}")
+        what = "all that is listed" if backlog.open_lists else "all"
+        parts.append(f"{what} stored by about {clock(backlog.done_at, now, rough=True)}")
     if backlog.put_off and backlog.again_at is not None:
         again = clock(backlog.again_at, now)
         parts.append(f"{count(backlog.put_off, 'killmail')} put off after errors, until {again}")
