@@ -432,6 +432,28 @@ def test_faults_that_answer(start: Start) -> None:
     assert sum(entry["fault"] for entry in client.log("list")) == 6
 
 
+def test_a_fault_puts_odd_headers_into_a_normal_answer(start: Start) -> None:
+    mine = reader(start())
+    odd = {"X-Ratelimit-Limit": "1/7d", "Cache-Control": "max-age=99999999"}
+    mine.client.fault("list", times=1, headers=odd)
+    answer, normal = mine.page(), mine.page()
+    assert {name: answer.headers[name] for name in odd} == odd
+    assert answer.json() == normal.json()
+    assert normal.headers["X-Ratelimit-Limit"] == "30/15m"
+    assert answer.headers["ETag"] == normal.headers["ETag"]
+
+
+def test_a_fault_edits_an_answer_whose_etag_is_then_another(start: Start) -> None:
+    mine = reader(start())
+    normal = mine.page()
+    newest = normal.json()[0]
+    mine.client.fault("list", times=1, edit={f'"{newest["killmail_hash"]}"': "null"})
+    answer = mine.page()
+    assert answer.json() == [newest | {"killmail_hash": None}, *normal.json()[1:]]
+    assert answer.headers["X-Pages"] == normal.headers["X-Pages"]
+    assert mine.page(1, **{"If-None-Match": answer.headers["ETag"]}).json() == normal.json()
+
+
 @pytest.mark.parametrize(
     "rule", [{"reset": True}, {"close": True}, {"hang": 0.05}, {"cut": True}], ids=str
 )

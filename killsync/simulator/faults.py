@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from killsync.simulator.lists import etag_of
 from killsync.simulator.routes import Target
 from killsync.simulator.wire import Answer
 
@@ -17,7 +18,11 @@ _HTML = b"<html><head><title>%d</title></head><body><h1>%d Bad Gateway</h1></bod
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """One rule: which requests it covers, how many of them, and what it does to them."""
+    """One rule: which requests it covers, how many of them, and what it does to them.
+
+    `headers` alone are put into the normal answer; `edit` maps texts in it to what stands there
+    instead.
+    """
 
     route: Route = "any"
     character_id: int | None = None
@@ -39,6 +44,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=Tru
     delay: Seconds = 0
     cut: bool = False
     wrong_json: str | None = None
+    edit: dict[str, str] = {}
     drip: Seconds | None = None
     drip_head: Seconds | None = None
     refuse: Seconds | None = None
@@ -117,6 +123,18 @@ def apply(fault: Fault | None, effect: Callable[[], Answer]) -> Answer:
         return lost if fault.withholds_answer or replacement is None else replacement
     answer = effect()
     if fault.wrong_json is not None:
-        headers = answer.headers | fault.headers
-        return Answer(200, fault.wrong_json.encode(), headers, answer.content_type)
+        return _with_content(answer, 200, fault.wrong_json, fault)
+    if fault.edit and answer.body:
+        text = answer.body.decode()
+        for found, put in fault.edit.items():
+            text = text.replace(found, put)
+        return _with_content(answer, answer.status, text, fault)
+    answer.headers = answer.headers | fault.headers
     return answer
+
+
+def _with_content(answer: Answer, status: int, text: str, fault: Fault) -> Answer:
+    """Return an answer with another content, by an ETag of its own if there is one."""
+    body = text.encode()
+    tag = {"ETag": etag_of(body)} if "ETag" in answer.headers else {}
+    return Answer(status, body, answer.headers | tag | fault.headers, answer.content_type)
