@@ -13,8 +13,8 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any, AnyStr
@@ -23,16 +23,29 @@ TIMEOUT = 120
 
 PRELOADED = Path(__file__).with_name("preloaded.py")
 PR_SET_CHILD_SUBREAPER = 36
-# what Python itself reads of the environment, only when it starts
-READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ")
+# what Python itself, or a campaign's clock, reads of the environment only when it starts
+READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "CAMPAIGN_CLOCK")
+
+AtStart = frozenset[tuple[str, str]]
 
 
 def start(*arguments: str, environment: dict[str, str], **streams: Any) -> subprocess.Popen[Any]:
     """Start `python -m killsync`; the streams are given as to `Popen`."""
     words = [sys.executable, "-m", "killsync", *arguments]
-    if sys.platform != "linux" or any(name.startswith(READ_AT_START) for name in environment):
+    if sys.platform != "linux" or _read_at_start(environment) not in _preloaded:
         return subprocess.Popen(words, env=environment, **streams)
     return _Fork(words, env=environment, **streams)
+
+
+@contextmanager
+def preloaded_with(environment: dict[str, str]) -> Iterator[None]:
+    """Fork commands, too, that have these variables of those which are read at the start."""
+    key = _read_at_start(environment)
+    _preloaded[key] = _Preloaded(key)
+    try:
+        yield
+    finally:
+        _preloaded.pop(key).end()
 
 
 def run(
@@ -60,27 +73,20 @@ class _Fork(subprocess.Popen[AnyStr]):
         theirs = (pipes[0], pipes[3], pipes[5])
         # a stream that is not redirected is the one of this process
         streams = [end if end != -1 else own for own, end in enumerate(theirs)]
-        self.pid = _preloaded().start(words[3:], given[5], streams)
+        preloaded = _preloaded[_read_at_start(given[5])]
+        self.pid = preloaded.start(words[3:], given[5], streams)
         self._child_created = True
         self._close_pipe_fds(*pipes)
 
 
 class _Preloaded:
-    """The process to fork from; it ends when this one does."""
+    """The process to fork from, started by the first command; it ends when this one does."""
 
-    def __init__(self) -> None:
-        # whoever is left without a parent becomes a child of this process: so its commands do
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    def __init__(self, at_start: AtStart) -> None:
+        self._environment = {"PATH": os.environ["PATH"], **dict(at_start)}
         self._one_at_a_time = Lock()
-        self._asks, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, PRELOADED],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                env={"PATH": os.environ["PATH"]},
-            )
-        atexit.register(self._end)
+        self._asks: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, arguments: list[str], environment: dict[str, str], streams: list[int]) -> int:
         """Start a command, and return its process id."""
@@ -93,12 +99,37 @@ class _Preloaded:
             "umask": int(umask, 8),
         }
         with self._one_at_a_time:
-            socket.send_fds(self._asks, [json.dumps(command).encode()], streams)
-            return int(self._asks.recv(20))
+            asks = self._asks or self._preload()
+            socket.send_fds(asks, [json.dumps(command).encode()], streams)
+            return int(asks.recv(20))
 
-    def _end(self) -> None:
-        self._asks.close()
-        self._process.wait()
+    def _preload(self) -> socket.socket:
+        # whoever is left without a parent becomes a child of this process: so its commands do
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        self._asks, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, PRELOADED],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                env=self._environment,
+            )
+        atexit.register(self.end)
+        return self._asks
+
+    def end(self) -> None:
+        """End the process, if it was ever started."""
+        if self._asks is not None and self._process is not None:
+            atexit.unregister(self.end)
+            self._asks.close()
+            self._process.wait()
 
 
-_preloaded = cache(_Preloaded)
+def _read_at_start(environment: dict[str, str]) -> AtStart:
+    return frozenset(
+        (name, value) for name, value in environment.items() if name.startswith(READ_AT_START)
+    )
+
+
+# by what each has read of the environment at its start
+_preloaded: dict[AtStart, _Preloaded] = {frozenset(): _Preloaded(frozenset())}

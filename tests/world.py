@@ -80,7 +80,7 @@ def simulator(**options: Any) -> Iterator[Simulator]:
     words = [f"--set={name}={json.dumps(value).strip(chr(34))}" for name, value in options.items()]
     # a campaign's clock is a simulator's too
     inherited = ("PATH", "PYTHONPATH", "CAMPAIGN_CLOCK")
-    environment = {name: os.environ[name] for name in inherited if name in os.environ}
+    environment = {name: text for name, text in os.environ.items() if name.startswith(inherited)}
     with commands.start(
         "simulator", "--json", *words, environment=environment, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import commands
 from clock.sitecustomize import RECORD, read
 
 from campaign.running import Running
@@ -19,11 +20,16 @@ LEAP = 2.0
 
 
 class Clock:
-    """The time of day of every process that runs with `environment`."""
+    """The time of day of every process that runs with `environment`.
 
-    def __init__(self, file: Path) -> None:
+    Their pauses between two tries take `haste` times less than they ask for.
+    """
+
+    def __init__(self, file: Path, haste: float = 1) -> None:
         self._file = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
         self.environment = {"PYTHONPATH": str(CLOCK_DIRECTORY), "CAMPAIGN_CLOCK": str(file)}
+        if haste > 1:
+            self.environment["CAMPAIGN_CLOCK_HASTE"] = str(haste)
         self.set(time.time())
 
     def now(self) -> float:
@@ -63,10 +69,20 @@ def is_idle(pid: int) -> bool:
 
 
 @contextmanager
-def shared_clock() -> Iterator[Clock]:
+def cheap_days() -> Iterator[Clock]:
+    """Yield a shared clock under which a tick takes a tenth of a second.
+
+    Its commands are forked from a process that has read all modules, and hurry.
+    """
+    with shared_clock(haste=20) as clock, commands.preloaded_with(clock.environment):
+        yield clock
+
+
+@contextmanager
+def shared_clock(haste: float = 1) -> Iterator[Clock]:
     """Yield a clock, set to the real time, that processes started in the block inherit."""
     with tempfile.TemporaryDirectory(prefix="killsync-clock-") as directory:
-        clock = Clock(Path(directory) / "clock")
+        clock = Clock(Path(directory) / "clock", haste)
         before = {name: os.environ.get(name) for name in clock.environment}
         os.environ.update(clock.environment)
         try:
