@@ -1,5 +1,6 @@
 """One case: a simulator and a database of its own, judged after all faults are over."""
 
+import base64
 import json
 import random
 import shutil
@@ -12,22 +13,34 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import commands
 from world import TIMEOUT, Killsync, Simulator, simulator
 
 from campaign import secrets
 from campaign.score import Score
 from killsync.store import lock
+from killsync.tokens.sealing import KEY_BYTES
 
 MOST_SCANS = 40
 PROGRAM = ("-m", "killsync")
+# a field that a fault has added to bodies
+ADDED = "added_by_a_fault"
 
 
 class Case(Killsync):
     """The command line, with all its output kept in files, even if it is killed."""
 
-    def __init__(self, directory: Path, simulator: Simulator, rng: random.Random) -> None:
+    # whether commands are forked: cheaper, but their command lines are another's
+    forks = False
+
+    def __init__(
+        self, directory: Path, simulator: Simulator, rng: random.Random, *, encrypted: bool = False
+    ) -> None:
         super().__init__(directory, simulator)
         self.rng = rng
+        self.encrypted = encrypted
+        if encrypted:
+            self.environment["KILLSYNC_TOKEN_KEY"] = _make_key(rng)
         self.said = directory / "said"
         self.said.mkdir()
         self.calls = 0
@@ -52,12 +65,14 @@ class Case(Killsync):
         environment = {"KILLSYNC_CONTACT": f"launch-{self.calls}"} | environment
         stem = self.said / f"{self.calls:04}-{arguments[0]}"
         with stem.with_suffix(".out").open("wb") as out, stem.with_suffix(".err").open("wb") as err:
-            process = subprocess.Popen(
-                [sys.executable, *program, *arguments],
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=err,
-                env=self.environment | environment,
+            streams: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": out, "stderr": err}
+            environment = self.environment | environment
+            process = (
+                commands.start(*arguments, environment=environment, **streams)
+                if self.forks and program == PROGRAM
+                else subprocess.Popen(
+                    [sys.executable, *program, *arguments], env=environment, **streams
+                )
             )
         assert process.stdin is not None
         with suppress(BrokenPipeError), process.stdin:
@@ -71,6 +86,11 @@ class Case(Killsync):
     def heard(self) -> str:
         """Return the standard error of the command launched last."""
         (file,) = self.said.glob(f"{self.calls:04}-*.err")
+        return file.read_text(errors="backslashreplace")
+
+    def printed(self) -> str:
+        """Return the standard output of the command launched last."""
+        (file,) = self.said.glob(f"{self.calls:04}-*.out")
         return file.read_text(errors="backslashreplace")
 
     def let_all_be_tried(self) -> None:
@@ -98,6 +118,11 @@ class Case(Killsync):
             if not waiting and not self.count_unfinished():
                 return
             incomplete = False
+
+    def count(self, score: Score) -> None:
+        """Count the form in which this case's tokens are stored."""
+        score.encrypted += self.encrypted
+        score.plain += not self.encrypted
 
     def active_users(self) -> list[str]:
         """Return the ids of the users who can be synced, as text."""
@@ -129,8 +154,11 @@ class Case(Killsync):
 
     def judge(self, score: Score) -> None:
         """Compare the database with the simulator's truth, after `heal`."""
+        self.count(score)
         truth = self.simulator.truth()
         stored = [json.loads(line) for line in self.run("export").stdout.splitlines()]
+        for body in stored:
+            body.pop(ADDED, None)
         bodies = {body["killmail_id"]: body for body in stored}
         true = truth["bodies"]
         known = {str(user) for (user,) in self.rows("SELECT user_id FROM users")}
@@ -168,16 +196,25 @@ class Case(Killsync):
         score.refetched += sum(count - 1 for count in fetched.values())
 
 
+def _make_key(rng: random.Random) -> str:
+    return base64.b64encode(rng.randbytes(KEY_BYTES)).decode()
+
+
 @contextmanager
-def case(rng: random.Random, *, users: bool = True, **options: Any) -> Iterator[Case]:
-    """Run a case with a simulator with these options; register all its characters if `users`."""
+def case(
+    rng: random.Random, *, users: bool = True, encrypted: bool = False, **options: Any
+) -> Iterator[Case]:
+    """Run a case with a simulator with these options; register all its characters if `users`.
+
+    Its tokens are stored `encrypted`, or plain.
+    """
     directory = Path(tempfile.mkdtemp(prefix="killsync-campaign-"))
     try:
         with (
             simulator(**({"seed": rng.randrange(1 << 30)} | options)) as esi,
             secrets.watch_processes() as processes,
         ):
-            program = Case(directory, esi, rng)
+            program = Case(directory, esi, rng, encrypted=encrypted)
             program.processes = processes
             if users and esi.logins:
                 program.add_users()

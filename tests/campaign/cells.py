@@ -41,7 +41,7 @@ WITH_SHORT_DEADLINE = (
 _MISDIRECTED = {REFRESH: "token_endpoint", KEYS: "jwks_uri"}
 
 
-def play(cell: Cell, seed: int) -> Score:
+def play(cell: Cell, seed: int, *, encrypted: bool) -> Score:
     """Play one cell; return its counts and problems."""
     rng = random.Random(f"{seed} {cell.name}")
     options: dict[str, Any] = {
@@ -49,6 +49,7 @@ def play(cell: Cell, seed: int) -> Score:
         "killmails": KILLMAILS,
         "page_size": PAGE_SIZE,
         "shared": 0,
+        "encrypted": encrypted,
     }
     with case(rng, **options) as program, ExitStack() as stack:
         return _Play(cell, program, stack).play()

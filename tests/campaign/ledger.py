@@ -16,6 +16,7 @@ from campaign.score import Score
 from killsync.sync.bodies import BATCH
 from killsync.sync.worker import REFRESHES
 from killsync.times import iso
+from killsync.tokens.sealing import Keyring
 
 CONNECTIONS = 8
 # a batch waiting to be stored, the answers that arrived with its last body, and the requests in
@@ -81,7 +82,7 @@ class Ledger:
 
     def look(self) -> Snapshot:
         """Compare the present state, with no process alive, with the last one; return it."""
-        return self.compare(read(self._program.database, alive=False))
+        return self.compare(read(self._program, alive=False))
 
     def reset_lists(self) -> None:
         """Start over with the lists, as each may be requested again."""
@@ -258,21 +259,23 @@ def is_recorded(row: dict[str, Any], page: int, now: str) -> bool:
     return row["backfill_page"] is None or page < row["backfill_page"]
 
 
-def read(database: Path, *, alive: bool) -> Snapshot:
+def read(program: Case, *, alive: bool) -> Snapshot:
     """Read a database in place if processes are `alive`, otherwise a copy of what they left.
 
     The database itself is not changed, so that SQLite's recovery is left to killsync.
     """
+    keys = program.environment.get("KILLSYNC_TOKEN_KEY", "").split()
+    database = program.database
     if alive:
-        return _read(database, "?mode=ro")
+        return _read(database, "?mode=ro", keys)
     with tempfile.TemporaryDirectory() as scratch:
         for file in database.parent.glob(f"{database.name}*"):
             if file.is_file() and not file.name.endswith("-shm"):
                 shutil.copy2(file, scratch)
-        return _read(Path(scratch) / database.name, "?mode=rw")
+        return _read(Path(scratch) / database.name, "?mode=rw", keys)
 
 
-def _read(database: Path, mode: str) -> Snapshot:
+def _read(database: Path, mode: str, keys: list[str]) -> Snapshot:
     found = Snapshot()
     if not database.exists():
         return found
@@ -290,7 +293,11 @@ def _read(database: Path, mode: str) -> Snapshot:
     if tokens.exists():
         with closing(_connect(tokens, mode)) as conn:
             if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'tokens'").fetchone():
-                found.tokens = dict(conn.execute("SELECT user_id, refresh_token FROM tokens"))
+                stored = dict(conn.execute("SELECT user_id, refresh_token FROM tokens"))
+                key = Keyring(lambda: keys).first()
+                found.tokens = {
+                    user: text if key is None else key.open(text) for user, text in stored.items()
+                }
     return found
 
 

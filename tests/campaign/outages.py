@@ -53,12 +53,12 @@ OUTAGES = [
 ]
 
 
-def play(outage: Outage, seed: int) -> Score:
+def play(outage: Outage, seed: int, *, encrypted: bool) -> Score:
     """Scan many users during the outage and after it; return the score."""
     score = Score(outage.name, cases=1)
     rng = random.Random(f"{seed} {outage.name}")
     options: dict[str, Any] = {"characters": USERS, "killmails": 2, "shared": 0}
-    with case(rng, **options) as program, ExitStack() as stack:
+    with case(rng, encrypted=encrypted, **options) as program, ExitStack() as stack:
         environment = {}
         if outage.is_sso:
             _expire_tokens(program, forget_documents=bool(outage.url))
