@@ -125,9 +125,17 @@ class KillmailUnknown(Refused):
 
 
 class LoginNeeded(KillsyncError):
-    """The refresh token no longer works, or lacks the scope: only a new login helps."""
+    """The refresh token no longer works, or lacks the scope: only a new login helps.
+
+    `evidence` says what was refused, for comparison with later refusals: a fingerprint, or "none"
+    if there was no token.
+    """
 
     blame = Blame.USER
+
+    def __init__(self, message: str, *, evidence: str | None = None) -> None:
+        super().__init__(message)
+        self.evidence = evidence
 
 
 class LoginRefused(KillsyncError):

@@ -954,6 +954,61 @@ def test_a_renewal_that_fails_leaves_the_stored_token_as_it_was(
         assert tokens.get(USER) == stored
 
 
+def evidence_of(tokens: Tokens, sso: Sso) -> str:
+    with pytest.raises(LoginNeeded) as failure:
+        accounts.renew(tokens, sso, USER, lambda: NOW)
+    evidence = failure.value.evidence
+    assert evidence is not None
+    return evidence
+
+
+def test_the_refusal_of_the_same_token_again_has_the_same_evidence(
+    connect: Make, requests_mock: Mocker, tokens: Tokens
+) -> None:
+    requests_mock.post(TOKEN, **oauth("invalid_grant"))
+    tokens.put(USER, Token(OLD))
+    first = evidence_of(tokens, connect())
+    assert evidence_of(tokens, connect()) == first
+    assert re.fullmatch("[0-9a-f]{16}", first)
+    tokens.put(USER, Token(NEW))
+    assert evidence_of(tokens, connect()) != first
+
+
+def test_the_refusal_of_a_token_has_other_evidence_under_another_client_id(
+    connect: Make, requests_mock: Mocker, tokens: Tokens
+) -> None:
+    requests_mock.post(TOKEN, **oauth("invalid_grant"))
+    tokens.put(USER, Token(OLD))
+    with closing(Http("killsync/0", threading.Event())) as http:
+        other = Sso(http, URL, "another-application", "", KeptDocuments(), lambda: NOW)
+        assert evidence_of(tokens, other) != evidence_of(tokens, connect())
+
+
+@pytest.mark.parametrize(
+    "claims", [{"scp": "publicData"}, {"sub": "CHARACTER:EVE:90000002"}], ids=["scope", "character"]
+)
+def test_a_token_of_the_wrong_kind_has_the_same_evidence_though_sso_replaces_it(
+    connect: Make, requests_mock: Mocker, tokens: Tokens, key: RSAKey, claims: dict[str, Any]
+) -> None:
+    renewable(requests_mock, tokens, key, **claims)
+    first = evidence_of(tokens, connect())
+    stored = tokens.get(USER)
+    assert stored is not None
+    assert stored.refresh_token == NEW
+    assert evidence_of(tokens, connect()) == first
+
+
+def test_a_damaged_token_has_evidence_and_a_missing_one_is_none(
+    connect: Make, tokens: Tokens
+) -> None:
+    assert evidence_of(tokens, connect()) == "none"
+    with pytest.raises(LoginNeeded) as failure:
+        accounts.stored_access(tokens, USER, NOW)
+    assert failure.value.evidence == "none"
+    tokens.put(USER, Token("\ufffd"))
+    assert evidence_of(tokens, connect()) != "none"
+
+
 def elsewhere(path: Path, change: Callable[[Tokens], object], answer: Any) -> Any:
     """Return an answer of SSO's before which another process changes the stored tokens."""
 

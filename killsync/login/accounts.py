@@ -30,7 +30,7 @@ def stored_access(tokens: Tokens, user_id: int, now: float) -> Access | None:
     """
     token = tokens.get(user_id)
     if token is None:
-        raise LoginNeeded("there is no token for this character")
+        raise _no_token()
     if token.access_token is None or token.access_expires_at is None:
         return None
     if not token.access_token.isascii():
@@ -44,7 +44,8 @@ def stored_access(tokens: Tokens, user_id: int, now: float) -> Access | None:
 def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = time.time) -> Access:
     """Refresh a character's access token, and store what SSO answers before it is used.
 
-    Raises LoginNeeded, TokenBusy, and whatever `Sso.refresh` and `Sso.verify` raise.
+    Raises LoginNeeded with its evidence, TokenBusy, and whatever `Sso.refresh` and `Sso.verify`
+    raise.
     """
     sso.prepare()
     if not tokens.claim(user_id, clock()):
@@ -56,9 +57,7 @@ def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = t
     finally:
         tokens.release(user_id)
     try:
-        character = sso.verify(grant.access_token, SCOPE)
-        if character.character_id != user_id:
-            raise LoginNeeded(f"the token belongs to another character, {character.name!r}")
+        _verify(sso, user_id, grant)
     except KillsyncError:
         # a token that was stored and then failed its verification must not be used
         tokens.forget_access(user_id, grant.access_token)
@@ -74,24 +73,53 @@ def _drop(tokens: Tokens, sso: Sso, user_id: int, grant: Grant) -> NoReturn:
     raise TokenBusy("this character was removed or given a new token meanwhile")
 
 
-def _refresh(tokens: Tokens, sso: Sso, user_id: int) -> Grant:
-    before = _refresh_token(tokens, user_id)
+def _verify(sso: Sso, user_id: int, grant: Grant) -> None:
+    # SSO may replace the refresh token at each refresh: what is wrong stays the same
     try:
-        return sso.refresh(before)
+        character = sso.verify(grant.access_token, SCOPE)
+    except LoginNeeded as error:
+        error.evidence = sso.fingerprint(f"without {SCOPE}")
+        raise
+    if character.character_id != user_id:
+        raise LoginNeeded(
+            f"the token belongs to another character, {character.name!r}",
+            evidence=sso.fingerprint(f"of character {character.character_id}"),
+        )
+
+
+def _refresh(tokens: Tokens, sso: Sso, user_id: int) -> Grant:
+    before = _refresh_token(tokens, sso, user_id)
+    try:
+        return _granted(sso, before)
     except LoginNeeded:
-        after = _refresh_token(tokens, user_id)
+        after = _refresh_token(tokens, sso, user_id)
         if after == before:
             raise
-        return sso.refresh(after)
+        return _granted(sso, after)
 
 
-def _refresh_token(tokens: Tokens, user_id: int) -> str:
+def _granted(sso: Sso, refresh_token: str) -> Grant:
+    try:
+        return sso.refresh(refresh_token)
+    except LoginNeeded as error:
+        error.evidence = sso.fingerprint(refresh_token)
+        raise
+
+
+def _refresh_token(tokens: Tokens, sso: Sso, user_id: int) -> str:
     token = tokens.get(user_id)
     if token is None:
-        raise LoginNeeded("there is no token for this character")
+        raise _no_token()
     if token.is_damaged:
-        raise LoginNeeded("the stored token of this character is damaged")
+        raise LoginNeeded(
+            "the stored token of this character is damaged",
+            evidence=sso.fingerprint(token.refresh_token),
+        )
     return token.refresh_token
+
+
+def _no_token() -> LoginNeeded:
+    return LoginNeeded("there is no token for this character", evidence="none")
 
 
 class Candidate(msgspec.Struct, frozen=True):

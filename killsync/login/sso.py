@@ -3,6 +3,7 @@
 Source of every fact: EVE's SSO documentation (OAuth 2.0; PKCE for applications without a secret).
 """
 
+import hashlib
 import json
 import secrets
 import time
@@ -27,6 +28,7 @@ from killsync.times import DAY
 
 _VERIFIER_BYTES = 48
 _STATE_BYTES = 24
+_FINGERPRINT_DIGITS = 16
 _WRONG_APPLICATION = {"invalid_client", "unauthorized_client", "unsupported_grant_type"}
 _LOGIN_HELPS = {"invalid_grant", "invalid_token"}
 _FORM = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
@@ -79,6 +81,14 @@ class Sso:
     def requests(self) -> int:
         """How many requests were sent."""
         return self._sent + self._published.requests
+
+    def fingerprint(self, refused: str) -> str:
+        """Return what tells a refusal from another: of this token, or reason, for this client id.
+
+        Nothing can be concluded from it about the token.
+        """
+        told_apart = json.dumps([self._client_id, refused]).encode()
+        return hashlib.sha256(told_apart).hexdigest()[:_FINGERPRINT_DIGITS]
 
     def prepare(self) -> None:
         """Fetch the metadata and keys, so that nothing is missing between a grant and its check.
