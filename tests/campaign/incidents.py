@@ -56,7 +56,8 @@ KINDS = [
     Kind("lists 500", "list", _says(500, "Internal error")),
     Kind("lists 502", "list", {"status": 502, "html": True}),
     Kind("lists 504", "list", _says(504, "Timeout contacting tranquility")),
-    Kind("lists cut", "list", {"cut": True}),
+    # with a content, since an unchanged list has none that could be cut
+    Kind("lists cut", "list", {"cut": True, "wrong_json": '[{"killmail_id":1}]'}),
     Kind("lists reset", "list", {"reset": True}),
     Kind("refreshes 500", "token", _says(500, "server_error")),
     Kind("refreshes 503", "token", _says(503, "down")),

@@ -1,5 +1,6 @@
 """The part `marks`: every fault that passes, once and for hours, and what it leaves behind."""
 
+import json
 import random
 from collections.abc import Iterator
 from functools import partial
@@ -109,6 +110,7 @@ class Marks:
         for rule in self.rules(trial):
             self.esi.fault(ROUTES[trial.fault.at], **rule)
         self.endure(trial)
+        self.check_completeness(trial)
         self.esi.clear_faults()
         log = self.esi.log()
         self.score.requests += len(log)
@@ -151,6 +153,25 @@ class Marks:
         for _ in range(1 if environment else PATIENCE):
             self.cron.tick(**environment)
             if any(entry["fault"] for entry in self.esi.log()):
+                return
+
+    def check_completeness(self, trial: Trial) -> None:
+        """Check that nothing is called complete in which a listed killmail is missing."""
+        missing = self.program.rows(
+            "SELECT user_id, killmail_id FROM user_killmails JOIN pending_killmails"
+            " USING (killmail_id)"
+        )
+        if not missing:
+            return
+        self.cron.run("check", "--json")
+        users = {user["user_id"]: user for user in json.loads(self.program.printed())["users"]}
+        bodies = self.esi.truth()["bodies"]
+        for user, killmail in missing:
+            time = bodies[str(killmail)]["killmail_time"]
+            spans = [users[user][name] for name in users[user] if name.startswith("complete")]
+            if any((span["since"] or "") <= time <= span["until"] for span in spans if span):
+                problem = f"check calls {spans} complete, but {killmail} of {time} is missing"
+                self.score.check(False, f"{trial.name}: {problem}")
                 return
 
     def recover(self, trial: Trial) -> None:
