@@ -36,6 +36,15 @@ class ApplicationError(UsageError):
     """SSO does not accept the EVE application itself: the configuration is wrong, no token is."""
 
 
+class WrongEnvironment(UsageError):
+    """The environment names a proxy or certificates with which no request can work."""
+
+    def __init__(self, what: str, cure: str) -> None:
+        super().__init__(f"{what}: {cure}")
+        self.what = what
+        self.cure = cure
+
+
 class TokenKeyMissing(UsageError):
     """The stored tokens are encrypted with a key that is not configured: no token is lost."""
 
@@ -112,6 +121,10 @@ class ServerFault(Refused):
     """A 500 or 520, or an answer cut short or not JSON: the same request may work later."""
 
 
+class TooLarge(Refused):
+    """An answer larger than any of ESI's; asking again at once would bring it again."""
+
+
 class Misshapen(Refused):
     """An answer that is JSON of the wrong shape; the text names the field."""
 
@@ -125,10 +138,10 @@ class KillmailUnknown(Refused):
 
 
 class LoginNeeded(KillsyncError):
-    """The refresh token no longer works, or lacks the scope: only a new login helps.
+    """The refresh token does not work, or lacks the scope: if that lasts, a new login is needed.
 
-    `evidence` says what was refused, for comparison with later refusals: a fingerprint, or "none"
-    if there was no token.
+    `evidence` says what was refused, for comparison with later refusals: a fingerprint. It is None
+    where there was no token that could be refused.
     """
 
     blame = Blame.USER
@@ -150,6 +163,10 @@ class LoginRefused(KillsyncError):
 
 class BodyRejected(KillsyncError):
     """A killmail body that cannot be stored faithfully; the text names the field or the byte."""
+
+
+class NotAKillmail(BodyRejected):
+    """JSON that is no killmail at all: not an object, or one without a killmail's id."""
 
 
 def blame_of(error: BaseException) -> Blame:

@@ -91,8 +91,23 @@ class Cursor(msgspec.Struct, frozen=True, gc=False):
     until_id: int | None = None
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """The first refusal of a user's token: when, of which token, for which client id.
+
+    `at` is in unix seconds; `token` is a fingerprint, which reveals nothing of it.
+    """
+
+    at: float
+    token: str
+    client_id: str
+
+
 class User(msgspec.Struct, frozen=True):
-    """A row of `users`; times are unix seconds, `floor_id` is the lowest id above the gap."""
+    """A row of `users`; times are unix seconds, `floor_id` is the lowest id above the gap.
+
+    `skipped` is how many entries of a page were no references to killmails, the most since the
+    newest full pass began.
+    """
 
     user_id: int
     name: str
@@ -111,6 +126,9 @@ class User(msgspec.Struct, frozen=True):
     failures: int
     not_before: float | None
     error: str | None
+    added_at: float | None = None
+    skipped: int = 0
+    refusal: Refusal | None = None
 
     @property
     def pending(self) -> int:
@@ -134,12 +152,18 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Pending(msgspec.Struct, frozen=True, gc=False):
-    """A row of `pending_killmails`: listed, body not stored yet."""
+    """A row of `pending_killmails`: listed, body not stored yet.
+
+    `refused_at` is when ESI refused it first, in unix seconds, and `refusals` how often since.
+    """
 
     killmail_id: int
     killmail_hash: str
     priority: int
-    attempts: int
+    attempts: int = 0
+    refusals: int = 0
+    refused_at: float | None = None
+    is_set_aside: bool = False
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -154,6 +178,7 @@ class Page(msgspec.Struct, frozen=True):
 
     `pages` is X-Pages (None if absent). `unchanged` is a 304, `past_end` an answer that says
     there is no such page. `modified` is Last-Modified, the same for all pages of a snapshot.
+    `skipped` counts entries that are no references to killmails.
     """
 
     refs: list[KillmailRef]
@@ -163,3 +188,4 @@ class Page(msgspec.Struct, frozen=True):
     cached_until: float
     unchanged: bool = False
     past_end: bool = False
+    skipped: int = 0

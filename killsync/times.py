@@ -28,6 +28,11 @@ def iso_after(seconds: float) -> str:
     return iso(math.ceil(seconds))
 
 
+def iso_or_none(seconds: float | None) -> str | None:
+    """Return the first whole second not before a time to wait for, None for None."""
+    return None if seconds is None else iso_after(seconds)
+
+
 def unix(text: str) -> float:
     """Return the unix seconds of ISO 8601 text; raise ValueError if it is not one."""
     moment = datetime.fromisoformat(text)
@@ -83,6 +88,17 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
     return f"{max(0, int(seconds))}s"
+
+
+def clock(moment: str, now: float, *, rough: bool = False) -> str:
+    """Return a time to come, ISO text, as `23:05:10Z`, with its date if that is another day.
+
+    A `rough` one is given to the next minute. What has passed is given as now.
+    """
+    then = max(unix(moment), now)
+    day, _, shown = iso_after(math.ceil(then / MINUTE) * MINUTE if rough else then).partition("T")
+    shown = shown.removesuffix(":00Z") + "Z" if rough else shown
+    return shown if day == iso(now).partition("T")[0] else f"{day} {shown}"
 
 
 def ago(then: float | None, now: float) -> str:

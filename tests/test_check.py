@@ -892,7 +892,68 @@ def test_pending_and_set_aside_bodies_are_counted(killsync: Make) -> None:
     program.simulator.fault("body", killmail_id=first, status=422)
     program.simulator.fault("body", killmail_id=second, status=500)
     program.run("scan", exit_code=1)
-    assert "8 killmails, 1 pending, 1 set aside" in lines_of(program)[1]
+    counts = "8 killmails, 1 pending, 1 set aside; 2 listed killmails are not stored yet"
+    assert lines_of(program)[1].endswith(counts)
+
+
+def without_bodies(program: Killsync, killmail_ids: list[int]) -> None:
+    """Make killmails pending whose bodies were stored, as if they had not come yet."""
+    chosen = f"WHERE killmail_id IN ({','.join(map(str, killmail_ids))})"
+    columns = "killmail_id, killmail_hash, priority"
+    damage(
+        program,
+        f"""INSERT INTO pending_killmails ({columns})
+            SELECT killmail_id, killmail_hash, 3 FROM killmails {chosen}""",
+        f"DELETE FROM killmails {chosen}",
+        f"DELETE FROM attackers {chosen}",
+        "UPDATE users SET killmails = (SELECT count(*) FROM killmails)",
+    )
+    program.execute(
+        "DELETE FROM items WHERE killmail_id NOT IN (SELECT killmail_id FROM killmails)"
+    )
+
+
+def test_what_is_pending_is_not_called_complete(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=10)
+    program.run("scan")
+    user_id = program.simulator.logins[0]["character_id"]
+    listed = program.simulator.listed(user_id)[::-1]
+    times = dict(program.rows("SELECT killmail_id, killmail_time FROM killmails"))
+    (before,) = verdict(program)["users"]
+    assert (before["complete_before"], before["missing"]) == (None, 0)
+    without_bodies(program, [listed[3], listed[6]])
+    (user,) = verdict(program)["users"]
+    oldest, newest = (
+        {"since": times[listed[0]], "until": times[listed[2]]},
+        {"since": times[listed[7]], "until": before["complete"]["until"]},
+    )
+    assert (user["complete_before"], user["complete"], user["missing"]) == (oldest, newest, 2)
+    assert lines_of(program)[1].endswith(
+        f": complete from {oldest['since']} to {oldest['until']}"
+        f" and from {newest['since']} to {newest['until']}, 8 killmails, 2 pending;"
+        " in between 2 listed killmails are not stored yet"
+    )
+
+
+def test_where_the_newest_are_pending_it_is_complete_up_to_these(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=10)
+    program.run("scan")
+    listed = program.simulator.listed(program.simulator.logins[0]["character_id"])[::-1]
+    times = dict(program.rows("SELECT killmail_id, killmail_time FROM killmails"))
+    without_bodies(program, listed[-1:])
+    (user,) = verdict(program)["users"]
+    assert user["complete"] == {"since": times[listed[0]], "until": times[listed[-2]]}
+    assert (user["complete_before"], user["missing"]) == (None, 1)
+    assert lines_of(program)[1].endswith("1 pending; 1 listed killmail is not stored yet")
+
+
+def test_where_all_are_pending_nothing_is_complete(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=10)
+    program.run("scan")
+    without_bodies(program, program.simulator.listed(program.simulator.logins[0]["character_id"]))
+    (user,) = verdict(program)["users"]
+    assert (user["complete"], user["complete_before"], user["missing"]) == (None, None, 10)
+    assert ": not complete yet, 0 killmails, 10 pending; 10 listed" in lines_of(program)[1]
 
 
 def test_a_body_that_never_fitted_its_hash_is_noted(killsync: Make) -> None:

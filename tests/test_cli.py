@@ -480,7 +480,7 @@ def test_no_refresh_token_is_given_to_another_host(killsync: Make) -> None:
 
 def scan_as_json(program: Killsync, *arguments: str, exit_code: int = 0) -> list[dict[str, Any]]:
     done = program.run("scan", *arguments, "--log-format", "json", exit_code=exit_code)
-    return [json.loads(line) for line in done.stderr.splitlines()]
+    return [json.loads(line) for line in (done.stderr + done.stdout).splitlines()]
 
 
 def assert_events(lines: list[dict[str, Any]]) -> None:

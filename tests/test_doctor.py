@@ -299,7 +299,9 @@ def test_an_older_schema_is_no_harm(well: Killsync) -> None:
 
 def test_a_database_of_another_esi_is_reported(well: Killsync) -> None:
     well.execute("UPDATE facts SET value = 'esi.evetech.net' WHERE name = 'esi_url'")
-    examine(well).assert_reported("problem", "database", "belongs to esi.evetech.net", "--db")
+    file = well.directory / ".config/killsync/config.toml"
+    parts = ("belongs to esi.evetech.net", f"esi_url in {file}", "correct it there", "--db")
+    examine(well).assert_reported("problem", "database", *parts)
 
 
 def test_users_who_need_a_login_are_named(well: Killsync) -> None:

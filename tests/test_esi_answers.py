@@ -195,6 +195,53 @@ def test_fields_of_a_reference_that_are_not_known_are_ignored(client: Client) ->
     assert client.page().refs == [KillmailRef(KILLMAIL, HASH)]
 
 
+def other(killmail_id: Any, killmail_hash: Any = HASH) -> Any:
+    return {"killmail_id": killmail_id, "killmail_hash": killmail_hash}
+
+
+NO_REFERENCES: list[Any] = [
+    *(None, 7, "7", True, [], [7, HASH], {}, {"error": "none"}, {"killmail_id": 7}),
+    *(other(i) for i in (None, 0, -5, 2**63, 10**400, "7", True, 7.5, 0.0, 2e18, [7])),
+    *(other(7, h) for h in (None, 5, "", "a" * 39, "g" * 40, "\u0663" * 40, HASH + "\n", "../x")),
+    json.loads("[" * 80 + "]" * 80),
+]
+
+
+@pytest.mark.parametrize("bad", NO_REFERENCES, ids=lambda bad: repr(bad)[:40])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_entry_that_is_no_reference_is_skipped_alone_after_a_second_look(
+    client: Client, bad: Any, place: int
+) -> None:
+    entries = [REF, other(5)]
+    entries.insert(place, bad)
+    client.answer({"json": entries})
+    page = client.page()
+    assert (page.refs, page.skipped) == ([KillmailRef(KILLMAIL, HASH), KillmailRef(5, HASH)], 1)
+    assert client.sent == 2
+
+
+def test_an_entry_that_is_whole_at_the_second_look_is_not_skipped(client: Client) -> None:
+    client.answer({"json": [REF, other(5, None)]}, {"json": [REF, other(5)]})
+    page = client.page()
+    assert (page.refs, page.skipped) == ([KillmailRef(KILLMAIL, HASH), KillmailRef(5, HASH)], 0)
+
+
+def test_the_second_look_at_a_page_is_not_taken_from_an_outage(client: Client) -> None:
+    bad: Answer = {"json": [REF, None]}
+    client.answer(bad, {"status_code": 502}, bad)
+    assert client.page().skipped == 1
+    assert client.sent == 3
+
+
+def test_an_id_with_a_fraction_of_zero_is_that_integer(client: Client) -> None:
+    client.answer({"text": json.dumps([other(5.0), other(2.0**53), REF])})
+    page = client.page()
+    assert [ref.killmail_id for ref in page.refs] == [5, 2**53, KILLMAIL]
+    assert all(type(ref.killmail_id) is int for ref in page.refs)
+    assert page.skipped == 0
+    assert client.sent == 1
+
+
 def test_an_empty_page_1_is_an_empty_list_and_no_end(client: Client) -> None:
     client.answer({"json": []})
     page = client.page()
@@ -361,12 +408,11 @@ FAILURES: list[tuple[str, Answer, type[Exception], str, int]] = [
     ),
     (
         "list",
-        {"json": [REF, REF | {"killmail_id": 0}]},
+        {"json": [REF | {"killmail_id": 0}, None]},
         Misshapen,
-        "ESI's list has the wrong shape: Expected `int` >= 1 - at `$[1].killmail_id`",
+        "ESI's list has the wrong shape: Expected `int` >= 1 - at `$[0].killmail_id`",
         1,
     ),
-    ("body", {"text": "[]"}, BodyRejected, "the body: expected object, got array", 1),
     (
         "body",
         {"text": json.dumps(plain(KILLMAIL + 1))},
@@ -389,6 +435,19 @@ FAILURES: list[tuple[str, Answer, type[Exception], str, int]] = [
     ("body", {"text": HTML}, ServerFault, "ESI's answer is not JSON", ATTEMPTS),
     ("body", {"text": BODY["text"][:-5]}, ServerFault, "ESI's answer is not JSON", ATTEMPTS),
     ("body", {"text": ""}, ServerFault, "ESI's answer is not JSON", ATTEMPTS),
+    *(
+        ("body", {"text": text}, ServerFault, f"ESI's answer is not a killmail: {why}", ATTEMPTS)
+        for text, why in (
+            ("{}", "killmail_id: missing"),
+            ("null", "the body: expected object, got null"),
+            ("[]", "the body: expected object, got array"),
+            ("[" * 9_999 + "]" * 9_999, "the body: nested deeper than 64 levels"),
+            ('"text"', "the body: expected object, got str"),
+            ("5", "the body: expected object, got int"),
+            (REASON, "no luck"),
+            (json.dumps({"error": f"not now, {TOKEN}"}), "not now, ..."),
+        )
+    ),
     ("list", {"status_code": 304}, ServerFault, "ESI says 304: no reason given", ATTEMPTS),
     ("body", {"status_code": 304}, ServerFault, "ESI says 304: no reason given", ATTEMPTS),
     *(
@@ -462,8 +521,8 @@ def test_what_fails_twice_and_then_succeeds_is_no_failure(
 
 @pytest.mark.parametrize(
     "text",
-    ["", HTML, "[]", '"error"', '{"message":"x"}', "[" * 100_000],
-    ids=["empty", "HTML", "array", "text", "no error", "nested"],
+    ["", HTML, "[]", '"error"', '{"message":"x"}', "[" * 100_000, error("much " * 20_000)],
+    ids=["empty", "HTML", "array", "text", "no error", "nested", "long"],
 )
 def test_an_error_without_a_reason_says_so(client: Client, text: str) -> None:
     client.answer({"status_code": 400, "text": text})
@@ -633,7 +692,9 @@ def test_a_420_rests_everything_until_the_reset_or_for_60_seconds(
         ("list", {"exc": requests.ReadTimeout()}, 2 * ATTEMPTS),
         ("body", BODY, 2),
         ("body", {"status_code": 422}, 5),
-        ("body", {"text": "[]"}, 2),
+        ("body", {"text": "[]"}, 2 * ATTEMPTS),
+        ("body", {"text": BODY["text"].replace("30000142", '"Jita"')}, 2),
+        ("list", {"json": [REF, None]}, 4),
         ("body", {"status_code": 504}, 0),
         ("status", {}, 2),
     ],

@@ -136,7 +136,7 @@ def test_an_unknown_user_exits_2_and_the_nearest_is_named(
     template: InProcess, folder: Path
 ) -> None:
     output, name = folder / "out.jsonl", template.simulator.logins[0]["name"]
-    done = template.run("export", "--user", name[:-1], "-o", str(output), exit_code=2)
+    done = template.run("export", "--user", name[1:], "-o", str(output), exit_code=2)
     assert done.stdout == ""
     assert name in done.stderr
     assert not output.exists()

@@ -26,7 +26,7 @@ def serve(program: Killsync, texts: dict[int, str]) -> None:
 
 
 def storable(texts: dict[int, str]) -> dict[int, Any]:
-    """Return the values of the bodies that hold nothing but 64-bit JSON."""
+    """Return the values of the bodies that hold nothing but JSON that can be kept."""
     values = {}
     for killmail_id, text in texts.items():
         try:
@@ -37,9 +37,12 @@ def storable(texts: dict[int, str]) -> dict[int, Any]:
 
 
 def set_aside(program: Killsync) -> dict[int, str]:
-    """Return the error of each killmail that is set aside; nothing else may be pending."""
+    """Return the error of each killmail that is set aside.
+
+    Nothing else may be pending but what ESI has answered with no killmail at all.
+    """
     rows = program.rows("SELECT killmail_id, error, set_aside_at FROM pending_killmails")
-    assert all(aside for _, _, aside in rows), rows
+    assert all(bool(aside) != ("not a killmail" in error) for _, error, aside in rows), rows
     return {killmail_id: error for killmail_id, error, _ in rows}
 
 
@@ -90,7 +93,35 @@ def test_whatever_lies_within_esis_shapes_or_beyond_them_is_kept(killsync: Make)
     assert assert_kept_or_set_aside(program, texts) == set()
 
 
-def test_a_number_that_no_64_bits_hold_is_set_aside_at_once(killsync: Make) -> None:
+def test_a_number_that_no_64_bits_hold_is_kept_where_no_column_is_meant_for_it(
+    killsync: Make,
+) -> None:
+    program = killsync(characters=1, killmails=0)
+    texts = {}
+    for killmail_id, number in enumerate(("1" + "0" * 400, str(2**63), str(-(2**64))), FIRST_ID):
+        content = plain(killmail_id) | {"new": {"a": ["N"]}}
+        content["victim"]["items"][1]["items"][0]["new"] = "N"
+        texts[killmail_id] = json.dumps(content).replace('"N"', number)
+    serve(program, texts)
+    program.run("scan")
+    assert assert_kept_or_set_aside(program, texts) == set()
+    program.assert_equals_truth()
+    assert "no problems found" in program.run("check").stdout
+
+
+def test_an_integer_with_a_fraction_of_zero_is_kept_as_the_integer(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=0)
+    text = json.dumps(plain(FIRST_ID)).replace("587", "587.0").replace(str(FIRST_ID), "1.25e8")
+    serve(program, {FIRST_ID: text})
+    program.run("scan")
+    kept = program.rows("SELECT killmail_id, victim_ship_type_id FROM killmails")
+    assert kept == [(FIRST_ID, 587)]
+    assert all(type(number) is int for number in kept[0])
+    program.assert_equals_truth()
+    assert "no problems found" in program.run("check").stdout
+
+
+def test_a_number_that_no_column_holds_is_set_aside_at_once(killsync: Make) -> None:
     program = killsync(characters=1, killmails=1)
     texts = {
         killmail_id: json.dumps(plain(killmail_id)).replace("30000142", number)
@@ -106,18 +137,29 @@ def test_a_number_that_no_64_bits_hold_is_set_aside_at_once(killsync: Make) -> N
     assert len(program.simulator.log("body")) == len(NUMBERS) + 1
 
 
-def test_a_body_of_another_kind_altogether_is_set_aside(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=1)
+def test_an_answer_that_is_no_killmail_at_all_is_put_off_and_costs_the_killmail_nothing(
+    killsync: Make,
+) -> None:
     others = ("[]", "null", '"text"', "1", "true", "{}", DEEP[1], '{"error":"none"}', "[[]]")
-    texts = dict(enumerate(others, FIRST_ID))
-    serve(program, texts)
+    program = killsync(characters=1, killmails=len(others))
+    listed = program.simulator.listed(program.simulator.logins[0]["character_id"])
+    for killmail_id, text in zip(listed, others, strict=True):
+        program.simulator.fault("body", killmail_id=killmail_id, wrong_json=text)
     program.run("scan", exit_code=1)
-    assert assert_kept_or_set_aside(program, texts) == texts.keys()
+    rows = program.rows("SELECT error, set_aside_at, not_before IS NULL FROM pending_killmails")
+    assert len(rows) == len(others)
+    for error, aside, ready in rows:
+        assert error.startswith("ESI's answer is not a killmail: ")
+        assert (aside, ready) == (None, 0)
+    program.simulator.clear_faults()
+    program.execute("UPDATE pending_killmails SET not_before = '2026-01-01T00:00:00Z'")
+    program.run("scan")
+    program.assert_equals_truth()
 
 
 def test_ids_that_disagree_with_what_was_asked_for_are_set_aside(killsync: Make) -> None:
     program = killsync(characters=1, killmails=0)
-    claims = (FIRST_ID + 1, FIRST_ID, 0, -1, 2**63 - 1, float(FIRST_ID + 4), str(FIRST_ID + 5))
+    claims = (FIRST_ID + 1, FIRST_ID, 0, -1, 2**63 - 1, FIRST_ID + 5.5, str(FIRST_ID + 6), 1.0)
     texts = {
         killmail_id: json.dumps(plain(killmail_id) | {"killmail_id": claimed})
         for killmail_id, claimed in enumerate(claims, FIRST_ID)
@@ -145,7 +187,7 @@ def test_at_a_terminal_nothing_from_outside_is_obeyed(killsync: Make) -> None:
     for name in TEXTS:
         login = program.simulator.add_character(name=name, killmails=2)
     program.add_users()
-    spoilt_field = json.dumps(plain(FIRST_ID))[:-1] + f", {json.dumps(TEXTS[2])}: {2**64}}}"
+    spoilt_field = json.dumps(plain(FIRST_ID))[:-1] + f", {json.dumps(TEXTS[2])}: {DEEP[0]}}}"
     serve(program, {FIRST_ID: spoilt_field})
     user = login["character_id"]
     notes = {f"note {text}": text for text in (*TEXTS, "\x7f \U000e0001 \u200b")}

@@ -3,8 +3,10 @@
 import json
 import re
 import sqlite3
+import subprocess
 import urllib.parse
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -26,7 +28,7 @@ REFUSED_PAGES: dict[str, tuple[Any, str]] = {
     "null": (None, "array"),
     "text": ("killmails", "array"),
     "a number in it": ([7], "$[0]"),
-    "null in it": ([entry(), None], "$[1]"),
+    "nothing but null": ([None, None], "$[0]"),
     "a list in it": ([[7, GOOD_HASH]], "$[0]"),
     "no hash": ([{"killmail_id": 7}], "killmail_hash"),
     "no id": ([{"killmail_hash": GOOD_HASH}], "killmail_id"),
@@ -86,6 +88,83 @@ def test_a_list_of_the_wrong_shape_fails_its_own_user_and_names_the_place(killsy
     tomorrow(program)
     program.run("scan", "--workers", "8")
     program.assert_equals_truth()
+
+
+def broken_pages(page: list[dict[str, Any]]) -> list[list[Any]]:
+    """Return a page with one entry more, or with one that is spoilt."""
+    first, *rest = page
+    return [
+        [None, *page],
+        [*page, {"killmail_id": first["killmail_id"] + 1, "killmail_hash": None}],
+        [entry(first["killmail_id"], None), *rest],
+        [entry(None, first["killmail_hash"]), *rest],
+    ]
+
+
+def skipped_lines(done: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line for line in done.stderr.splitlines() if "skipped" in line]
+
+
+def test_an_entry_that_is_no_reference_costs_nothing_but_itself(killsync: Make) -> None:
+    program, users = users_with(killsync, 5)
+    lists = {user: real_page(program, user) for user in users}
+    for number, user in enumerate(users[:4]):
+        page = broken_pages(lists[user])[number]
+        program.simulator.fault("list", character_id=user, wrong_json=json.dumps(page))
+    done = program.run("scan", "--workers", "8")
+    assert len(skipped_lines(done)) == 4
+    for user in users[:4]:
+        assert f"({user}): page 1: 1 entry is not valid and skipped" in done.stderr
+    found = [program.user(user) for user in users]
+    assert [user["killmails"] for user in found] == [3, 3, 2, 2, 3]
+    assert {(user["failures"], user["backfill"]) for user in found} == {(0, None)}
+    asked = Counter(e["character_id"] for e in program.simulator.log("list"))
+    assert [asked[user] for user in users] == [2, 2, 2, 2, 1], "each is looked at once more"
+
+
+def test_an_entry_that_was_skipped_is_recorded_once_it_is_whole(killsync: Make) -> None:
+    program, (user,) = users_with(killsync, 1)
+    first, *rest = real_page(program, user)
+    page = json.dumps([entry(first["killmail_id"], None), *rest])
+    program.simulator.fault("list", character_id=user, wrong_json=page)
+    program.run("scan")
+    assert program.rows("SELECT list_etag FROM users") == [(None,)]
+    program.simulator.clear_faults()
+    program.make_due()
+    done = program.run("scan")
+    assert skipped_lines(done) == []
+    program.assert_equals_truth()
+    assert program.rows("SELECT list_etag IS NOT NULL FROM users") == [(1,)]
+
+
+def test_a_page_that_is_broken_once_costs_one_request_and_no_word(killsync: Make) -> None:
+    program, (user,) = users_with(killsync, 1)
+    page = [None, *real_page(program, user)]
+    program.simulator.fault("list", character_id=user, wrong_json=json.dumps(page), times=1)
+    done = program.run("scan")
+    assert skipped_lines(done) == []
+    program.assert_equals_truth()
+
+
+def test_broken_entries_on_every_page_of_a_long_list_leave_no_gap(killsync: Make) -> None:
+    program, (user,) = users_with(killsync, 1, page_size=4)
+    program.simulator.add_killmails(user, 9)
+    listed = real_page(program, user)
+    for number in (1, 2, 3):
+        page = [None, *listed[4 * number - 4 : 4 * number], {"killmail_id": number}]
+        program.simulator.fault("list", page=number, wrong_json=json.dumps(page))
+    done = program.run("scan")
+    assert [line.partition("page ")[2][:1] for line in skipped_lines(done)] == ["1", "2", "3"]
+    program.assert_equals_truth()
+    assert program.user(user)["backfill"] is None
+
+
+def test_a_quiet_scan_tells_of_a_skipped_entry(killsync: Make) -> None:
+    program, (user,) = users_with(killsync, 1)
+    page = [None, *real_page(program, user)]
+    program.simulator.fault("list", character_id=user, wrong_json=json.dumps(page))
+    (line,) = program.run("scan", "--quiet").stderr.splitlines()
+    assert "1 entry is not valid and skipped" in line
 
 
 def test_an_id_that_stands_twice_on_a_page_is_recorded_and_fetched_once(killsync: Make) -> None:

@@ -135,6 +135,11 @@ def get(http: Http, url: str, **headers: str) -> bytes:
     return http.send("GET", url, headers).body
 
 
+def proxied(url: str) -> str:
+    """Return another address of a server here: what is asked on loopback goes through no proxy."""
+    return url.replace("127.0.0.1", "0.0.0.0")
+
+
 # what is sent, and what comes back
 
 
@@ -250,15 +255,18 @@ def test_a_proxy_of_the_environment_is_used(
 
 def test_no_proxy_is_honoured(server: Server, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    get(http, server.url + "/status")
+    monkeypatch.setenv("no_proxy", "0.0.0.0")
+    get(http, proxied(server.url) + "/status")
     assert server.asked[0].startswith("GET /status HTTP/1.1")
 
 
 class Socks(socketserver.StreamRequestHandler):
     """A SOCKS5 proxy for one connection (RFC 1928), to whatever address it is asked for."""
 
+    server: "SocksProxy"
+
     def handle(self) -> None:
+        self.server.connections += 1
         _, methods = self.rfile.read(2)
         self.rfile.read(methods)
         self.wfile.write(b"\x05\x00")
@@ -282,38 +290,44 @@ class Socks(socketserver.StreamRequestHandler):
                 self.connection.sendall(data)
 
 
+class SocksProxy(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    connections = 0
+
+
 @pytest.fixture
-def socks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def socks(monkeypatch: pytest.MonkeyPatch) -> Iterator[SocksProxy]:
     """Send everything through a SOCKS proxy."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Socks) as proxy:
-        proxy.daemon_threads = True
+    with SocksProxy(("127.0.0.1", 0), Socks) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, args=(0.01,))
         thread.start()
         monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{proxy.server_address[1]}")
-        yield
+        yield proxy
         proxy.shutdown()
         thread.join()
 
 
-def assert_a_drip_is_given_up(server: Server, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("killsync.http.bounded.DEADLINE", 0.5)
+def assert_a_drip_is_given_up(
+    url: str, server: Server, http: Http, patch: pytest.MonkeyPatch
+) -> None:
+    patch.setattr("killsync.http.bounded.DEADLINE", 0.5)
     server.answers, server.drips = [answer(X_Long="x" * 1000)], True
     with pytest.raises(Unavailable, match="no answer in time"):
-        get(http, server.url)
+        get(http, url)
 
 
-@pytest.mark.usefixtures("socks")
-def test_a_socks_proxy_is_used(server: Server, http: Http) -> None:
+def test_a_socks_proxy_is_used(server: Server, http: Http, socks: "SocksProxy") -> None:
     server.answers = [answer(b"[7]")]
-    assert get(http, f"{server.url}/status") == b"[7]"
+    assert get(http, f"{proxied(server.url)}/status") == b"[7]"
     assert server.asked[0].startswith("GET /status HTTP/1.1")
+    assert socks.connections == 1
 
 
 @pytest.mark.usefixtures("socks")
 def test_an_answer_that_drips_through_a_socks_proxy_is_given_up(
     server: Server, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert_a_drip_is_given_up(server, http, monkeypatch)
+    assert_a_drip_is_given_up(proxied(server.url), server, http, monkeypatch)
 
 
 # invalid answers
@@ -378,7 +392,7 @@ def test_an_answer_of_two_lengths_is_the_servers_fault_not_the_requests(
 def test_an_answer_whose_headers_drip_is_given_up(
     server: Server, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert_a_drip_is_given_up(server, http, monkeypatch)
+    assert_a_drip_is_given_up(server.url, server, http, monkeypatch)
 
 
 def test_a_closed_port_means_unavailable(http: Http) -> None:

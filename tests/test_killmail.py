@@ -14,7 +14,7 @@ import sqlite_utils
 from hypothesis import HealthCheck, given, settings
 from killmail_strategies import bodies
 
-from killsync.errors import BodyRejected
+from killsync.errors import BodyRejected, NotAKillmail
 from killsync.killmail.body import decode, encode
 from killsync.killmail.hash import expected_hash
 from killsync.store import killmails
@@ -183,6 +183,64 @@ def test_a_time_is_stored_in_one_form_and_given_back_as_written(
     assert killmails.read(conn, [7])[0].killmail_time == written
 
 
+HUGE = (2**63, -(2**63) - 1, 2**64, 10**400, -(10**4200), 2**63 + 0.0)
+
+
+@pytest.mark.parametrize("number", HUGE, ids=lambda number: str(number)[:22])
+def test_a_number_of_any_size_in_an_unknown_field_comes_back(number: int) -> None:
+    content = body(
+        new=number,
+        deep={"a": [{"b": [0, number]}]},
+        victim=victim(new=[number], items=[item(new=number), item(items=[item(new=number)])]),
+        attackers=[body()["attackers"][0] | {"new": {"a": number}}],
+    )
+    content["victim"]["position"] = {"x": 1, "y": 2.5, "z": -3, "new": number}
+    assert exact(round_trip(content)) == exact(content)
+
+
+def test_an_integer_may_be_written_as_a_number_with_a_fraction_of_zero() -> None:
+    whole = body(
+        52812,
+        moon_id=2**53,
+        victim=victim(items=[item(flag=-1, items=[item(quantity_dropped=10**18)])]),
+    )
+    whole["victim"]["position"] = {"x": 1.0, "y": 2, "z": -0.0}
+    text = json.dumps(whole)
+    for old, new in (
+        ("52812", "52812.0"),
+        (str(2**53), "9007199254740992.0"),
+        ('"flag": -1', '"flag": -1.0e0'),
+        (str(10**18), "1e18"),
+        ("670", "670.00"),
+        ("476", "4.76E2"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    killmail = decode(text.encode(), 52812)
+    assert exact(json.loads(encode(killmail))) == exact(whole)
+    conn = database()
+    killmails.insert(conn, [FetchedKillmail.compared(killmail, expected_hash(killmail))], NOW)
+    assert exact(json.loads(encode(killmails.read(conn, [52812])[0]))) == exact(whole)
+    assert conn.execute("SELECT hash_ok, typeof(moon_id) FROM killmails").fetchone() == (
+        1,
+        "integer",
+    )
+    conn.close()
+
+
+@pytest.mark.parametrize("inside", [{}, {"items": []}], ids=["plain", "with an empty list each"])
+def test_60_000_items_come_back(inside: dict[str, Any]) -> None:
+    full = item(quantity_destroyed=1, quantity_dropped=2, **inside)
+    content = body(victim=victim(items=[full] * 60_000))
+    assert exact(round_trip(content)) == exact(content)
+
+
+@pytest.mark.parametrize("text", ["{[,:" * 500_000, '\\"{' * 500_000], ids=["marks", "quotes"])
+def test_marks_within_a_text_are_no_parts(text: str) -> None:
+    content = body(new=text)
+    assert exact(round_trip(content)) == exact(content)
+
+
 # What is refused
 
 
@@ -204,7 +262,7 @@ def test_a_time_is_stored_in_one_form_and_given_back_as_written(
         (r'{"x": "\ud83d\ude80 \ud800"}', "byte 20: half of a surrogate pair"),
         (r'{"x": "\\ud800 \udc00"}', "byte 15: half of a surrogate pair"),
         (r'{"\ud800A": 1}', "byte 2: half of a surrogate pair"),
-        ('{"x": "' + "9" * 5000 + '", "y": ' + "9" * 5000 + "}", "byte 5015: expected a number"),
+        ('{"x": "' + "9" * 5000 + '", "y": ' + "9" * 5000 + "}", "byte 5015: a number of more"),
     ],
 )
 def test_what_is_no_killmail_is_refused_naming_the_byte_or_the_field(
@@ -228,19 +286,51 @@ def test_what_is_no_killmail_is_refused_naming_the_byte_or_the_field(
         ({"attackers": None}, "attackers: expected array, got null"),
         ({"attackers": [{}]}, "attackers[0].damage_done: missing"),
         ({"attackers": ["x"]}, "attackers[0]: expected object, got str"),
-        ({"moon_id": 1.0}, "moon_id: expected int, got float"),
+        ({"moon_id": 1.5}, "moon_id: expected int, got float"),
+        ({"moon_id": 1e19}, "moon_id: expected a number of 64 bits"),
+        ({"moon_id": [1.0]}, "moon_id: expected int, got array"),
+        ({"solar_system_id": "5"}, "solar_system_id: expected int, got str"),
         ({"moon_id": True}, "moon_id: expected int, got bool"),
         ({"moon_id": 2**63}, "moon_id: expected a number of 64 bits"),
-        ({"victim": victim(flag=-(2**63) - 1)}, "victim.flag: expected a number of 64 bits"),
-        ({"new": {"a": [0, 2**63]}}, "new.a[1]: expected a number of 64 bits"),
-        ({"new": [10**400]}, "new[0]: expected a number of 64 bits"),
+        (
+            {"victim": victim(damage_taken=-(2**63) - 1)},
+            "victim.damage_taken: expected a number of",
+        ),
+        ({"victim": victim(items=[item(flag=10**400)])}, "victim.items[0].flag: expected a number"),
+        (
+            {"victim": victim(position={"x": 2**63, "y": 0, "z": 0})},
+            "victim.position.x: expected a",
+        ),
         ({"killmail_id": 8}, "killmail_id: expected 7, got 8"),
+        ({"killmail_id": 7.5}, "killmail_id: expected int, got float"),
         ({"killmail_time": 5}, "killmail_time: expected str, got int"),
-        ({"\x1b[31m" * 99: 2**63}, r"\x1b[31m"),
+        ({"\x1b[31m" * 99: json.loads("[" * 80 + "]" * 80)}, r"\x1b[31m"),
     ],
 )
 def test_a_wrong_field_is_named(changes: dict[str, Any], named: str) -> None:
     assert rejection_of(**changes).startswith(named)
+
+
+@pytest.mark.parametrize("parts", ["[]", "{}", "0", '"a"'])
+def test_more_parts_than_there_is_memory_for_are_refused(parts: str) -> None:
+    many = ",".join([parts] * 1_000_001)
+    assert rejection(json.dumps(body())[:-1] + f', "new": [{many}]}}').startswith("the body: more")
+
+
+def test_a_text_that_never_ends_is_refused_without_being_read_again_and_again() -> None:
+    raw = json.dumps(body())[:-1] + ", " + "[" * 1_000_000 + '"' + r"\"" * 1_000_000
+    assert rejection(raw).startswith("the body: more than 1,000,000")
+
+
+@pytest.mark.parametrize(
+    "raw", ["[]", '"x"', "1", "null", "{}", '{"error": "none"}', "[[[" * 9_999]
+)
+def test_what_is_no_killmail_at_all_is_told_from_one_that_cannot_be_kept(raw: str) -> None:
+    with pytest.raises(NotAKillmail):
+        decode(raw.encode(), 7)
+    with pytest.raises(BodyRejected) as caught:
+        decode(b'{"killmail_id": 7}', 7)
+    assert not isinstance(caught.value, NotAKillmail)
 
 
 @pytest.mark.parametrize("field", ['"war_id"', '"new"'])

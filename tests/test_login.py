@@ -3,13 +3,14 @@
 What single answers of SSO mean is in `test_sso_answers`, which tokens are valid in `test_access`.
 """
 
+import errno
 import json
+import os
 import re
 import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -276,6 +277,24 @@ def test_several_characters_log_in_one_after_the_other(newcomer: Start) -> None:
     assert [user_id for user_id, _ in users(program)] == [
         first["character_id"],
         second["character_id"],
+    ]
+
+
+def test_several_characters_log_in_by_pasting_one_after_the_other(newcomer: Start) -> None:
+    program = newcomer(characters=3)
+    terminal = Terminal(program, "login", "--no-browser", "--another", columns=1000)
+    for login, answer in zip(program.simulator.logins, "yyn", strict=True):
+        program.simulator.options(login_as=login["character_id"])
+        terminal.wait_for("paste it here:")
+        url = re.findall(r"(http\S+authorize\S+)", terminal.shown)[-1]
+        terminal.type(f"nothing of it\n{ended_at(url)}\n")
+        terminal.wait_for("Log in another character?")
+        terminal.shown = ""
+        terminal.type(f"{answer}\n")
+    shown = terminal.to_end()
+    assert terminal.process.returncode == 0, shown
+    assert users(program) == [
+        (login["character_id"], "active") for login in program.simulator.logins
     ]
 
 
@@ -558,9 +577,7 @@ def test_a_callback_url_that_is_not_an_address_is_refused(url: str) -> None:
         config.load(None, {}, {"KILLSYNC_CALLBACK_URL": url})
 
 
-@pytest.mark.parametrize(
-    "url", ["https://localhost:8635/", "http://[::1]:8635/", "http://127.0.0.2:8635/"]
-)
+@pytest.mark.parametrize("url", ["https://localhost:8635/", "http://127.0.0.2:8635/"])
 def test_a_callback_url_that_cannot_be_listened_at_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match=re.escape(url)), listen(url):
         pass
@@ -632,19 +649,87 @@ def test_other_requests_and_idle_connections_keep_no_login_waiting(
 def test_only_this_computer_can_reach_the_listener(newcomer: Start, log_in: LogIn) -> None:
     program = newcomer()
     log_in(program)
-    held = subprocess.run(
-        [sys.executable, "-c", LISTENING, str(port_of(program))], capture_output=True, text=True
-    )
-    assert held.stdout.split() == ["0100007F"]
+    assert listened_at(port_of(program)) <= {"0100007F", "00000000000000000000000001000000"}
 
 
-LISTENING = """
-import sys
-for line in open("/proc/net/tcp").readlines()[1:]:
-    address, port = line.split()[1].split(":")
-    if int(port, 16) == int(sys.argv[1]) and line.split()[3] == "0A":
-        print(address)
-"""
+def listened_at(port: int) -> set[str]:
+    """Return the addresses at which a port is listened on, as the kernel writes them."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        file = Path("/proc/net", table)
+        for line in file.read_text().splitlines()[1:] if file.exists() else ():
+            address, _, number = line.split()[1].partition(":")
+            if int(number, 16) == port and line.split()[3] == "0A":
+                found.add(address)
+    return found
+
+
+# localhost has two addresses
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+ipv6 = pytest.mark.skipif(not has_ipv6(), reason="there is no IPv6 here")
+
+
+@ipv6
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_a_browser_may_come_back_to_either_address_of_localhost(
+    newcomer: Start, log_in: LogIn, host: str
+) -> None:
+    program = newcomer()
+    login = log_in(program)
+    page = fetched(ended_at(login.url).replace("localhost", host))
+    assert "is registered" in page
+    login.end()
+    assert users(program) == [(character_id(program), "active")]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=ipv6)])
+def test_another_program_on_the_port_keeps_a_browser_from_being_opened(
+    newcomer: Start, tmp_path: Path, host: str
+) -> None:
+    program = newcomer()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    port = port_of(program)
+    with socket.create_server((host, port), family=family):
+        done = program.run("login", exit_code=2, BROWSER=f"touch {tmp_path}/opened %s")
+    assert f"port {port} is in use" in done.stderr
+    assert host in done.stderr
+    assert "callback_url" in done.stderr
+    assert not (tmp_path / "opened").exists()
+    assert "authorize" not in done.stderr
+
+
+@ipv6
+@pytest.mark.parametrize(("host", "other"), [("127.0.0.1", "::1"), ("[::1]", "127.0.0.1")])
+def test_a_callback_url_with_an_address_needs_that_one_alone(host: str, other: str) -> None:
+    port = free_port()
+    family = socket.AF_INET6 if ":" in other else socket.AF_INET
+    with socket.create_server((other, port), family=family), listen(f"http://{host}:{port}/back"):
+        assert "Nothing is here" in fetched(f"http://{host}:{port}/")
+
+
+@pytest.mark.parametrize("number", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
+def test_without_ipv6_the_other_address_is_enough(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    class Old(socket.socket):
+        def __init__(self, family: int = -1, *rest: Any, **named: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(number, os.strerror(number))
+            super().__init__(family, *rest, **named)
+
+    monkeypatch.setattr(socket, "socket", Old)
+    port = free_port()
+    with listen(f"http://localhost:{port}/callback"):
+        assert "Nothing is here" in fetched(f"http://127.0.0.1:{port}/")
 
 
 # tokens that are not what they should be

@@ -1,11 +1,19 @@
 """What the log says of a sync: as much as the reference shows, and nothing that can do harm."""
 
+import json
 import re
+import signal
 from collections.abc import Callable
+from subprocess import Popen
+from typing import Any
 
-from world import Killsync
+import pytest
+from world import TIMEOUT, Killsync, read_until, run_in_progress, wait_until
 
 Make = Callable[..., Killsync]
+Background = Callable[..., Popen[str]]
+
+ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def log(program: Killsync, *arguments: str) -> list[str]:
@@ -185,3 +193,200 @@ def test_no_secret_is_logged(killsync: Make) -> None:
     token = program.simulator.truth()["characters"]["90000001"]["refresh_token"]
     for secret in (token, program.simulator.logins[0]["refresh_token"], "Bearer", "eyJ"):
         assert secret not in done.stdout + done.stderr
+
+
+# events, a JSON object each
+
+
+def events(program: Killsync, *arguments: str, exit_code: int = 0) -> list[dict[str, Any]]:
+    """Return the events of a command, those of its result last; every line is to be one."""
+    done = program.run("--log-format", "json", *arguments, exit_code=exit_code)
+    return parsed(done.stderr + done.stdout)
+
+
+def parsed(lines: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in lines.splitlines()]
+    for event in found:
+        assert ISO.fullmatch(event.pop("time"))
+    return found
+
+
+def test_the_last_line_of_a_json_scan_counts_what_it_has_done(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=6, page_size=2, shared=0)
+    ended = events(program, "scan")[-1]
+    assert ended.pop("seconds") > 0
+    assert ended.pop("requests") >= 2 * (3 + 6)
+    assert ended == {
+        "event": "Ended",
+        "users": 2,
+        "pages": 6,
+        "stored": 12,
+        "errors": 0,
+        "pending": 0,
+        "queued": 0,
+        "stopped": None,
+    }
+
+
+def test_when_a_due_user_was_last_synced_is_a_time_and_a_number_of_seconds(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=1, shared=0)
+    never, long_ago = (login["character_id"] for login in program.simulator.logins)
+    program.execute(
+        "UPDATE users SET last_killmail_sync_at = '2026-01-02T03:04:05Z' WHERE user_id = ?",
+        long_ago,
+    )
+    due = {e["user_id"]: e for e in events(program, "scan") if e["event"] == "UserDue"}
+    assert (due[never]["last_sync_at"], due[never]["age_s"]) == (None, None)
+    assert due[long_ago]["last_sync_at"] == "2026-01-02T03:04:05Z"
+    assert due[long_ago]["age_s"] > 86400
+
+
+def test_a_scan_with_nothing_to_do_is_an_event_that_says_why(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=1, users=False)
+    assert events(program, "scan") == [{"event": "Idle", "why": "no_users"}]
+    program.add_users()
+    program.run("scan")
+    assert events(program, "scan") == [{"event": "Idle", "why": "not_due"}]
+    assert events(program, "scan", "--force") == [{"event": "Idle", "why": "cached"}]
+
+
+def test_a_scan_that_gives_way_is_an_event_that_names_the_other_run(
+    killsync: Make, background: Background
+) -> None:
+    program = killsync(characters=1, killmails=1)
+    program.simulator.fault("list", hang=60)
+    other = background(program, "scan")
+    read_until(other, "full sync")
+    (event,) = events(program, "scan")
+    lock = program.status()["lock"]
+    assert event == {"event": "GaveWay"} | lock
+    assert event["pid"] == other.pid
+    other.kill()
+
+
+def test_a_scan_that_gives_way_to_an_unknown_run_is_an_event_too(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=1)
+    with run_in_progress(program):
+        (event,) = events(program, "scan")
+    assert (event["event"], event["pid"]) == ("GaveWay", None)
+
+
+def test_what_a_sync_has_done_is_an_event_for_each_user(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=3, shared=0)
+    users = [(login["character_id"], login["name"]) for login in program.simulator.logins]
+    done = events(program, "sync", *(name for _, name in users))
+    assert [event for event in done if event["event"] == "Synced"] == [
+        {
+            "event": "Synced",
+            "user_id": user_id,
+            "name": name,
+            "stored": 3,
+            "killmails": 3,
+            "pending": 0,
+            "stopped": None,
+        }
+        for user_id, name in users
+    ]
+
+
+def test_what_a_sync_has_only_queued_is_an_event_too(killsync: Make) -> None:
+    program, user_id, name = one_user(killsync, killmails=1, page_size=5)
+    about = {"user_id": user_id, "name": name}
+    queued = events(program, "sync", "--no-wait", name)
+    assert queued == [{"event": "SyncQueued", "priority": 5} | about]
+    program.run("scan")
+    cached = events(program, "sync", "--full", name)[-1]
+    assert ISO.fullmatch(cached.pop("until"))
+    assert cached == {"event": "FullPassQueued"} | about
+
+
+def test_a_sync_that_could_not_be_done_names_user_and_time_in_fields(killsync: Make) -> None:
+    program, user_id, name = one_user(killsync, killmails=1, page_size=5)
+    program.simulator.fault("list", status=429, headers={"Retry-After": "300"})
+    warning = events(program, "sync", name, exit_code=75)[-1]
+    assert (warning["event"], warning["user_id"]) == ("Warning", user_id)
+    assert warning["until"] is None or ISO.fullmatch(warning["until"])
+
+
+def test_a_sync_that_waits_says_in_fields_for_whom_and_how_far_that_is(
+    killsync: Make, background: Background
+) -> None:
+    program, user_id, name = one_user(killsync, killmails=2, page_size=5)
+    program.simulator.fault("list", hang=60)
+    other = background(program, "scan")
+    read_until(other, "full sync")
+    waiting = background(program, "--log-format", "json", "sync", name)
+    (held,) = parsed(read_until(waiting, "Held"))
+    (progress,) = held.pop("users")
+    assert held == {"event": "Held", "command": "scan", "pid": other.pid}
+    assert progress.pop("state") in ("queued", "running")
+    assert progress == {"user_id": user_id, "name": name, "pages": 0, "new": 0, "pending": 0}
+    for process in (other, waiting):
+        process.kill()
+
+
+def test_an_error_with_its_traceback_is_one_json_object(killsync: Make) -> None:
+    program = killsync()
+    process = program.start("--log-format", "json", "--verbose", "sync", "nobody")
+    (warning,) = parsed(process.communicate(timeout=TIMEOUT)[1])
+    assert "Traceback" in warning["traceback"]
+
+
+# a run that was stopped
+
+
+STOPPED = pytest.mark.parametrize(
+    ("command", "number"), [("scan", signal.SIGINT), ("sync", signal.SIGTERM)]
+)
+
+
+def stopped(
+    killsync: Make, background: Background, route: str, command: str, number: int, *options: str
+) -> tuple[str, str]:
+    """Stop a run amid its requests for one user; return its name and all that was written."""
+    program = killsync(characters=1, killmails=30, page_size=10, latency_body=0.2, latency_list=0.2)
+    name = program.simulator.logins[0]["name"]
+    words = (command, name) if command == "sync" else (command,)
+    process = background(program, *options, *words, KILLSYNC_CONNECTIONS="1")
+    wait_until(lambda: program.simulator.log(route))
+    process.send_signal(number)
+    written, logged = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 128 + number
+    return name, logged + written
+
+
+@STOPPED
+def test_the_last_line_of_a_run_stopped_among_bodies_names_the_signal(
+    killsync: Make, background: Background, command: str, number: int
+) -> None:
+    _, lines = stopped(killsync, background, "body", command, number)
+    last = lines.splitlines()[-1]
+    assert f"stopped by {signal.Signals(number).name}: " in last
+    assert "pending" in last
+    assert last.endswith("; the rest stays queued")
+
+
+@STOPPED
+def test_the_last_line_of_a_run_stopped_among_pages_names_the_signal(
+    killsync: Make, background: Background, command: str, number: int
+) -> None:
+    _, lines = stopped(killsync, background, "list", command, number)
+    last = lines.splitlines()[-1]
+    assert f"stopped by {signal.Signals(number).name}" in last
+    assert "stays queued" in last
+
+
+@STOPPED
+def test_the_last_event_of_a_stopped_run_names_the_signal(
+    killsync: Make, background: Background, command: str, number: int
+) -> None:
+    _, lines = stopped(killsync, background, "body", command, number, "--log-format", "json")
+    assert parsed(lines)[-1]["stopped"] == signal.Signals(number).name
+
+
+def test_a_run_that_nobody_stopped_does_not_speak_of_stopping(killsync: Make) -> None:
+    program, _, name = one_user(killsync, killmails=3, page_size=5)
+    for command in (("scan",), ("sync", name)):
+        program.make_due()
+        done = program.run(*command)
+        assert "stopped" not in done.stdout + done.stderr

@@ -1,24 +1,17 @@
 """Who is due and how long a rest lasts; times are unix seconds."""
 
-from typing import Any
-
 import pytest
+from rows import NOW
+from rows import some_user as user
 
-from killsync.model import Cursor, User, UserState
+from killsync.model import Cursor, Refusal, User, UserState
 from killsync.sync import schedule
+from killsync.sync.schedule import Waits
 from killsync.times import DAY, HOUR, MINUTE
 
-NOW = 1_800_000_000.0
 MIN_AGE = 15 * MINUTE
 WEEK = 7 * DAY
 A_GAP = Cursor(9, page=2)
-
-
-def user(**changes: Any) -> User:
-    fields: dict[str, Any] = dict.fromkeys(User.__struct_fields__)
-    fields |= {"user_id": 1, "name": "Hakon", "state": UserState.ACTIVE, "cursor": Cursor(9)}
-    fields |= {"listed": 0, "killmails": 0, "failures": 0, "last_sync_at": NOW - HOUR}
-    return User(**(fields | changes))
 
 
 def due(who: User, *, force: bool = False) -> bool:
@@ -37,10 +30,40 @@ def test_a_user_is_due_when_the_last_sync_is_15_minutes_old(age: float, expected
     assert due(user(last_sync_at=NOW - age)) is expected
 
 
-@pytest.mark.parametrize("state", ["needs_login", "disabled"])
-def test_only_an_active_user_is_ever_due(state: str) -> None:
-    assert not due(user(state=state), force=True)
-    assert schedule.next_due_at(user(state=state), NOW, MIN_AGE) is None
+def test_a_disabled_user_is_never_due() -> None:
+    who = user(state=UserState.DISABLED)
+    assert not due(who, force=True)
+    assert schedule.next_due_at(who, NOW, MIN_AGE) is None
+
+
+def test_one_who_needs_a_login_is_due_when_the_token_is_to_be_tried_once_more() -> None:
+    waits = user(state=UserState.NEEDS_LOGIN, not_before=NOW + 1)
+    assert not due(waits, force=True)
+    assert schedule.next_due_at(waits, NOW, MIN_AGE) == NOW + 1
+    assert due(user(state=UserState.NEEDS_LOGIN, not_before=NOW))
+    assert not due(user(state=UserState.NEEDS_LOGIN))
+
+
+def test_one_who_needs_a_login_is_due_at_once_for_another_client_id() -> None:
+    who = user(state=UserState.NEEDS_LOGIN, refusal=Refusal(NOW, "f" * 16, "app"))
+    assert schedule.is_due(who, NOW, MIN_AGE, client_id="another app")
+    assert not schedule.is_due(who, NOW, MIN_AGE, client_id="app")
+
+
+@pytest.mark.parametrize(
+    ("who", "why"),
+    [
+        (user(last_sync_at=NOW - 1), Waits.SYNCED),
+        (user(last_sync_at=NOW - 1, cached_until=NOW + 1), Waits.CACHED),
+        (user(failures=1, not_before=NOW + 1), Waits.FAILED),
+        (user(cursor=A_GAP, not_before=NOW + 1), Waits.LIMITED),
+        (user(state=UserState.NEEDS_LOGIN), Waits.LOGIN),
+        (user(state=UserState.DISABLED), Waits.DISABLED),
+        (user(), None),
+    ],
+)
+def test_why_a_user_is_not_due(who: User, why: Waits | None) -> None:
+    assert schedule.why_not_due(who, NOW, MIN_AGE) is why
 
 
 def test_a_user_with_an_open_gap_is_due_whatever_the_last_sync() -> None:
@@ -134,6 +157,11 @@ def test_a_full_pass_is_due_every_seven_days(last_full_at: float | None, expecte
     assert schedule.full_is_due(user(last_full_at=last_full_at), NOW, WEEK) is expected
 
 
+def test_a_list_with_entries_that_were_no_references_is_read_again_after_a_day() -> None:
+    assert schedule.full_is_due(user(last_full_at=NOW - DAY, skipped=1), NOW, WEEK)
+    assert not schedule.full_is_due(user(last_full_at=NOW - DAY + 1, skipped=1), NOW, WEEK)
+
+
 def test_no_full_pass_is_due_while_a_gap_is_open() -> None:
     assert not schedule.full_is_due(user(cursor=A_GAP), NOW, WEEK)
 
@@ -163,11 +191,6 @@ def test_a_backoff_never_exceeds_six_hours(failures: int) -> None:
 
 def test_a_min_age_of_nothing_still_backs_off() -> None:
     assert schedule.user_backoff(0, 1) == MINUTE
-
-
-def test_a_list_is_put_off_longer_each_time_but_never_longer_than_an_hour() -> None:
-    waits = [schedule.list_put_off(attempts) / MINUTE for attempts in range(1, 7)]
-    assert waits == [5, 10, 20, 40, 60, 60]
 
 
 @pytest.mark.parametrize(

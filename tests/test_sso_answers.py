@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import sqlite3
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -1021,17 +1022,50 @@ def elsewhere(path: Path, change: Callable[[Tokens], object], answer: Any) -> An
     return answered
 
 
-def test_a_token_that_another_process_has_stored_meanwhile_is_kept(
+def test_what_sso_answers_to_a_token_that_was_stored_meanwhile_is_kept(
+    connect: Make, requests_mock: Mocker, tokens: Tokens, key: RSAKey, tmp_path: Path
+) -> None:
+    text = renewable(requests_mock, tokens, key)
+    other = Token("another-login", "its-access-token", NOW + 1200)
+    stored = elsewhere(tmp_path, lambda others: others.put(USER, other), oauth("invalid_grant"))
+    rotated = GRANT | {"access_token": text}
+    requests_mock.post(TOKEN, [{"json": stored}, {"json": rotated}])
+    assert accounts.renew(tokens, connect(), USER, lambda: NOW).token == text
+    assert [form(request)["refresh_token"] for request in sent(requests_mock, TOKEN)] == [
+        OLD,
+        "another-login",
+    ]
+    assert tokens.get(USER) == Token(NEW, text, NOW + 1199)
+
+
+def test_a_token_stored_while_sso_replaces_another_is_kept_and_nothing_revoked(
     connect: Make, requests_mock: Mocker, tokens: Tokens, key: RSAKey, tmp_path: Path
 ) -> None:
     renewable(requests_mock, tokens, key)
     other = Token("another-login", "its-access-token", NOW + 1200)
-    stored = elsewhere(tmp_path, lambda others: others.put(USER, other), oauth("invalid_grant"))
-    kept = GRANT | {"refresh_token": "another-login"}
-    requests_mock.post(TOKEN, [{"json": stored}, {"json": kept}])
+    stored = elsewhere(tmp_path, lambda others: others.put(USER, other), {"json": GRANT})
+    requests_mock.post(TOKEN, json=stored)
     with pytest.raises(TokenBusy):
         accounts.renew(tokens, connect(), USER, lambda: NOW)
     assert tokens.get(USER) == other
+    assert sent(requests_mock, REVOKE) == []
+
+
+def test_an_answer_is_kept_though_the_claim_was_lost_meanwhile(
+    connect: Make, requests_mock: Mocker, tokens: Tokens, key: RSAKey, tmp_path: Path
+) -> None:
+    text = renewable(requests_mock, tokens, key)
+
+    def claim_elsewhere(_: Tokens) -> None:
+        with closing(sqlite3.connect(tmp_path / "killsync.db.tokens")) as conn, conn:
+            conn.execute("UPDATE tokens SET claimed_by = 'elsewhere:1', claimed_until = 1e10")
+
+    answer = {"json": GRANT | {"access_token": text}}
+    requests_mock.post(TOKEN, json=elsewhere(tmp_path, claim_elsewhere, answer))
+    accounts.renew(tokens, connect(), USER, lambda: NOW)
+    assert tokens.get(USER) == Token(NEW, text, NOW + 1199)
+    with closing(sqlite3.connect(tmp_path / "killsync.db.tokens")) as conn:
+        assert conn.execute("SELECT claimed_by FROM tokens").fetchall() == [("elsewhere:1",)]
 
 
 def test_a_token_stored_while_the_one_before_it_is_revoked_is_revoked_too(

@@ -323,7 +323,7 @@ def test_one_user_is_chosen_by_name_in_any_case_or_by_id(crowd: Killsync) -> Non
 
 
 def test_an_unknown_user_exits_2_and_the_nearest_is_named(crowd: Killsync) -> None:
-    done = crowd.run("status", "--user", "Faile", exit_code=2)
+    done = crowd.run("status", "--user", "Faield", exit_code=2)
     assert done.stdout == ""
     assert "Failed" in done.stderr
 

@@ -22,6 +22,7 @@ from killsync.errors import DatabaseError
 from killsync.esi.ratelimit import Bucket
 from killsync.killmail.body import decode
 from killsync.model import Caller, Cursor, KillmailRef, UserState
+from killsync.settings import config
 from killsync.store import (
     connection,
     jobs,
@@ -249,18 +250,39 @@ def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
+def examined(**env: str) -> config.CheckedSettings:
+    return config.examine(None, {}, env)
+
+
 def test_a_database_used_with_another_sso_is_refused(store: Store) -> None:
-    real = ("https://login.eveonline.com", "https://esi.evetech.net")
-    origin.remember(store.conn, *real)
-    origin.check(store.conn, *real)
+    real = examined()
+    origin.remember(store.conn, real.settings.sso_url, real.settings.esi_url)
+    origin.check(store.conn, real)
     message = "this database belongs to login.eveonline.com; KILLSYNC_SSO_URL says 127.0.0.1"
     with pytest.raises(DatabaseError, match=message):
-        origin.check(store.conn, "http://127.0.0.1:8080", real[1])
+        origin.check(store.conn, examined(KILLSYNC_SSO_URL="http://127.0.0.1:8080"))
+
+
+def test_where_the_address_of_another_sso_stands_is_said(store: Store, tmp_path: Path) -> None:
+    origin.remember(store.conn, "http://127.0.0.1:1", "http://127.0.0.1:1")
+    file = tmp_path / "killsync.toml"
+    file.write_text('sso_url = "https://sso.example.test"\n')
+    said = {
+        f"sso_url in {file} says sso.example.test: correct it there": {
+            "KILLSYNC_CONFIG": str(file)
+        },
+        "sso_url is not set, so that login.eveonline.com is asked: set it in": {},
+        "KILLSYNC_SSO_URL says localhost: unset it": {"KILLSYNC_SSO_URL": "http://localhost:2"},
+    }
+    for words, env in said.items():
+        with pytest.raises(DatabaseError, match=re.escape(words)):
+            origin.check(store.conn, examined(**env))
 
 
 def test_a_simulator_may_come_back_on_another_port(store: Store) -> None:
     origin.remember(store.conn, "http://127.0.0.1:1", "http://127.0.0.1:1")
-    origin.check(store.conn, "http://127.0.0.1:2", "http://127.0.0.1:2")
+    again = "http://127.0.0.1:2"
+    origin.check(store.conn, examined(KILLSYNC_SSO_URL=again, KILLSYNC_ESI_URL=again))
 
 
 # upgrades
@@ -561,6 +583,7 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "a body is stored": lambda conn: store_bodies(conn, 7, 8),
     "users.get": lambda conn: users.get(conn, 1),
     "users.named": lambda conn: users.named(conn, "hakon"),
+    "users.beginning": lambda conn: users.beginning(conn, "hak", 6),
     "users.set_failed": lambda conn: users.set_failed(conn, 1, "403", NOW),
     "users.rest": lambda conn: users.rest(conn, 1, NOW),
     "users.set_state": lambda conn: users.set_state(conn, 1, UserState.ACTIVE),

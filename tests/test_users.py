@@ -40,6 +40,11 @@ def new_token(program: Killsync, character_id: int, **values: Any) -> str:
     return token
 
 
+def tokens_in(program: Killsync) -> list[tuple[str]]:
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
+        return conn.execute("SELECT refresh_token FROM tokens").fetchall()
+
+
 def tokens_kept(program: Killsync) -> int:
     with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
         return int(conn.execute("SELECT count(*) FROM tokens").fetchone()[0])
@@ -153,6 +158,29 @@ def test_adding_that_is_stopped_keeps_the_token_that_sso_has_replaced(
     program.simulator.control("expire_access", "POST")
     program.run("scan")
     assert len(program.simulator.log("list")) > 0
+
+
+def test_a_stored_token_that_sso_replaces_is_kept_though_adding_it_again_fails(
+    killsync: Start,
+) -> None:
+    program = killsync(characters=1, killmails=2, rotate=True)
+    (user,) = user_ids(program)
+    ((stored,),) = tokens_in(program)
+    program.simulator.options(claims=json.dumps({str(user): {"scp": "publicData"}}))
+    program.run("users", "add", given=f"{stored}\n", exit_code=1)
+    program.simulator.options(claims="{}")
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+def test_no_user_is_stored_in_a_database_that_is_bound_to_no_hosts(killsync: Start) -> None:
+    program = killsync(users=False, characters=1)
+    program.run("scan")
+    program.execute(
+        "CREATE TRIGGER unbound BEFORE INSERT ON facts BEGIN SELECT RAISE(ABORT, 'unbound'); END"
+    )
+    program.run("users", "add", given=f"{token_of(program)}\n", exit_code=2)
+    assert program.rows("SELECT * FROM users") == []
 
 
 @pytest.mark.parametrize("file", ["", ".tokens"])

@@ -2,9 +2,11 @@
 
 import importlib
 import pkgutil
-import threading
+from typing import Any
 
 import pytest
+from msgspec import structs
+from rows import some_user
 
 import killsync
 from killsync.errors import (
@@ -30,12 +32,13 @@ from killsync.errors import (
     TryLater,
     Unavailable,
     UsageError,
+    WrongEnvironment,
     blame_of,
     describe,
 )
+from killsync.model import Pending, Priority, Refusal, User, UserState
 from killsync.store.connection import Outdated
 from killsync.store.lock import RunInProgress
-from killsync.sync.health import Health, Service
 from killsync.sync.verdict import (
     Answering,
     Circumstances,
@@ -44,21 +47,31 @@ from killsync.sync.verdict import (
     Finish,
     GiveBack,
     HoldBack,
+    HoldRefusal,
+    NeedsLogin,
+    NextRun,
     PutOff,
+    Refuse,
     Renew,
+    Suspicion,
     on_body,
     on_list,
     on_refresh,
+    on_refusal,
     on_rest,
+    suspicion_after,
 )
 from killsync.terminal.questions import Unanswered
 from killsync.times import DAY, HOUR, MINUTE
 
 NOW = 1_800_000_000.0
 KNOWN = Circumstances(now=NOW, min_age=15 * MINUTE)
+# the same works for somebody else, and it is the second run in which it fails for this user
+OWN_FAULT = Circumstances(now=NOW, min_age=15 * MINUTE, others_succeed=True, attempts=1)
+BODY = Pending(7, "a" * 40, Priority.GAP)
 BUG = ZeroDivisionError("of our own")
 
-# (error, whom it blames, what becomes of a job, and of a body)
+# (error, whom it blames, what becomes of a job if it is the user's own fault, and of a body)
 ROWS = [
     (KillsyncError("x"), Blame.REQUEST, Fail, PutOff),
     (UsageError("x"), Blame.RUN, EndRun, EndRun),
@@ -67,11 +80,12 @@ ROWS = [
     (Unanswered("x"), Blame.RUN, EndRun, EndRun),
     (ApplicationError("x"), Blame.RUN, EndRun, EndRun),
     (TokenKeyMissing("x"), Blame.RUN, EndRun, EndRun),
+    (WrongEnvironment("x", "y"), Blame.RUN, EndRun, EndRun),
     (TryLater("x"), Blame.NOBODY, GiveBack, GiveBack),
     (RunInProgress("x"), Blame.NOBODY, GiveBack, GiveBack),
     (DatabaseBusy("x"), Blame.RUN, EndRun, EndRun),
-    (Unavailable("x"), Blame.SERVICE, PutOff, HoldBack),
-    (ServiceDown("x"), Blame.SERVICE, PutOff, HoldBack),
+    (Unavailable("x"), Blame.SERVICE, Fail, HoldBack),
+    (ServiceDown("x"), Blame.SERVICE, Fail, HoldBack),
     (RateLimited("x", NOW + MINUTE), Blame.NOBODY, PutOff, GiveBack),
     (OutOfFiles(), Blame.RUN, EndRun, EndRun),
     (NotSent(), Blame.NOBODY, GiveBack, GiveBack),
@@ -80,10 +94,10 @@ ROWS = [
     (ServerFault("x"), Blame.REQUEST, Fail, PutOff),
     (Misshapen("x"), Blame.REQUEST, Fail, PutOff),
     (AccessRejected("x"), Blame.REQUEST, Fail, PutOff),
-    (KillmailUnknown("x"), Blame.REQUEST, Fail, Fail),
-    (LoginNeeded("x"), Blame.USER, Fail, PutOff),
+    (KillmailUnknown("x"), Blame.REQUEST, Fail, Refuse),
+    (LoginNeeded("x"), Blame.USER, HoldRefusal, PutOff),
     (LoginRefused("x"), Blame.USER, Fail, PutOff),
-    (BodyRejected("x"), Blame.REQUEST, Fail, Fail),
+    (BodyRejected("x"), Blame.REQUEST, Fail, Refuse),
     (BUG, Blame.REQUEST, Fail, PutOff),
 ]
 IDS = [type(row[0]).__name__ for row in ROWS]
@@ -106,10 +120,20 @@ def test_what_becomes_of_a_job_and_a_body(
     error: Exception, blame: Blame, of_job: type[object], of_body: type[object]
 ) -> None:
     assert blame_of(error) is blame
-    assert type(on_refresh(error, KNOWN)) is of_job
-    renewed = Circumstances(now=NOW, renewed=True)
+    assert type(on_refresh(error, OWN_FAULT)) is of_job
+    renewed = structs.replace(OWN_FAULT, renewed=True)
     assert type(on_list(error, renewed)) is of_job
-    assert type(on_body(error, 0, Answering.UNKNOWN, NOW)) is of_body
+    assert type(on_body(error, BODY, Answering.UNKNOWN, NOW)) is of_body
+
+
+@pytest.mark.parametrize(("error", "blame", "of_job", "of_body"), ROWS, ids=IDS)
+def test_no_user_is_blamed_for_what_fails_once_or_for_everybody(
+    error: Exception, blame: Blame, of_job: type[object], of_body: type[object]
+) -> None:
+    expected = NextRun if of_job is Fail else of_job
+    for changes in ({"attempts": 0}, {"others_succeed": False}, {"attempts": 0, "failures": 0}):
+        known = structs.replace(OWN_FAULT, renewed=True, **changes)
+        assert type(on_list(error, known)) is type(on_refresh(error, known)) is expected
 
 
 # jobs
@@ -117,26 +141,14 @@ def test_what_becomes_of_a_job_and_a_body(
 
 def test_an_access_token_that_esi_rejects_is_renewed_once() -> None:
     rejected = AccessRejected("401")
-    assert on_list(rejected, KNOWN) == Renew()
-    again = on_list(rejected, Circumstances(now=NOW, renewed=True, min_age=15 * MINUTE))
+    assert on_list(rejected, OWN_FAULT) == Renew()
+    again = on_list(rejected, structs.replace(OWN_FAULT, renewed=True))
     assert again == Fail("401", NOW + 15 * MINUTE)
 
 
 def test_a_user_who_fails_again_is_left_alone_for_twice_as_long() -> None:
-    third = Circumstances(now=NOW, failures=2, min_age=15 * MINUTE)
+    third = structs.replace(OWN_FAULT, failures=2)
     assert on_list(Refused("403"), third) == Fail("403", NOW + HOUR)
-
-
-def test_a_user_who_needs_a_login_waits_for_it() -> None:
-    expected = Fail("no token; `killsync login` renews it")
-    assert on_list(LoginNeeded("no token"), KNOWN) == expected
-    assert on_refresh(LoginNeeded("no token"), KNOWN) == expected
-
-
-def test_what_gets_no_answer_is_put_off_for_longer_each_time() -> None:
-    for attempts, wait in ((0, 5 * MINUTE), (1, 10 * MINUTE), (9, HOUR)):
-        known = Circumstances(now=NOW, attempts=attempts)
-        assert on_list(Unavailable("504"), known) == PutOff(NOW + wait, "504", counts=True)
 
 
 def test_what_gets_no_answer_while_the_run_stops_is_given_back() -> None:
@@ -169,6 +181,72 @@ def test_an_error_that_blames_the_run_ends_it() -> None:
     assert on_refresh(error, KNOWN) == EndRun(error)
 
 
+# refused tokens
+
+EVIDENCE = "0123456789abcdef"
+REFUSED = LoginNeeded("invalid_grant", evidence=EVIDENCE)
+ADVICE = "invalid_grant; `killsync login` renews it"
+
+
+def refused_user(ago: float | None, **changes: Any) -> User:
+    refusal = None if ago is None else Refusal(NOW - ago, EVIDENCE, "app")
+    return some_user(refusal=refusal, **changes)
+
+
+@pytest.mark.parametrize("ago", [None, 0, 10 * MINUTE - 1])
+def test_one_refusal_needs_no_login(ago: float | None) -> None:
+    assert isinstance(on_refusal(refused_user(ago), REFUSED, "app", None, NOW), NextRun)
+
+
+def test_a_second_refusal_ten_minutes_later_needs_a_login() -> None:
+    decided = on_refusal(refused_user(10 * MINUTE), REFUSED, "app", None, NOW)
+    assert decided == NeedsLogin(ADVICE, NOW + DAY)
+
+
+def test_a_refusal_of_another_token_or_for_another_client_id_is_a_first_one() -> None:
+    user, another = refused_user(DAY), LoginNeeded("invalid_grant", evidence="f" * 16)
+    assert isinstance(on_refusal(user, another, "app", None, NOW), NextRun)
+    assert isinstance(on_refusal(user, REFUSED, "another app", None, NOW), NextRun)
+
+
+def test_where_every_token_is_refused_nobody_needs_a_login_within_a_day() -> None:
+    user = refused_user(3 * DAY)
+    assert isinstance(on_refusal(user, REFUSED, "app", Suspicion(NOW - DAY + 1), NOW), NextRun)
+    marked = on_refusal(user, REFUSED, "app", Suspicion(NOW - DAY), NOW)
+    assert marked == NeedsLogin(ADVICE, NOW + DAY)
+
+
+def test_a_token_that_is_not_there_needs_a_login_at_once() -> None:
+    decided = on_refusal(some_user(), LoginNeeded("no token"), "app", None, NOW)
+    assert decided == NeedsLogin("no token; `killsync login` renews it", NOW + DAY)
+
+
+@pytest.mark.parametrize(("days", "again"), [(0, True), (6, True), (7, True), (8, False)])
+def test_one_who_needs_a_login_is_tried_once_a_day_for_a_week(days: int, again: bool) -> None:
+    user = refused_user(days * DAY, state=UserState.NEEDS_LOGIN)
+    decided = on_refusal(user, REFUSED, "app", None, NOW)
+    expected = NOW + DAY if again else None
+    assert decided == NeedsLogin("invalid_grant", expected, known=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "refused", "refreshed", "after"),
+    [
+        (None, 0, False, None),
+        (None, 1, False, None),
+        (None, 2, False, Suspicion(NOW)),
+        (None, 2, True, None),
+        (Suspicion(NOW - HOUR), 1, False, Suspicion(NOW - HOUR)),
+        (Suspicion(NOW - HOUR), 0, False, Suspicion(NOW - HOUR)),
+        (Suspicion(NOW - HOUR), 5, True, None),
+    ],
+)
+def test_the_application_is_suspected_while_every_refresh_is_refused(
+    before: Suspicion | None, refused: int, refreshed: bool, after: Suspicion | None
+) -> None:
+    assert suspicion_after(before, refused, refreshed, NOW) == after
+
+
 # bodies
 
 
@@ -176,10 +254,10 @@ def test_an_error_that_blames_the_run_ends_it() -> None:
     ("answering", "verdict"),
     [
         (Answering.UNKNOWN, HoldBack()),
-        (Answering.ANSWERS, PutOff(NOW + 5 * MINUTE, "504", counts=True)),
+        (Answering.ANSWERS, PutOff(NOW + 5 * MINUTE, "504")),
         (
             Answering.BROKE_OFF,
-            PutOff(NOW + 5 * MINUTE, "504", counts=True, reported=False),
+            PutOff(NOW + 5 * MINUTE, "504", reported=False),
         ),
         (Answering.SILENT, GiveBack()),
     ],
@@ -187,34 +265,45 @@ def test_an_error_that_blames_the_run_ends_it() -> None:
 def test_a_body_without_an_answer_is_judged_by_whether_others_get_one(
     answering: Answering, verdict: object
 ) -> None:
-    assert on_body(Unavailable("504"), 0, answering, NOW) == verdict
+    assert on_body(Unavailable("504"), BODY, answering, NOW) == verdict
 
 
 def test_a_body_that_fails_again_is_put_off_for_longer() -> None:
     for attempts, wait in ((0, 5 * MINUTE), (1, 10 * MINUTE), (30, 6 * HOUR)):
-        decided = on_body(ServerFault("500"), attempts, Answering.UNKNOWN, NOW)
-        assert decided == PutOff(NOW + wait, "500", counts=True)
+        body = structs.replace(BODY, attempts=attempts)
+        decided = on_body(ServerFault("500"), body, Answering.UNKNOWN, NOW)
+        assert decided == PutOff(NOW + wait, "500")
 
 
-def test_a_killmail_that_esi_does_not_know_is_set_aside() -> None:
-    assert on_body(KillmailUnknown("422"), 0, Answering.UNKNOWN, NOW) == Fail("422")
+REFUSALS = [KillmailUnknown("422"), BodyRejected("victim.flag: 1e400")]
 
 
-# what counts as an answer
+@pytest.mark.parametrize("error", REFUSALS, ids=["unknown", "not storable"])
+def test_a_body_that_is_refused_is_asked_for_again_and_again(error: Exception) -> None:
+    waits = [10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 7 * DAY]
+    for refusals, wait in enumerate(waits):
+        body = structs.replace(BODY, refusals=refusals, refused_at=NOW - DAY + 1)
+        decided = on_body(error, body, Answering.UNKNOWN, NOW)
+        assert decided == Refuse(NOW + wait, str(error), set_aside=False)
 
 
-@pytest.mark.parametrize(("error", "blame", "of_job", "of_body"), ROWS, ids=IDS)
-def test_three_requests_in_a_row_without_an_answer_mean_that_a_service_is_down(
-    error: Exception, blame: Blame, of_job: type[object], of_body: type[object]
+@pytest.mark.parametrize(
+    ("refusals", "since", "set_aside"), [(1, 9 * DAY, False), (2, DAY - 1, False), (2, DAY, True)]
+)
+def test_a_body_is_set_aside_when_it_was_refused_three_times_over_a_day(
+    refusals: int, since: float, set_aside: bool
 ) -> None:
-    stopping = threading.Event()
-    health = Health(stopping)
-    for _ in range(3):
-        assert not health.is_down(Service.ESI)
-        health.count(Service.ESI, error)
-    assert health.is_down(Service.ESI) == stopping.is_set() == (blame is Blame.SERVICE)
-    answered = blame in (Blame.REQUEST, Blame.USER)
-    assert health.has_answered(Service.ESI) == answered
+    body = structs.replace(BODY, refusals=refusals, refused_at=NOW - since)
+    decided = on_body(KillmailUnknown("422"), body, Answering.UNKNOWN, NOW)
+    assert isinstance(decided, Refuse)
+    assert decided.set_aside == set_aside
+    assert (decided.until == NOW + 30 * DAY) == set_aside
+
+
+def test_a_body_that_was_set_aside_is_asked_for_every_30_days() -> None:
+    body = structs.replace(BODY, refusals=9, refused_at=NOW, is_set_aside=True)
+    decided = on_body(KillmailUnknown("422"), body, Answering.UNKNOWN, NOW)
+    assert decided == Refuse(NOW + 30 * DAY, "422", set_aside=True)
 
 
 def test_what_is_not_our_own_error_is_described_by_its_kind_alone() -> None:

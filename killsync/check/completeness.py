@@ -63,20 +63,44 @@ def _cursor_flaws(recorded: Recorded) -> list[str]:
     return flaws
 
 
-def span(recorded: Recorded) -> Span | None:
-    """Return from when to when a list is complete, None if that cannot be said.
+def spans(recorded: Recorded) -> list[Span]:
+    """Return from when to when every listed killmail is stored: newest part first, two at most.
 
-    Below an open gap it is complete up to the id at which the gap ends, and in any case up to
-    the last full pass. Without a gap and a full pass, one is still to come.
+    Between the two something is missing; where exactly is not known, since only what is stored
+    has a time. Ids rise with time.
     """
-    row, oldest = recorded.row, recorded.oldest
+    end = _recorded_until(recorded)
+    if end is None:
+        return []
+    if recorded.lowest_missing is None:
+        return [_span(recorded.oldest, end)]
+    above, below = recorded.above_missing, recorded.below_missing
+    parts = []
+    if above is not None and is_iso(above) and above <= end:
+        parts.append(Span(above, end))
+    if below is not None and is_iso(below):
+        parts.append(_span(recorded.oldest, min(below, end)))
+    return parts
+
+
+def _recorded_until(recorded: Recorded) -> str | None:
+    """Return until when everything that ESI has listed is recorded, None if that is not known.
+
+    Below an open gap that is the id at which the gap ends, and in any case the last full pass.
+    Without a gap and a full pass, one is still to come.
+    """
+    row = recorded.row
     synced, full = row["last_killmail_sync_at"], row["last_full_at"]
     if row["backfill_page"] is None:
         ends = [] if is_to_be_read_again(row) else [synced]
     else:
         ends = [full, recorded.until_time]
-    known = [end for end in ends if is_iso(end)]
-    return Span(oldest, max(known)) if known else None
+    return max((end for end in ends if is_iso(end)), default=None)
+
+
+def _span(since: str | None, until: str) -> Span:
+    # what is stored may all be newer than the end: then the list was empty up to there
+    return Span(since if since is None or since <= until else None, until)
 
 
 def is_to_be_read_again(row: dict[str, Any]) -> bool:
@@ -87,13 +111,16 @@ def is_to_be_read_again(row: dict[str, Any]) -> bool:
 
 def user_completeness(recorded: Recorded) -> UserCompleteness:
     """Return how far a user's list is recorded and stored."""
-    row = recorded.row
+    row, parts = recorded.row, spans(recorded)
     return UserCompleteness(
         user_id=row["user_id"],
         name=row["name"],
         state=row["state"],
         synced=row["last_killmail_sync_at"] is not None,
-        complete=span(recorded),
+        complete=parts[0] if parts else None,
+        complete_before=parts[1] if len(parts) > 1 else None,
+        missing=recorded.listed - recorded.stored,
+        skipped=row.get("skipped", 0),
         read_again=is_to_be_read_again(row),
         gap_page=row["backfill_page"],
         gap_until_id=row["backfill_until_id"],

@@ -46,9 +46,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """From when to when a user's list is complete, as ISO text.
+    """From when to when every killmail that ESI has listed for a user is stored, as ISO text.
 
-    `since` is the time of the oldest killmail, None if none is stored.
+    `since` is the time of the oldest killmail in it, None if none is stored.
     """
 
     since: str | None
@@ -58,7 +58,10 @@ class Span(msgspec.Struct, frozen=True):
 class UserCompleteness(msgspec.Struct, frozen=True, kw_only=True):
     """How far one user's list is recorded and stored.
 
-    `read_again` says that the next full pass is due because list rows were lost.
+    `missing` counts what is listed and not stored: pending, set aside, or lost. `complete` is the
+    newest part without any of it, `complete_before` the oldest one if that is another. `skipped`
+    counts entries of the list that are no references to killmails. `read_again` says that the
+    next full pass is due because list rows were lost.
     """
 
     user_id: int
@@ -66,6 +69,9 @@ class UserCompleteness(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     synced: bool
     complete: Span | None
+    complete_before: Span | None
+    missing: int
+    skipped: int
     read_again: bool
     gap_page: int | None
     gap_until_id: int | None

@@ -38,9 +38,12 @@ def copy_before(store: Store) -> Path:
 def repair_all(store: Store, verdict: Verdict, now: float) -> None:
     """Repair every problem that can be repaired; whoever calls holds the lock.
 
+    What was set aside is asked for once more.
+
     What depends on something that is repaired here may show as a problem only afterwards: check
     again, and repair again.
     """
+    repair.ask_for_set_aside(store)
     for kind, cure in _CURES.items():
         found = verdict.repairable(kind)
         if found:

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from killsync import __version__
+from killsync.cli import output
 from killsync.cli.options import hoisted
 
 # what `killsync --help` says of each, in this order
@@ -21,6 +22,7 @@ SUMMARIES = {
     "scan": "Sync every user that is due: the command for cron.",
     "sync": "Sync users now, before all background work.",
     "status": "Show users, queue, lock, last runs and rate limits.",
+    "retry": "Try again what was set aside or put off.",
     "login": "Register a character through EVE SSO, or renew its login.",
     "users": "List, add, disable, enable and remove characters; rekey tokens.",
     "check": "Verify the database offline; --repair fixes what can be fixed.",
@@ -55,6 +57,15 @@ class _Group(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = _Commands()  # type: ignore[assignment]
+
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:
+        # the help and the version are printed here or, of a command, in `invoke`
+        with output.printing():
+            return super().make_context(*arguments, **settings)
+
+    def invoke(self, context: Any) -> Any:
+        with output.printing():
+            return super().invoke(context)
 
     def list_commands(self, _: object) -> list[str]:
         return list(self.commands)
@@ -123,7 +134,11 @@ def main() -> None:
     # a core file would hold tokens
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _open_closed_streams()
-    app(args=hoisted(sys.argv[1:]), prog_name="killsync")
+    output.never_block("stderr")
+    try:
+        app(args=hoisted(sys.argv[1:]), prog_name="killsync")
+    finally:
+        output.finish()
 
 
 def _open_closed_streams() -> None:

@@ -39,7 +39,7 @@ def check(
 ) -> None:
     """Verify the database offline: every body, list, count and time, and the token file."""
     call = invocation.from_context(context)
-    with invocation.edge(call), StopOnSignal() as stop:
+    with invocation.edge(call, works=repair and not as_json), StopOnSignal() as stop:
         settings = call.settings()
         checking = _Check(call, settings, stop, as_json=as_json)
         try:
@@ -76,6 +76,8 @@ class _Check:
             if repairable:
                 self._print_found(before)
                 verdict = self._repair(store, before)
+            elif any(user.set_aside for user in before.users):
+                self._ask_for_set_aside()
         self._show(verdict, before if repairable else None)
         return _code(verdict)
 
@@ -114,6 +116,15 @@ class _Check:
                 if not _is_repairable(verdict):
                     break
         return verdict
+
+    def _ask_for_set_aside(self) -> None:
+        from killsync.store import repair
+
+        path = self._settings.database
+        with closing(connection.connect(path)) as writing, readable_errors(path):
+            repair.ask_for_set_aside(writing)
+        if not self._call.quiet and not self._as_json:
+            print_result("the next `killsync scan` asks once more for what is set aside")
 
     def _verify(self, store: Store, *, locked: bool = False) -> "Verdict":
         from killsync.check import verification

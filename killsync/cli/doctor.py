@@ -39,7 +39,7 @@ def doctor(
 def _setup(call: Invocation) -> "Setup":
     from killsync.doctor.setup import Setup
 
-    found = config.examine(call.config, {"db": call.db}, os.environ)
+    found = call.examined()
     return Setup(
         found=found,
         file=config.config_file(call.config, os.environ).absolute(),

@@ -1,6 +1,7 @@
 """Finding the users that a person names."""
 
 import difflib
+import unicodedata
 
 from killsync.errors import UsageError
 from killsync.model import User
@@ -8,35 +9,96 @@ from killsync.store import users
 from killsync.store.connection import Store
 from killsync.terminal.text import safe
 
+_MOST_NAMED = 5
+# a name in EVE has 37 characters at most; comparing long texts takes long
+_LONGEST_COMPARED = 100
+_NEAR = 0.6
+_NEAR_FOR_ONE_WORD = 0.75
+
 
 def find_users(store: Store, words: list[str]) -> list[User]:
-    """Return the users that the words name, each once: a character id, else a name in any case.
+    """Return the users that the words name, each once.
 
-    Raises UsageError for a word that matches nobody (with the nearest name) or several.
+    A word is a character id, else a name in any case, else the beginning of one name only.
+    Raises UsageError for a word that names nobody (with the nearest name, if one is near) or
+    several.
     """
     found = [_one(store, word) for word in words]
     return list({user.user_id: user for user in found}.values())
 
 
-def _one(store: Store, word: str) -> User:
-    if not store.version():
-        raise UsageError(_unknown(word, []))
+def _one(store: Store, given: str) -> User:
+    # an argument that is not UTF-8 names nobody, and SQLite takes none
+    word = given.encode(errors="replace").decode()
+    if not store.version() or not users.any_user(store.conn):
+        raise UsageError(f"{_no_user(word)}: there are no users yet; add one with `killsync login`")
     known = users.get(store.conn, int(word)) if word.isdecimal() and len(word) < 19 else None
     if known is not None:
         return known
-    matches = users.named(store.conn, word)
+    matches = _named(store, word)
     if len(matches) > 1:
         ids = ", ".join(str(user.user_id) for user in matches)
         raise UsageError(f"{safe(word, 60)!r} matches several users; use an id: {ids}")
+    matches = matches or _beginning(store, word)
+    if len(matches) > 1:
+        raise UsageError(_ambiguous(word, matches))
     if not matches:
         raise UsageError(_unknown(word, users.names(store.conn)))
     return matches[0]
 
 
+def _named(store: Store, word: str) -> list[User]:
+    return users.named(store.conn, word) or _folded_matches(store, word, whole=True)
+
+
+def _beginning(store: Store, word: str) -> list[User]:
+    if not word.strip():
+        return []
+    found = users.beginning(store.conn, word, _MOST_NAMED + 1) if word.isascii() else []
+    return found or _folded_matches(store, word, whole=False)
+
+
+def _folded_matches(store: Store, word: str, *, whole: bool) -> list[User]:
+    """Return the users whose names match in any case: SQLite knows the cases of ASCII only."""
+    folded = _folded(word)
+    same = [
+        name
+        for name in users.names(store.conn)
+        if (_folded(name) == folded if whole else _folded(name).startswith(folded))
+    ]
+    exact = dict.fromkeys(sorted(same, key=_folded)[: _MOST_NAMED + 1])
+    return [user for name in exact for user in users.named(store.conn, name) if user.name == name]
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def _no_user(word: str) -> str:
+    return f"no user {safe(word, 60)!r}"
+
+
+def _ambiguous(word: str, matches: list[User]) -> str:
+    named = [f"{safe(user.name, 60)} ({user.user_id})" for user in matches[:_MOST_NAMED]]
+    more = ", ..." if len(matches) > _MOST_NAMED else ""
+    return f"{safe(word, 60)!r} begins the names of several users: {', '.join(named)}{more}"
+
+
 def _unknown(word: str, names: list[str]) -> str:
-    by_folded = {name.casefold(): name for name in names}
-    nearest = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.0)
-    text = f"no user {safe(word, 60)!r}"
-    if nearest:
-        return f"{text}; the nearest is {safe(by_folded[nearest[0]], 60)!r}"
-    return f"{text}: there are no users yet; add one with `killsync login`"
+    nearest = _nearest(word, names)
+    if nearest is None:
+        return f"{_no_user(word)}; `killsync users` lists them"
+    return f"{_no_user(word)}; the nearest is {safe(nearest, 60)!r}"
+
+
+def _nearest(word: str, names: list[str]) -> str | None:
+    """Return the name that a word is a slip of: of all of it, or of one of its words."""
+    if len(word) > _LONGEST_COMPARED:
+        return None
+    whole = {_folded(name): name for name in names}
+    words = {_folded(part): name for name in names for part in name.split()}
+    for compared, cutoff in ((whole, _NEAR), (words, _NEAR_FOR_ONE_WORD)):
+        found = difflib.get_close_matches(_folded(word), compared, n=1, cutoff=cutoff)
+        if found:
+            return compared[found[0]]
+    return None

@@ -56,7 +56,7 @@ def init(
 ) -> None:
     """Write the configuration file; then offer a login and show the line for cron."""
     call = invocation.from_context(context)
-    with invocation.edge(call):
+    with invocation.edge(call, works=True):
         flags = {
             "db": call.db,
             "client_id": client_id,

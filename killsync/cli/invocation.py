@@ -15,11 +15,11 @@ from typing import NoReturn
 import msgspec
 import typer
 
-from killsync.cli import private_files
+from killsync.cli import output, private_files
 from killsync.errors import DatabaseError, KillsyncError, describe
 from killsync.model import Caller
 from killsync.settings import config
-from killsync.settings.config import Settings
+from killsync.settings.config import CheckedSettings, Settings
 from killsync.settings.program import Program, this_program
 from killsync.terminal.text import safe
 from killsync.times import iso
@@ -48,6 +48,10 @@ class Invocation(msgspec.Struct):
             self.warn(line)
         return settings
 
+    def examined(self) -> CheckedSettings:
+        """Return the settings of files, environment and global options, and where each stands."""
+        return config.examine(self.config, {"db": self.db}, os.environ)
+
     @property
     def program(self) -> Program:
         """How to call this program again, on the same configuration and database."""
@@ -63,10 +67,14 @@ class Invocation(msgspec.Struct):
             terminal=any(map(os.isatty, _STREAMS)),
         )
 
-    def warn(self, text: str) -> None:
-        """Write a line about what is wrong to standard error, in the log's format."""
+    def warn(self, text: str, **fields: object) -> None:
+        """Write a line about what is wrong to standard error, in the log's format.
+
+        In JSON the `fields` stand beside the text: what it says, for programs.
+        """
         if self.log_format == "json":
-            line = json.dumps({"time": iso(time.time()), "event": "Warning", "text": text})
+            about = {"time": iso(time.time()), "event": "Warning", "text": text}
+            line = json.dumps(about | fields)
         else:
             line = f"killsync: {text}"
         sys.stderr.write(line + "\n")
@@ -81,14 +89,20 @@ def from_context(context: typer.Context) -> Invocation:
 
 
 @contextmanager
-def edge(invocation: Invocation) -> Iterator[None]:
-    """Turn every error into one line and its exit code; the traceback only with --verbose."""
+def edge(invocation: Invocation, *, works: bool = False) -> Iterator[None]:
+    """Turn every error into one line and its exit code; the traceback only with --verbose.
+
+    A command that `works` goes on when standard output, which only describes its work, cannot
+    be written. Of others it is the result, and a reader who leaves ends them with 141.
+    """
+    if works:
+        output.never_block("stdout")
     try:
         with _interruptible():
             yield
     except BrokenPipeError:
-        _drop_output()
-        exit_with(141)
+        output.give_up()
+        exit_with(output.BROKEN_PIPE)
     except KeyboardInterrupt:
         exit_with(130)
     except (typer.Exit, typer.Abort):
@@ -98,8 +112,8 @@ def edge(invocation: Invocation) -> Iterator[None]:
         exit_with(error.exit_code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _drop_output()
-        _print_error(invocation, error, f"{where}{error.strerror or error}")
+        text = f"{where}{error.strerror or error}"
+        _print_error(invocation, error, output.unwritable(error) if output.give_up() else text)
         exit_with(DatabaseError.exit_code)
     except Exception as error:
         _print_error(
@@ -137,12 +151,10 @@ def storable(text: str) -> str:
     return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
-def _drop_output() -> None:
-    # nobody reads it, or it cannot be written: keep the interpreter from complaining at exit
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _print_error(invocation: Invocation, error: BaseException, text: str) -> None:
-    if invocation.verbose:
+    fields = {}
+    if invocation.verbose and invocation.log_format == "json":
+        fields["traceback"] = "".join(traceback.format_exception(error))
+    elif invocation.verbose:
         traceback.print_exception(error)
-    invocation.warn(safe(text, 500))
+    invocation.warn(safe(text, 500), **fields)

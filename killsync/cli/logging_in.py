@@ -25,7 +25,6 @@ from killsync.login.page import BrowserPage
 from killsync.login.sso import Authorization, Sso
 from killsync.settings import config
 from killsync.settings.config import Settings
-from killsync.store import origin
 from killsync.store.connection import Store
 from killsync.terminal.questions import agree, prompt
 from killsync.terminal.text import safe
@@ -58,6 +57,8 @@ def log_in(call: Invocation, settings: Settings, store: Store, options: LoginOpt
     with connected(store.path, settings, threading.Event()) as (_, tokens, sso):
         dialogue = _Dialogue(call, settings, options, stop, store, tokens, sso)
         if options.no_browser:
+            # before anything is read: what is not text is not an address either
+            sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
             dialogue.play(dialogue.wait_for_paste)
         else:
             with callback.listen(settings.callback_url) as listener:
@@ -118,8 +119,6 @@ class _Dialogue(msgspec.Struct, frozen=True):
             f"You end on a page at {self.settings.callback_url}, which may fail to load.\n"
             "Copy the whole address of that page, and paste it here:"
         )
-        # what is not text is not an address either
-        sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
         deadline = time.monotonic() + self.options.limit
         while True:
             try:
@@ -180,9 +179,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
             raise LoginRefused(f"{name} keeps the login it had; use --yes to take the new one")
 
     def _register(self, candidate: Candidate, show: Show) -> None:
-        new = accounts.register(self.store, self.tokens, candidate, time.time())
-        with self.store.transaction() as conn:
-            origin.remember(conn, self.settings.sso_url, self.settings.esi_url)
+        new = accounts.register(self.store, self.tokens, self.settings, candidate, time.time())
         character = candidate.character
         name = safe(character.name, 60)
         what = "is registered" if new else "is logged in again"

@@ -28,12 +28,12 @@ def login(
 ) -> None:
     """Register a character, or renew its login, through EVE SSO."""
     call = invocation.from_context(context)
-    with invocation.edge(call):
+    with invocation.edge(call, works=True):
         limit = seconds("--timeout", timeout)
         settings = call.settings()
         application.require(settings)
         with opening.for_users(settings, create=True) as store:
-            opening.check_origin(store, settings)
+            opening.check_origin(store, call)
             from killsync.cli.logging_in import LoginOptions, log_in
 
             log_in(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from killsync import files
+from killsync.cli.invocation import Invocation
 from killsync.settings.config import Settings
 from killsync.store import connection, lock, origin
 from killsync.store.connection import Store
@@ -59,6 +60,6 @@ def for_users(settings: Settings, *, create: bool = False) -> Iterator[Store]:
         yield store
 
 
-def check_origin(store: Store, settings: Settings) -> None:
-    """Raise UsageError if the database belongs to another ESI or SSO."""
-    origin.check(store.conn, settings.sso_url, settings.esi_url)
+def check_origin(store: Store, call: Invocation) -> None:
+    """Raise UsageError if the database belongs to another ESI or SSO than `call` would ask."""
+    origin.check(store.conn, call.examined())

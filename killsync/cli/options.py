@@ -22,7 +22,8 @@ def seconds(option: str, text: str) -> float:
 Users = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="USER...", help="A character id, or a name in any case; quote one with spaces."
+        metavar="USER...",
+        help="A character id, a name in any case, or how only one begins; quote one with spaces.",
     ),
 ]
 AlsoUsers = Annotated[

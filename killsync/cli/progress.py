@@ -2,14 +2,15 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from killsync.cli.invocation import Invocation
+from killsync.cli.invocation import Invocation, print_result
 from killsync.sync import events
 from killsync.sync.events import Event, Report, Trouble
-from killsync.terminal.lines import LineReport, sentence
+from killsync.terminal.lines import LineReport, line, sentence
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 def line_report(call: Invocation) -> LineReport:
     """Return what writes events as lines, as this call wants them."""
     return LineReport(quiet=call.quiet, as_json=call.log_format == "json")
+
+
+def print_event(call: Invocation, event: Event, *, dated: bool = False) -> None:
+    """Write an event of the result to standard output, unless the call is quiet.
+
+    With its time, if it is to be `dated`, except at a terminal; in JSON always.
+    """
+    if not call.quiet:
+        dated = dated and not sys.stdout.isatty()
+        print_result(line(event, time.time(), as_json=call.log_format == "json", dated=dated))
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def rekey(
 ) -> None:
     """Encrypt every stored token with the first of the configured keys."""
     call = invocation.from_context(context)
-    with invocation.edge(call):
+    with invocation.edge(call, works=True):
         if new_key and plain:
             raise UsageError("use --new-key or --plain, not both")
         settings = call.settings()

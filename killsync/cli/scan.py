@@ -1,34 +1,37 @@
 """`killsync scan`: the cron job."""
 
 import hashlib
-import sys
+import sqlite3
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from killsync.cli import invocation, opening
-from killsync.cli.invocation import Invocation, exit_with, print_result
+from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.options import seconds
-from killsync.cli.progress import reporting
+from killsync.cli.progress import print_event, reporting
 from killsync.cli.signals import StopOnSignal
-from killsync.errors import TryLater
+from killsync.errors import KillsyncError, TryLater
+from killsync.model import User
 from killsync.settings import application
 from killsync.settings.config import Settings
-from killsync.store import lock, pending, runs, users
+from killsync.store import connection, lock, runs
 from killsync.store.connection import Store
-from killsync.sync import schedule, selection
-from killsync.sync.events import Queued, Report, UserDue
+from killsync.store.runs import LockHolder
+from killsync.sync import alerts, schedule, selection
+from killsync.sync.events import Ended, Event, GaveWay, Idle, Queued, Report, UserDue
+from killsync.sync.forecast import backlog
 from killsync.sync.selection import Selection
 from killsync.sync.status import lock_holder
+from killsync.terminal.advice import describe_alert, describe_holder
 from killsync.terminal.text import count
-from killsync.times import ago, duration, iso
+from killsync.times import iso, unix
 
 if TYPE_CHECKING:
     from killsync.sync.run import Outcome
 
 _LOCK_PATIENCE = 1.0
-_ALL_CACHED = "nothing is due: what ESI has said is still cached"
 
 
 def scan(
@@ -50,7 +53,7 @@ def scan(
 ) -> None:
     """Sync every user that is due: the command for cron."""
     call = invocation.from_context(context)
-    with invocation.edge(call), StopOnSignal() as stop:
+    with invocation.edge(call, works=True), StopOnSignal() as stop:
         settings = call.settings(workers=workers, max_runtime=max_runtime)
         splay_s = seconds("--splay", splay)
         application.require(settings)
@@ -62,8 +65,7 @@ def scan(
                 with opening.locked(store, _LOCK_PATIENCE):
                     code = _Scan(call, settings, store, stop).run(force=force)
             except lock.RunInProgress:
-                _print_holder(call, store)
-                code = 0
+                code = _give_way(call, settings, store)
         exit_with(stop.exit_code or code)
 
 
@@ -79,27 +81,42 @@ class _Scan:
 
     def run(self, *, force: bool) -> int:
         """Queue who is due and work through the job table; return the exit code."""
-        opening.check_origin(self._store, self._settings)
+        opening.check_origin(self._store, self._call)
         began, now = time.monotonic(), time.time()
-        selected = selection.find(self._store.conn, now, self._settings.min_age, force=force)
+        selected = selection.find(self._store.conn, now, self._settings, force=force)
         if not selected:
             runs.record_idle(self._store.conn, "scan", now, self._caller)
-            nobody = next(users.everyone(self._store.conn), None) is None
-            idle = _ALL_CACHED if force else "nothing is due"
-            self._print("no users yet: add one with `killsync login`" if nobody else idle)
-            return 0
+            if not self._call.quiet:
+                _print(self._call, self._idle(now, force=force))
+            return self._alert(0)
         try:
             with reporting(self._call) as report:
                 self._queue(selected, report, now, began)
                 outcome = self._work(report)
         except TryLater as error:
-            self._warn_later(error, now)
-            return error.exit_code
-        return self._conclude(outcome)
+            if not self._call.quiet:
+                by = self._stop.signal_name
+                self._call.warn(f"stopped by {by}: {error}" if by else str(error))
+            return self._alert(error.exit_code, cause=str(error))
+        return self._alert(self._conclude(outcome))
+
+    def _idle(self, now: float, *, force: bool) -> Idle:
+        conn, min_age = self._store.conn, self._settings.min_age
+        return Idle(
+            selection.why_nothing(conn, now, min_age, force=force),
+            backlog(self._store, self._settings.reserve, now),
+        )
+
+    def _alert(self, code: int, *, cause: str | None = None) -> int:
+        """Warn if nothing has succeeded for long for somebody; return the exit code."""
+        if self._stop.exit_code is not None:
+            return code
+        alert = alerts.unsynced(self._store, self._settings, time.time())
+        return _warn_once(self._call, self._store, alert, code, cause=cause)
 
     def _queue(self, selected: Selection, report: Report, now: float, began: float) -> None:
         for user in selected.due:
-            report(UserDue(user.user_id, user.name, ago(user.last_sync_at, now)))
+            report(_due(user, now))
         with self._store.transaction() as conn:
             queued = selection.queue(conn, selected.due, now)
         report(Queued(len(selected.due), queued, time.monotonic() - began))
@@ -119,33 +136,27 @@ class _Scan:
 
     def _conclude(self, outcome: "Outcome") -> int:
         tally = outcome.tally
-        left = pending.counts(self._store.conn)[0]
-        self._print(
-            f"{count(tally.users, 'user')}, {count(tally.pages, 'page')}, "
-            f"{count(tally.stored, 'killmail')} stored, {count(tally.errors, 'error')}, "
-            f"{count(outcome.requests, 'request')} in {outcome.seconds:.1f} s"
-            + (f"; {count(left, 'killmail')} still pending" if left else "")
+        ended = Ended(
+            users=tally.users,
+            pages=tally.pages,
+            stored=tally.stored,
+            errors=tally.errors,
+            requests=outcome.requests,
+            seconds=round(outcome.seconds, 3),
+            backlog=backlog(self._store, self._settings.reserve, time.time()),
+            queued=outcome.queued,
+            stopped=self._stop.signal_name,
         )
+        _print(self._call, ended)
         if outcome.out_of_time and outcome.queued:
             needed = schedule.workers_needed(self._settings.workers, tally.users, outcome.queued)
             self._call.warn(
                 f"ran out of time with {count(outcome.queued, 'user')} left; "
-                f"--workers {needed} would have been enough"
+                f"--workers {needed} would have been enough",
+                users=outcome.queued,
+                workers=needed,
             )
         return 1 if tally.failures else 0
-
-    def _warn_later(self, error: TryLater, now: float) -> None:
-        """Warn that it could not be done; a quiet scan does so only once that has lasted."""
-        since = runs.last_success(self._store.conn, now)
-        lasted = 0.0 if since is None else max(0.0, now - since)
-        if not self._call.quiet:
-            self._call.warn(str(error))
-        elif lasted >= self._settings.alert_after:
-            self._call.warn(f"nothing has succeeded for {duration(lasted)}: {error}")
-
-    def _print(self, line: str) -> None:
-        if not self._call.quiet:
-            print_result(line if sys.stdout.isatty() else f"{iso(time.time())} {line}")
 
 
 def _own_share(settings: Settings, splay: float) -> float:
@@ -160,12 +171,59 @@ def _machine() -> str:
     return socket.gethostname()
 
 
-def _print_holder(call: Invocation, store: Store) -> None:
-    if call.quiet:
-        return
-    holder = lock_holder(store)
+def _print(call: Invocation, event: Event) -> None:
+    print_event(call, event, dated=True)
+
+
+def _due(user: User, now: float) -> UserDue:
+    last = user.last_sync_at
+    if last is None:
+        return UserDue(user.user_id, user.name, None, None)
+    return UserDue(user.user_id, user.name, iso(last), int(now - last))
+
+
+def _give_way(call: Invocation, settings: Settings, store: Store) -> int:
+    """Say that another run holds the lock; return the exit code, 75 if it does so for too long."""
+    holder, now = lock_holder(store), time.time()
+    _print(call, _gave_way(holder))
+    if store.version() < connection.VERSION:
+        return 0
+    stuck: alerts.Alert | None = alerts.overdue(holder, now)
+    if stuck is None and not _is_young(holder, now - settings.alert_after):
+        stuck = alerts.unsynced(store, settings, now)
+    # a run that hangs may hold the database too
+    store.gives_up = lambda: True
+    cause = None if holder is None else f"{describe_holder(holder)} holds the lock"
+    return 0 if stuck is None else _warn_once(call, store, stuck, 0, cause=cause)
+
+
+def _gave_way(holder: LockHolder | None) -> GaveWay:
     if holder is None or holder.pid is None:
-        print_result("another run is in progress")
-        return
-    who = f"{holder.command}, pid {holder.pid} on {holder.host}, since {holder.since}"
-    print_result(f"another run is in progress: {who}")
+        return GaveWay()
+    return GaveWay(holder.command, holder.pid, holder.host, holder.since)
+
+
+def _is_young(holder: LockHolder | None, moment: float) -> bool:
+    """Return whether the lock was taken after a moment."""
+    return holder is not None and holder.since is not None and unix(holder.since) > moment
+
+
+def _warn_once(
+    call: Invocation,
+    store: Store,
+    alert: alerts.Alert | None,
+    code: int,
+    *,
+    cause: str | None = None,
+) -> int:
+    """Warn of something that lasts, unless that was done not long ago; return the exit code."""
+    now = time.time()
+    try:
+        is_news = alerts.take_note(store, alert, now)
+    except (sqlite3.Error, KillsyncError):
+        # it cannot be remembered: said once more is better than not at all
+        is_news = alert is not None
+    if alert is None or not is_news:
+        return code
+    call.warn(describe_alert(alert, now, cause=cause))
+    return code or TryLater.exit_code

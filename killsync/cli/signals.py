@@ -49,6 +49,11 @@ class StopOnSignal(StopRequest):
             # it could not be done because it was told to stop
             exit_with(self.exit_code)
 
+    @property
+    def signal_name(self) -> str | None:
+        """The name of the signal that asked for it, None if there was none."""
+        return None if self.signal is None else signal.Signals(self.signal).name
+
     def _on(self, number: int, _: FrameType | None) -> None:
         if self.signal == signal.SIGINT == number:
             # every transaction is whole: nothing is lost by going at once

@@ -7,9 +7,9 @@ import typer
 
 from killsync.cli import invocation, opening
 from killsync.cli.find_users import find_users
-from killsync.cli.invocation import Invocation, exit_with, print_result
+from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.options import AlsoUsers, Users, seconds
-from killsync.cli.progress import line_report, reporting
+from killsync.cli.progress import line_report, print_event, reporting
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import KillsyncError, TryLater, UsageError
 from killsync.model import Job, JobState, Priority, User, UserState
@@ -18,9 +18,10 @@ from killsync.settings.config import Settings
 from killsync.store import jobs, lock, pending, users
 from killsync.store.connection import Store
 from killsync.sync import schedule
-from killsync.sync.events import Held
+from killsync.sync.events import FullPassQueued, Held, Progress, Synced, SyncQueued
+from killsync.sync.forecast import backlog
 from killsync.sync.status import lock_holder
-from killsync.terminal.text import count, safe
+from killsync.terminal.text import safe
 from killsync.times import iso_after
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def sync(
 ) -> None:
     """Sync users now, before all background work."""
     call = invocation.from_context(context)
-    with invocation.edge(call), StopOnSignal() as stop:
+    with invocation.edge(call, works=True), StopOnSignal() as stop:
         words = [*(names or []), *(user or [])]
         if not words:
             raise UsageError("name a user, by character id or name: killsync sync USER")
@@ -56,21 +57,24 @@ def sync(
         deadline = time.monotonic() + seconds("--timeout", timeout)
         with opening.for_writing(settings) as store:
             opening.upgrade(store, deadline - time.monotonic())
-            wanted = _syncable(find_users(store, words))
-            opening.check_origin(store, settings)
+            wanted = _syncable(find_users(store, words), settings.client_id)
+            opening.check_origin(store, call)
             request = _Request(call, settings, store, stop, wanted, deadline)
             request.queue(full=full)
             code = request.print_queued() if no_wait else request.wait()
         exit_with(stop.exit_code or code)
 
 
-def _syncable(wanted: list[User]) -> list[User]:
+def _syncable(wanted: list[User], client_id: str) -> list[User]:
     for user in wanted:
-        name = safe(user.name)
+        name, again = safe(user.name), f"`killsync users enable {user.user_id}`"
         if user.state is UserState.DISABLED:
-            raise UsageError(f"{name} is disabled; `killsync users enable {user.user_id}` first")
-        if user.state is UserState.NEEDS_LOGIN:
-            raise KillsyncError(f"{name} needs a new login: {user.error}")
+            raise UsageError(f"{name} is disabled; {again} first")
+        refused_for = user.refusal.client_id if user.refusal else client_id
+        if user.state is UserState.NEEDS_LOGIN and refused_for == client_id:
+            raise KillsyncError(
+                f"{name} needs a new login: {user.error}; {again} tries the token once more"
+            )
     return wanted
 
 
@@ -94,7 +98,7 @@ class _Request:
         self._deadline = deadline
         self._jobs: dict[int, int] = {}
         self._before = {user.user_id: user for user in wanted}
-        self._reported = ""
+        self._reported: Held | None = None
         self._report = line_report(call)
         self._failures = 0
 
@@ -104,14 +108,15 @@ class _Request:
             now = time.time()
             jobs.queue(conn, self._ids, Priority.MANUAL, now, full=full, at_once=True)
             for user_id in self._ids:
-                pending.make_manual(conn, user_id)
+                pending.make_manual(conn, user_id, set_aside=full)
                 job = jobs.open_job(conn, user_id)
                 self._jobs[user_id] = 0 if job is None else job.id
 
     def print_queued(self) -> int:
         """Print that the users are queued; return the exit code."""
         for user_id in self._ids:
-            self._print(f"{safe(self._before[user_id].name)}: queued at priority {Priority.MANUAL}")
+            name = self._before[user_id].name
+            print_event(self._call, SyncQueued(user_id, name, Priority.MANUAL))
         return 0
 
     def wait(self) -> int:
@@ -165,31 +170,44 @@ class _Request:
         user, job = users.get(self._store.conn, user_id), self._job(user_id)
         before = self._before[user_id]
         if user is None:
-            self._call.warn(f"{safe(before.name)} has been removed")
+            self._call.warn(f"{safe(before.name)} has been removed", user_id=user_id)
             return 1
-        name = safe(user.name)
         if job is not None and job.state is JobState.FAILED:
             if not self._reported_by_run():
-                self._call.warn(f"{name}: {safe(job.error)}")
+                self._call.warn(f"{safe(user.name)}: {safe(job.error)}", user_id=user_id)
             return 1
-        if job is not None and job.state.is_open:
+        is_open = job is not None and job.state.is_open
+        if job is not None and is_open and self._stop.signal is None:
             return self._not_done(user, job)
-        new = user.killmails - before.killmails
-        waiting = f", {user.pending:,} pending" if user.pending else ""
-        self._print(f"{name}: {count(new, 'killmail')} stored, {user.killmails:,} in all{waiting}")
+        left = backlog(self._store, 0.0, time.time(), user_ids=[user_id])
+        synced = Synced(
+            user_id=user_id,
+            name=user.name,
+            stored=user.killmails - before.killmails,
+            killmails=user.killmails,
+            backlog=left,
+            stopped=self._stop.signal_name if is_open or user.pending else None,
+        )
+        print_event(self._call, synced)
+        if left.resumes_at is not None or left.lists_at is not None:
+            # the rest waits for ESI's limit: scans fetch it
+            return 1 if self._failures else TryLater.exit_code
         return 1 if self._failures else 0
 
     def _not_done(self, user: User, job: Job) -> int:
-        name, now = safe(user.name), time.time()
+        now = time.time()
         if job.full and schedule.list_cached(user, now):
-            until = iso_after(user.cached_until or now)
-            self._print(
-                f"{name}: ESI's list is cached until {until}; the full pass is queued for then"
-            )
+            cached = iso_after(user.cached_until or now)
+            print_event(self._call, FullPassQueued(user.user_id, user.name, cached))
             return 0
         reason = safe(job.error or "it could not be done yet")
-        when = "" if job.not_before is None else f" after {iso_after(job.not_before)}"
-        self._call.warn(f"{name}: {reason}; the job stays queued, the next run{when} goes on")
+        until = None if job.not_before is None else iso_after(job.not_before)
+        when = "" if until is None else f" after {until}"
+        self._call.warn(
+            f"{safe(user.name)}: {reason}; the job stays queued, the next run{when} goes on",
+            user_id=user.user_id,
+            until=until,
+        )
         return TryLater.exit_code
 
     def _reported_by_run(self) -> bool:
@@ -198,18 +216,16 @@ class _Request:
     def _report_progress(self) -> None:
         holder = lock_holder(self._store)
         known = holder is not None and holder.pid is not None
-        by = f"{holder.command} (pid {holder.pid})" if holder and known else "another run"
-        parts = []
-        for user_id in self._ids:
-            job, user = self._job(user_id), users.get(self._store.conn, user_id)
-            if job is not None and user is not None:
-                listed = f"{count(job.pages, 'page')}, {job.new_killmails:,} new"
-                parts.append(f"{safe(user.name)} {job.state}, {listed}, {user.pending:,} pending")
-        line = "; ".join(parts)
-        if line != self._reported:
-            self._reported = line
-            self._report(Held(by, line))
+        command, pid = (holder.command, holder.pid) if holder and known else (None, None)
+        progress = tuple(filter(None, map(self._progress, self._ids)))
+        held = Held(command, pid, progress)
+        if held != self._reported:
+            self._reported = held
+            self._report(held)
 
-    def _print(self, line: str) -> None:
-        if not self._call.quiet:
-            print_result(line)
+    def _progress(self, user_id: int) -> Progress | None:
+        job, user = self._job(user_id), users.get(self._store.conn, user_id)
+        if job is None or user is None:
+            return None
+        counts = (job.pages, job.new_killmails, user.pending)
+        return Progress(user_id, user.name, job.state, *counts)

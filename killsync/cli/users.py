@@ -20,7 +20,7 @@ from killsync.errors import Blame, KillsyncError, TryLater, UsageError
 from killsync.model import User, UserState
 from killsync.settings import application
 from killsync.settings.config import Settings
-from killsync.store import jobs, killmails, origin, pending, users
+from killsync.store import jobs, killmails, pending, users
 from killsync.store.connection import Store
 from killsync.sync.status import user_statuses
 from killsync.terminal import tables
@@ -64,7 +64,7 @@ def add(
 ) -> None:
     """Register the characters of refresh tokens: one token a line, from standard input."""
     call = invocation.from_context(context)
-    with invocation.edge(call):
+    with invocation.edge(call, works=True):
         settings = call.settings()
         application.require(settings)
         given: TextIO = token_file or sys.stdin
@@ -77,7 +77,7 @@ def add(
             raise UsageError("no refresh token was given: one a line, on standard input")
         # a token that SSO has just replaced is stored before a signal ends the program
         with StopOnSignal() as stop, opening.for_users(settings, create=True) as store:
-            opening.check_origin(store, settings)
+            opening.check_origin(store, call)
             code = _add_all(call, settings, store, lines, stop)
         exit_with(stop.exit_code or code)
 
@@ -95,15 +95,13 @@ def _add_all(
                 break
             try:
                 candidate = accounts.add(store, tokens, sso, line)
-                new = accounts.register(store, tokens, candidate, time.time())
+                new = accounts.register(store, tokens, settings, candidate, time.time())
             except KillsyncError as error:
                 if error.blame is Blame.RUN:
                     raise
                 print_result(f"line {number}: failed: {safe(error)}")
                 code = max(code, error.exit_code if isinstance(error, TryLater) else 1)
                 continue
-            with store.transaction() as conn:
-                origin.remember(conn, settings.sso_url, settings.esi_url)
             if candidate.unverified:
                 code = TryLater.exit_code
             if candidate.unverified or not call.quiet:
@@ -127,7 +125,7 @@ def disable(context: typer.Context, names: Users = None, user: AlsoUsers = None)
 
 @app.command()
 def enable(context: typer.Context, names: Users = None, user: AlsoUsers = None) -> None:
-    """Sync users again."""
+    """Sync users again; of one who needs a login the token is tried once more."""
     _set_state(context, names, user, UserState.ACTIVE)
 
 
@@ -148,12 +146,12 @@ def remove(
 ) -> None:
     """Revoke and delete users' tokens and list positions; their killmails stay."""
     call = invocation.from_context(context)
-    with invocation.edge(call):
+    with invocation.edge(call, works=True):
         settings = call.settings()
         with opening.for_users(settings) as store:
             chosen = find_users(store, _words(names, user))
             forget = _without_revoking if no_revoke else _revoking
-            with forget(store, settings) as forgotten:
+            with forget(call, store, settings) as forgotten:
                 for one in chosen:
                     _remove(call, store, one, forgotten, purge=purge, yes=yes)
 
@@ -191,7 +189,9 @@ def _remove(
 
 
 @contextmanager
-def _revoking(store: Store, settings: Settings) -> Iterator[Callable[[User], str | None]]:
+def _revoking(
+    call: Invocation, store: Store, settings: Settings
+) -> Iterator[Callable[[User], str | None]]:
     """Yield a function that revokes and deletes a user's token; it returns why that failed."""
     from killsync.login import accounts
     from killsync.login.connecting import connected
@@ -199,7 +199,7 @@ def _revoking(store: Store, settings: Settings) -> Iterator[Callable[[User], str
     with ExitStack() as stack:
         try:
             application.require(settings)
-            opening.check_origin(store, settings)
+            opening.check_origin(store, call)
             connection = connected(store.path, settings, threading.Event())
             _, tokens, sso = stack.enter_context(connection)
         except UsageError as error:
@@ -208,7 +208,9 @@ def _revoking(store: Store, settings: Settings) -> Iterator[Callable[[User], str
 
 
 @contextmanager
-def _without_revoking(store: Store, _: Settings) -> Iterator[Callable[[User], str | None]]:
+def _without_revoking(
+    _: Invocation, store: Store, __: Settings
+) -> Iterator[Callable[[User], str | None]]:
     """Yield a function that only deletes a user's token."""
     from killsync.login import accounts
     from killsync.tokens.tokens import Tokens
@@ -229,7 +231,7 @@ def _set_state(
     context: typer.Context, names: list[str] | None, user: list[str] | None, state: UserState
 ) -> None:
     call = invocation.from_context(context)
-    with invocation.edge(call):
+    with invocation.edge(call, works=True):
         settings = call.settings()
         with opening.for_users(settings) as store:
             for one in find_users(store, _words(names, user)):
@@ -239,8 +241,6 @@ def _set_state(
 
 
 def _change_state(store: Store, user: User, state: UserState) -> None:
-    if state is UserState.ACTIVE and user.state is UserState.NEEDS_LOGIN:
-        raise UsageError(f"{safe(user.name)} needs a new login: {user.error}")
     with store.transaction() as conn:
         users.set_state(conn, user.user_id, state)
         if state is not UserState.ACTIVE:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from killsync.doctor import cron, files, logins, network, settings, storage
+from killsync.doctor import cron, files, logins, network, runs, settings, storage
 from killsync.doctor.diagnosis import Diagnosis, problem
 from killsync.doctor.setup import Setup
 from killsync.errors import describe
@@ -14,6 +14,7 @@ _AREAS: dict[str, Callable[[Setup], Iterator[Diagnosis]]] = {
     "files": files.examine,
     "database": storage.examine,
     "logins": logins.examine,
+    "runs": runs.examine,
     "network": network.examine,
     "cron": cron.examine,
 }

@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 from killsync.doctor.diagnosis import Diagnosis, ok, problem, skipped, warning
 from killsync.doctor.setup import Setup
-from killsync.errors import KillsyncError, RateLimited, UsageError, describe
+from killsync.errors import KillsyncError, RateLimited, UsageError, WrongEnvironment, describe
 from killsync.esi.client import Esi, StatusAnswer
 from killsync.esi.ratelimit import Limits
 from killsync.http import Http
+from killsync.http.environment import Proxy, find_certificates
 from killsync.login.published import Published
 from killsync.settings import application
 
@@ -19,6 +20,7 @@ _TOKEN_LASTS = 1200.0
 _SKEW_REFUSED = 60.0
 _SKEW_NOTED = 30.0
 _LONGEST = 15.0
+_CRONTAB = "cron needs that too, in the crontab"
 _PROXIES = ("https_proxy", "http_proxy", "all_proxy")
 _CHECK_NETWORK = "check the network, the proxy and the firewall of this computer"
 
@@ -36,6 +38,8 @@ class _Asked:
     def _ask(self) -> None:
         try:
             self._answer = self._question()
+        except WrongEnvironment as error:
+            self._answer = [problem(self._subject, error.what, f"{error.cure} ({_CRONTAB})")]
         except KillsyncError as error:
             self._answer = [problem(self._subject, str(error), _CHECK_NETWORK)]
         except Exception as error:
@@ -50,7 +54,7 @@ class _Asked:
 
 def examine(setup: Setup) -> Iterator[Diagnosis]:
     """Yield how ESI and SSO answer."""
-    yield from _proxies(setup)
+    yield from _environment(setup)
     until = time.monotonic() + _LONGEST
     asked = [_Asked(lambda: _esi(setup), "ESI"), _Asked(lambda: _sso(setup), "SSO")]
     for question in asked:
@@ -111,12 +115,22 @@ def _sso(setup: Setup) -> list[Diagnosis]:
     return [ok("SSO", f"{urlsplit(settings.sso_url).netloc} answers, and gives its keys")]
 
 
-def _proxies(setup: Setup) -> Iterator[Diagnosis]:
+def _environment(setup: Setup) -> Iterator[Diagnosis]:
     for name in sorted(setup.env):
         if name.lower() in _PROXIES and setup.env[name]:
-            # never its user and password
-            host = urlsplit(setup.env[name]).hostname or "a proxy"
-            yield ok("proxy", f"{name} names {host}: cron needs that too, in the crontab")
+            yield ok("proxy", f"{name} names {_host(setup.env[name])}: {_CRONTAB}")
+    certificates = find_certificates(setup.env)
+    if certificates is not None:
+        text = f"{certificates.variable} names {certificates.path}: {_CRONTAB}"
+        yield ok("certificates", text)
+
+
+def _host(proxy: str) -> str:
+    try:
+        return Proxy(proxy, "").host
+    except ValueError:
+        # never its user and password
+        return "a proxy"
 
 
 class _Forgetful:

@@ -65,7 +65,7 @@ def _database(setup: Setup) -> Iterator[Diagnosis]:
 
 def _origin(store: Store, setup: Setup) -> Iterator[Diagnosis]:
     try:
-        origin.check(store.conn, setup.settings.sso_url, setup.settings.esi_url)
+        origin.check(store.conn, setup.found)
     except DatabaseError as error:
         what, _, cure = str(error).rpartition(": ")
         yield problem("database", what, cure)

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, NoReturn
 
 import msgspec
@@ -17,15 +18,15 @@ from killsync.errors import (
     AccessRejected,
     BodyRejected,
     KillmailUnknown,
-    LoginNeeded,
     Misshapen,
+    NotAKillmail,
     RateLimited,
     Refused,
     ServerFault,
     Unavailable,
 )
 from killsync.esi.headers import cache_time, etag, http_date, pages
-from killsync.esi.ratelimit import Bucket, Limits
+from killsync.esi.ratelimit import Bucket, Limits, body_bucket, list_bucket, status_bucket
 from killsync.http import Answer, Http
 from killsync.killmail import body as killmail
 from killsync.killmail.body import Killmail
@@ -36,13 +37,24 @@ COMPATIBILITY_DATE = "2026-07-21"
 SCOPE = "esi-killmails.read_killmails.v1"
 # the text of an error may repeat the token, in base64 or quoted
 _LIKE_A_SECRET = re.compile(r"[\w.~+/=%-]{20,}", re.ASCII)
+_LONGEST_REASON = 65536
 _ERROR_LIMIT_REST = 60.0
 
 
+_Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+# it becomes part of a path
+_Hash = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{40}\Z")]
+
+
 class _ListedKillmail(msgspec.Struct):
-    killmail_id: Annotated[int, Meta(ge=1, le=2**63 - 1)]
-    # it becomes part of a path
-    killmail_hash: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{40}\Z")]
+    killmail_id: _Id
+    killmail_hash: _Hash
+
+
+class _LooselyListed(msgspec.Struct):
+    # 5.0 is the integer 5; above 2**53 a float is not exact
+    killmail_id: _Id | Annotated[float, Meta(le=2**53)]
+    killmail_hash: _Hash
 
 
 class StatusAnswer(msgspec.Struct, frozen=True):
@@ -54,21 +66,8 @@ class StatusAnswer(msgspec.Struct, frozen=True):
 
 _any_json = msgspec.json.Decoder(msgspec.Raw)
 _list_decoder = msgspec.json.Decoder(list[_ListedKillmail])
-
-
-def list_bucket(character_id: int) -> Bucket:
-    """Return the bucket of a character's list, full: 30 tokens in 15 minutes."""
-    return Bucket("char-killmail", str(character_id), 30, 900.0)
-
-
-def body_bucket() -> Bucket:
-    """Return the bucket of killmail bodies, full: 3,600 tokens in 15 minutes per address."""
-    return Bucket("killmail", "", 3600, 900.0)
-
-
-def status_bucket() -> Bucket:
-    """Return the bucket of ESI's own status, full: 600 tokens in 15 minutes."""
-    return Bucket("status", "", 600, 900.0)
+_entries_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_entry_decoder = msgspec.json.Decoder(_LooselyListed)
 
 
 class Esi:
@@ -89,45 +88,54 @@ class Esi:
     ) -> Page:
         """Return one page of a character's list; with an `etag` it may be `unchanged`.
 
-        Raises RateLimited, Unavailable, ServerFault, Misshapen, AccessRejected, LoginNeeded
-        (the scope lacks), Refused, NotSent or OutOfFiles.
+        A page with entries that are no references is read again before they are skipped.
+
+        Raises RateLimited, Unavailable, ServerFault, Misshapen, AccessRejected, Refused, NotSent
+        or OutOfFiles.
         """
         headers = {"Authorization": f"Bearer {access_token}"}
         if etag is not None:
             headers["If-None-Match"] = etag
         path = f"/characters/{character_id}/killmails/recent?page={page}"
         bucket = list_bucket(character_id)
+        seen_before = False
 
         def attempt() -> Page:
+            nonlocal seen_before
             answer = self._get(path, bucket, priority, headers)
             if answer.status == 404 and page > 1:
                 return self._page(answer, [], past_end=True)
             if answer.status == 304 and etag is not None:
                 return self._page(answer, [], unchanged=True)
             _raise_for_status(answer)
-            refs = _decode_list(answer.body)
-            return self._page(answer, refs, past_end=page > 1 and not refs)
+            refs, skipped = _decode_list(answer.body)
+            if skipped and not seen_before:
+                seen_before = True
+                raise ServerFault(f"{skipped} entries of ESI's list are no references to killmails")
+            return self._page(answer, refs, past_end=page > 1 and not refs, skipped=skipped)
 
         return self._http.patiently(attempt)
 
     def killmail(self, ref_id: int, ref_hash: str, priority: int) -> tuple[Killmail, int]:
         """Return a killmail's body, which needs no token, and how many bytes it had.
 
-        Raises as `killmails`, KillmailUnknown (422), or BodyRejected if it cannot be stored.
+        Raises as `killmails`, KillmailUnknown (404, 422), or BodyRejected if it cannot be stored;
+        an answer that is no killmail at all is a ServerFault.
         """
         path = f"/killmails/{ref_id}/{ref_hash}"
 
         def attempt() -> tuple[Killmail, int]:
             answer = self._get(path, body_bucket(), priority, {})
-            if answer.status == 422:
-                raise KillmailUnknown(f"ESI says 422: {_reason(answer)}", 422)
+            if answer.status in (404, 422):
+                text = f"ESI says {answer.status}: {_reason(answer)}"
+                raise KillmailUnknown(text, answer.status)
             _raise_for_status(answer)
             try:
                 # one at a time: what a hostile body decodes to may be large
                 with self._decoding:
                     return killmail.decode(answer.body, ref_id), len(answer.body)
             except BodyRejected as rejection:
-                _raise_if_not_json(answer.body, rejection)
+                _raise_whose_fault(answer, rejection)
 
         return self._http.patiently(attempt)
 
@@ -161,19 +169,20 @@ class Esi:
             status, seen = (answer.status, answer.headers) if answer else (None, {})
             self._limits.settle(bucket, self._clock(), status, seen)
         self._obey_rest(answer, bucket)
+        self._limits.answered(bucket, self._clock())
         return answer
 
     def _obey_rest(self, answer: Answer, bucket: Bucket) -> None:
         now = self._clock()
         if answer.status == 420:
             seconds = retry_after(answer.headers.get("X-ESI-Error-Limit-Reset"), _ERROR_LIMIT_REST)
-            self._limits.rest_all(now + seconds)
-            raise RateLimited("ESI's error limit is used up (420)", now + seconds)
+            until = self._limits.rest_all(now, seconds)
+            raise RateLimited("ESI's error limit is used up (420)", until)
         # a 500 that says so is a throttle in disguise
         if answer.status == 429 or (answer.status == 500 and b"Undefined 429" in answer.body):
             seconds = retry_after(answer.headers.get("Retry-After"), bucket.window)
-            self._limits.rest(bucket, now + seconds)
-            raise RateLimited(f"ESI asks for a rest ({answer.status})", now + seconds)
+            until = self._limits.rest(bucket, now, seconds)
+            raise RateLimited(f"ESI asks for a rest ({answer.status})", until)
 
     def _page(
         self,
@@ -182,6 +191,7 @@ class Esi:
         *,
         unchanged: bool = False,
         past_end: bool = False,
+        skipped: int = 0,
     ) -> Page:
         return Page(
             refs=refs,
@@ -191,19 +201,47 @@ class Esi:
             cached_until=self._clock() + cache_time(answer.headers),
             unchanged=unchanged,
             past_end=past_end,
+            skipped=skipped,
         )
 
 
-def _decode_list(body: bytes) -> list[KillmailRef]:
+def _decode_list(body: bytes) -> tuple[list[KillmailRef], int]:
+    """Return the references on a page, and how many of its entries are none."""
     try:
-        return [KillmailRef(e.killmail_id, e.killmail_hash) for e in _list_decoder.decode(body)]
+        return [KillmailRef(e.killmail_id, e.killmail_hash) for e in _list_decoder.decode(body)], 0
     except msgspec.ValidationError as error:
-        raise Misshapen(f"ESI's list has the wrong shape: {error}") from error
+        return _decode_one_by_one(body, error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ServerFault("ESI's list is not JSON") from error
 
 
-def _raise_if_not_json(body: bytes, rejection: BodyRejected) -> NoReturn:
+def _decode_one_by_one(
+    body: bytes, mistake: msgspec.ValidationError
+) -> tuple[list[KillmailRef], int]:
+    try:
+        body.decode()
+        entries = _entries_decoder.decode(body)
+    except msgspec.ValidationError:
+        entries = []
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ServerFault("ESI's list is not JSON") from error
+    found = [ref for entry in entries if (ref := _reference(entry)) is not None]
+    if not found:
+        raise Misshapen(f"ESI's list has the wrong shape: {mistake}") from mistake
+    return found, len(entries) - len(found)
+
+
+def _reference(entry: msgspec.Raw) -> KillmailRef | None:
+    with suppress(msgspec.DecodeError, RecursionError):
+        listed = _entry_decoder.decode(entry)
+        if listed.killmail_id == int(listed.killmail_id) >= 1:
+            return KillmailRef(int(listed.killmail_id), listed.killmail_hash)
+    return None
+
+
+def _raise_whose_fault(answer: Answer, rejection: BodyRejected) -> NoReturn:
+    """Raise ServerFault if an answer is not JSON or no killmail at all, else the rejection."""
+    body = answer.body
     try:
         body.decode()
         # nothing is built: what a hostile body holds may need much memory
@@ -214,15 +252,24 @@ def _raise_if_not_json(body: bytes, rejection: BodyRejected) -> NoReturn:
             raise ServerFault("ESI's answer is not JSON") from None
     except RecursionError:
         pass
+    if isinstance(rejection, NotAKillmail):
+        reason = _reason_or_none(answer) or rejection
+        raise ServerFault(f"ESI's answer is not a killmail: {reason}") from None
     raise rejection from None
 
 
 def _reason(answer: Answer) -> str:
     """Return ESI's own reason, shortened; nothing of an HTML page, and no token."""
+    return _reason_or_none(answer) or "no reason given"
+
+
+def _reason_or_none(answer: Answer) -> str | None:
+    if len(answer.body) > _LONGEST_REASON:
+        return None  # what a hostile answer holds may need much memory
     try:
         text = str(json.loads(answer.body)["error"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        return "no reason given"
+        return None
     text = _LIKE_A_SECRET.sub("...", text)
     return text.encode("ascii", "backslashreplace").decode()[:200]
 
@@ -238,6 +285,4 @@ def _raise_for_status(answer: Answer) -> None:
         raise ServerFault(text, status)
     if status == 401 or (status == 403 and "expiry" in text):
         raise AccessRejected(text, status)
-    if status == 403 and "scope" in text:
-        raise LoginNeeded(f"{text}; log in again with {SCOPE}")
     raise Refused(text, status)

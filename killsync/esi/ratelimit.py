@@ -2,6 +2,10 @@
 
 A bucket's window floats: tokens come back one window after they were spent. Source: ESI's
 documentation of rate limits; costs 2 for 2xx, 1 for 3xx, 5 for 4xx, none for 5xx and 429.
+
+What an answer says of limits and rests is believed within reason: no window and no rest counts
+for more than an hour, no limit for less than a tenth of what is documented. If the same is said
+again after that hour, the rest doubles, up to six hours.
 """
 
 import re
@@ -12,16 +16,19 @@ import msgspec
 
 from killsync.errors import RateLimited
 from killsync.model import Priority
-from killsync.times import DAY, has_passed, iso_after
+from killsync.times import DAY, HOUR, has_passed, iso_after
 
 LIKELY_COST = 2
 ERROR_LIMIT = "error-limit"
 _SLOTS = 60
 _SETTLES_IN = 1.0
-_LONGEST_WINDOW = 7 * DAY
+# a header that names more is no header of ESI's
+_LONGEST_WINDOW = 366 * DAY
+_LEAST_SHARE = 10
 _LIMIT = re.compile(r"(\d{1,10})/(\d{1,6})([smhd])")
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_LONGEST_REST = DAY
+_BELIEVED = HOUR
+LONGEST_REST = 6 * HOUR
 # of what background work may spend, the share that history leaves for what is new
 _FOR_THE_NEW = 0.1
 
@@ -42,8 +49,29 @@ def parse_limit(text: str | None) -> tuple[int, float] | None:
     return (tokens, seconds) if tokens and 0 < seconds <= _LONGEST_WINDOW else None
 
 
+def kept_share(priority: int, reserve: float) -> float:
+    """Return the share of a bucket that a request of this priority must leave."""
+    if priority >= Priority.MANUAL:
+        return 0.0
+    return reserve + ((1 - reserve) * _FOR_THE_NEW if priority < Priority.BACKGROUND else 0.0)
+
+
+def believed_rest(seconds: float, long_rests: int) -> float:
+    """Return for how long to rest when an answer asks for `seconds`.
+
+    An hour at most, or two, four, and six if so many rests in a row were longer than that.
+    """
+    if seconds <= _BELIEVED:
+        return seconds
+    return float(min(seconds, _BELIEVED * 2 ** min(long_rests, 10), LONGEST_REST))
+
+
 class Bucket(msgspec.Struct):
-    """One token bucket: what was spent when, and until when it rests."""
+    """One token bucket: what was spent when, and until when it rests.
+
+    `long_rests` counts the rests in a row that were longer than can be believed: one request at
+    a time asks again then.
+    """
 
     group: str
     key: str
@@ -51,6 +79,7 @@ class Bucket(msgspec.Struct):
     window: float
     spent: list[tuple[float, int]] = []
     retry_at: float | None = None
+    long_rests: int = 0
 
     def remaining(self, now: float) -> int:
         """Return the tokens left."""
@@ -62,7 +91,9 @@ class Bucket(msgspec.Struct):
 
         `booked` tokens are in flight: until they are settled nobody knows when they come back.
         """
-        start = now if has_passed(self.retry_at, now, _LONGEST_REST) else self.retry_at or now
+        start = max(now, self.retry_at or now) if self.is_resting(now) else now
+        if self.long_rests and booked:
+            start = max(start, now + _SETTLES_IN)
         keep = min(reserve * self.limit, self.limit - tokens)
         missing = tokens + booked + keep - self.remaining(now)
         for then, amount in self.spent:
@@ -101,9 +132,27 @@ class Bucket(msgspec.Struct):
         if remaining is not None:
             self.spend(now, max(0, self.remaining(now) - in_flight - remaining))
 
-    def rest(self, until: float) -> None:
-        """Send nothing to this bucket before `until`."""
-        self.retry_at = until if self.retry_at is None else max(self.retry_at, until)
+    def rest(self, now: float, seconds: float) -> float:
+        """Send nothing to this bucket for as long as that is believed; return until when."""
+        resting = self.is_resting(now)
+        # several answers of the same moment are one rest
+        before = max(0, self.long_rests - 1) if resting else self.long_rests
+        until = now + believed_rest(seconds, before)
+        if seconds > _BELIEVED:
+            self.long_rests = before + 1
+        elif not resting:
+            self.long_rests = 0
+        self.retry_at = max(self.retry_at or until, until) if resting else until
+        return self.retry_at
+
+    def is_resting(self, now: float) -> bool:
+        """Return whether nothing may be sent because an answer asked for a rest."""
+        return not has_passed(self.retry_at, now, LONGEST_REST)
+
+    def keep_within_reason(self, documented: "Bucket") -> None:
+        """Limit what an answer said of this bucket to what can be believed."""
+        self.window = min(self.window, max(documented.window, _BELIEVED))
+        self.limit = max(self.limit, -(-documented.limit // _LEAST_SHARE))
 
     def _forget(self, now: float) -> None:
         # the second condition: a time further ahead than a window is a wrong clock's
@@ -111,9 +160,28 @@ class Bucket(msgspec.Struct):
         self.spent = [entry for entry in self.spent if oldest < entry[0] <= newest]
 
 
+def list_bucket(character_id: int) -> Bucket:
+    """Return the bucket of a character's list, full: 30 tokens in 15 minutes."""
+    return Bucket("char-killmail", str(character_id), 30, 900.0)
+
+
+def body_bucket() -> Bucket:
+    """Return the bucket of killmail bodies, full: 3,600 tokens in 15 minutes per address."""
+    return Bucket("killmail", "", 3600, 900.0)
+
+
+def status_bucket() -> Bucket:
+    """Return the bucket of ESI's own status, full: 600 tokens in 15 minutes."""
+    return Bucket("status", "", 600, 900.0)
+
+
 def sso_bucket() -> Bucket:
     """Return what SSO is counted as: it has no bucket, but may ask for a rest."""
     return Bucket("sso", "", 1_000_000, 60.0)
+
+
+def _error_limit() -> Bucket:
+    return Bucket(ERROR_LIMIT, "", 100, 60.0)
 
 
 class Limits:
@@ -162,18 +230,30 @@ class Limits:
                 int(remaining) if remaining.isdecimal() and len(remaining) < 12 else None,
                 self._in_flight[key],
             )
+            known.keep_within_reason(bucket)
             self._changed.add(key)
 
-    def rest(self, bucket: Bucket, until: float) -> None:
-        """Send nothing to the bucket before `until`, in this run or a later one."""
+    def rest(self, bucket: Bucket, now: float, seconds: float) -> float:
+        """Send nothing to the bucket for so long, within reason, in this run or a later one.
+
+        Returns until when.
+        """
         with self._lock:
             known = self._known(bucket)
-            known.rest(until)
             self._changed.add((known.group, known.key))
+            return known.rest(now, seconds)
 
-    def rest_all(self, until: float) -> None:
-        """Send nothing to ESI at all before `until`: the legacy error limit is used up."""
-        self.rest(Bucket(ERROR_LIMIT, "", 100, 60.0), until)
+    def rest_all(self, now: float, seconds: float) -> float:
+        """Send nothing to ESI at all for so long: the legacy error limit is used up."""
+        return self.rest(_error_limit(), now, seconds)
+
+    def answered(self, bucket: Bucket, now: float) -> None:
+        """Record that a request was answered, and no rest asked for."""
+        with self._lock:
+            for known in (self._known(bucket), self._buckets.get((ERROR_LIMIT, ""))):
+                if known is not None and known.long_rests and not known.is_resting(now):
+                    known.long_rests = 0
+                    self._changed.add((known.group, known.key))
 
     def add(self, buckets: Iterable[Bucket]) -> None:
         """Take in what earlier runs spent, where this run has spent nothing yet."""
@@ -194,13 +274,20 @@ class Limits:
             return [msgspec.structs.replace(b, spent=list(b.spent)) for b in changed]
 
     def _ready_at(self, bucket: Bucket, priority: int, now: float, requests: int) -> float:
-        reserve = 0.0 if priority >= Priority.MANUAL else self._reserve
-        if priority < Priority.BACKGROUND:
-            reserve += (1 - reserve) * _FOR_THE_NEW
+        reserve = kept_share(priority, self._reserve)
         booked = self._in_flight.get((bucket.group, bucket.key), 0)
         at = bucket.ready_at(now, LIKELY_COST * requests, reserve, booked)
         rest = self._buckets.get((ERROR_LIMIT, ""))
-        return at if rest is None else max(at, rest.ready_at(now, 0, 0.0))
+        if rest is None:
+            return at
+        # a limit on errors, not on tokens: nothing is booked there
+        in_flight = sum(self._in_flight.values()) if rest.long_rests else 0
+        return max(at, rest.ready_at(now, 0, 0.0, min(in_flight, 1)))
 
     def _known(self, bucket: Bucket) -> Bucket:
-        return self._buckets.setdefault((bucket.group, bucket.key), bucket)
+        key = (bucket.group, bucket.key)
+        known = self._buckets.get(key)
+        if known is None:
+            known = self._buckets[key] = msgspec.structs.replace(bucket, spent=list(bucket.spent))
+        known.keep_within_reason(bucket)
+        return known

@@ -11,7 +11,7 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-from killsync.errors import ServerFault
+from killsync.errors import TooLarge
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 20.0
@@ -103,7 +103,7 @@ class _Whole(io.BytesIO):
 def _read(raw: Any) -> _Whole:
     """Return the whole of one of urllib3's answers.
 
-    Raises ServerFault if it is too large, and what urllib3 raises.
+    Raises TooLarge if it is too large, and what urllib3 raises.
     """
     # read1 returns what is there: a slow drip cannot hold the deadline up
     answer = _Whole()
@@ -111,7 +111,7 @@ def _read(raw: Any) -> _Whole:
         while chunk := raw.read1(_CHUNK, decode_content=True):
             answer.write(chunk)
             if answer.tell() > LARGEST_ANSWER:
-                raise ServerFault(f"the answer is larger than {LARGEST_ANSWER >> 20} MiB")
+                raise TooLarge(f"the answer is larger than {LARGEST_ANSWER >> 20} MiB")
     except BaseException:
         raw.close()
         raise

@@ -1,9 +1,8 @@
 """The one sender, on requests: a session for each thread, and retries.
 
-Certificates are checked, the environment's proxies honoured, redirects never followed.
+Certificates are checked, redirects never followed; `environment` says what is honoured of it.
 """
 
-import os
 import threading
 from collections.abc import Callable, Mapping
 from http.cookiejar import DefaultCookiePolicy
@@ -13,16 +12,15 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 import tenacity
-from requests.utils import get_environ_proxies
 
-from killsync.errors import NotSent, ServerFault, Unavailable, UsageError
+from killsync.errors import NotSent, ServerFault, Unavailable
+from killsync.http import environment
 from killsync.http.bounded import TIMEOUT, BoundedAdapter
+from killsync.http.environment import Environment
 from killsync.http.translation import translated_errors
 
 ATTEMPTS = 3
 _LONGEST_WAIT = 8.0
-# without a scheme requests takes http
-_PROXY_SCHEMES = ("", "http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 T = TypeVar("T")
 
@@ -46,7 +44,7 @@ class Http:
         self._user_agent = user_agent
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
-        self._environments: dict[str, _Environment] = {}
+        self._environments: dict[str, Environment] = {}
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: str | None = None
@@ -54,19 +52,19 @@ class Http:
         """Send one request, once.
 
         Raises Unavailable or ServerFault if no whole answer comes, Refused if a header cannot be
-        written, NotSent or OutOfFiles if the request cannot be sent, and UsageError if the
-        environment names a proxy that cannot be one.
+        written, NotSent or OutOfFiles if the request cannot be sent, and WrongEnvironment if the
+        environment's proxy or certificates let no request through.
         """
         self.raise_if_stopping()
-        environment = self._environment_for(url)
-        with translated_errors(url):
+        found = self._environment_for(url)
+        with translated_errors(url, found):
             response = self._session().request(
                 method,
                 url,
                 headers=headers,
                 data=body,
-                proxies=environment.proxies,
-                verify=environment.verify,
+                proxies=found.proxies,
+                verify=found.verify,
                 timeout=TIMEOUT,
             )
             return Answer(response.status_code, response.headers, response.content)
@@ -121,38 +119,13 @@ class Http:
             self._sessions.append(session)
         return session
 
-    def _environment_for(self, url: str) -> "_Environment":
+    def _environment_for(self, url: str) -> Environment:
         """Return the environment's proxies and certificates for a server, read once for each."""
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
         if origin not in self._environments:
-            self._environments[origin] = _read_environment(origin)
+            self._environments[origin] = environment.read(origin)
         return self._environments[origin]
-
-
-class _Environment(msgspec.Struct, frozen=True):
-    """How to reach a server: proxies by scheme, and what certificates are verified with."""
-
-    proxies: dict[str, str]
-    verify: str | bool
-
-
-def _read_environment(origin: str) -> _Environment:
-    """Return what the environment says of an origin.
-
-    Raises UsageError if a proxy is not an address: requests would quote it with its password.
-    """
-    proxies = dict(get_environ_proxies(origin))
-    for scheme, proxy in proxies.items():
-        try:
-            parts = urlsplit(proxy if "://" in proxy else f"//{proxy}")
-            valid = bool(parts.hostname) and parts.port != 0 and parts.scheme in _PROXY_SCHEMES
-        except ValueError:
-            valid = False
-        if not valid and scheme != "no":
-            raise UsageError(f"the environment's {scheme}_proxy is not a valid address: correct it")
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    return _Environment(proxies, bundle or True)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

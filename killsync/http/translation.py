@@ -10,6 +10,8 @@ import requests
 import urllib3
 
 from killsync.errors import KillsyncError, OutOfFiles, Refused, ServerFault, Unavailable
+from killsync.http.environment import Environment
+from killsync.http.refusals import causes, connect_status, refusal
 
 _requests, _urllib3 = requests.exceptions, urllib3.exceptions
 _LOWER = (
@@ -19,6 +21,9 @@ _LOWER = (
     OSError,
     UnicodeError,
 )
+
+_DIRECT = Environment()
+_UNVERIFIED = "its certificate cannot be verified"
 
 # the first that fits counts
 _TRANSLATIONS: tuple[
@@ -41,14 +46,17 @@ _TRANSLATIONS: tuple[
     ),
     ((_urllib3.NewConnectionError,), Unavailable, "cannot be reached"),
     ((_requests.Timeout, _urllib3.TimeoutError), Unavailable, "no answer in time"),
-    ((_requests.SSLError, _urllib3.SSLError), Unavailable, "its certificate cannot be verified"),
+    ((_requests.SSLError, _urllib3.SSLError), Unavailable, _UNVERIFIED),
     ((_urllib3.ProtocolError,), Unavailable, "the connection broke"),
 )
 
 
 @contextmanager
-def translated_errors(url: str) -> Iterator[None]:
-    """Raise every error of requests and urllib3 as one of killsync's own that names the host."""
+def translated_errors(url: str, environment: Environment = _DIRECT) -> Iterator[None]:
+    """Raise every error of requests and urllib3 as one of killsync's own that names the host.
+
+    And the proxy, if the request went through one.
+    """
     host = urlsplit(url).netloc
     try:
         yield
@@ -56,7 +64,7 @@ def translated_errors(url: str) -> Iterator[None]:
         if _is_about_our_header(error):
             # requests quotes the header, which may be a token
             raise Refused(f"{host}: a header holds what cannot be sent") from None
-        raise _translate(error, host) from error
+        raise _translate(error, host, environment) from error
 
 
 def _is_about_our_header(error: Exception) -> bool:
@@ -66,15 +74,31 @@ def _is_about_our_header(error: Exception) -> bool:
     return isinstance(error, kinds) and not of_the_answer
 
 
-def _translate(error: Exception, host: str) -> KillsyncError:
+def _translate(error: Exception, host: str, environment: Environment) -> KillsyncError:
     if _out_of_files(error):
         return OutOfFiles()
+    proxy = environment.proxy
+    if proxy is None:
+        return _on_the_way(error, host, environment)
+    return refusal(error, proxy, host) or _on_the_way(
+        error, f"{host} through the proxy {proxy.host}", environment
+    )
+
+
+def _on_the_way(error: Exception, host: str, environment: Environment) -> KillsyncError:
     if isinstance(error.__cause__, IncompleteRead):
         return ServerFault(f"{host}: the answer was cut short")
     for kinds, own, text in _TRANSLATIONS:
         if isinstance(_unwrapped(error), kinds):
-            return own(f"{host}: {text}")
-    return Unavailable(f"{host}: cannot be reached")
+            return own(f"{host}: {text}{_trusted(environment) if text == _UNVERIFIED else ''}")
+    status = next((s for e in causes(error) if (s := connect_status(e)) is not None), None)
+    shown = "" if status is None else f" (the proxy says {status})"
+    return Unavailable(f"{host}: cannot be reached{shown}")
+
+
+def _trusted(environment: Environment) -> str:
+    found = environment.certificates
+    return f" with {found.variable}={found.path}" if found else ""
 
 
 def _unwrapped(error: Exception) -> object:
@@ -83,9 +107,6 @@ def _unwrapped(error: Exception) -> object:
     return error.args[0] if wrapped else error
 
 
-def _out_of_files(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _out_of_files(error: BaseException) -> bool:
+    numbers = (errno.EMFILE, errno.ENFILE)
+    return any(isinstance(e, OSError) and e.errno in numbers for e in causes(error))

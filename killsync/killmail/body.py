@@ -3,15 +3,16 @@
 The shapes are those of ESI's OpenAPI document, compatibility date 2026-07-21.
 """
 
-import math
 import re
 from collections import UserDict
+from itertools import islice
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from killsync.errors import BodyRejected
+from killsync.errors import BodyRejected, NotAKillmail
 from killsync.times import unix
 
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -30,8 +31,9 @@ else:
 
 
 _DEEPEST = 64
-# the largest killmail known has 3,753 attackers
-_MOST_PARTS = 100_000
+# one of 60,000 items has 840,000; the largest killmail known, of 3,753 attackers, 80,000
+_MOST_PARTS = 1_000_000
+_MARKS = (b",", b":", b"[", b"{")
 _LONGEST_SHOWN = 60
 _TOO_LARGE = "expected a number of 64 bits, got a larger one"
 _MISSING = "Object missing required field "  # as msgspec says it
@@ -121,6 +123,7 @@ _strict = msgspec.json.Decoder(Killmail)
 _loose = msgspec.json.Decoder(float_hook=float)
 _encoder = msgspec.json.Encoder(enc_hook=_refuse_extra)
 
+# what known fields hold, and whether they may be absent
 _PARTS: dict[type[Struct], dict[str, type[Struct]]] = {
     Killmail: {"victim": Victim, "attackers": Attacker},
     Victim: {"position": Position, "items": Item},
@@ -128,9 +131,10 @@ _PARTS: dict[type[Struct], dict[str, type[Struct]]] = {
     Attacker: {},
     Position: {},
 }
-_OPTIONAL = {
-    kind: {f.name: not f.required for f in msgspec.structs.fields(kind) if f.name != "extra"}
-    for kind in _PARTS
+_FIELDS = {kind: [f for f in msgspec.structs.fields(kind) if f.name != "extra"] for kind in _PARTS}
+_OPTIONAL = {kind: {f.name: not f.required for f in fields} for kind, fields in _FIELDS.items()}
+_INTEGERS = {
+    kind: {f.name for f in fields if f.type == Integer} for kind, fields in _FIELDS.items()
 }
 
 _TIME = re.compile(
@@ -142,21 +146,28 @@ _SURROGATE = re.compile(
     rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-_HUGE_INTEGER = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(?P<huge>-?[0-9]{300,})', re.DOTALL)
+# one that is not closed goes to the end: nothing is read twice
+_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"?'
+_STRING_OR_MARK = re.compile(_STRING + rb"|[,:\[{]", re.DOTALL)
+# the longest integer that msgspec and Python's json read
+_MOST_DIGITS = 4300
+_HUGE_INTEGER = re.compile(_STRING + rb"|(?P<huge>-?[0-9]{%d,})" % _MOST_DIGITS, re.DOTALL)
 
 
 def decode(raw: bytes, killmail_id: int) -> Killmail:
     """Return the killmail of a response body, with everything that it holds.
 
     Raises BodyRejected, with one short line that names the field or the byte, if the body is not
-    what was asked for or cannot be given back equal value for value.
+    what was asked for or cannot be given back equal value for value; NotAKillmail if it is
+    something else altogether.
     """
-    if len(raw) > _MOST_PARTS and raw.count(b"{") + raw.count(b"[") > _MOST_PARTS:
-        raise BodyRejected(f"the body: more than {_MOST_PARTS:,} objects and lists")
+    if len(raw) > _MOST_PARTS and _has_too_many_parts(raw):
+        raise BodyRejected(f"the body: more than {_MOST_PARTS:,} names and values")
     try:
         killmail = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BodyRejected(_complaint(error, raw)) from None
+        kind = BodyRejected if raw.lstrip()[:1] == b"{" else NotAKillmail
+        raise kind(_complaint(error, raw)) from None
     if killmail.killmail_id != killmail_id:
         raise BodyRejected(f"killmail_id: expected {killmail_id}, got {killmail.killmail_id}")
     _check_time(killmail.killmail_time)
@@ -171,6 +182,14 @@ def encode(killmail: Killmail) -> bytes:
         return msgspec.json.encode(_plain(killmail))
 
 
+def _has_too_many_parts(raw: bytes) -> bool:
+    """Return whether more would be built than there is memory for, before anything is."""
+    if sum(map(raw.count, _MARKS)) <= _MOST_PARTS:
+        return False
+    marks = (1 for found in _STRING_OR_MARK.finditer(raw) if found[0] in _MARKS)
+    return next(islice(marks, _MOST_PARTS, None), None) is not None
+
+
 def _decode(raw: bytes) -> Killmail:
     # known fields nest deeper only through lists, so few brackets are proof of a shallow body
     if raw.count(b"[") < _DEEPEST // 2:
@@ -179,47 +198,55 @@ def _decode(raw: bytes) -> Killmail:
         except msgspec.ValidationError:
             pass  # an unknown field, a null, or a real mistake: the slow way distinguishes them
     body = _loose.decode(raw)
+    if isinstance(body, dict) and "killmail_id" not in body:
+        raise NotAKillmail("killmail_id: missing")
     _check_values(body, ())
-    return msgspec.convert(_sorted_out(body, Killmail), Killmail)
+    _sort_out(body, Killmail, ())
+    return msgspec.convert(body, Killmail)
 
 
 def _check_values(value: Any, path: tuple[str | int, ...]) -> None:
-    """Reject what SQLite, JSON or Python's stack could not carry back."""
+    """Reject what neither JSON nor Python's stack could carry back."""
     if len(path) > _DEEPEST:
         raise BodyRejected(f"{_shown_path(path)}: nested deeper than {_DEEPEST} levels")
-    if isinstance(value, dict):
-        for key, inner in value.items():
+    if not isinstance(value, dict | list):
+        return
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(inner, dict | list):
             _check_values(inner, (*path, key))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            _check_values(inner, (*path, index))
-    elif not _is_storable(value):
-        raise BodyRejected(f"{_shown_path(path)}: {_TOO_LARGE}")
+        elif isinstance(inner, float) and not isfinite(inner):
+            raise _too_large((*path, key))
 
 
-def _is_storable(value: Any) -> bool:
-    if isinstance(value, int):
-        return -(2**63) <= value < 2**63
-    return not isinstance(value, float) or math.isfinite(value)
-
-
-def _sorted_out(value: Any, kind: type[Struct]) -> Any:
-    """Return a plain JSON value with what `kind` does not know moved to `extra`, at every level."""
+def _sort_out(value: Any, kind: type[Struct], path: tuple[str | int, ...]) -> None:
+    """Move what `kind` does not know to `extra`, at every level of a plain JSON value."""
     if isinstance(value, list):
-        return [_sorted_out(inner, kind) for inner in value]
-    if not isinstance(value, dict):
-        return value
-    optional, parts = _OPTIONAL[kind], _PARTS[kind]
-    known: dict[str, Any] = {}
-    extra = {}
-    for key, inner in value.items():
-        if key not in optional or (inner is None and optional[key]):
-            extra[key] = inner
-        else:
-            known[key] = _sorted_out(inner, parts[key]) if key in parts else inner
-    if extra:
-        known["extra"] = Extra(extra)
-    return known
+        for index, inner in enumerate(value):
+            _sort_out(inner, kind, (*path, index))
+    elif isinstance(value, dict):
+        optional = _OPTIONAL[kind]
+        unknown = [k for k, v in value.items() if k not in optional or (v is None and optional[k])]
+        extra = {key: value.pop(key) for key in unknown}
+        for key, inner in value.items():
+            if key in _PARTS[kind]:
+                _sort_out(inner, _PARTS[kind][key], (*path, key))
+            elif isinstance(inner, int | float):
+                value[key] = _known_number(inner, (*path, key), whole=key in _INTEGERS[kind])
+        if extra:
+            value["extra"] = Extra(extra)
+
+
+def _known_number(value: int | float, path: tuple[str | int, ...], *, whole: bool) -> int | float:
+    """Return the number of a known field; 5.0 is an integer where one is due, as in JavaScript."""
+    if whole and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise _too_large(path)  # SQLite has no place for it
+    return value
+
+
+def _too_large(path: tuple[str | int, ...]) -> BodyRejected:
+    return BodyRejected(f"{_shown_path(path)}: {_TOO_LARGE}")
 
 
 def _plain(value: Any) -> Any:
@@ -264,7 +291,7 @@ def _field_complaint(text: str, raw: bytes) -> str:
     """Turn ``Expected `int`, got `str` - at `$.victim.flag` `` into `victim.flag: expected...`."""
     if text.startswith("Integer value out of range"):
         start = next((m.start() for m in _HUGE_INTEGER.finditer(raw) if m["huge"]), 0)
-        return f"byte {start}: {_TOO_LARGE}"
+        return f"byte {start}: a number of more than {_MOST_DIGITS:,} digits"
     what, _, path = text.replace("`", "").partition(" - at $")
     path = path.removeprefix(".")
     if what.startswith(_MISSING):

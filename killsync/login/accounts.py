@@ -7,13 +7,22 @@ from typing import NoReturn
 
 import msgspec
 
-from killsync.errors import DatabaseError, KillsyncError, LoginNeeded, Refused, TokenBusy, TryLater
+from killsync.errors import (
+    DatabaseError,
+    KillsyncError,
+    LoginNeeded,
+    Refused,
+    TokenBusy,
+    TryLater,
+    WrongEnvironment,
+)
 from killsync.esi.client import SCOPE
 from killsync.login import access
 from killsync.login.access import Character
 from killsync.login.sso import Authorization, Grant, Sso
 from killsync.model import Access
-from killsync.store import users
+from killsync.settings.config import Settings
+from killsync.store import origin, users
 from killsync.store.connection import Store
 from killsync.times import DAY
 from killsync.tokens.tokens import Token, Tokens
@@ -48,12 +57,8 @@ def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = t
     raise.
     """
     sso.prepare()
-    if not tokens.claim(user_id, clock()):
-        raise TokenBusy("another process is refreshing this character's token")
     try:
-        grant = _refresh(tokens, sso, user_id)
-        if not tokens.renew(user_id, _token(grant)):
-            _drop(tokens, sso, user_id, grant)
+        grant = _renewed(tokens, sso, user_id, clock)
     finally:
         tokens.release(user_id)
     try:
@@ -66,8 +71,28 @@ def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = t
     return Access(grant.access_token, max(grant.expires_at, clock() + 2 * FRESH_FOR))
 
 
+def _renewed(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float]) -> Grant:
+    """Refresh the stored token, again whenever one that is refused is no longer the stored one."""
+    while True:
+        # storing a token ends the claim on the one before it: each is sent under its own
+        if not tokens.claim(user_id, clock()):
+            raise TokenBusy("another process is refreshing this character's token")
+        sent = _refresh_token(tokens, sso, user_id)
+        try:
+            grant = sso.refresh(sent)
+        except LoginNeeded as error:
+            error.evidence = sso.fingerprint(sent)
+            if _refresh_token(tokens, sso, user_id) == sent:
+                raise
+            continue
+        if not tokens.renew(user_id, sent, _token(grant)):
+            _drop(tokens, sso, user_id, grant)
+        return grant
+
+
 def _drop(tokens: Tokens, sso: Sso, user_id: int, grant: Grant) -> NoReturn:
-    """Give up tokens that are no longer wanted; none may be left valid."""
+    """Give up what SSO has answered to a token that is no longer the stored one."""
+    # beside a newer login it is left alone: SSO may revoke with it all that the application has
     if tokens.get(user_id) is None:
         turn_away(sso, grant)
     raise TokenBusy("this character was removed or given a new token meanwhile")
@@ -87,25 +112,6 @@ def _verify(sso: Sso, user_id: int, grant: Grant) -> None:
         )
 
 
-def _refresh(tokens: Tokens, sso: Sso, user_id: int) -> Grant:
-    before = _refresh_token(tokens, sso, user_id)
-    try:
-        return _granted(sso, before)
-    except LoginNeeded:
-        after = _refresh_token(tokens, sso, user_id)
-        if after == before:
-            raise
-        return _granted(sso, after)
-
-
-def _granted(sso: Sso, refresh_token: str) -> Grant:
-    try:
-        return sso.refresh(refresh_token)
-    except LoginNeeded as error:
-        error.evidence = sso.fingerprint(refresh_token)
-        raise
-
-
 def _refresh_token(tokens: Tokens, sso: Sso, user_id: int) -> str:
     token = tokens.get(user_id)
     if token is None:
@@ -119,7 +125,7 @@ def _refresh_token(tokens: Tokens, sso: Sso, user_id: int) -> str:
 
 
 def _no_token() -> LoginNeeded:
-    return LoginNeeded("there is no token for this character", evidence="none")
+    return LoginNeeded("there is no token for this character")
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -139,9 +145,9 @@ class Candidate(msgspec.Struct, frozen=True):
 def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str) -> Candidate:
     """Use a refresh token, and return its character, to be registered.
 
-    Raises LoginNeeded, ApplicationError, Refused, TryLater or DatabaseError; then nothing is
-    stored. If SSO has replaced the token, a candidate that cannot be verified now, because SSO's
-    keys or the right time are missing, is returned all the same.
+    Raises LoginNeeded, ApplicationError, Refused, TryLater or DatabaseError; then no character is
+    registered. If SSO has replaced the token, a candidate that cannot be verified now, because
+    SSO's keys, the way to them or the right time are missing, is returned all the same.
     """
     if not refresh_token.isascii() or not refresh_token.isprintable() or " " in refresh_token:
         raise Refused("this is not a refresh token")
@@ -149,8 +155,17 @@ def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str) -> Candidate
     _prepare(store, tokens, sso)
     grant = sso.refresh(refresh_token)
     try:
+        return _added(tokens, sso, grant, refresh_token)
+    except KillsyncError:
+        # it may be the stored one of a user, which then has been replaced
+        tokens.replace(refresh_token, grant.refresh_token)
+        raise
+
+
+def _added(tokens: Tokens, sso: Sso, grant: Grant, refresh_token: str) -> Candidate:
+    try:
         return _candidate(tokens, sso, grant)
-    except TryLater as error:
+    except (TryLater, WrongEnvironment) as error:
         if grant.refresh_token == refresh_token:
             raise
         character = access.claimed(grant.access_token)
@@ -172,15 +187,24 @@ def log_in(store: Store, tokens: Tokens, sso: Sso, code: str, login: Authorizati
         raise
 
 
-def register(store: Store, tokens: Tokens, candidate: Candidate, now: float) -> bool:
-    """Store a candidate's tokens and register it as a user; return whether it is a new one."""
+def register(
+    store: Store, tokens: Tokens, settings: Settings, candidate: Candidate, now: float
+) -> bool:
+    """Store a candidate's tokens and register it as a user; return whether it is a new one.
+
+    The database is bound to the hosts of the settings with its first user. Raises DatabaseError
+    if it has been bound to others meanwhile.
+    """
     character, grant = candidate.character, candidate.grant
-    if candidate.unverified:
-        tokens.put(character.character_id, Token(grant.refresh_token))
-    else:
-        tokens.put(character.character_id, _token(grant), character.owner)
     with store.transaction() as conn:
-        return users.add(conn, character.character_id, character.name, now)
+        origin.bind(conn, settings.sso_url, settings.esi_url)
+        new = users.add(conn, character.character_id, character.name, now)
+        # first on disk: a user without its token could not be synced
+        if candidate.unverified:
+            tokens.put(character.character_id, Token(grant.refresh_token))
+        else:
+            tokens.put(character.character_id, _token(grant), character.owner)
+    return new
 
 
 def turn_away(sso: Sso, grant: Grant) -> None:

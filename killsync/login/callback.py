@@ -6,8 +6,9 @@ callback URL.
 """
 
 import errno
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -18,7 +19,13 @@ from urllib.parse import parse_qs, urlsplit
 from killsync.errors import ApplicationError, LoginRefused, Refused, Unavailable, UsageError
 from killsync.login.page import BrowserPage, rendered
 
-_HOST = "127.0.0.1"
+# a browser may take either address for localhost, and another program must not sit at one of them
+_ADDRESSES = {
+    "localhost": ("127.0.0.1", "::1"),
+    "127.0.0.1": ("127.0.0.1",),
+    "::1": ("::1",),
+}
+_NOT_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 _IDLE_TIMEOUT = 10.0
 _LONGEST_ANSWER = 120.0
 UNDECIDED = BrowserPage(
@@ -53,11 +60,25 @@ class Visit:
 
 
 class Listener:
-    """Listens at a callback URL."""
+    """Listens at a callback URL, at every one of these addresses that this machine has.
 
-    def __init__(self, path: str, port: int) -> None:
+    Raises UsageError, which says what to do, if that is impossible.
+    """
+
+    def __init__(self, addresses: Sequence[str], port: int, path: str) -> None:
         self._visits: SimpleQueue[Visit] = SimpleQueue()
-        self._server = _Server((_HOST, port), path, self._visits)
+        self._servers: list[_Server] = []
+        missing: OSError | None = None
+        for address in addresses:
+            try:
+                self._servers.append(_Server(address, port, path, self._visits))
+            except OSError as error:
+                if error.errno not in _NOT_HERE:
+                    self._close_servers()
+                    raise UsageError(_why_not(error, address, port)) from error
+                missing = error
+        if not self._servers and missing is not None:
+            raise UsageError(_why_not(missing, addresses[0], port)) from missing
 
     def wait(self, seconds: float) -> Visit | None:
         """Return the next browser that comes back, None if none does in time."""
@@ -68,14 +89,20 @@ class Listener:
 
     def start(self) -> None:
         """Begin to listen."""
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
         """Stop listening; browsers that still wait are sent to the terminal."""
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+        self._close_servers()
         while (left := self.wait(0)) is not None:
             left.reply(UNDECIDED)
+
+    def _close_servers(self) -> None:
+        for server in self._servers:
+            server.server_close()
 
 
 @contextmanager
@@ -85,16 +112,12 @@ def listen(url: str) -> Iterator[Listener]:
     Raises UsageError, which says what to do, if that is impossible.
     """
     parts = urlsplit(url)
-    if parts.scheme != "http" or parts.hostname not in ("localhost", _HOST):
+    if parts.scheme != "http" or parts.hostname not in _ADDRESSES:
         raise UsageError(
             f"callback_url is {url}: killsync can listen at http://localhost:PORT/… only; "
             "use --no-browser to paste the answer"
         )
-    port = parts.port or 80
-    try:
-        listener = Listener(parts.path or "/", port)
-    except OSError as error:
-        raise UsageError(_why_not(error, port)) from error
+    listener = Listener(_ADDRESSES[parts.hostname], parts.port or 80, parts.path or "/")
     listener.start()
     try:
         yield listener
@@ -144,17 +167,17 @@ def _failure(error: str) -> Exception:
     return LoginRefused("SSO gave no code; log in again with `killsync login`")
 
 
-def _why_not(error: OSError, port: int) -> str:
+def _why_not(error: OSError, address: str, port: int) -> str:
+    other_way = (
+        "use --no-browser, or give the EVE application a callback URL with another port and set "
+        "callback_url"
+    )
     if error.errno == errno.EADDRINUSE:
         return (
-            f"port {port} is in use by another program, perhaps another `killsync login`: end "
-            "that, or use --no-browser, or give the EVE application a callback URL with another "
-            "port and set callback_url"
+            f"port {port} is in use at {address} by another program, perhaps another "
+            f"`killsync login`, and the code could go there: end that program, or {other_way}"
         )
-    return (
-        f"port {port} cannot be listened on ({error.strerror}): use --no-browser, or give the "
-        "EVE application a callback URL with another port and set callback_url"
-    )
+    return f"port {port} cannot be listened on at {address} ({error.strerror}): {other_way}"
 
 
 class _Server(ThreadingTCPServer):
@@ -162,8 +185,9 @@ class _Server(ThreadingTCPServer):
     # the port of a login that has just ended; two at once cannot share it
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], path: str, visits: "SimpleQueue[Visit]") -> None:
-        super().__init__(address, _Handler)
+    def __init__(self, address: str, port: int, path: str, visits: SimpleQueue[Visit]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        super().__init__((address, port), _Handler)
         self.path = path
         self.visits = visits
 

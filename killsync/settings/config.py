@@ -67,11 +67,15 @@ class Source(StrEnum):
 
 
 class CheckedSettings(msgspec.Struct, frozen=True):
-    """The settings as far as they are valid, the source of each key that is set, every mistake."""
+    """The settings as far as they are valid, the source of each key that is set, every mistake.
+
+    `file` is the configuration file in force, which need not exist.
+    """
 
     settings: Settings
     origins: dict[str, Source]
     mistakes: list[str]
+    file: Path
 
 
 def load(config: Path | None, flags: Mapping[str, object], env: Mapping[str, str]) -> Settings:
@@ -114,7 +118,7 @@ def examine(
             origins.pop(key, None)
         values |= valid
         origins |= dict.fromkeys(valid, origin)
-    return CheckedSettings(Settings(**values), origins, mistakes)
+    return CheckedSettings(Settings(**values), origins, mistakes, file)
 
 
 def client_secret(settings: Settings) -> str:

@@ -26,12 +26,13 @@ def queue(
     """Queue a job for each user; return how many are new.
 
     A user who has an open job keeps it: its priority is raised, `full` makes it full, and
-    `at_once` forgets that it was put off.
+    `at_once` forgets that it was put off. What the user has failed before counts as attempts.
     """
     before = _highest_id(conn)
     conn.execute(
-        """INSERT INTO jobs (user_id, priority, "full", queued_at)
-        SELECT value, :priority, :full, :now FROM json_each(:users) WHERE true
+        """INSERT INTO jobs (user_id, priority, "full", queued_at, attempts)
+        SELECT value, :priority, :full, :now, users.failures
+        FROM json_each(:users) CROSS JOIN users ON users.user_id = value WHERE true
         ON CONFLICT (user_id) WHERE state IN ('queued', 'running') DO UPDATE SET
             priority = max(priority, :priority), "full" = max("full", :full),
             not_before = iif(:at_once, NULL, not_before)
@@ -57,13 +58,14 @@ def next_job(
 ) -> Job | None:
     """Return the most urgent queued job whose time has come, of a priority higher than `above`.
 
-    `taken` are the ids of jobs that this run works on already.
+    What has failed goes last at equal priority; of the others the oldest goes first. `taken` are
+    the ids of jobs that this run works on already.
     """
     cursor = conn.execute(
         """SELECT id, user_id FROM jobs
         WHERE state = 'queued' AND priority > :above
             AND (not_before IS NULL OR not_before <= :now OR not_before > :illegal)
-        ORDER BY priority DESC, id""",
+        ORDER BY priority DESC, attempts > 0, id""",
         {"above": above, "now": iso(now), "illegal": iso_after(now + DAY)},
     )
     busy = set(taken)
@@ -71,6 +73,21 @@ def next_job(
         if job_id not in busy and (only_users is None or user_id in only_users):
             return get(conn, job_id)
     return None
+
+
+def youngest_untried(
+    conn: sqlite3.Connection, priority: int, now: float, taken: Iterable[int]
+) -> Job | None:
+    """Return the newest queued job of a priority that has never failed: its user synced last."""
+    cursor = conn.execute(
+        """SELECT id FROM jobs
+        WHERE state = 'queued' AND priority = ? AND (attempts > 0) = 0
+            AND (not_before IS NULL OR not_before <= ?)
+        ORDER BY id DESC""",
+        [priority, iso(now)],
+    )
+    busy = set(taken)
+    return next((get(conn, job_id) for (job_id,) in cursor if job_id not in busy), None)
 
 
 def get(conn: sqlite3.Connection, job_id: int) -> Job | None:
@@ -181,7 +198,8 @@ def first_in_line(conn: sqlite3.Connection, limit: int) -> list[int]:
     rows = conn.execute(
         """SELECT user_id FROM jobs WHERE state = 'running'
         UNION ALL SELECT user_id FROM (
-            SELECT user_id FROM jobs WHERE state = 'queued' ORDER BY priority DESC, id LIMIT ?)""",
+            SELECT user_id FROM jobs WHERE state = 'queued'
+            ORDER BY priority DESC, attempts > 0, id LIMIT ?)""",
         [limit],
     )
     return [user_id for (user_id,) in rows]
@@ -196,6 +214,16 @@ def prune(conn: sqlite3.Connection, now: float) -> None:
                 AND newer.state IN ('done', 'failed') AND newer.id > old.id)
             LIMIT ?)""",
         [iso(now - _KEEP_FAILURES), _PRUNED_AT_ONCE],
+    )
+
+
+def forget_put_off(conn: sqlite3.Connection, user_ids: Iterable[int] | None) -> None:
+    """Let queued jobs run at once that were put off: all, or those of these users."""
+    mine = "" if user_ids is None else " AND user_id IN (SELECT value FROM json_each(:users))"
+    conn.execute(
+        "UPDATE jobs SET not_before = NULL"
+        f" WHERE state = 'queued' AND not_before IS NOT NULL{mine}",
+        {"users": json.dumps(list(user_ids or []))},
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from killsync.esi.ratelimit import Bucket
 
-_COLUMNS = '"group", "key", "limit", window_s, spent, retry_at'
+_COLUMNS = '"group", "key", "limit", window_s, spent, retry_at, long_rests'
 
 
 def load(conn: sqlite3.Connection, group: str, key: str) -> list[Bucket]:
@@ -35,12 +35,15 @@ def everything(conn: sqlite3.Connection) -> list[Bucket]:
 def save(conn: sqlite3.Connection, buckets: Iterable[Bucket]) -> None:
     """Keep buckets for later runs."""
     conn.executemany(
-        f"INSERT OR REPLACE INTO rate_limits ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
-        [[b.group, b.key, b.limit, b.window, json.dumps(b.spent), b.retry_at] for b in buckets],
+        f"INSERT OR REPLACE INTO rate_limits ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            [b.group, b.key, b.limit, b.window, json.dumps(b.spent), b.retry_at, b.long_rests]
+            for b in buckets
+        ],
     )
 
 
-def _bucket(row: tuple[str, str, int, float, str, float | None]) -> Bucket:
-    group, key, limit, window, spent, retry_at = row
+def _bucket(row: tuple[str, str, int, float, str, float | None, int]) -> Bucket:
+    group, key, limit, window, spent, retry_at, long_rests = row
     entries = [(float(then), int(tokens)) for then, tokens in json.loads(spent)]
-    return Bucket(group, key, limit, window, entries, retry_at)
+    return Bucket(group, key, limit, window, entries, retry_at, long_rests)

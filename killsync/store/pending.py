@@ -5,21 +5,35 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
+import msgspec
+
 from killsync.model import KillmailRef, Pending, Priority
 from killsync.times import DAY, iso, iso_after, unix_or_none
 
 _HISTORY_AT_ONCE = 10_000
-_READY = "not_before IS NULL AND set_aside_at IS NULL"
-_COLUMNS = "killmail_id, killmail_hash, priority, attempts"
+_MOST_PROBES = 10
+# what was set aside is asked for again after this
+SET_ASIDE_FOR = 30 * DAY
+# a time further ahead was written by a wrong clock
+LONGEST_WAIT = SET_ASIDE_FOR + DAY
+_SHOWN_AGAIN_AFTER = DAY
+_READY = "not_before IS NULL"
+_COLUMNS = """killmail_id, killmail_hash, priority, attempts, refusals, refused_at,
+    set_aside_at IS NOT NULL"""
 
 
 def record(
-    conn: sqlite3.Connection, user_id: int, refs: Sequence[KillmailRef], priority: int
+    conn: sqlite3.Connection,
+    user_id: int,
+    refs: Sequence[KillmailRef],
+    priority: int,
+    now: float,
 ) -> int:
     """Record a page: what it shows belongs to the user, and is pending unless it is stored.
 
     That holds for what was listed before too, in case it was lost; a changed hash is
-    believed. Returns how many of the killmails are new for the user.
+    believed. What was set aside is asked for again, once a day at most. Returns how many of the
+    killmails are new for the user.
     """
     # rising keys fill SQLite's pages; ESI lists the newest first
     shown = {ref.killmail_id: ref for ref in sorted(refs, key=attrgetter("killmail_id"))}
@@ -38,9 +52,16 @@ def record(
     )
     conn.executemany(
         """UPDATE pending_killmails SET killmail_hash = :hash, priority = max(priority, :priority),
-            attempts = 0, error = NULL, not_before = NULL, set_aside_at = NULL
+            attempts = 0, refusals = 0, refused_at = NULL, error = NULL, not_before = NULL,
+            set_aside_at = NULL
         WHERE killmail_id = :id AND killmail_hash <> :hash""",
         [{"id": i, "hash": shown[i].killmail_hash, "priority": priority} for i in bodiless],
+    )
+    asked_long_ago = iso(now + SET_ASIDE_FOR - _SHOWN_AGAIN_AFTER)
+    conn.executemany(
+        """UPDATE pending_killmails SET not_before = NULL
+        WHERE killmail_id = ? AND set_aside_at IS NOT NULL AND not_before <= ?""",
+        [[i, asked_long_ago] for i in bodiless],
     )
     conn.executemany(
         "UPDATE pending_killmails SET priority = :priority"
@@ -61,14 +82,34 @@ def wake(conn: sqlite3.Connection, now: float) -> int:
     changed = 0
     for condition, moment in (
         ("not_before <= ?", iso(now)),
-        ("not_before > ?", iso_after(now + DAY)),
+        ("not_before > ?", iso_after(now + LONGEST_WAIT)),
     ):
         changed += conn.execute(
-            "UPDATE pending_killmails SET not_before = NULL"
-            f" WHERE set_aside_at IS NULL AND {condition}",
-            [moment],
+            f"UPDATE pending_killmails SET not_before = NULL WHERE {condition}", [moment]
         ).rowcount
     return changed
+
+
+def wake_probes(conn: sqlite3.Connection) -> None:
+    """Make one body of each error ready that was put off: when it can be had again, others can."""
+    conn.execute(
+        f"""UPDATE pending_killmails SET not_before = NULL WHERE killmail_id IN (
+            SELECT killmail_id FROM (
+                SELECT killmail_id, min(not_before) AS soonest FROM pending_killmails
+                WHERE not_before IS NOT NULL AND refusals = 0
+                GROUP BY error ORDER BY soonest LIMIT {_MOST_PROBES}))"""
+    )
+
+
+def lift(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
+    """Make ready what was put off with the errors of these, which can be had now."""
+    conn.execute(
+        """UPDATE pending_killmails SET not_before = NULL
+        WHERE not_before IS NOT NULL AND refusals = 0 AND error IN (
+            SELECT error FROM pending_killmails
+            WHERE killmail_id IN (SELECT value FROM json_each(?)))""",
+        [json.dumps(list(killmail_ids))],
+    )
 
 
 def make_history(conn: sqlite3.Connection, still_new: int) -> int:
@@ -80,7 +121,7 @@ def make_history(conn: sqlite3.Connection, still_new: int) -> int:
         f"""UPDATE pending_killmails SET priority = {int(Priority.GAP)} WHERE killmail_id IN (
             SELECT killmail_id FROM pending_killmails
             WHERE priority = {int(Priority.BACKGROUND)} AND {_READY}
-            ORDER BY killmail_id DESC LIMIT ? OFFSET ?)""",
+            ORDER BY attempts > 0, killmail_id DESC LIMIT ? OFFSET ?)""",
         [_HISTORY_AT_ONCE, still_new],
     ).rowcount
 
@@ -89,11 +130,9 @@ def any_put_off_ready(conn: sqlite3.Connection, now: float) -> bool:
     """Return whether the time of some body that was put off has come."""
     return bool(
         conn.execute(
-            """SELECT EXISTS (SELECT 1 FROM pending_killmails WHERE set_aside_at IS NULL
-                AND not_before <= :now)
-            OR EXISTS (SELECT 1 FROM pending_killmails WHERE set_aside_at IS NULL
-                AND not_before > :illegal)""",
-            {"now": iso(now), "illegal": iso_after(now + DAY)},
+            """SELECT EXISTS (SELECT 1 FROM pending_killmails WHERE not_before <= :now)
+            OR EXISTS (SELECT 1 FROM pending_killmails WHERE not_before > :illegal)""",
+            {"now": iso(now), "illegal": iso_after(now + LONGEST_WAIT)},
         ).fetchone()[0]
     )
 
@@ -107,8 +146,7 @@ def any_ready(conn: sqlite3.Connection, now: float) -> bool:
 def next_not_before(conn: sqlite3.Connection) -> float | None:
     """Return when the next body that was put off may be fetched, None if none was."""
     row = conn.execute(
-        "SELECT min(not_before) FROM pending_killmails WHERE set_aside_at IS NULL"
-        " AND not_before IS NOT NULL"
+        "SELECT min(not_before) FROM pending_killmails WHERE not_before IS NOT NULL"
     ).fetchone()
     return unix_or_none(row[0])
 
@@ -118,33 +156,50 @@ def ready(
 ) -> list[Pending]:
     """Return up to `limit` bodies to fetch, highest priority first, then newest first.
 
-    With `only_users`, only manual ones that those users' lists have shown.
+    At equal priority those go last that have failed before. With `only_users`, only manual ones
+    that those users' lists have shown.
     """
     mine = ""
     if only_users is not None:
-        users = ",".join(str(int(user)) for user in only_users)
-        mine = (
-            f" AND priority >= {int(Priority.MANUAL)} AND EXISTS (SELECT 1 FROM user_killmails"
-            f" WHERE user_id IN ({users})"
-            " AND user_killmails.killmail_id = pending_killmails.killmail_id)"
-        )
+        mine = f" AND priority >= {int(Priority.MANUAL)}{_listed_by(only_users)}"
     rows = conn.execute(
         f"SELECT {_COLUMNS} FROM pending_killmails WHERE {_READY}{mine}"
-        " ORDER BY priority DESC, killmail_id DESC LIMIT ?",
+        " ORDER BY priority DESC, attempts > 0, killmail_id DESC LIMIT ?",
         [limit],
     )
-    return [Pending(*row) for row in rows]
+    return [
+        Pending(
+            *(killmail_id, killmail_hash, priority, attempts, refusals),
+            refused_at=unix_or_none(refused_at),
+            is_set_aside=bool(aside),
+        )
+        for killmail_id, killmail_hash, priority, attempts, refusals, refused_at, aside in rows
+    ]
 
 
-def make_manual(conn: sqlite3.Connection, user_id: int) -> int:
-    """Make everything pending of a user manual, and what was put off ready at once."""
+def make_manual(conn: sqlite3.Connection, user_id: int, *, set_aside: bool = False) -> int:
+    """Make everything pending of a user manual, and what was put off ready at once.
+
+    Of what was set aside only if `set_aside`.
+    """
     return conn.execute(
         f"""UPDATE pending_killmails SET priority = {int(Priority.MANUAL)}, not_before = NULL
-        WHERE set_aside_at IS NULL
+        WHERE (set_aside_at IS NULL OR ?)
             AND (priority < {int(Priority.MANUAL)} OR not_before IS NOT NULL)
             AND EXISTS (SELECT 1 FROM user_killmails WHERE user_id = ?
                 AND user_killmails.killmail_id = pending_killmails.killmail_id)""",
-        [user_id],
+        [set_aside, user_id],
+    ).rowcount
+
+
+def forget_put_off(conn: sqlite3.Connection, user_ids: Iterable[int] | None = None) -> int:
+    """Let what was put off or set aside be fetched at once, of all users or of these.
+
+    Returns how many killmails those are.
+    """
+    return conn.execute(
+        "UPDATE pending_killmails SET not_before = NULL"
+        f" WHERE not_before IS NOT NULL{_listed_by(user_ids)}"
     ).rowcount
 
 
@@ -183,12 +238,64 @@ def put_off(conn: sqlite3.Connection, killmail_id: int, error: str, not_before: 
     )
 
 
-def set_aside(conn: sqlite3.Connection, killmail_id: int, error: str, now: float) -> None:
-    """Never fetch a body again by itself: it cannot be had, or cannot be stored."""
+def refuse(
+    conn: sqlite3.Connection,
+    killmail_id: int,
+    error: str,
+    now: float,
+    *,
+    not_before: float,
+    set_aside: bool,
+) -> None:
+    """Count that a body was refused, and ask again at `not_before`; it may be set aside now."""
     conn.execute(
-        "UPDATE pending_killmails SET attempts = attempts + 1, error = ?, set_aside_at = ?,"
-        " not_before = NULL WHERE killmail_id = ?",
-        [error, iso(now), killmail_id],
+        """UPDATE pending_killmails SET attempts = attempts + 1, refusals = refusals + 1,
+            refused_at = coalesce(refused_at, :now), error = :error, not_before = :until,
+            set_aside_at = coalesce(set_aside_at, iif(:aside, :now, NULL))
+        WHERE killmail_id = :id""",
+        {
+            "now": iso(now),
+            "error": error,
+            "until": iso_after(not_before),
+            "aside": set_aside,
+            "id": killmail_id,
+        },
+    )
+
+
+class PendingCounts(msgspec.Struct, frozen=True):
+    """How many killmails are pending: `ready` to be fetched, put off, and set aside.
+
+    `again_at` is when the first that was put off is tried again, in unix seconds.
+    """
+
+    ready: int
+    put_off: int
+    set_aside: int
+    again_at: float | None
+
+
+def count_by_state(
+    conn: sqlite3.Connection, user_ids: Iterable[int] | None = None
+) -> PendingCounts:
+    """Return how many killmails are pending in which state, of all users or of these."""
+    ready, put_off, aside, again_at = conn.execute(
+        f"""SELECT count(iif(not_before IS NULL AND set_aside_at IS NULL, 1, NULL)),
+            count(iif(not_before IS NOT NULL AND set_aside_at IS NULL, 1, NULL)),
+            count(set_aside_at), min(iif(set_aside_at IS NULL, not_before, NULL))
+        FROM pending_killmails WHERE true{_listed_by(user_ids)}"""
+    ).fetchone()
+    return PendingCounts(int(ready), int(put_off), int(aside), unix_or_none(again_at))
+
+
+def _listed_by(user_ids: Iterable[int] | None) -> str:
+    """Return a condition for what the lists of these users have shown; None: no condition."""
+    if user_ids is None:
+        return ""
+    return (
+        " AND EXISTS (SELECT 1 FROM user_killmails"
+        f" WHERE user_id IN ({','.join(str(int(user)) for user in user_ids)})"
+        " AND user_killmails.killmail_id = pending_killmails.killmail_id)"
     )
 
 
@@ -212,12 +319,9 @@ def set_aside_newest(conn: sqlite3.Connection, limit: int) -> list[tuple[int, st
 
 def waiting_for(conn: sqlite3.Connection, user_ids: Iterable[int]) -> int:
     """Return how many bodies of these users may be fetched now."""
-    users = ",".join(str(int(user)) for user in user_ids)
     return int(
         conn.execute(
-            f"""SELECT count(*) FROM pending_killmails
-            WHERE {_READY} AND EXISTS (SELECT 1 FROM user_killmails WHERE user_id IN ({users})
-                AND user_killmails.killmail_id = pending_killmails.killmail_id)"""
+            f"SELECT count(*) FROM pending_killmails WHERE {_READY}{_listed_by(user_ids)}"
         ).fetchone()[0]
     )
 

@@ -100,6 +100,14 @@ def _ask_again(
     return True
 
 
+def ask_for_set_aside(store: Store) -> None:
+    """Make the next scan ask once more for what was set aside."""
+    with store.transaction() as conn:
+        conn.execute(
+            "UPDATE pending_killmails SET not_before = NULL WHERE set_aside_at IS NOT NULL"
+        )
+
+
 def repair_pending(store: Store, now: float) -> None:
     """Forget what is pending although it is stored, or although no user's list shows it.
 

@@ -13,6 +13,7 @@ from killsync.times import DAY, iso, unix, unix_or_none
 
 _KEEP = 400 * DAY
 _PRUNED_AT_ONCE = 500
+_WITH_MAX_RUNTIME = 4
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -35,15 +36,30 @@ class Run(msgspec.Struct, frozen=True):
     database: str | None
     variables: list[str] | None
     terminal: bool | None
+    max_runtime_s: float | None
 
 
 class LockHolder(msgspec.Struct, frozen=True):
-    """Who holds the lock, since when (ISO text); all None for a run that has only just started."""
+    """Who holds the lock, since when (ISO text); all None for a run that has only just started.
+
+    `max_runtime_s` is how long it may run, in seconds.
+    """
 
     pid: int | None = None
     host: str | None = None
     command: str | None = None
     since: str | None = None
+    max_runtime_s: float | None = None
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """Users for whom a run had a list, and a refreshed access token: two of each at most.
+
+    Two are enough to know whether there was another one than a given user.
+    """
+
+    lists_of: list[int] = []
+    refreshes_of: list[int] = []
 
 
 class BackgroundScan(msgspec.Struct, frozen=True):
@@ -54,12 +70,16 @@ class BackgroundScan(msgspec.Struct, frozen=True):
 
 
 _INSERT = """INSERT INTO runs (command, pid, host, started_at, finished_at, exit_code, program,
-    config, database, variables, terminal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    config, database, variables, terminal, max_runtime_s)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
-def begin(conn: sqlite3.Connection, command: str, now: float, caller: Caller) -> int:
-    """Record a run that has just taken the lock; return its id."""
-    return int(conn.execute(_INSERT, _row(command, now, None, caller)).lastrowid or 0)
+def begin(
+    conn: sqlite3.Connection, command: str, now: float, caller: Caller, max_runtime: float
+) -> int:
+    """Record a run that has just taken the lock, for `max_runtime` seconds; return its id."""
+    row = _row(command, now, None, caller, max_runtime)
+    return int(conn.execute(_INSERT, row).lastrowid or 0)
 
 
 def end(
@@ -73,12 +93,17 @@ def end(
     new_killmails: int,
     errors: int,
     exit_code: int,
+    answered: Answered,
 ) -> None:
     """Record what a run did, and forget runs older than 400 days, a small batch at a time."""
     conn.execute(
         """UPDATE runs SET finished_at = ?, users = ?, pages = ?, requests = ?,
-            new_killmails = ?, errors = ?, exit_code = ? WHERE id = ?""",
-        [iso(now), users, pages, requests, new_killmails, errors, exit_code, run_id],
+            new_killmails = ?, errors = ?, exit_code = ?, lists_of = ?, refreshes_of = ?
+        WHERE id = ?""",
+        [
+            *(iso(now), users, pages, requests, new_killmails, errors, exit_code),
+            *(json.dumps(answered.lists_of), json.dumps(answered.refreshes_of), run_id),
+        ],
     )
     # ids rise with time: the oldest run decides whether there is anything to delete
     conn.execute(
@@ -90,7 +115,15 @@ def end(
 
 def record_idle(conn: sqlite3.Connection, command: str, now: float, caller: Caller) -> None:
     """Record a run that found nothing to do, in one statement."""
-    conn.execute(_INSERT, _row(command, now, now, caller))
+    conn.execute(_INSERT, _row(command, now, now, caller, None))
+
+
+def last_answered(conn: sqlite3.Connection) -> Answered:
+    """Return for whom the newest ended run that asked for something was answered."""
+    row = conn.execute(
+        "SELECT lists_of, refreshes_of FROM runs WHERE requests > 0 ORDER BY id DESC LIMIT 1"
+    ).fetchone()
+    return Answered() if row is None else Answered(*map(_ids, row))
 
 
 def last_crashed(conn: sqlite3.Connection) -> bool:
@@ -111,13 +144,15 @@ def last_was_interrupted(conn: sqlite3.Connection) -> bool:
     return row is not None and bool(row[0])
 
 
-def newest_unended(conn: sqlite3.Connection) -> LockHolder:
-    """Return who holds the lock, provided that it is held; the schema may be an older one."""
+def newest_unended(conn: sqlite3.Connection, version: int) -> LockHolder:
+    """Return who holds the lock, provided that it is held; `version` is that of the schema."""
+    limit = "max_runtime_s" if version >= _WITH_MAX_RUNTIME else "NULL"
     row = conn.execute(
-        "SELECT pid, host, command, started_at, finished_at FROM runs ORDER BY id DESC LIMIT 1"
+        f"""SELECT pid, host, command, started_at, {limit}, finished_at
+        FROM runs ORDER BY id DESC LIMIT 1"""
     ).fetchone()
     # of a lock that is held, a newest run that has ended means that another has just started
-    return LockHolder() if row is None or row[4] is not None else LockHolder(*row[:4])
+    return LockHolder() if row is None or row[5] is not None else LockHolder(*row[:5])
 
 
 def last_success(conn: sqlite3.Connection, now: float) -> float | None:
@@ -179,10 +214,25 @@ def _names(text: str | None) -> list[str]:
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def _row(command: str, started: float, finished: float | None, caller: Caller) -> list[object]:
+def _ids(text: str | None) -> list[int]:
+    try:
+        ids = json.loads(text or "[]")
+    except ValueError:
+        return []
+    return [i for i in ids if isinstance(i, int)] if isinstance(ids, list) else []
+
+
+def _row(
+    command: str,
+    started: float,
+    finished: float | None,
+    caller: Caller,
+    max_runtime: float | None,
+) -> list[object]:
     ended = [None, None] if finished is None else [iso(finished), 0]
     names = json.dumps(caller.variables)
     return [
         *(command, os.getpid(), socket.gethostname(), iso(started), *ended),
         *(caller.program, caller.config, caller.database, names, caller.terminal),
+        max_runtime,
     ]

@@ -213,3 +213,54 @@ def m003_caller(db: Database) -> None:
     db.execute("ALTER TABLE runs ADD COLUMN terminal INTEGER")
     db.execute("CREATE INDEX runs_background ON runs (id) WHERE command = 'scan' AND terminal = 0")
     db.execute("PRAGMA user_version = 3")
+
+
+_EVIDENCE = """
+-- entries of the list that were no references, since the last full pass
+ALTER TABLE users ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
+-- the first refusal of the token in use: when, of which (a fingerprint), for which client id
+ALTER TABLE users ADD COLUMN refused_at TEXT;
+ALTER TABLE users ADD COLUMN refused_token TEXT;
+ALTER TABLE users ADD COLUMN refused_client TEXT;
+CREATE INDEX users_needs_login ON users (user_id) WHERE state = 'needs_login';
+CREATE INDEX users_failing ON users (not_before) WHERE state = 'active' AND failures > 0;
+CREATE INDEX users_active_synced ON users (last_killmail_sync_at, added_at)
+    WHERE state = 'active';
+
+DROP INDEX jobs_next;
+CREATE INDEX jobs_next ON jobs (priority DESC, attempts > 0, id) WHERE state = 'queued';
+
+ALTER TABLE pending_killmails ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pending_killmails ADD COLUMN refused_at TEXT;
+DROP INDEX pending_killmails_ready;
+DROP INDEX pending_killmails_waiting;
+CREATE INDEX pending_killmails_ready
+    ON pending_killmails (priority DESC, attempts > 0, killmail_id DESC)
+    WHERE not_before IS NULL;
+CREATE INDEX pending_killmails_waiting ON pending_killmails (not_before)
+    WHERE not_before IS NOT NULL;
+
+ALTER TABLE runs ADD COLUMN max_runtime_s REAL;
+-- JSON: up to two users whose list could be had, and whose access was refreshed
+ALTER TABLE runs ADD COLUMN lists_of TEXT;
+ALTER TABLE runs ADD COLUMN refreshes_of TEXT;
+CREATE INDEX runs_that_asked ON runs (id) WHERE requests > 0;
+
+-- rests in a row that were longer than can be believed
+ALTER TABLE rate_limits ADD COLUMN long_rests INTEGER NOT NULL DEFAULT 0;
+"""
+
+
+@migrations()
+def m004_evidence(db: Database) -> None:
+    """Keep what a lasting mark needs as evidence; marks made on a single answer are lifted."""
+    db.executescript(_EVIDENCE)
+    db.execute(
+        """UPDATE pending_killmails SET set_aside_at = NULL, attempts = 0, error = NULL
+        WHERE set_aside_at IS NOT NULL"""
+    )
+    # long ago: their tokens are tried once more at the next scan
+    db.execute("UPDATE users SET not_before = '2000-01-01T00:00:00Z' WHERE state = 'needs_login'")
+    db.execute("UPDATE users SET not_before = NULL, failures = 0 WHERE failures > 0")
+    db.execute("UPDATE jobs SET not_before = NULL WHERE state = 'queued'")
+    db.execute("PRAGMA user_version = 4")

@@ -1,23 +1,26 @@
 """Users: who they are, how far their lists are recorded, who is due."""
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from killsync.model import Cursor, User, UserState
-from killsync.times import iso, iso_after, unix_or_none
+from killsync.model import Cursor, Refusal, User, UserState
+from killsync.times import iso, iso_after, unix, unix_or_none
 
 _COLUMNS = """user_id, name, state, last_killmail_id, backfill_page, backfill_until_id,
     last_killmail_sync_at, last_full_at, backfill_full_from, backfill_cached_until,
     backfill_floor_id, list_etag, list_cached_until, list_pages, listed, killmails, failures,
-    not_before, error"""
+    not_before, error, added_at, skipped, refused_at, refused_token, refused_client"""
 
 # each branch has its index; a sync time in the future is a wrong clock's
 _DUE_IDS = """
     SELECT user_id FROM users WHERE state = 'active' AND backfill_page IS NOT NULL
     UNION SELECT user_id FROM users WHERE state = 'active' AND last_killmail_sync_at IS NULL
     UNION SELECT user_id FROM users WHERE state = 'active' AND last_killmail_sync_at <= :aged
-    UNION SELECT user_id FROM users WHERE state = 'active' AND last_killmail_sync_at > :now"""
+    UNION SELECT user_id FROM users WHERE state = 'active' AND last_killmail_sync_at > :now
+    UNION SELECT user_id FROM users WHERE state = 'needs_login'
+        AND (not_before <= :now OR refused_client <> :client_id)"""
 
 
 def get(conn: sqlite3.Connection, user_id: int) -> User | None:
@@ -40,6 +43,22 @@ def named(conn: sqlite3.Connection, name: str) -> list[User]:
     return [_user(row) for row in rows]
 
 
+def beginning(conn: sqlite3.Connection, start: str, limit: int) -> list[User]:
+    """Return up to `limit` users whose names begin so, whatever the case of ASCII letters."""
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM users WHERE name COLLATE NOCASE >= :start"
+        " AND name COLLATE NOCASE < :start || char(0x10FFFF)"
+        " ORDER BY name COLLATE NOCASE, user_id LIMIT :limit",
+        {"start": start, "limit": limit},
+    )
+    return [_user(row) for row in rows]
+
+
+def any_user(conn: sqlite3.Connection) -> bool:
+    """Return whether there is a user at all."""
+    return bool(conn.execute("SELECT EXISTS (SELECT 1 FROM users)").fetchone()[0])
+
+
 def names(conn: sqlite3.Connection) -> list[str]:
     """Return every user's name."""
     return [name for (name,) in conn.execute("SELECT name FROM users ORDER BY name")]
@@ -51,17 +70,107 @@ def any_active(conn: sqlite3.Connection) -> bool:
     return bool(active.fetchone()[0])
 
 
-def maybe_due(conn: sqlite3.Connection, now: float, min_age: float) -> Iterator[User]:
+def maybe_due(
+    conn: sqlite3.Connection, now: float, min_age: float, client_id: str
+) -> Iterator[User]:
     """Yield the active users with an open gap, never synced, or synced `min_age` ago or more.
+
+    Also those who need a login whose token may be tried once more.
 
     `schedule.is_due` decides; this only keeps it from reading every user.
     """
     for row in conn.execute(
         f"SELECT {_COLUMNS} FROM users WHERE user_id IN ({_DUE_IDS})"
         " ORDER BY last_killmail_sync_at, user_id",
-        {"aged": iso(now - min_age), "now": iso(now)},
+        {"aged": iso(now - min_age), "now": iso(now), "client_id": client_id},
     ):
         yield _user(row)
+
+
+def failing(conn: sqlite3.Connection, now: float, limit: int) -> list[User]:
+    """Return one user of each error whose back-off goes on, the one that waits longest."""
+    rows = conn.execute(
+        """SELECT user_id, min(not_before) FROM users
+        WHERE state = 'active' AND failures > 0 AND not_before > ?
+        GROUP BY error ORDER BY 2 LIMIT ?""",
+        [iso(now), limit],
+    )
+    return [user for user_id, _ in rows.fetchall() if (user := get(conn, user_id)) is not None]
+
+
+def lift_backoff(conn: sqlite3.Connection, error: str, now: float) -> list[int]:
+    """End the back-off of every user who failed with this error; return who they are."""
+    rows = conn.execute(
+        """UPDATE users SET not_before = NULL
+        WHERE state = 'active' AND failures > 0 AND not_before > ? AND error = ?
+        RETURNING user_id""",
+        [iso(now), error],
+    )
+    return [user_id for (user_id,) in rows.fetchall()]
+
+
+def forget_put_off(conn: sqlite3.Connection, user_ids: Iterable[int] | None, now: float) -> int:
+    """Let users who back off or need a login be tried at once; all, or these. Return how many."""
+    mine = "" if user_ids is None else " AND user_id IN (SELECT value FROM json_each(:users))"
+    values = {"users": json.dumps(list(user_ids or [])), "now": iso(now)}
+    return sum(
+        conn.execute(f"UPDATE users SET not_before = {then} WHERE {which}{mine}", values).rowcount
+        for which, then in (
+            ("state = 'active' AND failures > 0 AND not_before > :now", "NULL"),
+            ("state = 'needs_login'", ":now"),
+        )
+    )
+
+
+def longest_unsynced(conn: sqlite3.Connection) -> User | None:
+    """Return the active user whose last sync lies back furthest, None if none is active.
+
+    Of one that was never synced, its registration counts.
+    """
+    candidates = [
+        get(conn, row[0])
+        for order in ("added_at", "last_killmail_sync_at")
+        if (
+            row := conn.execute(
+                f"""SELECT user_id FROM users WHERE state = 'active'
+                AND last_killmail_sync_at IS {"NULL" if order == "added_at" else "NOT NULL"}
+                ORDER BY {order} LIMIT 1"""
+            ).fetchone()
+        )
+    ]
+    return min(
+        (user for user in candidates if user is not None),
+        key=lambda user: user.last_sync_at or user.added_at or 0.0,
+        default=None,
+    )
+
+
+def open_gaps(
+    conn: sqlite3.Connection, user_ids: Iterable[int] | None = None
+) -> tuple[int, float | None]:
+    """Return how many active users' lists are still being read, and when the next goes on.
+
+    Of all users, or of these.
+    """
+    mine = "" if user_ids is None else " AND user_id IN (SELECT value FROM json_each(:users))"
+    number, at = conn.execute(
+        f"""SELECT count(*), min(coalesce(not_before, '')) FROM users
+        WHERE state = 'active' AND backfill_page IS NOT NULL{mine}""",
+        {"users": json.dumps(list(user_ids or []))},
+    ).fetchone()
+    return int(number), unix_or_none(at or None)
+
+
+def count_unsynced(conn: sqlite3.Connection, before: float) -> int:
+    """Return how many active users have not been synced since `before`."""
+    row = conn.execute(
+        """SELECT (SELECT count(*) FROM users WHERE state = 'active'
+                AND last_killmail_sync_at <= :before)
+            + (SELECT count(*) FROM users WHERE state = 'active'
+                AND last_killmail_sync_at IS NULL AND added_at <= :before)""",
+        {"before": iso(before)},
+    ).fetchone()
+    return int(row[0])
 
 
 def add(conn: sqlite3.Connection, user_id: int, name: str, now: float) -> bool:
@@ -70,7 +179,8 @@ def add(conn: sqlite3.Connection, user_id: int, name: str, now: float) -> bool:
     conn.execute(
         """INSERT INTO users (user_id, name, added_at) VALUES (:id, :name, :now)
         ON CONFLICT (user_id) DO UPDATE SET name = :name, state = 'active', failures = 0,
-            not_before = NULL, error = NULL""",
+            not_before = NULL, error = NULL,
+            refused_at = NULL, refused_token = NULL, refused_client = NULL""",
         {"id": user_id, "name": name, "now": iso(now)},
     )
     return known is None
@@ -79,11 +189,58 @@ def add(conn: sqlite3.Connection, user_id: int, name: str, now: float) -> bool:
 def set_state(
     conn: sqlite3.Connection, user_id: int, state: UserState, error: str | None = None
 ) -> None:
-    """Set the state of a user, with the error that is the reason for it."""
+    """Set the state of a user, with the error that is the reason for it; what it was is gone."""
     conn.execute(
-        "UPDATE users SET state = ?, error = ?, not_before = NULL, failures = 0 WHERE user_id = ?",
+        """UPDATE users SET state = ?, error = ?, not_before = NULL, failures = 0,
+            refused_at = NULL, refused_token = NULL, refused_client = NULL
+        WHERE user_id = ?""",
         [state, error, user_id],
     )
+
+
+def set_refused(conn: sqlite3.Connection, user_id: int, error: str, refusal: Refusal) -> None:
+    """Record that a user's token was refused for the first time."""
+    conn.execute(
+        """UPDATE users SET error = ?, refused_at = ?, refused_token = ?, refused_client = ?
+        WHERE user_id = ?""",
+        [error, iso(refusal.at), refusal.token, refusal.client_id, user_id],
+    )
+
+
+def set_needs_login(
+    conn: sqlite3.Connection,
+    user_id: int,
+    error: str,
+    not_before: float | None,
+    client_id: str,
+) -> None:
+    """Record that only a login helps; the token is tried once more at `not_before`, if ever.
+
+    `client_id` is the one that it was refused for.
+    """
+    conn.execute(
+        """UPDATE users SET state = 'needs_login', error = ?, failures = 0, not_before = ?,
+            refused_client = ?
+        WHERE user_id = ?""",
+        [error, None if not_before is None else iso_after(not_before), client_id, user_id],
+    )
+
+
+def set_accepted(conn: sqlite3.Connection, user_id: int) -> None:
+    """Record that a user's token works: no refusal stands against it any more."""
+    conn.execute(
+        """UPDATE users SET state = iif(state = 'needs_login', 'active', state),
+            error = iif(state = 'needs_login', NULL, error),
+            not_before = iif(state = 'needs_login', NULL, not_before),
+            refused_at = NULL, refused_token = NULL, refused_client = NULL
+        WHERE user_id = ?""",
+        [user_id],
+    )
+
+
+def note_error(conn: sqlite3.Connection, user_id: int, error: str) -> None:
+    """Record why a user could not be synced, without blame."""
+    conn.execute("UPDATE users SET error = ? WHERE user_id = ?", [error, user_id])
 
 
 def set_failed(conn: sqlite3.Connection, user_id: int, error: str, not_before: float) -> None:
@@ -135,12 +292,13 @@ def set_cursor(
     last_full_at: float | None,
     gap_cached_until: float | None,
     floor_id: int | None,
+    skipped: int = 0,
 ) -> None:
     """Record how far the list is done, in the transaction that records what is on the page."""
     conn.execute(
         """UPDATE users SET last_killmail_id = ?, backfill_page = ?, backfill_until_id = ?,
             backfill_full_from = ?, last_full_at = ?, backfill_cached_until = ?,
-            backfill_floor_id = ?
+            backfill_floor_id = ?, skipped = ?
         WHERE user_id = ?""",
         [
             cursor.last_killmail_id,
@@ -150,6 +308,7 @@ def set_cursor(
             None if last_full_at is None else iso(last_full_at),
             None if gap_cached_until is None else iso_after(gap_cached_until),
             floor_id,
+            skipped,
             user_id,
         ],
     )
@@ -163,8 +322,12 @@ def remove(conn: sqlite3.Connection, user_id: int) -> None:
 def _user(row: tuple[Any, ...]) -> User:
     (
         user_id, name, state, last_id, page, until_id, synced, last_full, full_from, gap_cached,
-        floor_id, etag, cached, pages, listed, killmails, failures, not_before, error,
+        floor_id, etag, cached, pages, listed, killmails, failures, not_before, error, added,
+        skipped, refused_at, refused_token, refused_client,
     ) = row  # fmt: skip
+    refusal = None
+    if refused_at is not None:
+        refusal = Refusal(unix(refused_at), str(refused_token), str(refused_client))
     return User(
         user_id=user_id,
         name=name,
@@ -183,4 +346,7 @@ def _user(row: tuple[Any, ...]) -> User:
         failures=failures,
         not_before=unix_or_none(not_before),
         error=error,
+        added_at=unix_or_none(added),
+        skipped=skipped,
+        refusal=refusal,
     )

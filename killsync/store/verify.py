@@ -48,11 +48,15 @@ SELECT count(*), count(killmails.killmail_id), count(pending_killmails.killmail_
     count(pending_killmails.set_aside_at),
     count(iif(coalesce(killmails.killmail_id, pending_killmails.killmail_id) IS NULL, 1, NULL)),
     min(iif(coalesce(killmails.killmail_id, pending_killmails.killmail_id) IS NULL,
+        user_killmails.killmail_id, NULL)),
+    min(iif(killmails.killmail_id IS NULL AND user_killmails.killmail_id <= :top,
+        user_killmails.killmail_id, NULL)),
+    max(iif(killmails.killmail_id IS NULL AND user_killmails.killmail_id <= :top,
         user_killmails.killmail_id, NULL))
 FROM user_killmails
 LEFT JOIN killmails ON killmails.killmail_id = user_killmails.killmail_id
 LEFT JOIN pending_killmails ON pending_killmails.killmail_id = user_killmails.killmail_id
-WHERE user_id = ?
+WHERE user_id = :user
 """
 _IS_RECORDED = "SELECT 1 FROM user_killmails WHERE user_id = ? AND killmail_id = ?"
 _OLDEST = """
@@ -60,13 +64,28 @@ SELECT killmail_time FROM user_killmails
 CROSS JOIN killmails ON killmails.killmail_id = user_killmails.killmail_id
 WHERE user_id = ? ORDER BY user_killmails.killmail_id LIMIT 1
 """
+_TIME_BELOW = """
+SELECT killmail_time FROM user_killmails
+CROSS JOIN killmails ON killmails.killmail_id = user_killmails.killmail_id
+WHERE user_id = ? AND user_killmails.killmail_id < ?
+ORDER BY user_killmails.killmail_id DESC LIMIT 1
+"""
+_TIME_ABOVE = """
+SELECT killmail_time FROM user_killmails
+CROSS JOIN killmails ON killmails.killmail_id = user_killmails.killmail_id
+WHERE user_id = ? AND user_killmails.killmail_id BETWEEN ? + 1 AND ?
+ORDER BY user_killmails.killmail_id LIMIT 1
+"""
+_HIGHEST_ID = 2**63 - 1
 
 
 class Recorded(msgspec.Struct, frozen=True):
     """A user's row, and what the tables hold of the list, all of one moment.
 
     `lost` counts what is neither stored nor pending, and `first_lost` is the lowest of it;
-    `oldest` and `until_time` are times of killmails.
+    `oldest` and `until_time` are times of killmails. If something listed is not stored, at or
+    below the end of an open gap if that has one, `below_missing` and `above_missing` are the
+    times of the stored killmails next to all of that, None where there is none.
     """
 
     row: dict[str, Any]
@@ -80,6 +99,9 @@ class Recorded(msgspec.Struct, frozen=True):
     has_until_id: bool
     oldest: str | None
     until_time: str | None
+    lowest_missing: int | None
+    below_missing: str | None
+    above_missing: str | None
 
 
 class Feed(msgspec.Struct, frozen=True):
@@ -201,8 +223,11 @@ def recorded(conn: sqlite3.Connection, user_id: int) -> Recorded | None:
         if found is None:
             return None
         row = dict(zip(names, found, strict=True))
-        listed, stored, pending, aside, lost, first = conn.execute(_LISTED, [user_id]).fetchone()
         until = row["backfill_until_id"]
+        top = _HIGHEST_ID if until is None else until
+        listed, stored, pending, aside, lost, first, lowest, highest = conn.execute(
+            _LISTED, {"user": user_id, "top": top}
+        ).fetchone()
         return Recorded(
             row,
             *(listed, stored, pending, aside, lost, first),
@@ -212,6 +237,9 @@ def recorded(conn: sqlite3.Connection, user_id: int) -> Recorded | None:
             until_time=_one(
                 conn, "SELECT killmail_time FROM killmails WHERE killmail_id = ?", until
             ),
+            lowest_missing=lowest,
+            below_missing=_one(conn, _TIME_BELOW, user_id, lowest),
+            above_missing=_one(conn, _TIME_ABOVE, user_id, highest, top),
         )
 
 

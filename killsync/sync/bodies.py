@@ -4,7 +4,7 @@ import sqlite3
 from collections import deque
 from functools import partial
 
-from killsync.esi.client import body_bucket
+from killsync.esi.ratelimit import body_bucket
 from killsync.killmail.body import Killmail
 from killsync.model import Pending, Priority
 from killsync.store import killmails, pending
@@ -15,7 +15,7 @@ from killsync.sync.events import BodiesStored, BodyPutOff, BodySetAside, HashMis
 from killsync.sync.health import Health, shows_an_answer
 from killsync.sync.journal import Journal
 from killsync.sync.slots import Kind, Request, Slots
-from killsync.sync.verdict import Answering, BodyVerdict, EndRun, Fail, GiveBack, HoldBack, PutOff
+from killsync.sync.verdict import Answering, BodyVerdict, EndRun, GiveBack, HoldBack, PutOff, Refuse
 from killsync.times import iso, iso_after
 
 BATCH = 100
@@ -56,9 +56,12 @@ class Bodies:
 
     def start(self, now: float) -> None:
         """Send what may be sent, most urgent first."""
-        while self._slots.free(Kind.BODY):
+        while not self._health.is_failing(Kind.BODY):
             body = self._next()
             if body is None or self._ready_at(body, now) > now:
+                return
+            urgent = body.priority >= Priority.MANUAL
+            if not self._slots.free(Kind.BODY, urgent=urgent):
                 return
             priority = self._limited_as(body)
             self._candidates.popleft()
@@ -67,6 +70,9 @@ class Bodies:
             self._slots.start(
                 Request(
                     Kind.BODY,
+                    of=body.killmail_id,
+                    urgent=urgent,
+                    failed_before=body.attempts > 0,
                     send=partial(
                         self._s.esi.killmail, body.killmail_id, body.killmail_hash, priority
                     ),
@@ -77,7 +83,7 @@ class Bodies:
 
     def ready_at(self, now: float) -> float | None:
         """Return when the most urgent body may be sent, None if there is none."""
-        body = self._next()
+        body = None if self._health.is_failing(Kind.BODY) else self._next()
         return None if body is None else self._ready_at(body, now)
 
     def is_batch_due(self, now: float) -> bool:
@@ -93,16 +99,21 @@ class Bodies:
             return
         ids = [fetched.killmail.killmail_id for fetched in batch]
         stored: list[int] = []
+        failed_before = [i for i in ids if self._taken[i].attempts]
 
         def write(conn: sqlite3.Connection) -> None:
             wanted = pending.still_pending(conn, ids)
             kept = [fetched for fetched in batch if fetched.killmail.killmail_id in wanted]
             stored.extend(killmails.insert(conn, kept, iso(now)))
+            if failed_before:
+                pending.lift(conn, failed_before)
             pending.done(conn, ids, stored)
 
         self._journal.commit(write)
         for killmail_id in ids:
             del self._taken[killmail_id]
+        if failed_before:
+            self.look_again()
         self._tally.stored += len(stored)
         self._s.report(BodiesStored(len(stored), self._tally.stored))
         for fetched in batch:
@@ -114,7 +125,7 @@ class Bodies:
         doubts, self._doubts = self._doubts, {}
         for killmail_id, error in doubts.items():
             body = self._taken[killmail_id]
-            decided = verdict.on_body(error, body.attempts, answering, now)
+            decided = verdict.on_body(error, body, answering, now)
             self._carry_out(body, decided, error, now)
 
     def _next(self) -> Pending | None:
@@ -150,7 +161,7 @@ class Bodies:
     def _failed(self, body: Pending, error: BaseException, now: float) -> None:
         if shows_an_answer(error):
             self.settle_doubts(Answering.ANSWERS, now)
-        decided = verdict.on_body(error, body.attempts, Answering.UNKNOWN, now)
+        decided = verdict.on_body(error, body, Answering.UNKNOWN, now)
         self._carry_out(body, decided, error, now)
 
     def _carry_out(
@@ -161,8 +172,8 @@ class Bodies:
                 self._doubts[body.killmail_id] = error
             case PutOff():
                 self._put_off(body, decided, now)
-            case Fail():
-                self._set_aside(body, decided.reason, now)
+            case Refuse():
+                self._refuse(body, decided, now)
             case EndRun():
                 self._health.end_run(decided.error)
                 self._give_back(body)
@@ -183,13 +194,23 @@ class Bodies:
             self._tally.failures += first
             self._s.report(BodyPutOff(killmail_id, reason, iso_after(until), first=first))
 
-    def _set_aside(self, body: Pending, reason: str, now: float) -> None:
-        killmail_id = body.killmail_id
-        write = partial(pending.set_aside, killmail_id=killmail_id, error=reason, now=now)
+    def _refuse(self, body: Pending, decided: Refuse, now: float) -> None:
+        killmail_id, reason, until = body.killmail_id, decided.reason, iso_after(decided.until)
+        write = partial(
+            pending.refuse,
+            killmail_id=killmail_id,
+            error=reason,
+            now=now,
+            not_before=decided.until,
+            set_aside=decided.set_aside,
+        )
         self._journal.add(write, now, partial(self._forget, killmail_id))
+        # the first time, and when it is set aside
+        first = body.attempts == 0 or (decided.set_aside and not body.is_set_aside)
         self._tally.errors += 1
-        self._tally.failures += 1
-        self._s.report(BodySetAside(killmail_id, reason))
+        self._tally.failures += first
+        event = BodySetAside if decided.set_aside else BodyPutOff
+        self._s.report(event(killmail_id, reason, until, first=first))
 
     def _forget(self, killmail_id: int) -> None:
         self._taken.pop(killmail_id, None)

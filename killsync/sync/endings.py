@@ -1,17 +1,17 @@
-"""Carries out what becomes of a job: done, put off, or failed; written and reported."""
+"""Carries out what becomes of a job: done, left for later, or failed; written and reported."""
 
 from collections.abc import Callable
 from functools import partial
 
-from killsync.esi.client import list_bucket
-from killsync.model import Priority, User, UserState
+from killsync.esi.ratelimit import list_bucket
+from killsync.model import Priority, User
 from killsync.store import jobs, users
 from killsync.sync import schedule
 from killsync.sync.context import Services, Tally
 from killsync.sync.events import ListPutOff, UserFailed
-from killsync.sync.journal import Journal
+from killsync.sync.journal import Journal, Write
 from killsync.sync.list_pass import ListPass
-from killsync.sync.verdict import Fail, PutOff
+from killsync.sync.verdict import Fail, NeedsLogin, NextRun, PutOff
 from killsync.times import iso_after
 
 
@@ -39,34 +39,56 @@ class Endings:
             self._journal.commit()
 
     def put_off(self, taken: ListPass, verdict: PutOff) -> None:
-        """Give a job back until a time; an attempt that counts is the job's, not the user's."""
-        self._journal.commit(
-            partial(
-                jobs.give_back,
-                job_id=taken.job.id,
-                not_before=verdict.until,
-                error=verdict.reason if verdict.counts else None,
-                counts=verdict.counts,
-            )
-        )
-        self._tally.put_off += verdict.counts
+        """Give a job back until a time; nothing has failed."""
+        self._journal.commit(partial(jobs.give_back, job_id=taken.job.id, not_before=verdict.until))
         user, until = taken.user, iso_after(verdict.until)
         self._s.report(ListPutOff(user.user_id, user.name, verdict.reason, until))
+
+    def leave(self, taken: ListPass, verdict: NextRun, *writes: Write) -> None:
+        """Give a job back to the next run; the attempt counts, and blames no user."""
+        user, reason = taken.user, verdict.reason
+        self._journal.commit(
+            partial(jobs.give_back, job_id=taken.job.id, error=reason, counts=True),
+            partial(users.note_error, user_id=user.user_id, error=reason),
+            *writes,
+        )
+        self._tally.put_off += 1
+        self._s.report(ListPutOff(user.user_id, user.name, reason, None))
 
     def fail(self, taken: ListPass, verdict: Fail, now: float) -> None:
         """End a job and blame its user, whose own token or list does not work."""
         user, reason, until = taken.user, verdict.reason, verdict.until
-        if until is None:
-            needed = UserState.NEEDS_LOGIN
-            blame = partial(users.set_state, user_id=user.user_id, state=needed, error=reason)
-        else:
-            blame = partial(users.set_failed, user_id=user.user_id, error=reason, not_before=until)
+        blame = partial(users.set_failed, user_id=user.user_id, error=reason, not_before=until)
         first = user.failures == 0
+        self._end_as_failed(taken, reason, iso_after(until), blame, now, first=first)
+
+    def end_login(self, taken: ListPass, verdict: NeedsLogin, now: float) -> None:
+        """End a job whose user needs a new login."""
+        blame = partial(
+            users.set_needs_login,
+            user_id=taken.user.user_id,
+            error=verdict.reason,
+            not_before=verdict.again_at,
+            client_id=self._s.settings.client_id,
+        )
+        when = None if verdict.again_at is None else iso_after(verdict.again_at)
+        self._end_as_failed(taken, verdict.reason, when, blame, now, first=not verdict.known)
+
+    def _end_as_failed(
+        self,
+        taken: ListPass,
+        reason: str,
+        again_at: str | None,
+        blame: Write,
+        now: float,
+        *,
+        first: bool,
+    ) -> None:
+        user = taken.user
         self._tally.errors += 1
         self._tally.failures += first
         self._journal.commit(blame, partial(jobs.finish, job=taken.job, now=now, error=reason))
-        when = None if until is None else iso_after(until)
-        self._s.report(UserFailed(user.user_id, user.name, reason, when, first=first))
+        self._s.report(UserFailed(user.user_id, user.name, reason, again_at, first=first))
 
     def _rest_user(self, user: User, now: float) -> float | None:
         """Leave a user with an open gap alone until some pages of it may be asked for."""

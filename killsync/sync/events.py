@@ -4,6 +4,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from killsync.model import JobState, Priority
+from killsync.sync.forecast import Backlog
+from killsync.sync.selection import Waiters
+
 
 class Event(msgspec.Struct, frozen=True, tag_field="event", tag=lambda name: name):
     """Base of all events."""
@@ -16,11 +20,12 @@ class Trouble(Event, frozen=True, kw_only=True):
 
 
 class UserDue(Event, frozen=True):
-    """A user was found due; `last` is how long ago the last sync was, or `never`."""
+    """A user was found due; the last sync is `age_s` seconds old, both None if there was none."""
 
     user_id: int
     name: str
-    last: str
+    last_sync_at: str | None
+    age_s: int | None
 
 
 class Queued(Event, frozen=True):
@@ -31,11 +36,23 @@ class Queued(Event, frozen=True):
     seconds: float
 
 
-class Held(Event, frozen=True):
-    """Another run holds the lock; `progress` is what it has done of what was asked for."""
+class Progress(msgspec.Struct, frozen=True):
+    """How far another run is with a user's job; `new` killmails were listed for the first time."""
 
-    by: str
-    progress: str
+    user_id: int
+    name: str
+    state: JobState
+    pages: int
+    new: int
+    pending: int
+
+
+class Held(Event, frozen=True):
+    """Another run holds the lock, and this one waits; who that is may not be known."""
+
+    command: str | None
+    pid: int | None
+    users: tuple[Progress, ...]
 
 
 class Working(Event, frozen=True):
@@ -74,6 +91,15 @@ class PageListed(Event, frozen=True):
     met: int | None
 
 
+class EntriesSkipped(Trouble, frozen=True):
+    """Entries of a page are no references to killmails; the others are recorded."""
+
+    user_id: int
+    name: str
+    page: int
+    skipped: int
+
+
 class Listed(Event, frozen=True):
     """A user's job is done; `gap_page` is where later runs go on, if anywhere."""
 
@@ -87,12 +113,15 @@ class Listed(Event, frozen=True):
 
 
 class ListPutOff(Event, frozen=True):
-    """A user's list could not be had now; that is not the user's fault."""
+    """A user's list could not be had now; that is not the user's fault.
+
+    It is tried again at `until`, None: by the next run.
+    """
 
     user_id: int
     name: str
     reason: str
-    until: str
+    until: str | None
 
 
 class UserFailed(Trouble, frozen=True):
@@ -120,10 +149,11 @@ class BodyPutOff(Trouble, frozen=True):
 
 
 class BodySetAside(Trouble, frozen=True):
-    """A killmail can never be fetched or stored."""
+    """A killmail has been refused again and again; it is asked for again at `until`."""
 
     killmail_id: int
     error: str
+    until: str
 
 
 class HashMismatch(Trouble, frozen=True):
@@ -136,6 +166,69 @@ class Waiting(Event, frozen=True):
     """Nothing may be sent for a while."""
 
     seconds: float
+
+
+class Idle(Event, frozen=True):
+    """A scan has nothing to do: why the users wait, nobody if there are none, and what is left."""
+
+    waiting: list[Waiters]
+    backlog: Backlog
+
+
+class GaveWay(Event, frozen=True):
+    """A scan has found another run in progress; who that is may not be known."""
+
+    command: str | None = None
+    pid: int | None = None
+    host: str | None = None
+    since: str | None = None
+
+
+class Ended(Event, frozen=True, kw_only=True):
+    """What a scan has done; `queued` users and the `backlog` are left for later runs.
+
+    `stopped` is the name of the signal that has ended it, if one did.
+    """
+
+    users: int
+    pages: int
+    stored: int
+    errors: int
+    requests: int
+    seconds: float
+    backlog: Backlog
+    queued: int
+    stopped: str | None
+
+
+class SyncQueued(Event, frozen=True):
+    """A user is queued, for the next run."""
+
+    user_id: int
+    name: str
+    priority: Priority
+
+
+class FullPassQueued(Event, frozen=True):
+    """ESI's list is cached until a time; then it is read whole."""
+
+    user_id: int
+    name: str
+    until: str
+
+
+class Synced(Event, frozen=True, kw_only=True):
+    """What a sync has done for a user: killmails it has `stored`, and `killmails` in all.
+
+    `stopped` is the name of the signal that has kept it from doing everything, if one did.
+    """
+
+    user_id: int
+    name: str
+    stored: int
+    killmails: int
+    backlog: Backlog
+    stopped: str | None
 
 
 Report = Callable[[Event], None]

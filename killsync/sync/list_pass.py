@@ -7,11 +7,18 @@ import msgspec
 from killsync.errors import ServerFault
 from killsync.esi import paging
 from killsync.esi.paging import Pass, Stamp, Step
-from killsync.model import Access, Cursor, Job, Page, Priority, User
+from killsync.model import Access, Cursor, Job, Page, Priority, User, UserState
 from killsync.settings.config import Settings
 from killsync.store import jobs, pending, users
 from killsync.sync import schedule
-from killsync.sync.events import ListCached, Listed, ListStarted, PageListed, Report
+from killsync.sync.events import (
+    EntriesSkipped,
+    ListCached,
+    Listed,
+    ListStarted,
+    PageListed,
+    Report,
+)
 from killsync.sync.journal import Journal
 from killsync.times import iso, iso_after
 
@@ -53,6 +60,11 @@ class ListPass:
         return self.pages >= self._settings.max_pages and not stuck
 
     @property
+    def is_urgent(self) -> bool:
+        """Whether a person waits for it."""
+        return self.job.priority >= Priority.MANUAL
+
+    @property
     def etag(self) -> str | None:
         """The ETag to send for the next page: of page 1 only, and in no full pass."""
         first = self.next_page == 1 and not self.head_done
@@ -88,7 +100,7 @@ class ListPass:
         met = None if number == 1 and self.head_done else step.met
         user = self._after(number, page, step, now)
         new = self._record(number, page, user, journal, now)
-        self.user = user
+        known, self.user = self.user.skipped, user
         if self.full:
             # from here on the gap carries it
             self.job = msgspec.structs.replace(self.job, full=False)
@@ -99,6 +111,19 @@ class ListPass:
         self.head_done = True
         self.ready_at = now + self._settings.page_delay
         report(PageListed(user.user_id, user.name, number, page.pages, len(page.refs), new, met))
+        if page.skipped:
+            first = page.skipped > known
+            report(EntriesSkipped(user.user_id, user.name, number, page.skipped, first=first))
+
+    def accept_token(self) -> None:
+        """Take over that the user's refresh token works again."""
+        self.user = msgspec.structs.replace(self.user, state=UserState.ACTIVE, refusal=None)
+
+    def forget_failures(self) -> str | None:
+        """Take over that the list can be had again; return how it failed before, if it did."""
+        error = self.user.error if self.user.failures else None
+        self.user = msgspec.structs.replace(self.user, failures=0, error=None)
+        return error
 
     def follow(self, job: Job) -> None:
         """Take over that the job has been raised, or made full, while it ran."""
@@ -165,8 +190,13 @@ class ListPass:
             last_full_at=last_full_at,
             gap_cached_until=self._gap_cached_until(number, page, step),
             floor_id=None if cursor.page is None else step.progress.floor,
+            skipped=page.skipped if self._begins(number, page) else max(user.skipped, page.skipped),
         )
         return self._with_head(user, page, now) if number == 1 else user
+
+    def _begins(self, number: int, page: Page) -> bool:
+        """Return whether a page is the first of a pass that reads the whole list."""
+        return number == 1 and (self.full or paging.is_last(number, page))
 
     def _gap_cached_until(self, number: int, page: Page, step: Step) -> float | None:
         if number == 1:
@@ -177,7 +207,8 @@ class ListPass:
         return msgspec.structs.replace(
             user,
             last_sync_at=now,
-            etag=page.etag or user.etag,
+            # a 304 would hide the entries that were skipped once they are whole again
+            etag=None if page.skipped else page.etag or user.etag,
             cached_until=page.cached_until,
             pages=page.pages or user.pages,
         )
@@ -210,7 +241,7 @@ class ListPass:
             nonlocal new
             if jobs.get(conn, job.id) is None:
                 return
-            new = pending.record(conn, job.user_id, page.refs, body_priority)
+            new = pending.record(conn, job.user_id, page.refs, body_priority, now)
             if number == 1:
                 _write_head(conn, user, now)
             if starts_full:
@@ -223,6 +254,7 @@ class ListPass:
                 last_full_at=user.last_full_at,
                 gap_cached_until=user.gap_cached_until,
                 floor_id=user.floor_id,
+                skipped=user.skipped,
             )
             jobs.start(conn, [job.id], now)
             jobs.progress(conn, job.id, new)

@@ -1,20 +1,22 @@
 """The list side of a run: taking jobs, sending their next requests, and taking the answers."""
 
+import sqlite3
 from collections.abc import Callable
 from functools import partial
 
-from killsync.errors import KillsyncError, ServerFault
-from killsync.esi.client import list_bucket
-from killsync.esi.ratelimit import sso_bucket
+import msgspec
+
+from killsync.errors import KillsyncError, LoginNeeded, ServerFault, describe
+from killsync.esi.ratelimit import list_bucket, sso_bucket
 from killsync.login import accounts
-from killsync.model import Access, Job, Page, Priority, UserState
-from killsync.store import jobs, users
+from killsync.model import Access, Job, Page, Priority, Refusal, User, UserState
+from killsync.store import facts, jobs, users
 from killsync.store import limits as stored_limits
 from killsync.sync import verdict
 from killsync.sync.context import Services, Tally
 from killsync.sync.endings import Endings
 from killsync.sync.health import Health, Service
-from killsync.sync.journal import Journal
+from killsync.sync.journal import Journal, Write
 from killsync.sync.list_pass import ListPass
 from killsync.sync.slots import Kind, Request, Slots
 from killsync.sync.verdict import (
@@ -22,10 +24,13 @@ from killsync.sync.verdict import (
     EndRun,
     Fail,
     Finish,
-    GiveBack,
+    HoldRefusal,
     JobVerdict,
+    NeedsLogin,
+    NextRun,
     PutOff,
     Renew,
+    Suspicion,
 )
 
 
@@ -54,8 +59,12 @@ class Lists:
         self._passes: dict[int, ListPass] = {}
         # ended, but not in the database yet
         self._ended: set[int] = set()
-        # not to be taken again in this run, since SSO is down
+        # left for the next run, counted as an attempt
+        self._left: set[int] = set()
+        # left for it since SSO is down
         self._tokenless: set[int] = set()
+        # whose refresh token was refused, to be judged at the end
+        self._refused: list[tuple[ListPass, LoginNeeded]] = []
         self._may_take = True
         self._next_job_at: float | None = None
         # what a job and a run have done before it was put off and taken again
@@ -95,6 +104,43 @@ class Lists:
             self._journal.add(partial(jobs.give_back, job_id=job_id), now)
         self._passes.clear()
 
+    def judge_refusals(self, now: float) -> None:
+        """Decide about refused tokens, now that it is known which other refreshes succeeded."""
+        refused, self._refused = self._refused, []
+        conn, client_id = self._s.store.conn, self._s.settings.client_id
+        before = facts.refused_since(conn)
+        suspicion = verdict.suspicion_after(
+            None if before is None else Suspicion(before),
+            sum(error.evidence is not None for _, error in refused),
+            self._health.any_served(Kind.REFRESH),
+            now,
+        )
+        since = None if suspicion is None else suspicion.since
+        if since != before:
+            self._journal.add(partial(facts.set_refused_since, since=since), now)
+        for taken, error in refused:
+            # a manual sync may have renewed it meanwhile
+            user = users.get(conn, taken.job.user_id)
+            if user is None:
+                continue
+            taken.user = user
+            decided = verdict.on_refusal(user, error, client_id, suspicion, now)
+            if isinstance(decided, NeedsLogin):
+                self._endings.end_login(taken, decided, now)
+            else:
+                self._health.leave_to_service(Kind.REFRESH, decided.reason)
+                self._endings.leave(taken, decided, *self._evidence(user, error, now))
+
+    def _evidence(self, user: User, error: LoginNeeded, now: float) -> list[Write]:
+        """Return what records the first refusal of a token, nothing if it is recorded."""
+        client_id, token = self._s.settings.client_id, error.evidence or ""
+        first = user.refusal
+        if first is not None and (first.token, first.client_id) == (token, client_id):
+            return []
+        refusal = Refusal(now, token, client_id)
+        reason = describe(error)
+        return [partial(users.set_refused, user_id=user.user_id, error=reason, refusal=refusal)]
+
     # taking jobs
 
     def _take_jobs(self, now: float) -> None:
@@ -102,13 +148,18 @@ class Lists:
         workers = self._s.settings.workers
         while True:
             ranked = self._ranked()
+            busy = self._ended | self._left | self._tokenless | self._passes.keys()
             job = jobs.next_job(
                 self._s.store.conn,
                 now,
-                taken=self._ended | self._tokenless | self._passes.keys(),
+                taken=busy,
                 above=ranked[workers - 1].job.priority if len(ranked) >= workers else 0,
                 only_users=self._s.only_users,
             )
+            if job is not None and not job.attempts and self._health.is_doubtful(Service.ESI):
+                # those who synced last, too, must fail before a service counts as down
+                conn = self._s.store.conn
+                job = jobs.youngest_untried(conn, job.priority, now, busy) or job
             if job is None:
                 self._may_take = False
                 self._next_job_at = self._when_next_job(now)
@@ -118,7 +169,7 @@ class Lists:
     def _take_job(self, job: Job, now: float) -> None:
         conn = self._s.store.conn
         user = users.get(conn, job.user_id)
-        if user is None or user.state is not UserState.ACTIVE:
+        if user is None or user.state not in (UserState.ACTIVE, UserState.NEEDS_LOGIN):
             self._ended.add(job.id)
             self._journal.add(partial(jobs.drop_open, user_id=job.user_id), now)
             return
@@ -160,7 +211,8 @@ class Lists:
         """Send the next request of a pass: a page or, without access, a refresh."""
         until = self._s.limits.ready_at(list_bucket(taken.job.user_id), taken.job.priority, now)
         if until > now:
-            self._carry_out(taken, verdict.on_rest(until, self._circumstances(taken, now)), now)
+            known = self._circumstances(taken, now, Kind.LIST)
+            self._carry_out(taken, verdict.on_rest(until, known), now, Kind.LIST)
             return
         try:
             access = self._stored_access(taken, now)
@@ -169,7 +221,7 @@ class Lists:
             return
         if access is None:
             self._start_refresh(taken, now)
-        elif taken.next_page is not None and self._slots.free(Kind.LIST):
+        elif taken.next_page is not None and self._slots.free(Kind.LIST, urgent=taken.is_urgent):
             self._start_page(taken, taken.next_page, access)
 
     def _stored_access(self, taken: ListPass, now: float) -> Access | None:
@@ -183,6 +235,9 @@ class Lists:
         self._slots.start(
             Request(
                 Kind.LIST,
+                of=job.user_id,
+                urgent=taken.is_urgent,
+                failed_before=job.attempts > 0,
                 send=partial(
                     self._s.esi.killmails,
                     job.user_id,
@@ -198,17 +253,22 @@ class Lists:
 
     def _start_refresh(self, taken: ListPass, now: float) -> None:
         if self._health.is_down(Service.SSO):
-            self._leave(taken)
+            self._drop(taken)
             self._tokenless.add(taken.job.id)
             return
         until = self._s.limits.ready_at(sso_bucket(), taken.job.priority, now)
         if until > now:
-            self._carry_out(taken, PutOff(until, "SSO asks for a rest"), now)
-        elif self._slots.free(Kind.REFRESH) and not self._s.stopping.is_set():
+            self._put_off(taken, PutOff(until, "SSO asks for a rest"), now)
+        elif (
+            self._slots.free(Kind.REFRESH, urgent=taken.is_urgent) and not self._s.stopping.is_set()
+        ):
             taken.in_flight = True
             self._slots.start(
                 Request(
                     Kind.REFRESH,
+                    of=taken.job.user_id,
+                    urgent=taken.is_urgent,
+                    failed_before=taken.job.attempts > 0,
                     send=partial(accounts.renew, self._s.tokens, self._s.sso, taken.job.user_id),
                     answered=partial(self._access_arrived, taken),
                     failed=partial(self._refresh_failed, taken),
@@ -229,6 +289,7 @@ class Lists:
             self._page_failed(taken, error, now)
             return
         self._tally.listed += taken.new - before
+        self._lift_backoff(taken, now)
         if taken.finished:
             self._finish(taken, now)
         if not page.unchanged:
@@ -237,23 +298,43 @@ class Lists:
     def _access_arrived(self, taken: ListPass, access: Access, now: float) -> None:
         taken.in_flight = False
         taken.access = access
+        if taken.user.refusal is not None or taken.user.state is UserState.NEEDS_LOGIN:
+            accepted = partial(users.set_accepted, user_id=taken.job.user_id)
+            self._journal.add(accepted, now)
+            taken.accept_token()
+
+    def _lift_backoff(self, taken: ListPass, now: float) -> None:
+        """End the back-off of all who failed as this user did, whose list can be had again."""
+        error = taken.forget_failures()
+        if error is None:
+            return
+
+        def write(conn: sqlite3.Connection) -> None:
+            lifted = users.lift_backoff(conn, error, now)
+            jobs.queue(conn, lifted, Priority.BACKGROUND, now)
+
+        self._journal.commit(write)
+        self._may_take = True
 
     def _page_failed(self, taken: ListPass, error: BaseException, now: float) -> None:
         taken.in_flight = False
         if taken.job.id in self._passes:
-            self._carry_out(taken, verdict.on_list(error, self._circumstances(taken, now)), now)
+            known = self._circumstances(taken, now, Kind.LIST)
+            self._carry_out(taken, verdict.on_list(error, known), now, Kind.LIST)
 
     def _refresh_failed(self, taken: ListPass, error: BaseException, now: float) -> None:
         taken.in_flight = False
         if taken.job.id in self._passes:
-            self._carry_out(taken, verdict.on_refresh(error, self._circumstances(taken, now)), now)
+            known = self._circumstances(taken, now, Kind.REFRESH)
+            self._carry_out(taken, verdict.on_refresh(error, known), now, Kind.REFRESH)
 
-    def _circumstances(self, taken: ListPass, now: float) -> Circumstances:
+    def _circumstances(self, taken: ListPass, now: float, kind: Kind) -> Circumstances:
         return Circumstances(
             now=now,
             stopping=self._s.stopping.is_set(),
             head_done=taken.head_done,
             renewed=taken.renewed,
+            others_succeed=self._health.others_succeed(kind, taken.job.user_id),
             attempts=taken.job.attempts,
             failures=taken.user.failures,
             min_age=self._s.settings.min_age,
@@ -261,32 +342,46 @@ class Lists:
 
     # what becomes of a job
 
-    def _carry_out(self, taken: ListPass, decided: JobVerdict, now: float) -> None:
+    def _carry_out(self, taken: ListPass, decided: JobVerdict, now: float, kind: Kind) -> None:
+        # what is given back is, at the end of the run, with all that it has not finished
         match decided:
             case Finish():
                 self._finish(taken, now)
             case PutOff():
-                if decided.service_rests:
-                    self._s.limits.rest(sso_bucket(), decided.until)
-                self._leave(taken)
-                self._endings.put_off(taken, decided)
+                self._put_off(taken, decided, now)
+            case NextRun():
+                self._health.leave_to_service(kind, decided.reason)
+                self._leave_for_next_run(taken)
+                self._endings.leave(taken, decided)
+            case HoldRefusal():
+                self._leave_for_next_run(taken)
+                self._refused.append((taken, decided.error))
             case Fail():
-                self._leave(taken)
+                self._drop(taken)
                 self._endings.fail(taken, decided, now)
             case Renew():
                 self._renew(taken)
             case EndRun():
                 self._health.end_run(decided.error)
-            case GiveBack():
-                pass  # at the end of the run, with all that it has not finished
+
+    def _put_off(self, taken: ListPass, decided: PutOff, now: float) -> None:
+        if decided.service_rests:
+            until = self._s.limits.rest(sso_bucket(), now, decided.until - now)
+            decided = msgspec.structs.replace(decided, until=until)
+        self._drop(taken)
+        self._endings.put_off(taken, decided)
+
+    def _leave_for_next_run(self, taken: ListPass) -> None:
+        self._drop(taken)
+        self._left.add(taken.job.id)
 
     def _finish(self, taken: ListPass, now: float) -> None:
         job_id = taken.job.id
-        self._leave(taken)
+        self._drop(taken)
         self._ended.add(job_id)
         self._endings.finish(taken, now, then=partial(self._ended.discard, job_id))
 
-    def _leave(self, taken: ListPass) -> None:
+    def _drop(self, taken: ListPass) -> None:
         self._passes.pop(taken.job.id, None)
         self._pages[taken.job.id] = taken.pages
         self._may_take = True

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import msgspec
 
 from killsync.errors import DatabaseError, KillsyncError
-from killsync.esi.client import Esi, body_bucket, list_bucket
-from killsync.esi.ratelimit import LIKELY_COST, Limits
+from killsync.esi.client import Esi
+from killsync.esi.ratelimit import LIKELY_COST, Limits, body_bucket, list_bucket
 from killsync.login.connecting import connected
 from killsync.model import Caller
 from killsync.settings.config import Settings
@@ -15,6 +15,7 @@ from killsync.store import jobs, pending, runs, users
 from killsync.store import limits as stored_limits
 from killsync.store.connection import Store
 from killsync.store.paths import token_file
+from killsync.store.runs import Answered
 from killsync.sync.bodies import BATCH, STILL_NEW
 from killsync.sync.context import Services, Tally
 from killsync.sync.events import Report, Working
@@ -74,7 +75,7 @@ def run_jobs(
     store.gives_up = stop.flag.is_set
     limits = Limits(settings.reserve)
     with connected(store.path, settings, stop.flag) as (http, tokens, sso):
-        run_id = _begin(store, settings, limits, command, caller, now)
+        run_id = _begin(store, settings, limits, command, caller, now, max_runtime)
         if waiting := pending.counts(store.conn)[0]:
             report(Working(waiting))
         esi = Esi(http, settings.esi_url, limits)
@@ -91,21 +92,29 @@ def run_jobs(
             code = error.exit_code
             raise
         finally:
-            _end(store, run_id, worker.tally, esi.requests + sso.requests, code)
+            requests = esi.requests + sso.requests
+            _end(store, run_id, worker.tally, requests, worker.answered, code)
     queued = 0 if only_users is not None else jobs.counts(store.conn).queued
     seconds = time.monotonic() - began
     return Outcome(worker.tally, esi.requests + sso.requests, seconds, worker.out_of_time, queued)
 
 
 def _begin(
-    store: Store, settings: Settings, limits: Limits, command: str, caller: Caller, now: float
+    store: Store,
+    settings: Settings,
+    limits: Limits,
+    command: str,
+    caller: Caller,
+    now: float,
+    max_runtime: float,
 ) -> int:
     """Take over what earlier runs have left, and return the id of this one."""
     pick_up(store, limits, settings, now)
     with store.transaction() as conn:
-        run_id = runs.begin(conn, command, now, caller)
+        run_id = runs.begin(conn, command, now, caller, max_runtime)
         jobs.give_back_all(conn)
         pending.wake(conn, now)
+        pending.wake_probes(conn)
         pending.make_history(conn, STILL_NEW)
         jobs.prune(conn, now)
     return run_id
@@ -121,7 +130,9 @@ def _check_logins_not_lost(store: Store) -> None:
         )
 
 
-def _end(store: Store, run_id: int, tally: Tally, requests: int, code: int) -> None:
+def _end(
+    store: Store, run_id: int, tally: Tally, requests: int, answered: Answered, code: int
+) -> None:
     with store.transaction() as conn:
         runs.end(
             conn,
@@ -133,4 +144,5 @@ def _end(store: Store, run_id: int, tally: Tally, requests: int, code: int) -> N
             new_killmails=tally.stored,
             errors=tally.errors,
             exit_code=code,
+            answered=answered,
         )

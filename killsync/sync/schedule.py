@@ -1,5 +1,7 @@
 """Who is due, how long to back off: pure decisions; times are unix seconds."""
 
+from enum import StrEnum
+
 from killsync.esi.headers import LONGEST_CACHE
 from killsync.model import User, UserState
 from killsync.times import DAY, HOUR, MINUTE, has_passed
@@ -7,7 +9,13 @@ from killsync.times import DAY, HOUR, MINUTE, has_passed
 LONGEST_BACKOFF = 6 * HOUR
 LONGEST_REST = DAY
 BODY_BACKOFF = 5 * MINUTE
-LIST_PUT_OFF = 5 * MINUTE
+# of a body that ESI refuses: the waits after each refusal, the last one from then on
+_REFUSED_BODY_WAITS = (10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY)
+_SET_ASIDE_AFTER = 3
+_SET_ASIDE_WITHIN = DAY
+# two refusals of a token count only if they are as far apart as two ticks
+REFUSALS_APART = 10 * MINUTE
+_TRY_LOGIN_FOR = 7 * DAY
 TOKEN_BUSY_WAIT = 2.0
 # a run waits no longer than this for the next thing to send
 LONGEST_PAUSE = MINUTE
@@ -25,8 +33,15 @@ def gap_cached(user: User, now: float) -> bool:
     )
 
 
-def is_due(user: User, now: float, min_age: float, *, force: bool = False) -> bool:
-    """Return whether a scan must sync the user now; `force` ignores `min_age` and no more."""
+def is_due(
+    user: User, now: float, min_age: float, *, client_id: str = "", force: bool = False
+) -> bool:
+    """Return whether a scan must sync the user now; `force` ignores `min_age` and no more.
+
+    One who needs a login is due once a day for a week, and for another `client_id` at once.
+    """
+    if user.state is UserState.NEEDS_LOGIN:
+        return _may_try_login(user, now, client_id)
     if user.state is not UserState.ACTIVE or not has_passed(user.not_before, now, LONGEST_REST):
         return False
     return user.cursor.page is not None or now >= _head_due_at(user, now, 0 if force else min_age)
@@ -34,6 +49,8 @@ def is_due(user: User, now: float, min_age: float, *, force: bool = False) -> bo
 
 def next_due_at(user: User, now: float, min_age: float) -> float | None:
     """Return when the user is due next, None for one who never is in the present state."""
+    if user.state is UserState.NEEDS_LOGIN:
+        return user.not_before
     if user.state is not UserState.ACTIVE:
         return None
     wait = now if has_passed(user.not_before, now, LONGEST_REST) else user.not_before or now
@@ -41,12 +58,38 @@ def next_due_at(user: User, now: float, min_age: float) -> float | None:
     return max(wait, head)
 
 
+class Waits(StrEnum):
+    """Why a user is not synced now."""
+
+    SYNCED = "synced"  # less than `min_age` ago
+    CACHED = "cached"  # ESI's list cannot have changed yet
+    FAILED = "failed"  # the back-off after failures of its own
+    LIMITED = "limited"  # its open gap waits for ESI's rate limit
+    LOGIN = "login"
+    DISABLED = "disabled"
+
+
+def why_not_due(user: User, now: float, min_age: float, *, force: bool = False) -> Waits | None:
+    """Return why a user is not synced now, None for one who is due."""
+    if user.state is UserState.NEEDS_LOGIN:
+        return Waits.LOGIN
+    if user.state is not UserState.ACTIVE:
+        return Waits.DISABLED
+    if not has_passed(user.not_before, now, LONGEST_REST):
+        return Waits.FAILED if user.failures else Waits.LIMITED
+    if is_due(user, now, min_age, force=force):
+        return None
+    return Waits.CACHED if list_cached(user, now) else Waits.SYNCED
+
+
 def full_is_due(user: User, now: float, full_every: float) -> bool:
     """Return whether the user's whole list is to be read again, to find what arrived late."""
     if user.cursor.page is not None or user.cursor.last_killmail_id is None:
         return False
     last = user.last_full_at
-    return last is None or not now - full_every < last <= now
+    # entries that were no references may be whole by tomorrow
+    every = min(full_every, DAY) if user.skipped else full_every
+    return last is None or not now - every < last <= now
 
 
 def user_backoff(min_age: float, failures: int) -> float:
@@ -59,14 +102,31 @@ def body_backoff(attempts: int) -> float:
     return float(min(BODY_BACKOFF * 2 ** min(attempts - 1, 20), LONGEST_BACKOFF))
 
 
-def list_put_off(attempts: int) -> float:
-    """Return the seconds to put a job off when its list could not be had for no user's fault."""
-    return float(min(LIST_PUT_OFF * 2 ** min(attempts - 1, 20), HOUR))
+def refused_body_wait(refusals: int) -> float:
+    """Return the seconds after which a body is asked for again that was refused so often."""
+    return _REFUSED_BODY_WAITS[min(refusals, len(_REFUSED_BODY_WAITS)) - 1]
+
+
+def may_set_aside(refusals: int, since: float, now: float) -> bool:
+    """Return whether so many refusals of a body, the first at `since`, are enough evidence."""
+    return refusals >= _SET_ASIDE_AFTER and now - since >= _SET_ASIDE_WITHIN
+
+
+def try_login_again_at(refused_at: float, now: float) -> float | None:
+    """Return when a token is tried once more that was first refused at `refused_at`, if ever."""
+    again = now + DAY
+    return again if again <= refused_at + _TRY_LOGIN_FOR + DAY else None
 
 
 def workers_needed(workers: int, done: int, left: int) -> int:
     """Return how many workers would have done all users in the time that these took."""
     return workers * -(-(done + left) // max(1, done))
+
+
+def _may_try_login(user: User, now: float, client_id: str) -> bool:
+    refused_for = user.refusal.client_id if user.refusal else client_id
+    due = user.not_before is not None and user.not_before <= now
+    return due or refused_for != client_id
 
 
 def _head_due_at(user: User, now: float, min_age: float) -> float:

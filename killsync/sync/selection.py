@@ -5,8 +5,13 @@ import sqlite3
 import msgspec
 
 from killsync.model import Priority, User
+from killsync.settings.config import Settings
 from killsync.store import jobs, pending, users
 from killsync.sync import schedule
+from killsync.sync.schedule import Waits
+from killsync.times import iso_or_none
+
+_MOST_PROBES = 10
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -19,12 +24,50 @@ class Selection(msgspec.Struct, frozen=True):
         return bool(self.due) or self.waiting
 
 
-def find(conn: sqlite3.Connection, now: float, min_age: float, *, force: bool = False) -> Selection:
-    """Return what is to be done now; it reads through indexes only."""
-    maybe = users.maybe_due(conn, now, 0 if force else min_age)
-    due = [user for user in maybe if schedule.is_due(user, now, min_age, force=force)]
+def find(
+    conn: sqlite3.Connection, now: float, settings: Settings, *, force: bool = False
+) -> Selection:
+    """Return what is to be done now; it reads through indexes only.
+
+    Of the users who back off one of each error is tried all the same: when it works again, it does
+    for the others too.
+    """
+    min_age, client_id = settings.min_age, settings.client_id
+    maybe = users.maybe_due(conn, now, 0 if force else min_age, client_id)
+    due = [
+        user
+        for user in maybe
+        if schedule.is_due(user, now, min_age, client_id=client_id, force=force)
+    ]
+    due += users.failing(conn, now, _MOST_PROBES)
     waiting = jobs.any_open(conn, now) or pending.any_ready(conn, now)
     return Selection(due, waiting)
+
+
+class Waiters(msgspec.Struct, frozen=True):
+    """How many users wait for the same reason, and when the first is due, as ISO text, if ever."""
+
+    why: Waits
+    users: int
+    until: str | None
+
+
+def why_nothing(
+    conn: sqlite3.Connection, now: float, min_age: float, *, force: bool = False
+) -> list[Waiters]:
+    """Return why no user is due."""
+    found: dict[Waits, list[float | None]] = {}
+    for user in users.everyone(conn):
+        why = schedule.why_not_due(user, now, min_age, force=force)
+        if why is not None:
+            due_at = schedule.next_due_at(user, now, 0 if force else min_age)
+            found.setdefault(why, []).append(due_at)
+    return [
+        Waiters(
+            why, len(times), iso_or_none(min((t for t in times if t is not None), default=None))
+        )
+        for why, times in found.items()
+    ]
 
 
 def queue(conn: sqlite3.Connection, due: list[User], now: float) -> int:

@@ -1,4 +1,7 @@
-"""Threads for requests: a number of slots of each kind, and one queue of what came back."""
+"""Threads for requests: a number of slots of each kind, and one queue of what came back.
+
+What a person waits for has slots of its own, whatever hangs in the others.
+"""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +16,7 @@ T = TypeVar("T")
 
 
 class Kind(StrEnum):
-    """The kinds of requests; each has slots of its own."""
+    """The kinds of requests; each has slots of its own, and urgent ones of each have others."""
 
     LIST = "list"
     REFRESH = "refresh"
@@ -23,10 +26,15 @@ class Kind(StrEnum):
 class Request(msgspec.Struct, Generic[T], frozen=True):
     """A request, and who takes its answer or its error, at a time in unix seconds.
 
-    `send` runs in a thread of its slot, the other two in the worker's.
+    `of` is the user or the killmail that it is made for, and `failed_before` says whether the
+    same has failed in an earlier run. `send` runs in a thread of its slot, the other two in the
+    worker's.
     """
 
     kind: Kind
+    of: int
+    urgent: bool
+    failed_before: bool
     send: Callable[[], T]
     answered: Callable[[T, float], None]
     failed: Callable[[BaseException, float], None]
@@ -36,22 +44,25 @@ class Returned(msgspec.Struct, frozen=True):
     """A request that came back; `settle` hands its answer or its error over, at a time."""
 
     kind: Kind
+    of: int
+    urgent: bool
+    failed_before: bool
     error: BaseException | None
     settle: Callable[[float], None]
 
 
 class Slots:
-    """Runs requests in threads, at most `sizes[kind]` of a kind at a time."""
+    """Runs requests in threads, of a kind at most `sizes[kind]` at a time, and as many urgent."""
 
     def __init__(self, sizes: Mapping[Kind, int]) -> None:
         self._sizes = sizes
-        self._busy = dict.fromkeys(sizes, 0)
-        self._pools: dict[Kind, ThreadPoolExecutor] = {}
+        self._busy = {(kind, urgent): 0 for kind in sizes for urgent in (False, True)}
+        self._pools: dict[tuple[Kind, bool], ThreadPoolExecutor] = {}
         self._returned: SimpleQueue[Returned | None] = SimpleQueue()
 
-    def free(self, kind: Kind) -> int:
+    def free(self, kind: Kind, *, urgent: bool) -> int:
         """Return how many slots of a kind are free."""
-        return self._sizes[kind] - self._busy[kind]
+        return self._sizes[kind] - self._busy[kind, urgent]
 
     @property
     def busy(self) -> int:
@@ -60,9 +71,10 @@ class Slots:
 
     def start(self, request: Request[T]) -> None:
         """Send a request from a free slot; it comes back by `wait`."""
-        self._busy[request.kind] += 1
+        self._busy[request.kind, request.urgent] += 1
         done = partial(self._done, request)
-        self._pool(request.kind).submit(request.send).add_done_callback(done)
+        pool = self._pool(request.kind, request.urgent)
+        pool.submit(request.send).add_done_callback(done)
 
     def wake(self) -> None:
         """Make `wait` return at once; safe in a signal handler."""
@@ -75,7 +87,7 @@ class Slots:
             entry = self._returned.get(timeout=max(0.0, seconds))
             while True:
                 if entry is not None:
-                    self._busy[entry.kind] -= 1
+                    self._busy[entry.kind, entry.urgent] -= 1
                     results.append(entry)
                 entry = self._returned.get_nowait()
         except Empty:
@@ -86,10 +98,12 @@ class Slots:
         for pool in self._pools.values():
             pool.shutdown()
 
-    def _pool(self, kind: Kind) -> ThreadPoolExecutor:
-        if kind not in self._pools:
-            self._pools[kind] = ThreadPoolExecutor(self._sizes[kind], f"killsync-{kind}")
-        return self._pools[kind]
+    def _pool(self, kind: Kind, urgent: bool) -> ThreadPoolExecutor:
+        key = (kind, urgent)
+        if key not in self._pools:
+            name = f"killsync-{'urgent-' if urgent else ''}{kind}"
+            self._pools[key] = ThreadPoolExecutor(self._sizes[kind], name)
+        return self._pools[key]
 
     def _done(self, request: Request[T], future: Future[T]) -> None:
         error = future.exception()
@@ -97,4 +111,10 @@ class Slots:
             settle = partial(request.answered, future.result())
         else:
             settle = partial(request.failed, error)
-        self._returned.put(Returned(request.kind, error, settle))
+        self._returned.put(
+            Returned(
+                *(request.kind, request.of, request.urgent, request.failed_before),
+                error=error,
+                settle=settle,
+            )
+        )

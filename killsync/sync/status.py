@@ -2,14 +2,16 @@
 
 import msgspec
 
-from killsync.esi.ratelimit import Bucket
-from killsync.model import JobCounts, User, UserState
+from killsync.esi.ratelimit import LIKELY_COST, Bucket, kept_share
+from killsync.model import JobCounts, Priority, User, UserState
 from killsync.settings.config import Settings
 from killsync.store import jobs, limits, lock, pending, runs, users
 from killsync.store.connection import Store, snapshot
 from killsync.store.runs import LockHolder, Run
-from killsync.sync import schedule
-from killsync.times import DAY, has_passed, iso, iso_after
+from killsync.sync import alerts, forecast, schedule
+from killsync.sync.alerts import Unsynced
+from killsync.sync.forecast import Backlog
+from killsync.times import iso, iso_after, iso_or_none
 
 _MOST_SET_ASIDE = 10
 
@@ -45,7 +47,10 @@ class SetAside(msgspec.Struct, frozen=True):
 
 
 class RateLimit(msgspec.Struct, frozen=True):
-    """What is left of a bucket; `retry_at` is ISO text while it rests."""
+    """What is left of a bucket; `retry_at` is ISO text while it rests.
+
+    `ready_at` is when background work may spend from it again, None: now.
+    """
 
     group: str
     key: str
@@ -53,6 +58,7 @@ class RateLimit(msgspec.Struct, frozen=True):
     limit: int
     window_s: float
     retry_at: str | None
+    ready_at: str | None
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +73,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     set_aside: list[SetAside]
     rate_limits: list[RateLimit]
     last_run: Run | None
+    last_run_killed: bool
+    lock_overdue: bool
+    unsynced: Unsynced | None
+    backlog: Backlog
 
 
 def read_status(
@@ -76,17 +86,30 @@ def read_status(
     conn = store.conn
     with snapshot(conn):
         total, aside = pending.counts(conn)
+        holder = lock_holder(store)
+        last_run = next(iter(runs.latest(conn, 1)), None)
         return Status(
             database=str(store.path),
-            lock=lock_holder(store),
+            lock=holder,
             users=user_statuses(store, settings, now, only=only),
             jobs=jobs.counts(conn),
             pending_killmails=total,
             set_aside_killmails=aside,
             set_aside=[SetAside(*row) for row in pending.set_aside_newest(conn, _MOST_SET_ASIDE)],
-            rate_limits=[_rate_limit(bucket, now) for bucket in limits.everything(conn)],
-            last_run=next(iter(runs.latest(conn, 1)), None),
+            rate_limits=[
+                _rate_limit(bucket, settings.reserve, now) for bucket in limits.everything(conn)
+            ],
+            last_run=last_run,
+            last_run_killed=last_run is not None and was_killed(last_run, holder),
+            lock_overdue=alerts.overdue(holder, now) is not None,
+            unsynced=alerts.unsynced(store, settings, now),
+            backlog=forecast.backlog(store, settings.reserve, now),
         )
+
+
+def was_killed(run: Run, holder: LockHolder | None) -> bool:
+    """Return whether a run ended without having recorded its end."""
+    return run.finished_at is None and (holder is None or holder.pid != run.pid)
 
 
 def user_statuses(
@@ -101,7 +124,8 @@ def lock_holder(store: Store) -> LockHolder | None:
     """Return who holds the lock, None if nobody does."""
     if not lock.is_held(store.path):
         return None
-    return runs.newest_unended(store.conn) if store.version() else LockHolder()
+    version = store.version()
+    return runs.newest_unended(store.conn, version) if version else LockHolder()
 
 
 def _user(user: User, now: float, min_age: float) -> UserStatus:
@@ -122,13 +146,14 @@ def _user(user: User, now: float, min_age: float) -> UserStatus:
     )
 
 
-def _rate_limit(bucket: Bucket, now: float) -> RateLimit:
-    resting = bucket.retry_at is not None and not has_passed(bucket.retry_at, now, DAY)
+def _rate_limit(bucket: Bucket, reserve: float, now: float) -> RateLimit:
+    ready_at = bucket.ready_at(now, LIKELY_COST, kept_share(Priority.BACKGROUND, reserve))
     return RateLimit(
         group=bucket.group,
         key=bucket.key,
         remaining=max(0, bucket.remaining(now)),
         limit=bucket.limit,
         window_s=bucket.window,
-        retry_at=iso_after(bucket.retry_at) if resting and bucket.retry_at else None,
+        retry_at=iso_or_none(bucket.retry_at) if bucket.is_resting(now) else None,
+        ready_at=iso_or_none(ready_at) if ready_at > now else None,
     )

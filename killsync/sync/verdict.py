@@ -1,7 +1,8 @@
 """What becomes of a request that failed: decided here alone, from the error and what is known.
 
 Everything is pure: an error and its circumstances go in, a verdict comes out, and `endings` and
-`bodies` carry it out. Whom an error blames stands on its class.
+`bodies` carry it out. Whom an error blames stands on its class. Nothing that lasts follows from one
+answer: it needs evidence that repeats over time, and no success elsewhere that speaks against it.
 """
 
 from enum import Enum, auto
@@ -17,10 +18,14 @@ from killsync.errors import (
     LoginNeeded,
     RateLimited,
     TokenBusy,
+    TooLarge,
     blame_of,
     describe,
 )
+from killsync.model import Pending, User, UserState
+from killsync.store.pending import SET_ASIDE_FOR
 from killsync.sync import schedule
+from killsync.times import DAY
 
 
 class Finish(msgspec.Struct, frozen=True):
@@ -30,25 +35,52 @@ class Finish(msgspec.Struct, frozen=True):
 class PutOff(msgspec.Struct, frozen=True):
     """Try again at `until`, in unix seconds.
 
-    `counts` says whether it was an attempt that failed, `service_rests` whether no other
-    request may be sent before then either. A body that is not `reported` is put off without a word.
+    `service_rests` says whether no other request may be sent before then either. A body that is
+    not `reported` is put off without a word.
     """
 
     until: float
     reason: str
-    counts: bool = False
     service_rests: bool = False
     reported: bool = True
 
 
-class Fail(msgspec.Struct, frozen=True):
-    """End the job as failed, and leave its user alone until `until`.
+class NextRun(msgspec.Struct, frozen=True):
+    """Count an attempt that failed for no fault of the user's; the next run tries again."""
 
-    None: until a new login. Of a body: set it aside.
+    reason: str
+
+
+class Fail(msgspec.Struct, frozen=True):
+    """End the job as failed, and leave its user alone until `until`, in unix seconds."""
+
+    reason: str
+    until: float
+
+
+class HoldRefusal(msgspec.Struct, frozen=True):
+    """Decide at the end of the run, when it is known whether other tokens are refused too."""
+
+    error: LoginNeeded
+
+
+class NeedsLogin(msgspec.Struct, frozen=True):
+    """Only a new login helps; the token is tried once more at `again_at`, None: never.
+
+    `known` says that this is so already.
     """
 
     reason: str
-    until: float | None = None
+    again_at: float | None
+    known: bool = False
+
+
+class Refuse(msgspec.Struct, frozen=True):
+    """Count that a body was refused, and ask again at `until`; it is set aside or not."""
+
+    until: float
+    reason: str
+    set_aside: bool
 
 
 class Renew(msgspec.Struct, frozen=True):
@@ -69,24 +101,32 @@ class EndRun(msgspec.Struct, frozen=True):
     error: KillsyncError
 
 
-JobVerdict = Finish | PutOff | Fail | Renew | GiveBack | EndRun
-BodyVerdict = PutOff | Fail | GiveBack | HoldBack | EndRun
+JobVerdict = Finish | PutOff | NextRun | Fail | HoldRefusal | NeedsLogin | Renew | GiveBack | EndRun
+BodyVerdict = PutOff | Refuse | GiveBack | HoldBack | EndRun
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a job, its user and the run when a list or a refresh has failed.
 
-    `attempts` counts the job's earlier ones that blamed no user, `failures` the user's in a row;
-    `renewed` says that the access token was renewed for this job already.
+    `attempts` counts the runs in which the job has failed before, `failures` the user's own in a
+    row; `others_succeed` says whether the same kind of request works for somebody else;
+    `renewed` that the access token was renewed for this job already.
     """
 
     now: float
     stopping: bool = False
     head_done: bool = False
     renewed: bool = False
+    others_succeed: bool = False
     attempts: int = 0
     failures: int = 0
     min_age: float = 900.0
+
+
+class Suspicion(msgspec.Struct, frozen=True):
+    """Since when every refresh is refused, in unix seconds: the application or SSO is suspected."""
+
+    since: float
 
 
 class Answering(Enum):
@@ -122,12 +162,51 @@ def on_rest(until: float, known: Circumstances) -> JobVerdict:
     return PutOff(min(until, known.now + schedule.LONGEST_REST), "ESI's rate limit")
 
 
-def on_body(error: BaseException, attempts: int, answering: Answering, now: float) -> BodyVerdict:
-    """Return what becomes of a body that could not be had after this many failed attempts."""
+def on_refusal(
+    user: User, error: LoginNeeded, client_id: str, suspicion: Suspicion | None, now: float
+) -> NextRun | NeedsLogin:
+    """Return what becomes of a user whose refresh token was refused, at the end of a run.
+
+    A new login is needed after two refusals of the same token, for the same client id, ten
+    minutes apart; if all are refused, only once that has lasted a day.
+    """
+    first = user.refusal
+    if user.state is UserState.NEEDS_LOGIN and user.refusal is not None:
+        again = schedule.try_login_again_at(user.refusal.at, now)
+        return NeedsLogin(describe(error), again, known=True)
+    reason = f"{describe(error)}; `killsync login` renews it"
+    if error.evidence is None:
+        # there is no token that could have been refused by mistake
+        return NeedsLogin(reason, now + DAY, known=user.state is UserState.NEEDS_LOGIN)
+    same = first is not None and (first.token, first.client_id) == (error.evidence, client_id)
+    if first is None or not same or now - first.at < schedule.REFUSALS_APART:
+        return NextRun(f"{describe(error)}; if that lasts, `killsync login` renews it")
+    if suspicion is not None and now - suspicion.since < DAY:
+        return NextRun(
+            f"{describe(error)}; so it is for everybody: check client_id, or wait for SSO"
+        )
+    return NeedsLogin(reason, now + DAY, known=user.state is UserState.NEEDS_LOGIN)
+
+
+def suspicion_after(
+    before: Suspicion | None, refused: int, refreshed: bool, now: float
+) -> Suspicion | None:
+    """Return whether the application or SSO is suspected after a run.
+
+    `refused` counts the users whose token was refused in it; `refreshed` says whether any other
+    refresh succeeded.
+    """
+    if refreshed:
+        return None
+    return before or (Suspicion(now) if refused > 1 else None)
+
+
+def on_body(error: BaseException, body: Pending, answering: Answering, now: float) -> BodyVerdict:
+    """Return what becomes of a body that could not be had."""
     reason = describe(error)
-    put_off = PutOff(now + schedule.body_backoff(attempts + 1), reason, counts=True)
-    if isinstance(error, KillmailUnknown | BodyRejected):
-        return Fail(reason)
+    if isinstance(error, KillmailUnknown | BodyRejected | TooLarge):
+        return _on_refused_body(reason, body, now)
+    put_off = PutOff(now + schedule.body_backoff(body.attempts + 1), reason)
     match blame_of(error):
         case Blame.RUN:
             return _end_run(error)
@@ -138,11 +217,18 @@ def on_body(error: BaseException, attempts: int, answering: Answering, now: floa
     return put_off
 
 
+def _on_refused_body(reason: str, body: Pending, now: float) -> Refuse:
+    refusals, since = body.refusals + 1, body.refused_at or now
+    set_aside = body.is_set_aside or schedule.may_set_aside(refusals, since, now)
+    wait = SET_ASIDE_FOR if set_aside else schedule.refused_body_wait(refusals)
+    return Refuse(now + wait, reason, set_aside)
+
+
 def _on_job(error: BaseException, known: Circumstances) -> JobVerdict:
     reason = describe(error)
     match error:
         case LoginNeeded():
-            return Fail(f"{reason}; `killsync login` renews it")
+            return HoldRefusal(error)
         case TokenBusy():
             return PutOff(known.now + schedule.TOKEN_BUSY_WAIT, reason)
     match blame_of(error):
@@ -152,9 +238,8 @@ def _on_job(error: BaseException, known: Circumstances) -> JobVerdict:
             return GiveBack()
         case Blame.SERVICE if known.stopping:
             return GiveBack()
-        case Blame.SERVICE:
-            wait = schedule.list_put_off(known.attempts + 1)
-            return PutOff(known.now + wait, reason, counts=True)
+    if not known.others_succeed or known.attempts == 0:
+        return NextRun(reason)
     return Fail(reason, known.now + schedule.user_backoff(known.min_age, known.failures + 1))
 
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from killsync.store import pending
+from killsync.store import pending, runs
+from killsync.store.runs import Answered
 from killsync.sync.bodies import Bodies
 from killsync.sync.context import Services, Tally
 from killsync.sync.events import Waiting
@@ -22,7 +23,6 @@ from killsync.sync.verdict import Answering
 REFRESHES = 2
 _LOOK_AROUND = 0.25
 _SHORTEST_WAIT = 0.01
-_ASKS = {Kind.LIST: Service.ESI, Kind.BODY: Service.ESI, Kind.REFRESH: Service.SSO}
 
 
 class Worker:
@@ -52,7 +52,7 @@ class Worker:
             }
         )
         self.tally = Tally()
-        self._health = Health(services.stopping)
+        self._health = Health(services.stopping, runs.last_answered(services.store.conn))
         self._journal = Journal(services.store, services.limits)
         parts = (services, self._journal, self._slots, self._health, self.tally)
         self._bodies = Bodies(*parts)
@@ -61,6 +61,11 @@ class Worker:
         self._looked_at = 0.0
         self._reported_waiting = False
         self.out_of_time = False
+
+    @property
+    def answered(self) -> Answered:
+        """For whom the run was answered."""
+        return self._health.answered
 
     def wake(self) -> None:
         """Make the worker look at the stop flag at once; safe in a signal handler."""
@@ -74,6 +79,7 @@ class Worker:
         finally:
             self._slots.close()
         now = self._clock()
+        self._lists.judge_refusals(now)
         self._health.conclude()
         self._bodies.settle_doubts(self._is_esi_answering(), now)
         self._bodies.store(now)
@@ -100,7 +106,7 @@ class Worker:
             wait = min(wait, max(pause, _SHORTEST_WAIT))
         soonest = min((t - now for t in self._lists.ready_times() if t > now), default=wait)
         for returned in self._slots.wait(min(wait, soonest)):
-            self._health.count(_ASKS[returned.kind], returned.error)
+            self._health.count(returned)
             returned.settle(self._clock())
         return True
 

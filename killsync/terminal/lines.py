@@ -11,6 +11,8 @@ import msgspec
 from killsync.model import Priority
 from killsync.sync import events
 from killsync.sync.events import Event, Trouble
+from killsync.sync.forecast import Backlog
+from killsync.terminal.advice import describe_backlog, describe_waiting
 from killsync.terminal.text import count, safe
 from killsync.times import duration, iso
 
@@ -23,7 +25,8 @@ def sentence(event: Event) -> str:
 
 @sentence.register
 def _(event: events.UserDue) -> str:
-    return f"{safe(event.name)} ({event.user_id}) is due, last: {event.last}"
+    last = "never" if event.age_s is None else f"{duration(event.age_s)} ago"
+    return f"{safe(event.name)} ({event.user_id}) is due, last: {last}"
 
 
 @sentence.register
@@ -34,7 +37,13 @@ def _(event: events.Queued) -> str:
 
 @sentence.register
 def _(event: events.Held) -> str:
-    return f"waiting for {safe(event.by)}: {event.progress}"
+    by = "another run" if event.pid is None else f"{safe(event.command)} (pid {event.pid})"
+    return f"waiting for {by}: {'; '.join(map(_progress, event.users))}"
+
+
+def _progress(user: events.Progress) -> str:
+    listed = f"{count(user.pages, 'page')}, {user.new:,} new, {user.pending:,} pending"
+    return f"{safe(user.name)} {user.state}, {listed}"
 
 
 @sentence.register
@@ -65,6 +74,13 @@ def _(event: events.PageListed) -> str:
 
 
 @sentence.register
+def _(event: events.EntriesSkipped) -> str:
+    entries = "1 entry is" if event.skipped == 1 else f"{event.skipped:,} entries are"
+    where = f"{safe(event.name)} ({event.user_id}): page {event.page}"
+    return f"{where}: {entries} not valid and skipped; the page is read again at each sync"
+
+
+@sentence.register
 def _(event: events.Listed) -> str:
     name = safe(event.name)
     if event.unchanged and event.gap_page is None:
@@ -78,7 +94,8 @@ def _(event: events.Listed) -> str:
 
 @sentence.register
 def _(event: events.ListPutOff) -> str:
-    return f"{safe(event.name)}: {safe(event.reason)}; put off until {event.until}"
+    when = "tried again by the next run" if event.until is None else f"put off until {event.until}"
+    return f"{safe(event.name)}: {safe(event.reason)}; {when}"
 
 
 @sentence.register
@@ -99,7 +116,8 @@ def _(event: events.BodyPutOff) -> str:
 
 @sentence.register
 def _(event: events.BodySetAside) -> str:
-    return f"killmail {event.killmail_id} is set aside: {safe(event.error)}"
+    again = f"asked for again after {event.until}"
+    return f"killmail {event.killmail_id} is set aside: {safe(event.error)}; {again}"
 
 
 @sentence.register
@@ -110,6 +128,77 @@ def _(event: events.HashMismatch) -> str:
 @sentence.register
 def _(event: events.Waiting) -> str:
     return f"waiting {duration(event.seconds)}, until ESI may be asked again"
+
+
+@sentence.register
+def _(event: events.Idle) -> str:
+    if not event.waiting:
+        return "no users yet: add one with `killsync login`"
+    now = time.time()
+    waiting = f"nothing is due: {describe_waiting(event.waiting, now)}"
+    return _with_backlog(waiting, event.backlog, now)
+
+
+@sentence.register
+def _(event: events.GaveWay) -> str:
+    line = "another run is in progress"
+    if event.pid is None:
+        return line
+    where = f"pid {event.pid} on {safe(event.host)}, since {event.since}"
+    return f"{line}: {safe(event.command)}, {where}"
+
+
+@sentence.register
+def _(event: events.Ended) -> str:
+    done = (
+        f"{count(event.users, 'user')}, {count(event.pages, 'page')}, "
+        f"{count(event.stored, 'killmail')} stored, {count(event.errors, 'error')}, "
+        f"{count(event.requests, 'request')} in {event.seconds:.1f} s"
+    )
+    rest = event.backlog.ready > 0 or event.queued > 0
+    return _stopped(_with_backlog(done, event.backlog, time.time()), event.stopped, rest=rest)
+
+
+@sentence.register
+def _(event: events.SyncQueued) -> str:
+    return f"{safe(event.name)}: queued at priority {event.priority}"
+
+
+@sentence.register
+def _(event: events.FullPassQueued) -> str:
+    return (
+        f"{safe(event.name)}: ESI's list is cached until {event.until}; "
+        "the full pass is queued for then"
+    )
+
+
+@sentence.register
+def _(event: events.Synced) -> str:
+    done = f"{count(event.stored, 'killmail')} stored, {event.killmails:,} in all"
+    shown = _with_backlog(done, event.backlog, time.time())
+    return f"{safe(event.name)}: {_stopped(shown, event.stopped, rest=True)}"
+
+
+def _with_backlog(text: str, backlog: Backlog, now: float) -> str:
+    left = describe_backlog(backlog, now)
+    return f"{text}; {left}" if left else text
+
+
+def _stopped(done: str, by: str | None, *, rest: bool) -> str:
+    """Return what was done so that nobody takes it for all that was to be done."""
+    if by is None:
+        return done
+    return f"stopped by {by}: {done}" + ("; the rest stays queued" if rest else "")
+
+
+def line(event: Event, now: float, *, as_json: bool, dated: bool) -> str:
+    """Return an event as a line: an object with `time` and `event`, or text, its time if `dated`.
+
+    `now` is in unix seconds.
+    """
+    if as_json:
+        return json.dumps({"time": iso(now)} | msgspec.to_builtins(event))
+    return f"{iso(now)} {sentence(event)}" if dated else sentence(event)
 
 
 class LineReport:
@@ -124,12 +213,7 @@ class LineReport:
         """Write one event."""
         if self._quiet and not (isinstance(event, Trouble) and event.first):
             return
-        now = iso(time.time())
-        if self._as_json:
-            line = json.dumps({"time": now} | msgspec.to_builtins(event))
-        elif self._stream.isatty():
-            line = sentence(event)
-        else:
-            line = f"{now} {sentence(event)}"
-        self._stream.write(line + "\n")
+        dated = not self._stream.isatty()
+        shown = line(event, time.time(), as_json=self._as_json, dated=dated)
+        self._stream.write(shown + "\n")
         self._stream.flush()

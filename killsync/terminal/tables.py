@@ -4,7 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from killsync.model import UserState
 from killsync.store.runs import LockHolder, Run
-from killsync.sync.status import RateLimit, Status, UserStatus
+from killsync.sync.status import RateLimit, Status, UserStatus, was_killed
+from killsync.terminal.advice import (
+    describe_backlog,
+    describe_holder,
+    describe_overdue,
+    describe_unsynced,
+)
 from killsync.terminal.text import count, safe
 from killsync.times import ago, duration, unix, unix_or_none
 
@@ -28,10 +34,17 @@ def show(renderable: Any) -> None:
 
 
 def console() -> Any:
-    """Return a console for standard output that reads no markup and invents no emoji."""
+    """Return a console for standard output that reads no markup and invents no emoji.
+
+    It raises BrokenPipeError, where rich's own would end the program with 1.
+    """
     from rich.console import Console
 
-    return Console(markup=False, emoji=False, highlight=False)
+    class PipedConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise
+
+    return PipedConsole(markup=False, emoji=False, highlight=False)
 
 
 def show_users(users: list[UserStatus]) -> None:
@@ -53,10 +66,10 @@ def status_view(status: Status, runs: list[Run], now: float) -> "Group":
     """Return the whole status: users, what is wrong, queue, lock, last runs, rate limits."""
     from rich.console import Group
 
-    parts: list[Any] = [_users(status.users, now), *_troubles(status)]
-    parts += [_queue(status), _lock(status.lock, now)]
+    parts: list[Any] = [_users(status.users, now), *_troubles(status, now)]
+    parts += [*_queue(status, now), _lock(status, now)]
     if runs:
-        parts.append(_runs(runs, now))
+        parts.append(_runs(runs, status.lock, now))
     spent = [limit for limit in status.rate_limits if limit.retry_at or _share_left(limit) < 1]
     if spent:
         parts.append(_rate_limits(spent))
@@ -102,8 +115,11 @@ def _next_due(text: str | None, now: float) -> str:
     return "now" if left <= 0 else f"in {duration(left)}"
 
 
-def _troubles(status: Status) -> list["Text"]:
-    lines = [
+def _troubles(status: Status, now: float) -> list["Text"]:
+    lines = []
+    if status.unsynced is not None:
+        lines.append(_cell(describe_unsynced(status.unsynced, now), "bold red"))
+    lines += [
         _cell(f"{safe(user.name, 40)}: {safe(user.error)}", "red")
         for user in status.users
         if user.error
@@ -115,26 +131,30 @@ def _troubles(status: Status) -> list["Text"]:
     return [*lines, _cell("")] if lines else []
 
 
-def _queue(status: Status) -> "Text":
+def _queue(status: Status, now: float) -> list["Text"]:
     jobs, aside = status.jobs, status.set_aside_killmails
     line = (
         f"Queue: {jobs.queued:,} queued, {jobs.running:,} running, {jobs.failed:,} failed;"
         f" {count(status.pending_killmails, 'killmail')} pending"
     )
-    return _cell(line + (f", {aside:,} set aside" if aside else ""))
+    lines = [_cell(line + (f", {aside:,} set aside" if aside else ""))]
+    left = describe_backlog(status.backlog, now)
+    return [*lines, _cell(f"Pending: {left}")] if left else lines
 
 
-def _lock(holder: LockHolder | None, now: float) -> "Text":
+def _lock(status: Status, now: float) -> "Text":
+    holder = status.lock
     if holder is None:
         return _cell("Lock: free")
     if holder.since is None:
-        return _cell("Lock: held by a run that has only just started")
-    who = f"{safe(holder.command)} (pid {holder.pid} on {safe(holder.host)})"
+        return _cell(f"Lock: held by {describe_holder(holder)}")
+    if status.lock_overdue:
+        return _cell(f"Lock: {describe_overdue(holder, now)}", "bold red")
     since = ago(unix(holder.since), now)
-    return _cell(f"Lock: held by {who} since {holder.since}, {since}", "cyan")
+    return _cell(f"Lock: held by {describe_holder(holder)} since {holder.since}, {since}", "cyan")
 
 
-def _runs(runs: list[Run], now: float) -> "Table":
+def _runs(runs: list[Run], holder: LockHolder | None, now: float) -> "Table":
     table = _table(
         ("Last runs", "left"),
         ("Started", "right"),
@@ -153,9 +173,15 @@ def _runs(runs: list[Run], now: float) -> "Table":
             ago(unix(run.started_at), now),
             _took(run),
             *(f"{number:,}" for number in numbers),
-            "-" if run.exit_code is None else str(run.exit_code),
+            _exit(run, holder),
         )
     return table
+
+
+def _exit(run: Run, holder: LockHolder | None) -> str:
+    if run.exit_code is not None:
+        return str(run.exit_code)
+    return "killed" if was_killed(run, holder) else "running"
 
 
 def _took(run: Run) -> str:
@@ -166,14 +192,14 @@ def _took(run: Run) -> str:
 
 def _rate_limits(limits: list[RateLimit]) -> "Table":
     table = _table(
-        ("Rate limit", "left"), ("Left", "right"), ("Window", "right"), ("Rests until", "left")
+        ("Rate limit", "left"), ("Left", "right"), ("Window", "right"), ("Goes on at", "left")
     )
     for limit in sorted(limits, key=_share_left)[:_MOST_BUCKETS]:
         table.add_row(
             _name(safe(f"{limit.group} {limit.key}")),
             f"{limit.remaining:,} of {limit.limit:,}",
             duration(limit.window_s),
-            limit.retry_at or "",
+            limit.retry_at or limit.ready_at or "",
         )
     return table
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from killsync.check.findings import Finding, UserCompleteness, Verdict
+from killsync.check.findings import Finding, Span, UserCompleteness, Verdict
 from killsync.model import UserState
 from killsync.terminal.text import count, safe
 
@@ -67,11 +67,9 @@ def _user(user: UserCompleteness) -> str:
     parts = [_complete(user), count(user.killmails, "killmail")]
     parts += [f"{user.pending:,} pending"] if user.pending else []
     parts += [f"{user.set_aside:,} set aside"] if user.set_aside else []
-    line = f"{safe(user.name, 40)} ({user.user_id}): {', '.join(parts)}"
-    if user.gap_page is not None:
-        end = "the end" if user.gap_until_id is None else f"killmail {user.gap_until_id}"
-        line += f"; gap open at page {user.gap_page}, down to {end}"
-    return line if user.state == UserState.ACTIVE else f"{line}; {user.state.replace('_', ' ')}"
+    more = [*_missing(user), *_skipped(user), *_gap(user)]
+    more += [user.state.replace("_", " ")] if user.state != UserState.ACTIVE else []
+    return f"{safe(user.name, 40)} ({user.user_id}): {'; '.join([', '.join(parts), *more])}"
 
 
 def _complete(user: UserCompleteness) -> str:
@@ -81,8 +79,32 @@ def _complete(user: UserCompleteness) -> str:
         return "the whole list is to be read again"
     if user.complete is None:
         return "not complete yet"
-    since = "" if user.complete.since is None else f"from {safe(user.complete.since)} "
-    return f"complete {since}to {safe(user.complete.until)}"
+    before = "" if user.complete_before is None else f"{_span(user.complete_before)} and "
+    return f"complete {before}{_span(user.complete)}"
+
+
+def _missing(user: UserCompleteness) -> Iterator[str]:
+    if user.missing:
+        verb = "is" if user.missing == 1 else "are"
+        where = "" if user.complete_before is None else "in between "
+        yield f"{where}{count(user.missing, 'listed killmail')} {verb} not stored yet"
+
+
+def _skipped(user: UserCompleteness) -> Iterator[str]:
+    if user.skipped:
+        entries = "1 entry is" if user.skipped == 1 else f"{user.skipped:,} entries are"
+        yield f"{entries} not valid in ESI's list"
+
+
+def _gap(user: UserCompleteness) -> Iterator[str]:
+    if user.gap_page is not None:
+        end = "the end" if user.gap_until_id is None else f"killmail {user.gap_until_id}"
+        yield f"gap open at page {user.gap_page}, down to {end}"
+
+
+def _span(span: Span) -> str:
+    since = "" if span.since is None else f"from {safe(span.since)} "
+    return f"{since}to {safe(span.until)}"
 
 
 def _problem(finding: Finding, what: str) -> str:

@@ -5,26 +5,18 @@ as soon as SSO has answered.
 """
 
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlite_utils import Database
 
 from killsync.errors import TokenKeyMissing
 from killsync.store.connection import write_transaction
-from killsync.store.paths import token_file
 from killsync.store.sqlite_errors import is_busy, readable_errors
 from killsync.tokens import claims
-from killsync.tokens import schema as token_schema
 from killsync.tokens.sealing import Key, Keyring
-
-_PROOF = "about:blank"
-# more than the rows of a character take
-_PROOF_SIZE = 16384
+from killsync.tokens.token_file import TokenFile
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -55,7 +47,7 @@ class Rekeyed(msgspec.Struct, frozen=True):
     erased: bool
 
 
-class Tokens:
+class Tokens(TokenFile):
     """The token file of a database.
 
     With a keyring, what is written is encrypted with its first key; plain tokens are read all the
@@ -64,10 +56,8 @@ class Tokens:
     """
 
     def __init__(self, database: Path, keys: Keyring | None = None) -> None:
-        self.path = token_file(database)
+        super().__init__(database)
         self._keys = keys or Keyring()
-        self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
 
     def require_keys(self) -> None:
         """Raise TokenKeyMissing unless the keys of all tokens are there."""
@@ -105,29 +95,46 @@ class Tokens:
                 [user_id, *_sealed(token, self._keys.first()), owner],
             )
 
-    def renew(self, user_id: int, token: Token) -> bool:
-        """Store what a refresh under a claim has brought; durably, if the refresh token is new.
+    def renew(self, user_id: int, sent: str, token: Token) -> bool:
+        """Store what SSO has answered to a refresh token, `sent`, if that is still the stored one.
 
-        Returns False if the claim is gone: the character was removed or renewed meanwhile.
+        It is stored durably if the refresh token is new. Returns False if the character was
+        removed or given another token meanwhile.
         """
-        lasting = not self._holds(user_id, token.refresh_token)
+        lasting = token.refresh_token != sent
         with self._synchronous(lasting), readable_errors(self.path), write_transaction(self._db):
             # the key is looked up within the transaction: `rekey` comes before it, or after
-            changed = self._db.execute(
+            if not self._is_stored(user_id, sent):
+                return False
+            me = claims.myself()
+            self._db.execute(
                 """UPDATE tokens SET refresh_token = ?, access_token = ?, access_expires_at = ?,
-                    sealed_by = ?, claimed_by = NULL, claimed_until = NULL
-                WHERE user_id = ? AND claimed_by = ?""",
-                [*_sealed(token, self._keys.first()), user_id, claims.myself()],
-            ).rowcount
-        return changed == 1
+                    sealed_by = ?, claimed_by = nullif(claimed_by, ?) WHERE user_id = ?""",
+                [*_sealed(token, self._keys.first()), me, user_id],
+            )
+        return True
 
-    def _holds(self, user_id: int, refresh_token: str) -> bool:
-        # asked before the transaction: `rekey` changes how a token is stored, never which
+    def _is_stored(self, user_id: int, refresh_token: str) -> bool:
         try:
             known = self.get(user_id)
-        except TokenKeyMissing:  # what SSO has replaced must be stored all the same
-            return False
+        except TokenKeyMissing:
+            # what SSO has replaced must be stored all the same; storing another ends the claim
+            return self._claimed_by_me(user_id)
         return known is not None and known.refresh_token == refresh_token
+
+    def _claimed_by_me(self, user_id: int) -> bool:
+        row = self._read("SELECT claimed_by FROM tokens WHERE user_id = ?", user_id)
+        return row is not None and row[0] == claims.myself()
+
+    def replace(self, old: str, new: str) -> None:
+        """Store a refresh token in place of another, if a character has that one.
+
+        Raises TokenKeyMissing.
+        """
+        with readable_errors(self.path), write_transaction(self._db):
+            for user_id, *row in self._everyone():
+                if self._opened(*row).refresh_token == old:
+                    self._store_again(user_id, Token(new), self._keys.first())
 
     def rekey(self, *, plain: bool = False, make_key: Callable[[], None] | None = None) -> Rekeyed:
         """Store every token again, encrypted with the first key, or `plain`: all of them or none.
@@ -142,21 +149,27 @@ class Tokens:
                 self.require_keys()
                 make_key()
             key = None if plain else self._keys.first()
-            for user_id, *row in self._db.execute(
-                "SELECT user_id, refresh_token, access_token, access_expires_at, sealed_by"
-                " FROM tokens"
-            ).fetchall():
+            for user_id, *row in self._everyone():
                 token = self._opened(*row)
                 if token.is_damaged:
                     damaged.append(user_id)
                     continue
                 done += 1
-                self._db.execute(
-                    """UPDATE tokens SET refresh_token = ?, access_token = ?,
-                        access_expires_at = ?, sealed_by = ? WHERE user_id = ?""",
-                    [*_sealed(token, key), user_id],
-                )
+                self._store_again(user_id, token, key)
         return Rekeyed(done, damaged, self._erase())
+
+    def _everyone(self) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self._db.execute(
+            "SELECT user_id, refresh_token, access_token, access_expires_at, sealed_by FROM tokens"
+        ).fetchall()
+        return rows
+
+    def _store_again(self, user_id: int, token: Token, key: Key | None) -> None:
+        self._db.execute(
+            """UPDATE tokens SET refresh_token = ?, access_token = ?, access_expires_at = ?,
+                sealed_by = ? WHERE user_id = ?""",
+            [*_sealed(token, key), user_id],
+        )
 
     def _erase(self) -> bool:
         """Leave nothing in the files of what has been overwritten; False if others are in the way.
@@ -244,58 +257,6 @@ class Tokens:
             " WHERE user_id = ? AND claimed_by = ?",
             [user_id, claims.myself()],
         )
-
-    def document(self, url: str) -> tuple[bytes, float] | None:
-        """Return a stored SSO document and when it was fetched."""
-        row = self._read("SELECT body, fetched_at FROM sso_documents WHERE url = ?", url)
-        return None if row is None else (row[0], row[1])
-
-    def keep_document(self, url: str, body: bytes, now: float) -> None:
-        """Store an SSO document."""
-        self._write("INSERT OR REPLACE INTO sso_documents VALUES (?, ?, ?)", [url, body, now])
-
-    def prove_writable(self) -> None:
-        """Write something durably and take it back. Raises DatabaseError if that fails."""
-        self.keep_document(_PROOF, bytes(_PROOF_SIZE), 0.0)
-        self._write("DELETE FROM sso_documents WHERE url = ?", [_PROOF])
-
-    def close(self) -> None:
-        """Close every thread's connection; the threads have ended."""
-        for conn in self._all:
-            conn.close()
-
-    def _read(self, sql: str, key: int | str) -> tuple[Any, ...] | None:
-        with readable_errors(self.path):
-            row: tuple[Any, ...] | None = self._db.execute(sql, [key]).fetchone()
-            return row
-
-    def _write(self, sql: str, parameters: list[object]) -> None:
-        with readable_errors(self.path), write_transaction(self._db):
-            self._db.execute(sql, parameters)
-
-    @contextmanager
-    def _synchronous(self, lasting: bool) -> Iterator[None]:
-        """Commit what is written within durably or, if a power cut may undo it, without a wait."""
-        if lasting:
-            yield
-            return
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        try:
-            yield
-        finally:
-            self._db.execute("PRAGMA synchronous = FULL")
-
-    @property
-    def _db(self) -> Database:
-        db: Database | None = getattr(self._local, "db", None)
-        if db is None:
-            db = self._local.db = self._open()
-        return db
-
-    def _open(self) -> Database:
-        conn = token_schema.connect(self.path)
-        self._all.append(conn)
-        return Database(conn)
 
 
 def _sealed(token: Token, key: Key | None) -> list[object]:

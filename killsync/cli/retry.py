@@ -1,0 +1,36 @@
+"""`killsync retry`: what was set aside or put off is tried again at the next run."""
+
+import time
+
+import typer
+
+from killsync.cli import invocation, opening
+from killsync.cli.find_users import find_users
+from killsync.cli.invocation import print_result
+from killsync.cli.options import AlsoUsers
+from killsync.store import jobs, pending, users
+from killsync.store.connection import Store
+from killsync.terminal.text import count
+
+
+def retry(context: typer.Context, user: AlsoUsers = None) -> None:
+    """Try everything again at the next run that was set aside or put off after errors."""
+    call = invocation.from_context(context)
+    with invocation.edge(call):
+        settings = call.settings()
+        with opening.for_users(settings) as store:
+            chosen = [one.user_id for one in find_users(store, user)] if user else None
+            print_result(_retry(store, chosen))
+
+
+def _retry(store: Store, chosen: list[int] | None) -> str:
+    with store.transaction() as conn:
+        killmails = pending.forget_put_off(conn, chosen)
+        waiting = users.forget_put_off(conn, chosen, time.time())
+        jobs.forget_put_off(conn, chosen)
+    if not killmails and not waiting:
+        return "nothing is set aside or put off"
+    return (
+        f"the next run tries {count(killmails, 'killmail')} and {count(waiting, 'user')} again: "
+        "`killsync scan`"
+    )

@@ -1,0 +1,380 @@
+"""Incidents of days in simulated time: what one answer, or many, may cost, and whom."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from campaign.clock import TICK, Clock, cheap_days
+from world import Killsync, run_in_progress
+
+from killsync.times import DAY, HOUR, MINUTE, iso, unix
+
+Make = Callable[..., Killsync]
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    """A time of day that the test moves, for every process that it starts."""
+    with cheap_days() as clock:
+        yield clock
+
+
+class Days:
+    """Ticks of a scan under a clock that the test moves."""
+
+    def __init__(self, program: Killsync, clock: Clock) -> None:
+        self.program = program
+        self.clock = clock
+        program.environment |= clock.environment
+
+    def tick(self, *options: str, **environment: str) -> tuple[int, str]:
+        """Let ten minutes pass, and scan; return the exit code and what it said."""
+        self.clock.forward_to(self.clock.now() + TICK)
+        self.program.simulator.thaw()
+        done = self.program.run("scan", *options, exit_code=None, **environment)
+        return done.returncode, done.stderr
+
+    def ticks(self, number: int, *options: str, **environment: str) -> list[tuple[int, str]]:
+        return [self.tick(*options, **environment) for _ in range(number)]
+
+    def ago(self, user_id: int) -> float:
+        """Return how many seconds ago a user was synced."""
+        synced = self.program.user(user_id)["last_killmail_sync_at"]
+        return self.clock.now() - unix(synced)
+
+    def states(self) -> set[str]:
+        return {user["state"] for user in self.program.status()["users"]}
+
+
+@pytest.fixture
+def days(killsync: Make, clock: Clock) -> Callable[..., Days]:
+    """Make a killsync whose users have all been synced once."""
+
+    def make(users: int, **options: object) -> Days:
+        made = Days(killsync(characters=users, killmails=3, **options), clock)
+        made.tick()
+        return made
+
+    return make
+
+
+def ids(days: Days) -> list[int]:
+    return [login["character_id"] for login in days.program.simulator.logins]
+
+
+# bodies
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 422},
+        {"status": 404},
+        {"status": 200, "body": "{}"},
+        {"status": 200, "body": "null"},
+        {"status": 200, "body": "[]"},
+        {"status": 200, "body": '{"error": "x"}'},
+        {"status": 200, "body": '{"killmail_id": 1'},
+    ],
+    ids=["422", "404", "{}", "null", "[]", "error", "cut"],
+)
+def test_bodies_that_were_refused_for_an_hour_are_all_stored(
+    days: Callable[..., Days], answer: dict[str, object]
+) -> None:
+    some = days(1)
+    program = some.program
+    program.simulator.add_killmails(ids(some)[0], 30)
+    program.simulator.fault("body", **answer)
+    some.ticks(6)
+    program.simulator.clear_faults()
+    some.ticks(36)
+    program.assert_equals_truth()
+    assert program.status()["set_aside_killmails"] == 0
+
+
+def test_a_body_that_is_never_had_is_set_aside_after_a_day_and_counts_once(
+    days: Callable[..., Days],
+) -> None:
+    some = days(1)
+    program = some.program
+    [[lost, _]] = program.simulator.add_killmails(ids(some)[0], 1)
+    program.simulator.fault("body", killmail_id=lost, status=422)
+    codes = []
+    for wait in (TICK, 10 * MINUTE, HOUR, 6 * HOUR, DAY, DAY):
+        some.clock.forward_to(some.clock.now() + wait)
+        codes.append(some.tick()[0])
+    assert codes == [1, 0, 0, 0, 1, 0]
+    status = program.status()
+    assert [aside["killmail_id"] for aside in status["set_aside"]] == [lost]
+    # asked for again after a month
+    program.simulator.clear_faults()
+    some.clock.forward_to(some.clock.now() + 30 * DAY)
+    some.ticks(2)
+    program.assert_equals_truth()
+
+
+@pytest.mark.parametrize("command", [("retry",), ("sync", "--full"), ("check", "--repair")])
+def test_what_is_set_aside_can_be_asked_for_at_once(
+    days: Callable[..., Days], command: tuple[str, ...]
+) -> None:
+    some = days(1)
+    program, user = some.program, ids(some)[0]
+    [[lost, _]] = program.simulator.add_killmails(user, 1)
+    program.simulator.fault("body", killmail_id=lost, status=422)
+    for wait in (TICK, 10 * MINUTE, HOUR, 6 * HOUR, DAY):
+        some.clock.forward_to(some.clock.now() + wait)
+        some.tick()
+    program.simulator.clear_faults()
+    some.clock.forward_to(some.clock.now() + HOUR)
+    words = [*command, str(user)] if command[0] == "sync" else list(command)
+    program.run(*words)
+    program.run("scan")
+    program.assert_equals_truth()
+
+
+# logins
+
+
+def test_one_refusal_of_a_token_costs_nothing(days: Callable[..., Days]) -> None:
+    some = days(2)
+    some.program.simulator.fault("token", status=400, body='{"error": "invalid_grant"}')
+    some.program.expire_access()
+    some.ticks(2)
+    some.program.simulator.clear_faults()
+    some.ticks(2)
+    assert some.states() == {"active"}
+    assert max(some.ago(user) for user in ids(some)) < 2 * TICK + MINUTE
+
+
+def test_a_token_refused_twice_needs_a_login_and_is_tried_once_a_day_for_a_week(
+    days: Callable[..., Days],
+) -> None:
+    some = days(2)
+    program, (dead, alive) = some.program, ids(some)
+    program.simulator.control("revoke", "POST", character_id=dead)
+    codes = [code for code, _ in some.ticks(6)]
+    assert codes.count(1) == 1
+    assert program.user(dead)["state"] == "needs_login"
+    assert some.ago(alive) < 2 * TICK + MINUTE
+    program.simulator.clear_log()
+    for _ in range(10):
+        some.clock.forward_to(some.clock.now() + DAY)
+        some.tick()
+    refused = [entry for entry in program.simulator.log("token") if entry["status"] == 400]
+    assert len(refused) in (7, 8)
+
+
+def test_where_every_token_is_refused_nobody_is_marked_for_a_day(
+    days: Callable[..., Days],
+) -> None:
+    some = days(3)
+    some.program.simulator.fault("token", status=400, body='{"error": "invalid_grant"}')
+    some.program.expire_access()
+    codes = [code for code, _ in some.ticks(140)]
+    assert set(codes[2:]) == {75}
+    assert some.states() == {"active"}
+    some.program.simulator.clear_faults()
+    some.ticks(2)
+    assert max(some.ago(user) for user in ids(some)) < 2 * TICK + MINUTE
+
+
+def test_a_wrong_client_id_costs_no_login(days: Callable[..., Days]) -> None:
+    some = days(1)
+    some.program.simulator.fault("token", status=400, body='{"error": "invalid_grant"}')
+    some.program.expire_access()
+    some.ticks(4, KILLSYNC_CLIENT_ID="another-application")
+    assert some.states() == {"needs_login"}
+    some.program.simulator.clear_faults()
+    some.tick()
+    assert some.states() == {"active"}
+    assert some.ago(ids(some)[0]) < MINUTE
+
+
+def test_words_about_a_scope_in_an_answer_of_esis_need_no_login(
+    days: Callable[..., Days],
+) -> None:
+    some = days(2)
+    for text in ("Token is not valid for any required scope", "look through a microscope"):
+        some.program.simulator.fault("list", status=403, body=json.dumps({"error": text}))
+        some.ticks(4)
+        some.program.simulator.clear_faults()
+        some.ticks(2)
+        assert some.states() == {"active"}
+        assert max(some.ago(user) for user in ids(some)) < 2 * TICK + MINUTE
+
+
+# limits
+
+
+@pytest.mark.parametrize("route", ["list", "body"])
+@pytest.mark.parametrize(
+    ("status", "header", "value"),
+    [
+        (200, "X-Ratelimit-Limit", "1/7d"),
+        (429, "Retry-After", "99999999"),
+        (420, "X-ESI-Error-Limit-Reset", "99999999"),
+    ],
+)
+def test_no_header_stops_anything_for_more_than_an_hour(
+    days: Callable[..., Days], route: str, status: int, header: str, value: str
+) -> None:
+    some = days(1)
+    program, user = some.program, ids(some)[0]
+    program.simulator.add_killmails(user, 1)
+    answer = {} if status == 200 else {"status": status}
+    program.simulator.fault(route, times=1, headers={header: value}, **answer)
+    some.ticks(8)
+    program.assert_equals_truth()
+    assert some.ago(user) < 2 * TICK + HOUR
+
+
+# incidents
+
+
+STATUSES = {
+    "401": {"status": 401},
+    "403": {"status": 403},
+    "500": {"status": 500},
+    "502": {"status": 502},
+    "cut": {"status": 200, "body": "[{"},
+}
+
+
+@pytest.mark.parametrize("fault", STATUSES.values(), ids=STATUSES)
+@pytest.mark.parametrize("bad", [1, 3, 6])
+def test_after_an_incident_every_user_is_synced_within_two_ticks(
+    days: Callable[..., Days], fault: dict[str, object], bad: int
+) -> None:
+    some = days(6)
+    for user in ids(some)[:bad]:
+        some.program.simulator.fault("list", character_id=user, **fault)
+    some.ticks(30)
+    for user in ids(some)[bad:]:
+        assert some.ago(user) < 4 * TICK
+    some.program.simulator.clear_faults()
+    some.ticks(2)
+    assert max(some.ago(user) for user in ids(some)) < 2 * TICK + MINUTE
+
+
+def test_an_incident_costs_few_requests_however_many_users_there_are(
+    days: Callable[..., Days],
+) -> None:
+    some = days(25)
+    for status, users in ((403, 10), (504, 3)):
+        some.program.simulator.fault("list", status=status)
+        some.ticks(2)
+        some.program.simulator.clear_log()
+        assert some.tick()[0] == 75
+        asked = {entry["character_id"] for entry in some.program.simulator.log("list")}
+        assert len(asked) <= users
+        some.program.simulator.clear_faults()
+        some.ticks(2)
+
+
+@pytest.mark.parametrize(("bad", "good"), [(3, 5), (6, 10), (12, 10)])
+def test_users_whose_lists_always_fail_do_not_hold_up_the_others(
+    days: Callable[..., Days], bad: int, good: int
+) -> None:
+    some = days(bad + good)
+    for user in ids(some)[:bad]:
+        some.program.simulator.fault("list", character_id=user, status=504)
+    longest = 0.0
+    for _ in range(12):
+        some.tick()
+        longest = max(longest, *(some.ago(user) for user in ids(some)[bad:]))
+    assert longest < 4 * TICK
+
+
+def test_a_user_who_always_fails_backs_off_once_others_fail_in_the_same_way(
+    days: Callable[..., Days],
+) -> None:
+    some = days(4)
+    bad = ids(some)[:3]
+    for user in bad:
+        some.program.simulator.fault("list", character_id=user, status=403)
+    some.ticks(60)
+    some.program.simulator.clear_log()
+    some.ticks(12)
+    asked = [e["character_id"] for e in some.program.simulator.log("list") if e["status"] == 403]
+    # one of the three at each tick, in turn
+    assert len(asked) <= 14
+    assert set(asked) == set(bad)
+
+
+# silence
+
+
+def test_a_quiet_scan_says_once_and_once_a_day_that_nothing_succeeds(
+    days: Callable[..., Days],
+) -> None:
+    some = days(2)
+    some.program.simulator.fault("list", status=503)
+    said = some.ticks(2 * 144, "--quiet")
+    lines = [line for _, text in said for line in text.splitlines()]
+    assert len(lines) == 2
+    assert all("nothing has succeeded for" in line and "503" in line for line in lines)
+    assert [code for code, text in said if text] == [75, 75]
+    first = next(n for n, (_, text) in enumerate(said) if text)
+    assert 3 * HOUR / TICK - 2 <= first <= 3 * HOUR / TICK + 1
+
+
+@pytest.mark.parametrize(
+    ("route", "fault"),
+    [
+        ("list", {"status": 429, "headers": {"Retry-After": "99999999"}}),
+        ("list", {"status": 420, "headers": {"X-ESI-Error-Limit-Reset": "99999999"}}),
+        ("list", {"status": 403}),
+        ("token", {"status": 500}),
+    ],
+)
+def test_nothing_stops_a_user_for_long_in_silence(
+    days: Callable[..., Days], route: str, fault: dict[str, object]
+) -> None:
+    some = days(2)
+    user = ids(some)[0]
+    who = {} if route == "token" else {"character_id": user}
+    some.program.simulator.fault(route, **who, **fault)
+    said = some.ticks(30, "--quiet")
+    name = some.program.user(user)["name"]
+    assert any(code == 75 and name in text for code, text in said)
+
+
+def test_once_all_is_well_again_new_trouble_is_said_at_once(days: Callable[..., Days]) -> None:
+    some = days(1)
+    for _ in range(2):
+        some.program.simulator.fault("list", status=503)
+        said = some.ticks(22, "--quiet")
+        assert len([text for _, text in said if text]) == 1
+        some.program.simulator.clear_faults()
+        some.ticks(2, "--quiet")
+
+
+def test_status_says_for_whom_nothing_succeeds(days: Callable[..., Days]) -> None:
+    some = days(1)
+    some.program.simulator.fault("list", status=503)
+    some.ticks(20)
+    user = some.program.user(ids(some)[0])
+    assert some.program.status()["unsynced"]["name"] == user["name"]
+    assert f"nothing has succeeded for {user['name']}" in some.program.run("status").stdout
+
+
+def test_a_run_that_holds_the_lock_for_too_long_is_named(
+    days: Callable[..., Days],
+) -> None:
+    some = days(1)
+    program = some.program
+    program.execute(
+        """INSERT INTO runs (command, pid, host, started_at, max_runtime_s)
+        VALUES ('sync', 4711, 'here', ?, 600)""",
+        iso(some.clock.now()),
+    )
+    with run_in_progress(program):
+        assert some.ticks(1, "--quiet") == [(0, "")]
+        (code, text), *later = some.ticks(144, "--quiet")
+        assert code == 75
+        assert "sync (pid 4711 on here) has held the lock for 20m" in text
+        assert "kill -9 4711" in text
+        assert [code for code, _ in later] == [0] * 143
+        assert some.tick("--quiet")[0] == 75
+        assert "pid 4711" in program.run("status").stdout
+        assert program.status()["lock_overdue"] is True
