@@ -4,12 +4,13 @@ import base64
 import json
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from world import TIMEOUT, Killsync, Simulator, simulator
 from campaign import secrets
 from campaign.score import Score
 from killsync.store import lock
-from killsync.tokens.sealing import KEY_BYTES
+from killsync.tokens.sealing import KEY_BYTES, Keyring
 
 MOST_SCANS = 40
 PROGRAM = ("-m", "killsync")
@@ -114,8 +115,7 @@ class Case(Killsync):
             self.let_all_be_tried()
             self.simulator.thaw()
             self.call("sync", "--full", *self.active_users()) if incomplete else self.call("scan")
-            waiting = self.rows("SELECT 1 FROM users WHERE state = 'needs_login'")
-            if not waiting and not self.count_unfinished():
+            if not self.without_login() and not self.count_unfinished():
                 return
             incomplete = False
 
@@ -139,10 +139,8 @@ class Case(Killsync):
         )
 
     def renew_logins(self) -> int:
-        """Log in every user again who needs it; return how many did."""
-        waiting = [
-            user for (user,) in self.rows("SELECT user_id FROM users WHERE state = 'needs_login'")
-        ]
+        """Log in every user again whose token is lost; return how many did."""
+        waiting = self.without_login()
         tokens = [
             self.simulator.control("tokens", "POST", character_id=user)["refresh_token"]
             for user in waiting
@@ -151,6 +149,28 @@ class Case(Killsync):
             self.run("users", "add", given="".join(f"{token}\n" for token in tokens))
         self.renewed.update(waiting)
         return len(waiting)
+
+    def without_login(self) -> list[int]:
+        """Return the users whose stored refresh token is no longer valid, or who need a login."""
+        characters = self.simulator.control("truth?bodies=0")["characters"]
+        states = dict(self.rows("SELECT user_id, state FROM users"))
+        tokens = self.stored_tokens()
+        return [
+            user
+            for user, state in states.items()
+            if state == "needs_login" or tokens[user] != characters[str(user)]["refresh_token"]
+        ]
+
+    def stored_tokens(self) -> dict[int, str]:
+        """Return the refresh tokens in the token file, decrypted."""
+        with closing(sqlite3.connect(f"{self.database}.tokens", timeout=60)) as conn:
+            return self.read_tokens(conn)
+
+    def read_tokens(self, conn: sqlite3.Connection) -> dict[int, str]:
+        """Return the refresh tokens in a copy of the token file, decrypted."""
+        key = Keyring(self.environment.get("KILLSYNC_TOKEN_KEY", "").split).first()
+        stored = dict(conn.execute("SELECT user_id, refresh_token FROM tokens"))
+        return {u: text if key is None else key.open(text) for u, text in stored.items()}
 
     def judge(self, score: Score) -> None:
         """Compare the database with the simulator's truth, after `heal`."""

@@ -16,7 +16,6 @@ from campaign.score import Score
 from killsync.sync.bodies import BATCH
 from killsync.sync.worker import REFRESHES
 from killsync.times import iso
-from killsync.tokens.sealing import Keyring
 
 CONNECTIONS = 8
 # a batch waiting to be stored, the answers that arrived with its last body, and the requests in
@@ -264,18 +263,17 @@ def read(program: Case, *, alive: bool) -> Snapshot:
 
     The database itself is not changed, so that SQLite's recovery is left to killsync.
     """
-    keys = program.environment.get("KILLSYNC_TOKEN_KEY", "").split()
     database = program.database
     if alive:
-        return _read(database, "?mode=ro", keys)
+        return _read(program, database, "?mode=ro")
     with tempfile.TemporaryDirectory() as scratch:
         for file in database.parent.glob(f"{database.name}*"):
             if file.is_file() and not file.name.endswith("-shm"):
                 shutil.copy2(file, scratch)
-        return _read(Path(scratch) / database.name, "?mode=rw", keys)
+        return _read(program, Path(scratch) / database.name, "?mode=rw")
 
 
-def _read(database: Path, mode: str, keys: list[str]) -> Snapshot:
+def _read(program: Case, database: Path, mode: str) -> Snapshot:
     found = Snapshot()
     if not database.exists():
         return found
@@ -293,11 +291,7 @@ def _read(database: Path, mode: str, keys: list[str]) -> Snapshot:
     if tokens.exists():
         with closing(_connect(tokens, mode)) as conn:
             if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'tokens'").fetchone():
-                stored = dict(conn.execute("SELECT user_id, refresh_token FROM tokens"))
-                key = Keyring(lambda: keys).first()
-                found.tokens = {
-                    user: text if key is None else key.open(text) for user, text in stored.items()
-                }
+                found.tokens = program.read_tokens(conn)
     return found
 
 
