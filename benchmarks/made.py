@@ -21,6 +21,7 @@ _FIRST_ID = 120_000_000
 _FIRST_USER = 90_000_000
 _PAGE = 1000
 _BATCH = 100
+_LISTED_AT = 1_800_000_000.0
 _COLUMNS_OF_TIME = ("killmail_time", "stored_at")
 
 
@@ -49,7 +50,7 @@ def make_database(path: Path, synced_at: float, user_count: int = 1) -> Iterator
     with closing(connection.connect(path, create=True)) as store:
         connection.upgrade(store)
         with store.transaction() as conn:
-            origin.remember(conn, URL, URL)
+            origin.bind(conn, URL, URL)
             for user_id in range(_FIRST_USER, _FIRST_USER + user_count):
                 users.add(conn, user_id, f"Pilot {user_id}", synced_at)
                 until = synced_at + 300
@@ -63,7 +64,7 @@ def list_all(store: Store, made: Sequence[Raw]) -> None:
     for page in _slices(made[::-1], _PAGE):
         refs = [KillmailRef(raw.killmail_id, raw.killmail_hash) for raw in page]
         with store.transaction() as conn:
-            pending.record(conn, _FIRST_USER, refs, Priority.BACKGROUND)
+            pending.record(conn, _FIRST_USER, refs, Priority.BACKGROUND, _LISTED_AT)
 
 
 def store_all(store: Store, made: Sequence[Raw], now: float) -> None:

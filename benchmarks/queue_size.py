@@ -12,19 +12,22 @@ from figures import Figure, Pairs, Scale, at_most, format_seconds, measure_pairs
 from made import make_database
 
 from killsync.model import Caller
-from killsync.store import jobs, pending, runs, users
+from killsync.settings.config import Settings
+from killsync.settings.values import Duration
+from killsync.store import jobs, pending, retries, runs, users
 from killsync.store.connection import Store
+from killsync.store.runs import Answered
 from killsync.sync import selection
 from killsync.times import MINUTE
 
-MIN_AGE = 15 * MINUTE
+_SETTINGS = Settings()
 TICK = 10 * MINUTE
 TICKS_A_DAY = 144
 NOW = 1_790_000_000.0
 _ONE_FAILS_IN = 97
 _TAKEN = 200
 _TICKS_AN_HOUR = 6
-_HOURLY = 55 * MINUTE
+_HOURLY = Settings(min_age=Duration(55 * MINUTE))
 _CALLER = Caller("killsync", "/c.toml", "/k.db", [], terminal=False)
 
 
@@ -55,7 +58,7 @@ def _due_users(count: int) -> Iterator[Store]:
 
 
 def _queue(store: Store) -> int:
-    work = selection.find(store.conn, NOW, MIN_AGE)
+    work = selection.find(store.conn, NOW, _SETTINGS)
     with store.transaction() as conn:
         return selection.queue(conn, work.due, NOW)
 
@@ -84,7 +87,7 @@ def _scans(conn: sqlite3.Connection) -> list[str]:
     """Return the query-plan steps of a scan's queries that read a whole table."""
     asked: list[str] = []
     conn.set_trace_callback(asked.append)
-    selection.find(conn, NOW, MIN_AGE)
+    selection.find(conn, NOW, _SETTINGS)
     jobs.next_job(conn, NOW)
     conn.set_trace_callback(None)
     steps = [row[3] for sql in asked for row in conn.execute(f"EXPLAIN QUERY PLAN {sql}")]
@@ -151,9 +154,9 @@ def _tick(store: Store, number: int) -> float:
     with store.transaction() as conn:
         selection.queue(conn, work.due, now)
     with store.transaction() as conn:
-        run_id = runs.begin(conn, "scan", now, _CALLER)
+        run_id = runs.begin(conn, "scan", now, _CALLER, 540.0)
         jobs.give_back_all(conn)
-        pending.wake(conn, now)
+        retries.wake(conn, now)
         pending.make_history(conn, 20)
         jobs.prune(conn, now)
     done = 0
@@ -176,5 +179,6 @@ def _tick(store: Store, number: int) -> float:
             new_killmails=0,
             errors=0,
             exit_code=0,
+            answered=Answered(),
         )
     return time.process_time() - started

@@ -1,6 +1,8 @@
 """Files: those that only their owner may read, whole-file writing, the first free name."""
 
+import codecs
 import os
+import pwd
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from killsync.errors import UsageError
+from killsync.errors import DatabaseError, UsageError
 
 PRIVATE = 0o600
 
@@ -32,6 +34,39 @@ def make_private(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def may_use(owner: int, user: int, directory_owner: int) -> bool:
+    """Return whether a user may keep secrets in a file of this owner.
+
+    Only in the user's own; root also in the files of whoever owns the directory.
+    """
+    return owner == user or (user == 0 and owner == directory_owner)
+
+
+def require_own(path: Path) -> None:
+    """Raise DatabaseError if a file, or a link that stands for it, belongs to another user.
+
+    That user could read what is written to it. A file that is not there is fine.
+    """
+    try:
+        owners = {path.lstat().st_uid, path.stat().st_uid}
+    except FileNotFoundError:
+        owners = {path.lstat().st_uid} if path.is_symlink() else set()
+    directory_owner = path.parent.stat().st_uid if owners else 0
+    for owner in owners:
+        if not may_use(owner, os.geteuid(), directory_owner):
+            raise DatabaseError(
+                f"{path}: belongs to {_name_of(owner)}, who could read the tokens in it: move the "
+                "database to a directory of your own, or have that file deleted"
+            )
+
+
+def _name_of(user: int) -> str:
+    try:
+        return f"user {pwd.getpwuid(user).pw_name}"
+    except KeyError:
+        return f"user {user}"
 
 
 def create_private(path: Path) -> None:
@@ -83,6 +118,14 @@ def write_private(path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with whole_file(path) as stream:
         stream.write(content)
+
+
+def read_ascii(path: Path) -> str:
+    """Return the text of an ASCII file, without the byte order mark that some editors put first.
+
+    Raises OSError and UnicodeDecodeError.
+    """
+    return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("ascii")
 
 
 def first_free_name(path: Path, suffix: str) -> Path:

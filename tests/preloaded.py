@@ -94,6 +94,7 @@ def be(command: dict[str, Any], streams: list[int]) -> None:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    open_streams()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(command["directory"])
     os.umask(command["umask"])
@@ -105,6 +106,15 @@ def be(command: dict[str, Any], streams: list[int]) -> None:
     except SystemExit as end:
         _code = end.code or 0
         raise
+
+
+def open_streams() -> None:
+    """Open the streams as Python does when it starts: what they are now is not what they were."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        old = getattr(sys, name)
+        buffering = 1 if name == "stderr" else -1
+        new = open(number, mode, buffering, old.encoding, old.errors, closefd=False)  # noqa: SIM115
+        setattr(sys, name, new)
 
 
 if __name__ == "__main__":

@@ -99,10 +99,11 @@ def test_the_bodies_of_a_manual_sync_go_before_all_others(killsync: Make) -> Non
     list_without_bodies(program)
     program.run("sync", str(manual), "--no-wait")
     program.run("scan", KILLSYNC_CONNECTIONS="1")
-    assert fetched(program) == [
-        *program.simulator.listed(manual),
-        *program.simulator.listed(background),
-    ]
+    asked, first = fetched(program), program.simulator.listed(manual)
+    # the last one of the sync and the first of the others may be on their way together
+    assert asked[: len(first) - 1] == first[:-1]
+    assert set(asked[: len(first) + 1]) >= set(first)
+    assert set(asked) == {*first, *program.simulator.listed(background)}
 
 
 def test_new_bodies_of_all_users_go_before_the_bodies_of_any_gap(killsync: Make) -> None:
@@ -150,7 +151,7 @@ def test_a_listed_killmail_that_got_lost_is_asked_for_again(killsync: Make) -> N
     assert lost in stored(program)
 
 
-def test_a_killmail_set_aside_is_asked_for_with_the_hash_that_the_list_shows_now(
+def test_a_killmail_that_was_refused_is_asked_for_with_the_hash_that_the_list_shows_now(
     killsync: Make,
 ) -> None:
     program, user_id = with_character(killsync, 3)
@@ -192,7 +193,7 @@ def test_so_many_bodies_are_fetched_at_a_time_as_there_are_connections(killsync:
         program.make_due()
 
 
-def test_a_killmail_that_esi_does_not_know_is_set_aside_and_not_asked_for_again(
+def test_a_killmail_that_esi_does_not_know_is_put_off_and_not_asked_for_at_once(
     killsync: Make,
 ) -> None:
     program, user_id = with_character(killsync, 3)
@@ -206,7 +207,7 @@ def test_a_killmail_that_esi_does_not_know_is_set_aside_and_not_asked_for_again(
     program.run("scan", exit_code=1)
     assert stored(program) == set(listed[1:])
     ((killmail_id, _, error, put_off, aside),) = pending(program)
-    assert (killmail_id, put_off, aside) == (listed[0], 0, 1)
+    assert (killmail_id, put_off, aside) == (listed[0], 1, 0)
     assert "Invalid killmail_id and/or killmail_hash" in error
     program.make_due()
     program.simulator.clear_log()
@@ -302,7 +303,7 @@ HOSTILE = {
 }
 
 
-def test_a_body_that_cannot_be_kept_is_set_aside_with_the_place_named(killsync: Make) -> None:
+def test_a_body_that_cannot_be_kept_is_put_off_with_the_place_named(killsync: Make) -> None:
     program, user_id = with_character(killsync, 2)
     listed = program.simulator.listed(user_id)
     for killmail_id, (old, new, _) in enumerate(HOSTILE.values(), listed[0] + 5):
@@ -316,7 +317,7 @@ def test_a_body_that_cannot_be_kept_is_set_aside_with_the_place_named(killsync: 
     for (killmail_id, (kind, (_, _, named))), row in zip(
         enumerate(HOSTILE.items(), listed[0] + 5), pending(program), strict=True
     ):
-        assert (row[0], row[4]) == (killmail_id, 1), kind
+        assert (row[0], row[3]) == (killmail_id, 1), kind
         assert named in row[2], kind
 
 

@@ -610,16 +610,16 @@ def test_an_active_user_without_a_token_needs_a_login(synced: InProcess) -> None
     assert synced.user(login["character_id"])["state"] == "needs_login"
 
 
-def test_a_missing_token_file_leaves_every_user_active(synced: InProcess) -> None:
+def test_a_missing_token_file_is_noted_and_leaves_every_user_active(synced: InProcess) -> None:
     tokens = Path(f"{synced.database}.tokens")
     kept = tokens.rename(tokens.with_name("kept"))
-    advice = "restore it, or log everybody in again with `killsync login --another`"
     for arguments in ([], ["--repair"]):
-        problems = [m for m in lines_of(synced, *arguments, exit_code=1) if m.startswith("problem")]
-        assert problems == [f"problem: {tokens} is missing; {advice}"]
+        lines = lines_of(synced, *arguments)
+        assert any(f"{tokens} is not there, as beside a copy" in line for line in lines)
+        assert lines[-1] == "no problems found"
     assert synced.rows("SELECT DISTINCT state FROM users") == [("active",)]
     kept.rename(tokens)
-    assert lines_of(synced)[-1] == "no problems found"
+    assert "as beside a copy" not in "".join(lines_of(synced))
 
 
 @pytest.mark.parametrize("arguments", [[], ["--repair"]])
@@ -892,6 +892,9 @@ def test_pending_and_set_aside_bodies_are_counted(killsync: Make) -> None:
     program.simulator.fault("body", killmail_id=first, status=422)
     program.simulator.fault("body", killmail_id=second, status=500)
     program.run("scan", exit_code=1)
+    program.execute(
+        "UPDATE pending_killmails SET set_aside_at = not_before WHERE killmail_id = ?", first
+    )
     counts = "8 killmails, 1 pending, 1 set aside; 2 listed killmails are not stored yet"
     assert lines_of(program)[1].endswith(counts)
 

@@ -45,7 +45,7 @@ def test_a_kill_before_a_rotated_token_is_stored_costs_that_user_alone_a_login()
         left = read(program, alive=False).tokens
         lost = {u for u, token in left.items() if characters[str(u)]["refresh_token"] != token}
         assert 1 <= len(lost) <= 2
-        program.run("scan", exit_code=1)
+        program.make_login_needed()
         states = dict(program.rows("SELECT user_id, state FROM users"))
         assert {user for user, state in states.items() if state == "needs_login"} == lost
         assert {user for user, state in states.items() if state == "active"} == states.keys() - lost

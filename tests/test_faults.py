@@ -35,9 +35,7 @@ def test_an_outage_costs_few_requests_however_many_users_are_due(killsync: Make)
     said = program.run("scan", exit_code=75).stderr
     assert "temporarily unavailable" in said
     assert len(program.simulator.log()) <= 9
-    assert program.rows("SELECT DISTINCT state, failures, error FROM users") == [
-        ("active", 0, None)
-    ]
+    assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
     assert program.status()["jobs"] == {"queued": 12, "running": 0, "failed": 0}
     program.simulator.clear_faults()
     let_users_be_tried(program)
@@ -62,12 +60,12 @@ def test_an_answer_without_end_is_not_read_to_its_end_and_fails_its_user(killsyn
     program = killsync(characters=2, killmails=2, shared=0)
     ill, healthy = ids(program)
     program.simulator.fault("list", character_id=ill, huge=1 << 30)
-    program.run("scan", exit_code=1)
+    program.run("scan")
     ((error,),) = program.rows("SELECT error FROM users WHERE user_id = ?", ill)
     assert "larger than" in error
     assert program.rows("SELECT killmails FROM users WHERE user_id = ?", healthy) == [(2,)]
     asked = [e for e in program.simulator.log("list") if e["character_id"] == ill]
-    assert len(asked) == 3
+    assert len(asked) == 1
     assert 0 < max(entry["sent"] for entry in asked) < MOST_OF_AN_ANSWER
 
 

@@ -36,20 +36,20 @@ def storable(texts: dict[int, str]) -> dict[int, Any]:
     return values
 
 
-def set_aside(program: Killsync) -> dict[int, str]:
-    """Return the error of each killmail that is set aside.
+def refused(program: Killsync) -> dict[int, str]:
+    """Return the error of each killmail that was refused.
 
     Nothing else may be pending but what ESI has answered with no killmail at all.
     """
-    rows = program.rows("SELECT killmail_id, error, set_aside_at FROM pending_killmails")
-    assert all(bool(aside) != ("not a killmail" in error) for _, error, aside in rows), rows
+    rows = program.rows("SELECT killmail_id, error, refusals FROM pending_killmails")
+    assert all(bool(refusals) != ("not a killmail" in error) for _, error, refusals in rows), rows
     return {killmail_id: error for killmail_id, error, _ in rows}
 
 
-def assert_kept_or_set_aside(program: Killsync, texts: dict[int, str]) -> set[int]:
+def assert_kept_or_refused(program: Killsync, texts: dict[int, str]) -> set[int]:
     """Check that each body is stored as it is or set aside with the place named; return those."""
     exported = {body["killmail_id"]: body for body in program.export()}
-    aside = set_aside(program)
+    aside = refused(program)
     assert exported.keys() & aside.keys() == set()
     assert texts.keys() <= exported.keys() | aside.keys()
     values = storable(texts)
@@ -61,7 +61,7 @@ def assert_kept_or_set_aside(program: Killsync, texts: dict[int, str]) -> set[in
     return set(aside)
 
 
-def test_of_300_spoilt_bodies_each_is_kept_or_set_aside_and_none_harms_another(
+def test_of_300_spoilt_bodies_each_is_kept_or_refused_and_none_harms_another(
     killsync: Make,
 ) -> None:
     program = killsync(characters=1, killmails=20, list_tokens=0, body_tokens=0)
@@ -71,7 +71,7 @@ def test_of_300_spoilt_bodies_each_is_kept_or_set_aside_and_none_harms_another(
     assert not healthy & texts.keys()
     serve(program, texts)
     program.run("scan", exit_code=1)
-    aside = assert_kept_or_set_aside(program, texts)
+    aside = assert_kept_or_refused(program, texts)
     assert 50 < len(aside) < 250, "both must occur"
     assert healthy <= {row[0] for row in program.rows("SELECT killmail_id FROM killmails")}
     assert program.rows("PRAGMA integrity_check") == [("ok",)]
@@ -79,7 +79,7 @@ def test_of_300_spoilt_bodies_each_is_kept_or_set_aside_and_none_harms_another(
     assert (status["users"][0]["failures"], status["users"][0]["pending"]) == (0, len(aside))
     program.simulator.clear_log()
     program.run("scan")
-    assert program.simulator.log() == [], "what is set aside is not asked for again"
+    assert program.simulator.log() == [], "what was refused is not asked for at once"
 
 
 def test_whatever_lies_within_esis_shapes_or_beyond_them_is_kept(killsync: Make) -> None:
@@ -90,7 +90,7 @@ def test_whatever_lies_within_esis_shapes_or_beyond_them_is_kept(killsync: Make)
     }
     serve(program, texts)
     program.run("scan")
-    assert assert_kept_or_set_aside(program, texts) == set()
+    assert assert_kept_or_refused(program, texts) == set()
 
 
 def test_a_number_that_no_64_bits_hold_is_kept_where_no_column_is_meant_for_it(
@@ -104,7 +104,7 @@ def test_a_number_that_no_64_bits_hold_is_kept_where_no_column_is_meant_for_it(
         texts[killmail_id] = json.dumps(content).replace('"N"', number)
     serve(program, texts)
     program.run("scan")
-    assert assert_kept_or_set_aside(program, texts) == set()
+    assert assert_kept_or_refused(program, texts) == set()
     program.assert_equals_truth()
     assert "no problems found" in program.run("check").stdout
 
@@ -121,7 +121,7 @@ def test_an_integer_with_a_fraction_of_zero_is_kept_as_the_integer(killsync: Mak
     assert "no problems found" in program.run("check").stdout
 
 
-def test_a_number_that_no_column_holds_is_set_aside_at_once(killsync: Make) -> None:
+def test_a_number_that_no_column_holds_is_refused_at_once(killsync: Make) -> None:
     program = killsync(characters=1, killmails=1)
     texts = {
         killmail_id: json.dumps(plain(killmail_id)).replace("30000142", number)
@@ -129,7 +129,7 @@ def test_a_number_that_no_column_holds_is_set_aside_at_once(killsync: Make) -> N
     }
     serve(program, texts)
     program.run("scan", exit_code=1)
-    errors = set_aside(program)
+    errors = refused(program)
     assert errors.keys() == texts.keys()
     for number, (killmail_id, text) in zip(NUMBERS, texts.items(), strict=True):
         at = f"byte {text.index(number)}: "
@@ -157,7 +157,7 @@ def test_an_answer_that_is_no_killmail_at_all_is_put_off_and_costs_the_killmail_
     program.assert_equals_truth()
 
 
-def test_ids_that_disagree_with_what_was_asked_for_are_set_aside(killsync: Make) -> None:
+def test_ids_that_disagree_with_what_was_asked_for_are_refused(killsync: Make) -> None:
     program = killsync(characters=1, killmails=0)
     claims = (FIRST_ID + 1, FIRST_ID, 0, -1, 2**63 - 1, FIRST_ID + 5.5, str(FIRST_ID + 6), 1.0)
     texts = {
@@ -166,7 +166,7 @@ def test_ids_that_disagree_with_what_was_asked_for_are_set_aside(killsync: Make)
     }
     serve(program, texts)
     program.run("scan", exit_code=1)
-    aside = set_aside(program)
+    aside = refused(program)
     assert aside.keys() == texts.keys()
     assert all(error.startswith("killmail_id: ") for error in aside.values()), aside
     assert program.export() == []

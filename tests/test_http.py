@@ -336,7 +336,7 @@ def test_an_answer_that_drips_through_a_socks_proxy_is_given_up(
 def test_an_answer_that_decompresses_to_too_much_is_refused(server: Server, http: Http) -> None:
     bomb = gzip.compress(b"\0" * (LARGEST_ANSWER + 1), compresslevel=1)
     server.answers = [answer(bomb, Content_Encoding="gzip")]
-    with pytest.raises(ServerFault, match="larger than 4 MiB"):
+    with pytest.raises(ServerFault, match="larger than 8 MiB"):
         get(http, server.url)
 
 

@@ -1,5 +1,6 @@
 """What a killmail body may hold, what is refused, and that what is stored comes back."""
 
+import gc
 import hashlib
 import json
 import sqlite3
@@ -437,6 +438,21 @@ def test_items_are_numbered_depth_first_with_their_container(conn: sqlite3.Conne
     store(conn, body(victim=victim(items=[box, item(flag=4)])))
     rows = conn.execute("SELECT ordinal, parent, flag, item_count FROM items ORDER BY ordinal")
     assert rows.fetchall() == [(0, None, 1, 2), (1, 0, 2, 0), (2, 0, 3, None), (3, None, 4, None)]
+
+
+def test_rows_leave_nothing_behind_that_only_a_collection_frees() -> None:
+    killmail = arrival(body(victim=victim(items=[item(items=[item()])]))).killmail
+    gc.collect()
+    killmails.item_rows(killmail)
+    killmails.attacker_rows(killmail)
+    assert gc.collect() == 0
+
+
+def test_extra_is_text_in_every_table(conn: sqlite3.Connection) -> None:
+    attacker = body()["attackers"][0] | {"new": "\U0001f680"}
+    store(conn, body(new="é", victim=victim(items=[item(new=1)]), attackers=[attacker]))
+    for table in ("killmails", "attackers", "items"):
+        assert conn.execute(f"SELECT typeof(extra) FROM {table}").fetchall() == [("text",)]
 
 
 def test_extra_is_null_in_the_usual_case_and_json_otherwise(conn: sqlite3.Connection) -> None:

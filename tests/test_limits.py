@@ -99,7 +99,8 @@ def test_background_work_leaves_the_reserve_to_a_manual_sync(killsync: Make) -> 
     program, user_id = with_character(killsync, 6, page_size=1, list_tokens=10)
     program.run("scan")
     assert pages(program) == [1, 2, 3, 4]
-    program.run("sync", str(user_id))
+    done = program.run("sync", str(user_id), exit_code=75)
+    assert "1 list is still being read, from " in done.stdout
     assert pages(program) == [1, 2, 3, 4, 5]
     assert statuses(program) == {200}
 

@@ -1,6 +1,7 @@
 """Files with secrets are made private to their owner, whatever their mode was."""
 
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 from in_process import InProcess
 from world import Killsync, simulator
+
+from killsync import files
 
 OTHER_USER = 65534
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
@@ -125,3 +128,85 @@ def test_a_secret_that_a_container_was_given_is_left_alone(program: Killsync) ->
     os.chown(secret, OTHER_USER, OTHER_USER)
     assert program.run("status", KILLSYNC_CLIENT_SECRET_FILE=str(secret)).stderr == ""
     assert mode(secret) == 0o444
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("command", [("users", "add"), ("scan",)])
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm", "-journal"])
+def test_tokens_are_not_kept_in_what_another_user_has_laid_out(
+    program: Killsync, ending: str, command: tuple[str, ...]
+) -> None:
+    laid_out = Path(f"{tokens(program)}{ending}")
+    laid_out.write_bytes(laid_out.read_bytes() if laid_out.exists() else b"")
+    laid_out.chmod(0o666)
+    os.chown(laid_out, OTHER_USER, OTHER_USER)
+    before = laid_out.read_bytes()
+    program.simulator.clear_log()
+    token = program.simulator.logins[0]["refresh_token"]
+    program.make_due()
+    done = program.run(*command, given=f"{token}\n", exit_code=2)
+    name = pwd.getpwuid(OTHER_USER).pw_name
+    assert f"{laid_out}: belongs to user {name}" in done.stderr
+    assert laid_out.read_bytes() == before
+    assert program.simulator.log("token") == []
+    said = program.run("check", exit_code=1).stdout
+    assert f"belongs to user {name}" in said
+
+
+@ROOT_ONLY
+def test_tokens_are_not_kept_where_a_link_of_another_user_leads(program: Killsync) -> None:
+    elsewhere = program.directory / "mine"
+    tokens(program).rename(elsewhere)
+    tokens(program).symlink_to(elsewhere)
+    program.run("scan")
+    os.chown(tokens(program), OTHER_USER, OTHER_USER, follow_symlinks=False)
+    program.make_due()
+    assert "belongs to user" in program.run("scan", exit_code=2).stderr
+
+
+@ROOT_ONLY
+def test_tokens_are_not_kept_where_a_dangling_link_of_another_user_leads(
+    program: Killsync,
+) -> None:
+    tokens(program).unlink()
+    target = program.directory / "not-there"
+    tokens(program).symlink_to(target)
+    os.chown(tokens(program), OTHER_USER, OTHER_USER, follow_symlinks=False)
+    token = program.simulator.logins[0]["refresh_token"]
+    done = program.run("users", "add", given=f"{token}\n", exit_code=2)
+    assert "belongs to user" in done.stderr
+    assert not target.exists()
+
+
+@ROOT_ONLY
+def test_root_may_use_the_token_file_in_its_owners_directory(program: Killsync) -> None:
+    for path in (program.directory, *program.directory.iterdir()):
+        os.chown(path, OTHER_USER, OTHER_USER)
+    program.run("scan")
+
+
+@pytest.mark.parametrize(
+    ("owner", "user", "directory_owner", "may"),
+    [
+        (1000, 1000, 0, True),
+        (1000, 1000, 1001, True),
+        (1001, 1000, 1001, False),
+        (0, 1000, 0, False),
+        (1000, 0, 1000, True),
+        (1000, 0, 0, False),
+        (0, 0, 1000, True),
+    ],
+    ids=[
+        "ours",
+        "ours in a directory of another user",
+        "of another user",
+        "of root",
+        "root, in its owner's directory",
+        "root, in a shared directory",
+        "root's own",
+    ],
+)
+def test_secrets_are_kept_in_files_of_the_user_alone(
+    owner: int, user: int, directory_owner: int, may: bool
+) -> None:
+    assert files.may_use(owner, user, directory_owner) is may

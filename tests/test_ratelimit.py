@@ -8,8 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from killsync.errors import RateLimited
-from killsync.esi.ratelimit import LIKELY_COST, Bucket, Limits, cost, parse_limit
-from killsync.times import DAY
+from killsync.esi.ratelimit import (
+    LIKELY_COST,
+    Bucket,
+    Limits,
+    believed_rest,
+    cost,
+    parse_limit,
+)
+from killsync.times import DAY, HOUR
 
 NOW = 1_800_000_000
 GAP, BACKGROUND, MANUAL = 2, 3, 5
@@ -163,22 +170,98 @@ def test_a_reserve_never_stops_background_work_for_ever(reserve: float) -> None:
 
 def test_a_bucket_rests_as_long_as_it_was_asked_to() -> None:
     ours = bucket()
-    ours.rest(NOW + 100)
+    ours.rest(NOW, 100)
     assert ours.ready_at(NOW, 2, 0.0) == NOW + 100
     assert ours.ready_at(NOW + 100, 2, 0.0) == NOW + 100
 
 
 def test_a_shorter_rest_does_not_end_a_longer_one() -> None:
     ours = bucket()
-    ours.rest(NOW + 100)
-    ours.rest(NOW + 10)
+    ours.rest(NOW, 100)
+    ours.rest(NOW, 10)
     assert ours.ready_at(NOW, 2, 0.0) == NOW + 100
 
 
-def test_a_rest_further_ahead_than_a_day_is_a_wrong_clocks() -> None:
+def test_a_stored_rest_further_ahead_than_six_hours_is_a_wrong_clocks() -> None:
+    assert Bucket("g", "k", 30, 900.0, [], NOW + 6 * HOUR).ready_at(NOW, 2, 0.0) == NOW + 6 * HOUR
+    assert Bucket("g", "k", 30, 900.0, [], NOW + 6 * HOUR + 1).ready_at(NOW, 2, 0.0) == NOW
+
+
+# what cannot be believed
+
+
+def test_a_rest_of_an_hour_or_less_is_believed() -> None:
+    assert [believed_rest(seconds, 9) for seconds in (0, 1, 900, HOUR)] == [0, 1, 900, HOUR]
+
+
+def test_a_longer_rest_counts_as_an_hour_and_doubles_up_to_six() -> None:
+    hours = [believed_rest(99_999_999, rests) / HOUR for rests in range(6)]
+    assert hours == [1, 2, 4, 6, 6, 6]
+    assert believed_rest(2 * HOUR, 5) == 2 * HOUR
+
+
+def test_a_long_rest_that_is_asked_for_again_after_it_doubles() -> None:
+    ours, now = bucket(), float(NOW)
+    for hours in (1, 2, 4, 6, 6):
+        assert ours.rest(now, 99_999_999) == now + hours * HOUR
+        now += hours * HOUR
+
+
+def test_several_answers_of_the_same_moment_are_one_rest() -> None:
     ours = bucket()
-    ours.rest(NOW + DAY + 1)
-    assert ours.ready_at(NOW, 2, 0.0) == NOW
+    for _ in range(8):
+        assert ours.rest(NOW, 99_999_999) == NOW + HOUR
+
+
+def test_after_a_long_rest_one_request_at_a_time_asks_again() -> None:
+    limits = Limits(reserve=0.0)
+    limits.rest(bucket(), NOW, 99_999_999)
+    later = NOW + HOUR
+    limits.book(bucket(), MANUAL, later)
+    with pytest.raises(RateLimited):
+        limits.book(bucket(), MANUAL, later)
+    limits.settle(bucket(), later, 200, {})
+    limits.answered(bucket(), later)
+    for _ in range(2):
+        limits.book(bucket(), MANUAL, later)
+
+
+def test_after_a_long_rest_of_everything_one_request_at_a_time_asks_again() -> None:
+    limits = Limits(reserve=0.0)
+    limits.rest_all(NOW, 99_999_999)
+    later = NOW + HOUR
+    limits.book(bucket(key="7"), MANUAL, later)
+    with pytest.raises(RateLimited):
+        limits.book(bucket(key="8"), MANUAL, later)
+    limits.settle(bucket(key="7"), later, 200, {})
+    limits.answered(bucket(key="7"), later)
+    limits.book(bucket(key="8"), MANUAL, later)
+
+
+@pytest.mark.parametrize(
+    ("header", "limit", "window"),
+    [
+        ("1/7d", 3, HOUR),
+        ("2/15m", 3, 900.0),
+        ("3/1h", 3, HOUR),
+        ("60/2h", 60, HOUR),
+        ("30/300d", 30, HOUR),
+        ("1/1s", 3, 1.0),
+    ],
+)
+def test_a_limit_far_from_the_documented_is_believed_within_reason(
+    header: str, limit: int, window: float
+) -> None:
+    limits = Limits(reserve=0.0)
+    send(limits, NOW, 200, X_Ratelimit_Limit=header)
+    [learnt] = limits.take_changed()
+    assert (learnt.limit, learnt.window) == (limit, window)
+
+
+def test_a_limit_that_was_stored_is_believed_within_reason_too() -> None:
+    limits = Limits(reserve=0.0)
+    limits.add([Bucket("char-killmail", "7", 1, 7 * DAY, [(NOW, 1)])])
+    assert limits.ready_at(bucket(), MANUAL, NOW + HOUR) == NOW + HOUR
 
 
 def test_spending_further_ahead_than_a_window_is_a_wrong_clocks() -> None:
@@ -315,7 +398,7 @@ def test_a_remaining_that_is_no_number_is_ignored(remaining: str) -> None:
 
 def test_a_refusal_says_which_limit_and_until_when() -> None:
     limits = Limits(reserve=0.2)
-    limits.rest(bucket(), NOW + 60)
+    limits.rest(bucket(), NOW, 60)
     with pytest.raises(RateLimited, match=r"char-killmail of 7.*2027-01-15T08:01:00Z") as refused:
         limits.book(bucket(), MANUAL, NOW)
     assert refused.value.until == NOW + 60
@@ -323,13 +406,13 @@ def test_a_refusal_says_which_limit_and_until_when() -> None:
 
 def test_a_resting_bucket_does_not_stop_the_others() -> None:
     limits = Limits(reserve=0.2)
-    limits.rest(bucket(key="7"), NOW + 60)
+    limits.rest(bucket(key="7"), NOW, 60)
     assert limits.ready_at(bucket(key="8"), BACKGROUND, NOW) == NOW
 
 
 def test_a_used_up_error_limit_stops_every_bucket() -> None:
     limits = Limits(reserve=0.2)
-    limits.rest_all(NOW + 60)
+    limits.rest_all(NOW, 60)
     assert limits.ready_at(bucket(key="7"), MANUAL, NOW) == NOW + 60
     assert limits.ready_at(bucket(key="8"), BACKGROUND, NOW) == NOW + 60
 

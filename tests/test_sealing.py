@@ -174,8 +174,8 @@ def test_a_damaged_encrypted_token_affects_one_user(sealed: Start) -> None:
         " WHERE user_id = ?",
         ill,
     )
-    done = program.run("scan", exit_code=1)
-    assert "damaged" in done.stderr
+    assert "damaged" in program.run("scan").stderr
+    program.make_login_needed()
     assert (program.user(ill)["state"], program.user(well)["killmails"]) == ("needs_login", 1)
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,32 +24,38 @@ from killsync.esi.ratelimit import Bucket
 from killsync.killmail.body import decode
 from killsync.model import Caller, Cursor, KillmailRef, UserState
 from killsync.settings import config
+from killsync.settings.config import Settings
+from killsync.settings.values import Duration
 from killsync.store import (
     connection,
+    facts,
     jobs,
     killmails,
     limits,
     lock,
     origin,
     pending,
+    retries,
     runs,
     schema,
     users,
+    waiting_users,
 )
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
 from killsync.store.paths import lock_file
+from killsync.store.runs import Answered
 from killsync.sync import selection
 
 NOW = 1_800_000_000.0
 NOW_ISO = "2027-01-15T08:00:00Z"
 DAY = 86400.0
 AGE = 900.0
+SETTINGS = Settings(min_age=Duration(AGE))
 
 CALLER = Caller("killsync", "/c.toml", "/k.db", [], terminal=False)
-NOTHING_DONE = dict.fromkeys(
-    ("users", "pages", "requests", "new_killmails", "errors", "exit_code"), 0
-)
+COUNTS = ("users", "pages", "requests", "new_killmails", "errors", "exit_code")
+NOTHING_DONE: dict[str, Any] = dict.fromkeys(COUNTS, 0) | {"answered": Answered()}
 
 
 @pytest.fixture
@@ -256,7 +263,7 @@ def examined(**env: str) -> config.CheckedSettings:
 
 def test_a_database_used_with_another_sso_is_refused(store: Store) -> None:
     real = examined()
-    origin.remember(store.conn, real.settings.sso_url, real.settings.esi_url)
+    origin.bind(store.conn, real.settings.sso_url, real.settings.esi_url)
     origin.check(store.conn, real)
     message = "this database belongs to login.eveonline.com; KILLSYNC_SSO_URL says 127.0.0.1"
     with pytest.raises(DatabaseError, match=message):
@@ -264,7 +271,7 @@ def test_a_database_used_with_another_sso_is_refused(store: Store) -> None:
 
 
 def test_where_the_address_of_another_sso_stands_is_said(store: Store, tmp_path: Path) -> None:
-    origin.remember(store.conn, "http://127.0.0.1:1", "http://127.0.0.1:1")
+    origin.bind(store.conn, "http://127.0.0.1:1", "http://127.0.0.1:1")
     file = tmp_path / "killsync.toml"
     file.write_text('sso_url = "https://sso.example.test"\n')
     said = {
@@ -280,7 +287,7 @@ def test_where_the_address_of_another_sso_stands_is_said(store: Store, tmp_path:
 
 
 def test_a_simulator_may_come_back_on_another_port(store: Store) -> None:
-    origin.remember(store.conn, "http://127.0.0.1:1", "http://127.0.0.1:1")
+    origin.bind(store.conn, "http://127.0.0.1:1", "http://127.0.0.1:1")
     again = "http://127.0.0.1:2"
     origin.check(store.conn, examined(KILLSYNC_SSO_URL=again, KILLSYNC_ESI_URL=again))
 
@@ -370,6 +377,7 @@ def test_a_migration_that_fails_leaves_the_old_version(current: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
+from typing import Any
 from test_store import add_column, next_version
 from killsync.store import connection
 
@@ -426,7 +434,7 @@ def test_per_user_counts_are_those_of_the_rows(steps: list[tuple[str, int, list[
         for step, user_id, ids in steps:
             if step == "list":
                 before = users.get(conn, user_id)
-                new = pending.record(conn, user_id, refs(*ids), 3)
+                new = pending.record(conn, user_id, refs(*ids), 3, NOW)
                 after = users.get(conn, user_id)
                 assert before is not None
                 assert after is not None
@@ -446,9 +454,9 @@ def test_per_user_counts_are_those_of_the_rows(steps: list[tuple[str, int, list[
 def test_a_killmail_that_is_stored_already_is_not_pending_for_a_second_user(store: Store) -> None:
     users.add(store.conn, 1, "Hakon", NOW)
     users.add(store.conn, 2, "Maru", NOW)
-    pending.record(store.conn, 1, refs(5), 3)
+    pending.record(store.conn, 1, refs(5), 3, NOW)
     store_bodies(store.conn, 5)
-    pending.record(store.conn, 2, refs(5), 3)
+    pending.record(store.conn, 2, refs(5), 3, NOW)
     assert values(store, "SELECT killmail_id FROM pending_killmails") == []
     assert values(store, "SELECT killmails FROM users") == [1, 1]
 
@@ -458,8 +466,8 @@ def test_a_killmail_that_two_users_list_is_pending_once_at_the_higher_priority(
 ) -> None:
     users.add(store.conn, 1, "Hakon", NOW)
     users.add(store.conn, 2, "Maru", NOW)
-    pending.record(store.conn, 1, refs(5, 6), 2)
-    pending.record(store.conn, 2, refs(5), 5)
+    pending.record(store.conn, 1, refs(5, 6), 2, NOW)
+    pending.record(store.conn, 2, refs(5), 5, NOW)
     assert [p.killmail_id for p in pending.ready(store.conn, 9)] == [5, 6]
     assert [p.priority for p in pending.ready(store.conn, 9)] == [5, 2]
 
@@ -512,7 +520,7 @@ def test_open_jobs_are_never_forgotten(store: Store) -> None:
 
 def test_runs_stay_for_400_days(store: Store) -> None:
     for day in (0, 2, 401):
-        run_id = runs.begin(store.conn, "scan", NOW + day * DAY, CALLER)
+        run_id = runs.begin(store.conn, "scan", NOW + day * DAY, CALLER, 540.0)
         runs.end(store.conn, run_id, NOW + day * DAY, **NOTHING_DONE)
     assert values(store, "SELECT id FROM runs") == [2, 3]
 
@@ -533,7 +541,7 @@ def test_old_failures_and_runs_are_deleted_in_small_batches(store: Store) -> Non
         )
     left = []
     for _ in range(3):
-        run_id = runs.begin(conn, "scan", NOW, CALLER)
+        run_id = runs.begin(conn, "scan", NOW, CALLER, 540.0)
         jobs.prune(conn, NOW)
         runs.end(conn, run_id, NOW + DAY, **NOTHING_DONE)
         left.append(
@@ -551,10 +559,13 @@ def test_old_failures_and_runs_are_deleted_in_small_batches(store: Store) -> Non
 
 BIG = {"users", "jobs", "killmails", "user_killmails", "pending_killmails", "attackers", "items"}
 TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
-    "selection.find": lambda conn: selection.find(conn, NOW, AGE),
-    "selection.find forced": lambda conn: selection.find(conn, NOW, AGE, force=True),
-    "selection.queue": lambda conn: selection.queue(conn, selection.find(conn, NOW, AGE).due, NOW),
+    "selection.find": lambda conn: selection.find(conn, NOW, SETTINGS),
+    "selection.find forced": lambda conn: selection.find(conn, NOW, SETTINGS, force=True),
+    "selection.queue": lambda conn: selection.queue(
+        conn, selection.find(conn, NOW, SETTINGS).due, NOW
+    ),
     "jobs.next_job": lambda conn: jobs.next_job(conn, NOW, taken=[1], above=2),
+    "jobs.youngest_untried": lambda conn: jobs.youngest_untried(conn, 3, NOW, [1]),
     "jobs.any_open": lambda conn: jobs.any_open(conn, NOW),
     "jobs.open_job": lambda conn: jobs.open_job(conn, 1),
     "jobs.get": lambda conn: jobs.get(conn, 1),
@@ -569,22 +580,35 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "jobs.counts": lambda conn: jobs.counts(conn),
     "jobs.first_in_line": lambda conn: jobs.first_in_line(conn, 400),
     "jobs.prune": lambda conn: jobs.prune(conn, NOW),
-    "pending.record": lambda conn: pending.record(conn, 1, refs(7, 8), 3),
-    "pending.wake": lambda conn: pending.wake(conn, NOW),
+    "pending.record": lambda conn: pending.record(conn, 1, refs(7, 8), 3, NOW),
+    "retries.wake": lambda conn: retries.wake(conn, NOW),
     "pending.make_history": lambda conn: pending.make_history(conn, 20),
-    "pending.any_put_off_ready": lambda conn: pending.any_put_off_ready(conn, NOW),
-    "pending.any_ready": lambda conn: pending.any_ready(conn, NOW),
-    "pending.next_not_before": lambda conn: pending.next_not_before(conn),
+    "retries.any_put_off_ready": lambda conn: retries.any_put_off_ready(conn, NOW),
+    "pending.any_ready": lambda conn: pending.any_ready(conn),
+    "retries.next_not_before": lambda conn: retries.next_not_before(conn),
     "pending.ready": lambda conn: pending.ready(conn, 100),
     "pending.ready of users": lambda conn: pending.ready(conn, 100, only_users=[1, 2]),
     "pending.waiting_for": lambda conn: pending.waiting_for(conn, [1]),
-    "pending.put_off": lambda conn: pending.put_off(conn, 7, "502", NOW),
-    "pending.set_aside": lambda conn: pending.set_aside(conn, 7, "422", NOW),
+    "retries.put_off": lambda conn: retries.put_off(conn, 7, "502", NOW),
+    "retries.refuse": lambda conn: retries.refuse(
+        conn, 7, "422", NOW, not_before=NOW, set_aside=True
+    ),
+    "retries.wake_probes": lambda conn: retries.wake_probes(conn),
+    "retries.lift": lambda conn: retries.lift(conn, [7]),
+    "pending.count_by_state": lambda conn: pending.count_by_state(conn),
     "a body is stored": lambda conn: store_bodies(conn, 7, 8),
     "users.get": lambda conn: users.get(conn, 1),
     "users.named": lambda conn: users.named(conn, "hakon"),
     "users.beginning": lambda conn: users.beginning(conn, "hak", 6),
     "users.set_failed": lambda conn: users.set_failed(conn, 1, "403", NOW),
+    "waiting_users.failing": lambda conn: waiting_users.failing(conn, NOW, 10),
+    "waiting_users.lift_backoff": lambda conn: waiting_users.lift_backoff(conn, "403", NOW),
+    "waiting_users.unsynced": lambda conn: waiting_users.unsynced(
+        conn, added_before=NOW, synced_before=NOW
+    ),
+    "waiting_users.open_gaps": lambda conn: waiting_users.open_gaps(conn),
+    "users.note_error": lambda conn: users.note_error(conn, 1, "403"),
+    "users.set_accepted": lambda conn: users.set_accepted(conn, 1),
     "users.rest": lambda conn: users.rest(conn, 1, NOW),
     "users.set_state": lambda conn: users.set_state(conn, 1, UserState.ACTIVE),
     "users.set_head": lambda conn: users.set_head(
@@ -596,11 +620,13 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "limits.load": lambda conn: limits.load(conn, "char-killmail", "1"),
     "limits.load_shared": lambda conn: limits.load_shared(conn),
     "limits.save": lambda conn: limits.save(conn, [Bucket("killmail", "", 3600, 900.0)]),
-    "runs.begin": lambda conn: runs.begin(conn, "scan", NOW, CALLER),
+    "runs.begin": lambda conn: runs.begin(conn, "scan", NOW, CALLER, 540.0),
     "runs.end": lambda conn: runs.end(conn, 1, NOW, **NOTHING_DONE),
     "runs.record_idle": lambda conn: runs.record_idle(conn, "scan", NOW, CALLER),
     "runs.background_scans": lambda conn: runs.background_scans(conn, 12),
-    "runs.last_success": lambda conn: runs.last_success(conn, NOW),
+    "runs.last_answered": lambda conn: runs.last_answered(conn),
+    "runs.newest_unended": lambda conn: runs.newest_unended(conn, connection.VERSION),
+    "facts": lambda conn: (facts.refused_since(conn), facts.last_alert(conn)),
 }
 
 
@@ -642,7 +668,7 @@ def test_nothing_reads_a_whole_table_at_every_tick(store: Store, name: str) -> N
     for user_id in (1, 2):
         users.add(conn, user_id, f"user {user_id}", NOW)
     jobs.queue(conn, [1, 2], 3, NOW)
-    runs.begin(conn, "scan", NOW, CALLER)
+    runs.begin(conn, "scan", NOW, CALLER, 540.0)
     asked = statements(conn, TICK[name])
     assert asked, "the call asks the database nothing"
     assert {sql: found for sql in asked if (found := scans(conn, sql))} == {}
@@ -688,6 +714,7 @@ def test_the_lock_does_not_hinder_readers_and_writers_of_the_database(store: Sto
 HOLDER = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from killsync.store import lock
 
 with lock.hold(Path(sys.argv[1])):

@@ -1,11 +1,14 @@
 """`killsync sync`: whom it syncs, what it waits for, what it says, and its exit code."""
 
+import time
 from collections.abc import Callable
 from subprocess import Popen
 from typing import Any
 
 import pytest
 from world import TIMEOUT, Killsync, read_until, run_in_progress, wait_until
+
+from killsync.times import iso
 
 Start = Callable[..., Killsync]
 
@@ -127,7 +130,10 @@ def test_a_user_who_needs_a_login_fails_with_the_command_that_renews_it(killsync
     program = killsync(characters=1, killmails=1, access_lifetime=30)
     (user,) = ids(program)
     program.simulator.control("revoke", "POST", character_id=user)
-    program.run("sync", str(user), exit_code=1)
+    assert "killsync login" in program.run("sync", str(user), exit_code=75).stderr
+    # the first refusal was ten minutes ago
+    program.execute("UPDATE users SET refused_at = ?", iso(time.time() - 600))
+    assert "killsync login" in program.run("sync", str(user), exit_code=1).stderr
     program.simulator.clear_log()
     done = program.run("sync", str(user), exit_code=1)
     assert "killsync login" in done.stderr
@@ -313,7 +319,7 @@ def test_a_waiting_sync_shows_the_run_it_waits_for_and_the_outcome(
     assert outcome(scan)[0] == 0
 
 
-def test_a_waiting_sync_exits_1_with_the_reason_when_the_run_fails_its_user(
+def test_a_waiting_sync_exits_75_with_the_reason_when_the_run_cannot_have_the_list(
     killsync: Start, background: Callable[..., Popen[str]]
 ) -> None:
     program = killsync(characters=1, killmails=5)
@@ -321,8 +327,8 @@ def test_a_waiting_sync_exits_1_with_the_reason_when_the_run_fails_its_user(
     program.simulator.fault("list", status=403, body='{"error":"No such thing"}', delay=1.5)
     background(program, "scan")
     wait_until(lambda: pages_asked(program, user))
-    assert "No such thing" in program.run("sync", str(user), exit_code=1).stderr
-    assert pages_asked(program, user) == [1]
+    assert "No such thing" in program.run("sync", str(user), exit_code=75).stderr
+    assert set(pages_asked(program, user)) == {1}
 
 
 def test_a_waiting_sync_takes_over_when_the_run_is_killed(
@@ -409,12 +415,15 @@ def test_a_user_who_fails_exits_1_with_the_reason_and_the_others_are_done(
     program.simulator.fault(
         "list", character_id=bad, status=403, body='{"error":"Character does not have a heart"}'
     )
-    done = program.run("sync", str(bad), str(good), exit_code=1)
-    assert "Character does not have a heart" in done.stderr
-    ((failures, error),) = program.rows("SELECT failures, error FROM users WHERE user_id = ?", bad)
-    assert failures == 1
-    assert "heart" in error
-    assert stored(program, good) == 2
+    for exit_code, expected in ((75, 0), (1, 1)):
+        done = program.run("sync", str(bad), str(good), exit_code=exit_code)
+        assert "Character does not have a heart" in done.stderr
+        ((failures, error),) = program.rows(
+            "SELECT failures, error FROM users WHERE user_id = ?", bad
+        )
+        assert failures == expected
+        assert "heart" in error
+        assert stored(program, good) == 2
 
 
 def test_a_killmail_that_fails_exits_1_and_says_which(killsync: Start) -> None:
@@ -424,7 +433,7 @@ def test_a_killmail_that_fails_exits_1_and_says_which(killsync: Start) -> None:
     program.simulator.fault("body", killmail_id=failing, status=422)
     done = program.run("sync", str(user), exit_code=1)
     assert str(failing) in done.stderr
-    assert "1 pending" in done.stdout
+    assert "1 killmail put off" in done.stdout
     assert stored(program, user) == 2
 
 

@@ -206,7 +206,7 @@ def test_a_new_login_renews_a_known_user_and_keeps_what_is_stored(killsync: Star
     program.simulator.control("expire_access", "POST")
     program.simulator.control("revoke", "POST", character_id=user)
     program.make_due()
-    program.run("scan", exit_code=1)
+    program.make_login_needed()
     assert program.user(user)["state"] == "needs_login"
     done = program.run("users", "add", given=f"{new_token(program, user)}\n")
     assert "renewed" in done.stdout
@@ -263,14 +263,17 @@ def test_disabling_takes_a_queued_user_out_of_the_queue(killsync: Start) -> None
     assert program.simulator.log("list") == []
 
 
-def test_enabling_a_user_who_needs_a_login_says_that_only_a_login_helps(killsync: Start) -> None:
-    program = killsync(characters=1, access_lifetime=30)
+def test_enabling_a_user_who_needs_a_login_lets_the_token_be_tried_once_more(
+    killsync: Start,
+) -> None:
+    program = killsync(characters=1, killmails=2, access_lifetime=30)
     user = user_ids(program)[0]
-    program.simulator.control("revoke", "POST", character_id=user)
-    program.run("scan", exit_code=1)
-    done = program.run("users", "enable", str(user), exit_code=2)
-    assert "killsync login" in done.stderr
-    assert program.user(user)["state"] == "needs_login"
+    program.simulator.fault("token", status=400, body='{"error":"invalid_grant"}')
+    program.make_login_needed()
+    program.simulator.clear_faults()
+    assert "is active" in program.run("users", "enable", str(user)).stdout
+    program.run("scan")
+    program.assert_equals_truth()
 
 
 def test_removing_revokes_the_token_and_keeps_the_killmails(killsync: Start) -> None:

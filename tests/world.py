@@ -180,6 +180,15 @@ class Killsync:
         )
         return [killmail_id for (killmail_id,) in rows]
 
+    def make_login_needed(self) -> None:
+        """Scan twice where SSO refuses a token, as if ten minutes lay between."""
+        self.run("scan", exit_code=None)
+        self.execute(
+            """UPDATE users SET refused_at = strftime('%Y-%m-%dT%H:%M:%SZ',
+                refused_at, '-10 minutes')"""
+        )
+        self.run("scan", exit_code=1)
+
     def make_due(self) -> None:
         """Make every user due: every last sync and cache time lies an hour back."""
         self.execute(

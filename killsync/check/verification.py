@@ -204,7 +204,7 @@ def _check_files(verdict: Verdict, database: Path) -> None:
         return
     active = [user for user in verdict.users if user.state == UserState.ACTIVE]
     if active and not token_path.exists():
-        verdict.add(_without_token_file(token_path))
+        verdict.notes.append(_without_token_file(token_path))
         return
     for user in active:
         if user.user_id not in holders:
@@ -225,10 +225,12 @@ def _check_modes(verdict: Verdict, others: tuple[Path, ...], token_path: Path) -
         verdict.add(Finding(kind=Kind.FILE, text=text, advice=advice, repairable=False))
 
 
-def _without_token_file(path: Path) -> Finding:
-    # it may only have to be put back: nobody's state changes because of it
-    advice = "restore it, or log everybody in again with `killsync login --another`"
-    return Finding(kind=Kind.FILE, text=f"{path} is missing", advice=advice, repairable=False)
+def _without_token_file(path: Path) -> str:
+    # a copy cannot be told from a database that has lost it
+    return (
+        f"{path} is not there, as beside a copy; if this is the database that is synced, put it "
+        "back, or log everybody in again with `killsync login --another`"
+    )
 
 
 def _without_token(user: UserCompleteness) -> Finding:

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from killsync import __version__
 from killsync.cli import output
 from killsync.cli.options import hoisted
+from killsync.terminal.streams import accept_anything
 
 # what `killsync --help` says of each, in this order
 SUMMARIES = {
@@ -134,6 +135,8 @@ def main() -> None:
     # a core file would hold tokens
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _open_closed_streams()
+    for stream in (sys.stdout, sys.stderr):
+        accept_anything(stream)
     output.never_block("stderr")
     try:
         app(args=hoisted(sys.argv[1:]), prog_name="killsync")

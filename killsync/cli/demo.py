@@ -17,6 +17,7 @@ import typer
 from killsync.cli import invocation
 from killsync.cli.invocation import exit_with, print_result
 from killsync.errors import KillsyncError, UsageError
+from killsync.settings.places import expanded
 from killsync.store import connection, pending
 
 _CACHE_SECONDS = 2
@@ -43,7 +44,7 @@ def demo(context: typer.Context) -> None:
 def _database(named: str | None) -> Path:
     if named is None:
         return Path(tempfile.mkdtemp(prefix="killsync-demo-")) / "killsync.db"
-    database = Path(named).expanduser()
+    database = expanded(named)
     if database.exists():
         raise UsageError(f"{database}: exists already; the demo creates a database of its own")
     return database

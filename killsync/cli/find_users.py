@@ -3,6 +3,7 @@
 import difflib
 import unicodedata
 
+from killsync.cli.invocation import storable
 from killsync.errors import UsageError
 from killsync.model import User
 from killsync.store import users
@@ -23,7 +24,7 @@ def find_users(store: Store, words: list[str]) -> list[User]:
     Raises UsageError for a word that names nobody (with the nearest name, if one is near) or
     several.
     """
-    found = [_one(store, word) for word in words]
+    found = [_one(store, storable(word)) for word in words]
     return list({user.user_id: user for user in found}.values())
 
 

@@ -1,7 +1,6 @@
 """`killsync init`: the configuration file, the first login and the crontab entry."""
 
 import os
-import pwd
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from killsync.doctor import crontab
 from killsync.errors import UsageError
 from killsync.settings import application, config
 from killsync.settings.config import Settings, Source
+from killsync.settings.places import expanded
 from killsync.settings.program import this_program
 from killsync.terminal.questions import Unanswered, agree, ask, ask_hidden, prompt
 from killsync.terminal.text import safe
@@ -107,7 +107,7 @@ class _Init:
             values["db"] = str(database)
         for key in _PATHS:
             if values.get(key):
-                values[key] = str(Path(values[key]).expanduser().absolute())
+                values[key] = str(expanded(values[key]).absolute())
         for key, check in _CHECKS.items():
             if key in values:
                 values[key] = check(values[key])
@@ -219,7 +219,7 @@ _CHECKS: dict[str, Callable[[str], str]] = {
 
 def _home() -> Path:
     """Return the home directory that cron gives this user."""
-    return Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    return crontab.home_of(os.geteuid())
 
 
 def _call(words: list[str]) -> int:

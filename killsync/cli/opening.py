@@ -20,6 +20,7 @@ def for_reading(settings: Settings) -> Iterator[Store]:
     path = settings.database
     with closing(connection.connect(path, read_only=True)) as store, readable_errors(path):
         yield store
+        store.check_unchanged()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from killsync import files
 from killsync.settings import config
 from killsync.settings.config import Settings
+from killsync.settings.places import expanded
 from killsync.store.paths import token_file, with_sqlite_files
 from killsync.terminal.text import safe
 
@@ -37,7 +38,7 @@ def _held(path: Path, settings: Settings, file: Path) -> list[str]:
 
 def _secret_files(settings: Settings) -> list[Path]:
     names = (settings.client_secret_file, settings.token_key_file)
-    return [Path(name).expanduser() for name in names if name]
+    return [expanded(name) for name in names if name]
 
 
 def _token_files(settings: Settings) -> list[Path]:

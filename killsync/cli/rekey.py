@@ -2,7 +2,6 @@
 
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.errors import UsageError
 from killsync.settings import config
 from killsync.settings.config import Settings
+from killsync.settings.places import expanded
 from killsync.store import lock, users
 from killsync.store.connection import Store
 from killsync.store.paths import token_file
@@ -60,7 +60,7 @@ def _with_new_key(call: Invocation, settings: Settings, store: Store) -> "Rekeye
             "token_key_file is not set: name the file for the keys in the configuration, such as "
             'token_key_file = "~/.config/killsync/token.key"'
         )
-    file = Path(settings.token_key_file).expanduser()
+    file = expanded(settings.token_key_file)
     # a file that lacks the key in use is not the right one
     with closing(Tokens(store.path, Keyring(partial(key_file.keys, file)))) as tokens:
         done = tokens.rekey(make_key=partial(key_file.add_key, file))

@@ -8,7 +8,7 @@ from killsync.cli import invocation, opening
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import print_result
 from killsync.cli.options import AlsoUsers
-from killsync.store import jobs, pending, users
+from killsync.store import jobs, retries, waiting_users
 from killsync.store.connection import Store
 from killsync.terminal.text import count
 
@@ -25,8 +25,8 @@ def retry(context: typer.Context, user: AlsoUsers = None) -> None:
 
 def _retry(store: Store, chosen: list[int] | None) -> str:
     with store.transaction() as conn:
-        killmails = pending.forget_put_off(conn, chosen)
-        waiting = users.forget_put_off(conn, chosen, time.time())
+        killmails = retries.forget_put_off(conn, chosen)
+        waiting = waiting_users.forget_put_off(conn, chosen, time.time())
         jobs.forget_put_off(conn, chosen)
     if not killmails and not waiting:
         return "nothing is set aside or put off"

@@ -161,8 +161,13 @@ class _Scan:
 
 def _own_share(settings: Settings, splay: float) -> float:
     """Return this installation's share of the splay: the same each time, different elsewhere."""
-    digest = hashlib.sha256(f"{settings.database.absolute()}:{_machine()}".encode()).digest()
+    digest = hashlib.sha256(_own_name(settings)).digest()
     return splay * int.from_bytes(digest[:4], "big") / 2**32
+
+
+def _own_name(settings: Settings) -> bytes:
+    # a path need not be valid UTF-8
+    return f"{settings.database.absolute()}:{_machine()}".encode(errors="surrogateescape")
 
 
 def _machine() -> str:

@@ -15,7 +15,7 @@ from killsync.errors import KillsyncError, TryLater, UsageError
 from killsync.model import Job, JobState, Priority, User, UserState
 from killsync.settings import application
 from killsync.settings.config import Settings
-from killsync.store import jobs, lock, pending, users
+from killsync.store import jobs, lock, pending, retries, users
 from killsync.store.connection import Store
 from killsync.sync import schedule
 from killsync.sync.events import FullPassQueued, Held, Progress, Synced, SyncQueued
@@ -108,7 +108,7 @@ class _Request:
             now = time.time()
             jobs.queue(conn, self._ids, Priority.MANUAL, now, full=full, at_once=True)
             for user_id in self._ids:
-                pending.make_manual(conn, user_id, set_aside=full)
+                retries.make_manual(conn, user_id, set_aside=full)
                 job = jobs.open_job(conn, user_id)
                 self._jobs[user_id] = 0 if job is None else job.id
 

@@ -68,8 +68,8 @@ def add(
         settings = call.settings()
         application.require(settings)
         given: TextIO = token_file or sys.stdin
-        # a line that is not valid text fails alone
-        given.reconfigure(errors="surrogateescape")  # type: ignore[attr-defined]
+        # a line that is not valid text fails alone; a byte order mark is skipped
+        given.reconfigure(encoding="utf-8-sig", errors="surrogateescape")  # type: ignore[attr-defined]
         if given.isatty():
             typer.echo("Paste refresh tokens, one a line, then press Ctrl-D:", err=True)
         lines = [line.strip() for line in given if line.strip()]

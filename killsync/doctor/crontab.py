@@ -78,11 +78,26 @@ def find_owner(database: Path) -> Owner:
     """Return who runs killsync: this user, or if that is root the owner of the database."""
     me = os.geteuid()
     uid = database.stat().st_uid if me == 0 and database.exists() else me
+    return Owner(_name(uid), home_of(uid), uid == me)
+
+
+def home_of(uid: int) -> Path:
+    """Return the home directory that cron gives a user, HOME for one who has none.
+
+    In a container a user need not be known.
+    """
     try:
-        known = pwd.getpwuid(uid)
+        return Path(pwd.getpwuid(uid).pw_dir)
     except KeyError:
-        return Owner(str(uid), Path.home(), uid == me)
-    return Owner(known.pw_name, Path(known.pw_dir), uid == me)
+        home = Path(os.environ.get("HOME", "/"))
+        return home if home.is_absolute() else Path("/")
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def read(owner: Owner, env: Mapping[str, str]) -> Crontab:

@@ -8,6 +8,7 @@ from killsync import files
 from killsync.doctor.diagnosis import Diagnosis, ok, problem, warning
 from killsync.doctor.setup import Setup
 from killsync.settings.config import Source
+from killsync.settings.places import expanded
 from killsync.store.paths import token_files
 
 
@@ -27,19 +28,20 @@ def _private_files(setup: Setup) -> list[Path]:
     """Return the files that are there and may hold a secret."""
     settings = setup.settings
     named = [settings.client_secret_file, settings.token_key_file]
-    files = [setup.file, *(Path(name).expanduser() for name in named if name)]
+    files = [setup.file, *(expanded(name) for name in named if name)]
     files = [file for file in files if file.is_file()]
     return [*files, *token_files(settings.database)]
 
 
 def _key_beside_database(setup: Setup) -> Iterator[Diagnosis]:
     settings = setup.settings
-    name, file = "token_key_file", Path(settings.token_key_file)
     if setup.found.origins.get("token_key") is Source.FILE:
-        name, file = "token_key", setup.file
-    key = file.expanduser().resolve()
-    holds_key = settings.token_key_file or name == "token_key"
-    if holds_key and key.is_relative_to(settings.database.resolve().parent):
+        name, key = "token_key", setup.file.resolve()
+    elif settings.token_key_file:
+        name, key = "token_key_file", expanded(settings.token_key_file).resolve()
+    else:
+        return
+    if key.is_relative_to(settings.database.resolve().parent):
         text = f"{key}: lies beside the database, so that a copy of the directory holds both"
         yield warning(name, text, "move it elsewhere, and set token_key_file")
 

@@ -8,28 +8,27 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import msgspec
-from msgspec import Meta
 
 from killsync.errors import (
     AccessRejected,
     BodyRejected,
     KillmailUnknown,
-    Misshapen,
     NotAKillmail,
     RateLimited,
     Refused,
     ServerFault,
     Unavailable,
 )
+from killsync.esi import listed
 from killsync.esi.headers import cache_time, etag, http_date, pages
 from killsync.esi.ratelimit import Bucket, Limits, body_bucket, list_bucket, status_bucket
 from killsync.http import Answer, Http
 from killsync.killmail import body as killmail
 from killsync.killmail.body import Killmail
+from killsync.killmail.raw import has_many_parts
 from killsync.model import KillmailRef, Page, Priority
 from killsync.times import retry_after
 
@@ -41,22 +40,6 @@ _LONGEST_REASON = 65536
 _ERROR_LIMIT_REST = 60.0
 
 
-_Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-# it becomes part of a path
-_Hash = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{40}\Z")]
-
-
-class _ListedKillmail(msgspec.Struct):
-    killmail_id: _Id
-    killmail_hash: _Hash
-
-
-class _LooselyListed(msgspec.Struct):
-    # 5.0 is the integer 5; above 2**53 a float is not exact
-    killmail_id: _Id | Annotated[float, Meta(le=2**53)]
-    killmail_hash: _Hash
-
-
 class StatusAnswer(msgspec.Struct, frozen=True):
     """ESI's answer to a status request; `date` is the time of its clock, if given."""
 
@@ -65,9 +48,6 @@ class StatusAnswer(msgspec.Struct, frozen=True):
 
 
 _any_json = msgspec.json.Decoder(msgspec.Raw)
-_list_decoder = msgspec.json.Decoder(list[_ListedKillmail])
-_entries_decoder = msgspec.json.Decoder(list[msgspec.Raw])
-_entry_decoder = msgspec.json.Decoder(_LooselyListed)
 
 
 class Esi:
@@ -108,7 +88,7 @@ class Esi:
             if answer.status == 304 and etag is not None:
                 return self._page(answer, [], unchanged=True)
             _raise_for_status(answer)
-            refs, skipped = _decode_list(answer.body)
+            refs, skipped = listed.decode(answer.body)
             if skipped and not seen_before:
                 seen_before = True
                 raise ServerFault(f"{skipped} entries of ESI's list are no references to killmails")
@@ -125,19 +105,20 @@ class Esi:
         path = f"/killmails/{ref_id}/{ref_hash}"
 
         def attempt() -> tuple[Killmail, int]:
-            answer = self._get(path, body_bucket(), priority, {})
+            answer = self._get(path, body_bucket(), priority, {}, keeps_turn=True)
             if answer.status in (404, 422):
                 text = f"ESI says {answer.status}: {_reason(answer)}"
                 raise KillmailUnknown(text, answer.status)
             _raise_for_status(answer)
-            try:
-                # one at a time: what a hostile body decodes to may be large
-                with self._decoding:
-                    return killmail.decode(answer.body, ref_id), len(answer.body)
-            except BodyRejected as rejection:
-                _raise_whose_fault(answer, rejection)
+            return self._decode_body(answer, ref_id), len(answer.body)
 
-        return self._http.patiently(attempt)
+        def attempt_in_turn() -> tuple[Killmail, int]:
+            try:
+                return attempt()
+            finally:
+                self._http.large.give_back()
+
+        return self._http.patiently(attempt_in_turn)
 
     def status(self) -> StatusAnswer:
         """Ask once whether ESI is up, which needs no token.
@@ -150,7 +131,15 @@ class Esi:
             date += int(age)  # a cache on the way repeats an older answer
         return StatusAnswer(answer.status, date)
 
-    def _get(self, path: str, bucket: Bucket, priority: int, headers: Mapping[str, str]) -> Answer:
+    def _get(
+        self,
+        path: str,
+        bucket: Bucket,
+        priority: int,
+        headers: Mapping[str, str],
+        *,
+        keeps_turn: bool = False,
+    ) -> Answer:
         self._http.raise_if_stopping()
         self._limits.book(bucket, priority, self._clock())
         self.requests += 1
@@ -164,6 +153,7 @@ class Esi:
                     "X-Compatibility-Date": COMPATIBILITY_DATE,
                     **headers,
                 },
+                keeps_turn=keeps_turn,
             )
         finally:
             status, seen = (answer.status, answer.headers) if answer else (None, {})
@@ -171,6 +161,19 @@ class Esi:
         self._obey_rest(answer, bucket)
         self._limits.answered(bucket, self._clock())
         return answer
+
+    def _decode_body(self, answer: Answer, killmail_id: int) -> Killmail:
+        if has_many_parts(answer.body):
+            self._http.large.take()
+        # one at a time: what a hostile body decodes to may be large
+        with self._decoding:
+            try:
+                decoded = killmail.decode(answer.body, killmail_id)
+            except BodyRejected as rejection:
+                _raise_whose_fault(answer, rejection)
+        # the next large one comes when this one is stored
+        self._http.large.hand_over(decoded)
+        return decoded
 
     def _obey_rest(self, answer: Answer, bucket: Bucket) -> None:
         now = self._clock()
@@ -203,40 +206,6 @@ class Esi:
             past_end=past_end,
             skipped=skipped,
         )
-
-
-def _decode_list(body: bytes) -> tuple[list[KillmailRef], int]:
-    """Return the references on a page, and how many of its entries are none."""
-    try:
-        return [KillmailRef(e.killmail_id, e.killmail_hash) for e in _list_decoder.decode(body)], 0
-    except msgspec.ValidationError as error:
-        return _decode_one_by_one(body, error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ServerFault("ESI's list is not JSON") from error
-
-
-def _decode_one_by_one(
-    body: bytes, mistake: msgspec.ValidationError
-) -> tuple[list[KillmailRef], int]:
-    try:
-        body.decode()
-        entries = _entries_decoder.decode(body)
-    except msgspec.ValidationError:
-        entries = []
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ServerFault("ESI's list is not JSON") from error
-    found = [ref for entry in entries if (ref := _reference(entry)) is not None]
-    if not found:
-        raise Misshapen(f"ESI's list has the wrong shape: {mistake}") from mistake
-    return found, len(entries) - len(found)
-
-
-def _reference(entry: msgspec.Raw) -> KillmailRef | None:
-    with suppress(msgspec.DecodeError, RecursionError):
-        listed = _entry_decoder.decode(entry)
-        if listed.killmail_id == int(listed.killmail_id) >= 1:
-            return KillmailRef(int(listed.killmail_id), listed.killmail_hash)
-    return None
 
 
 def _raise_whose_fault(answer: Answer, rejection: BodyRejected) -> NoReturn:

@@ -12,18 +12,26 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from killsync.errors import TooLarge
+from killsync.http.large import LARGE, OneLarge
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 20.0
 TIMEOUT = (CONNECT_TIMEOUT, READ_TIMEOUT)
 DEADLINE = 60.0
-# the largest killmail known, of 3,753 attackers, has less than 1 MiB
-LARGEST_ANSWER = 4 * 1024 * 1024
+# the largest killmail known, of 3,753 attackers, has less than 1 MiB; one of 60,000 items 7
+LARGEST_ANSWER = 8 * 1024 * 1024
 _CHUNK = 65536
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Sends as requests does, and reads an answer only up to a size and until a deadline."""
+    """Sends as requests does, and reads an answer only up to a size and until a deadline.
+
+    A large answer waits for its turn, which its reader ends.
+    """
+
+    def __init__(self, large: OneLarge, **options: Any) -> None:
+        super().__init__(**options)
+        self._large = large
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Bound every direct connection."""
@@ -39,7 +47,7 @@ class BoundedAdapter(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> Any:
         """Send one request, and read the whole of its answer."""
         response = super().send(request, **options | {"stream": True})
-        response.raw = _read(response.raw)
+        response.raw = _read(response.raw, self._large)
         return response
 
 
@@ -100,10 +108,10 @@ class _Whole(io.BytesIO):
         yield self.getvalue()
 
 
-def _read(raw: Any) -> _Whole:
+def _read(raw: Any, large: OneLarge) -> _Whole:
     """Return the whole of one of urllib3's answers.
 
-    Raises TooLarge if it is too large, and what urllib3 raises.
+    Raises TooLarge if it is too large, and what urllib3 and `large` raise.
     """
     # read1 returns what is there: a slow drip cannot hold the deadline up
     answer = _Whole()
@@ -112,7 +120,10 @@ def _read(raw: Any) -> _Whole:
             answer.write(chunk)
             if answer.tell() > LARGEST_ANSWER:
                 raise TooLarge(f"the answer is larger than {LARGEST_ANSWER >> 20} MiB")
+            if answer.tell() > LARGE:
+                large.take()
     except BaseException:
         raw.close()
+        answer.close()  # the error may be kept for a while, and this frame with it
         raise
     return answer

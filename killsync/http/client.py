@@ -5,6 +5,7 @@ Certificates are checked, redirects never followed; `environment` says what is h
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from http.cookiejar import DefaultCookiePolicy
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from killsync.errors import NotSent, ServerFault, Unavailable
 from killsync.http import environment
 from killsync.http.bounded import TIMEOUT, BoundedAdapter
 from killsync.http.environment import Environment
+from killsync.http.large import OneLarge
 from killsync.http.translation import translated_errors
 
 ATTEMPTS = 3
@@ -41,23 +43,33 @@ class Http:
 
     def __init__(self, user_agent: str, stopping: threading.Event | None = None) -> None:
         self.stopping = stopping or threading.Event()
+        self.large = OneLarge(self.stopping)
         self._user_agent = user_agent
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._environments: dict[str, Environment] = {}
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: str | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: str | None = None,
+        *,
+        keeps_turn: bool = False,
     ) -> Answer:
         """Send one request, once.
 
-        Raises Unavailable or ServerFault if no whole answer comes, Refused if a header cannot be
-        written, NotSent or OutOfFiles if the request cannot be sent, and WrongEnvironment if the
-        environment's proxy or certificates let no request through.
+        A large answer waits for its turn; who `keeps_turn` ends it in `large`.
+
+        Raises Unavailable, ServerFault or TooLarge if no whole answer comes, Refused if a header
+        cannot be written, NotSent or OutOfFiles if the request cannot be sent, and
+        WrongEnvironment if the environment's proxy or certificates let no request through.
         """
         self.raise_if_stopping()
         found = self._environment_for(url)
-        with translated_errors(url, found):
+        with ExitStack() as turn, translated_errors(url, found):
+            turn.callback(self.large.give_back)
             response = self._session().request(
                 method,
                 url,
@@ -67,7 +79,10 @@ class Http:
                 verify=found.verify,
                 timeout=TIMEOUT,
             )
-            return Answer(response.status_code, response.headers, response.content)
+            answer = Answer(response.status_code, response.headers, response.content)
+            if keeps_turn:
+                turn.pop_all()
+            return answer
 
     def raise_if_stopping(self) -> None:
         """Raise NotSent if nothing may be sent any more."""
@@ -115,7 +130,8 @@ class Http:
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             session.max_redirects = 0
             for scheme in ("http://", "https://"):
-                session.mount(scheme, BoundedAdapter(pool_connections=2, pool_maxsize=1))
+                adapter = BoundedAdapter(self.large, pool_connections=2, pool_maxsize=1)
+                session.mount(scheme, adapter)
             self._sessions.append(session)
         return session
 

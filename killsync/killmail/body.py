@@ -5,7 +5,6 @@ The shapes are those of ESI's OpenAPI document, compatibility date 2026-07-21.
 
 import re
 from collections import UserDict
-from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
@@ -13,6 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from killsync.errors import BodyRejected, NotAKillmail
+from killsync.killmail.complaint import DEEPEST, TOO_LARGE, complaint, shown, shown_path
+from killsync.killmail.raw import MOST_PARTS, has_too_many_parts
 from killsync.times import unix
 
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -28,15 +29,6 @@ else:
 
         def __class_getitem__(cls, kind: type) -> type:
             return kind
-
-
-_DEEPEST = 64
-# one of 60,000 items has 840,000; the largest killmail known, of 3,753 attackers, 80,000
-_MOST_PARTS = 1_000_000
-_MARKS = (b",", b":", b"[", b"{")
-_LONGEST_SHOWN = 60
-_TOO_LARGE = "expected a number of 64 bits, got a larger one"
-_MISSING = "Object missing required field "  # as msgspec says it
 
 
 class Extra(UserDict[str, Any]):
@@ -98,7 +90,7 @@ class Victim(_Part, frozen=True, gc=False):
     position: Omissible[Position] = None
 
 
-class Killmail(_Part, frozen=True, gc=False):
+class Killmail(_Part, frozen=True, gc=True, weakref=True):
     """The body of `GET /killmails/{killmail_id}/{killmail_hash}`; the time as ESI wrote it."""
 
     killmail_id: Integer
@@ -140,18 +132,6 @@ _INTEGERS = {
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})?"
 )
-_AT_BYTE = re.compile(r"JSON is malformed: (?P<what>.*) \(byte (?P<byte>\d+)\)")
-_SURROGATE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
-)
-# one that is not closed goes to the end: nothing is read twice
-_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"?'
-_STRING_OR_MARK = re.compile(_STRING + rb"|[,:\[{]", re.DOTALL)
-# the longest integer that msgspec and Python's json read
-_MOST_DIGITS = 4300
-_HUGE_INTEGER = re.compile(_STRING + rb"|(?P<huge>-?[0-9]{%d,})" % _MOST_DIGITS, re.DOTALL)
 
 
 def decode(raw: bytes, killmail_id: int) -> Killmail:
@@ -161,13 +141,13 @@ def decode(raw: bytes, killmail_id: int) -> Killmail:
     what was asked for or cannot be given back equal value for value; NotAKillmail if it is
     something else altogether.
     """
-    if len(raw) > _MOST_PARTS and _has_too_many_parts(raw):
-        raise BodyRejected(f"the body: more than {_MOST_PARTS:,} names and values")
+    if has_too_many_parts(raw):
+        raise BodyRejected(f"the body: more than {MOST_PARTS:,} names and values")
     try:
         killmail = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         kind = BodyRejected if raw.lstrip()[:1] == b"{" else NotAKillmail
-        raise kind(_complaint(error, raw)) from None
+        raise kind(complaint(error, raw)) from None
     if killmail.killmail_id != killmail_id:
         raise BodyRejected(f"killmail_id: expected {killmail_id}, got {killmail.killmail_id}")
     _check_time(killmail.killmail_time)
@@ -182,17 +162,9 @@ def encode(killmail: Killmail) -> bytes:
         return msgspec.json.encode(_plain(killmail))
 
 
-def _has_too_many_parts(raw: bytes) -> bool:
-    """Return whether more would be built than there is memory for, before anything is."""
-    if sum(map(raw.count, _MARKS)) <= _MOST_PARTS:
-        return False
-    marks = (1 for found in _STRING_OR_MARK.finditer(raw) if found[0] in _MARKS)
-    return next(islice(marks, _MOST_PARTS, None), None) is not None
-
-
 def _decode(raw: bytes) -> Killmail:
     # known fields nest deeper only through lists, so few brackets are proof of a shallow body
-    if raw.count(b"[") < _DEEPEST // 2:
+    if raw.count(b"[") < DEEPEST // 2:
         try:
             return _strict.decode(raw)
         except msgspec.ValidationError:
@@ -207,8 +179,8 @@ def _decode(raw: bytes) -> Killmail:
 
 def _check_values(value: Any, path: tuple[str | int, ...]) -> None:
     """Reject what neither JSON nor Python's stack could carry back."""
-    if len(path) > _DEEPEST:
-        raise BodyRejected(f"{_shown_path(path)}: nested deeper than {_DEEPEST} levels")
+    if len(path) > DEEPEST:
+        raise BodyRejected(f"{shown_path(path)}: nested deeper than {DEEPEST} levels")
     if not isinstance(value, dict | list):
         return
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
@@ -246,7 +218,7 @@ def _known_number(value: int | float, path: tuple[str | int, ...], *, whole: boo
 
 
 def _too_large(path: tuple[str | int, ...]) -> BodyRejected:
-    return BodyRejected(f"{_shown_path(path)}: {_TOO_LARGE}")
+    return BodyRejected(f"{shown_path(path)}: {TOO_LARGE}")
 
 
 def _plain(value: Any) -> Any:
@@ -266,55 +238,4 @@ def _check_time(text: str) -> None:
             return
     except ValueError:
         pass
-    raise BodyRejected(f"killmail_time: expected an ISO 8601 time, got '{_shown(text)}'")
-
-
-def _complaint(error: Exception, raw: bytes) -> str:
-    if isinstance(error, RecursionError):
-        return f"the body: nested deeper than {_DEEPEST} levels"
-    if isinstance(error, UnicodeDecodeError):
-        return f"byte {_first_not_utf8(raw)}: not UTF-8"
-    if isinstance(error, msgspec.ValidationError):
-        return _field_complaint(str(error), raw)
-    return _byte_complaint(str(error), raw)
-
-
-def _first_not_utf8(raw: bytes) -> int:
-    try:
-        raw.decode()
-    except UnicodeDecodeError as error:
-        return error.start
-    return 0
-
-
-def _field_complaint(text: str, raw: bytes) -> str:
-    """Turn ``Expected `int`, got `str` - at `$.victim.flag` `` into `victim.flag: expected...`."""
-    if text.startswith("Integer value out of range"):
-        start = next((m.start() for m in _HUGE_INTEGER.finditer(raw) if m["huge"]), 0)
-        return f"byte {start}: a number of more than {_MOST_DIGITS:,} digits"
-    what, _, path = text.replace("`", "").partition(" - at $")
-    path = path.removeprefix(".")
-    if what.startswith(_MISSING):
-        return f"{path}{'.' if path else ''}{what.removeprefix(_MISSING)}: missing"
-    return f"{path or 'the body'}: {what[:1].lower()}{what[1:]}"
-
-
-def _byte_complaint(text: str, raw: bytes) -> str:
-    lone = next((m for m in _SURROGATE.finditer(raw) if m["lone"]), None)
-    if lone is not None:
-        return f"byte {lone.start()}: half of a surrogate pair"
-    if match := _AT_BYTE.fullmatch(text):
-        return f"byte {match['byte']}: {match['what']}"
-    return f"byte {len(raw)}: the JSON ends too early"
-
-
-def _shown_path(path: tuple[str | int, ...]) -> str:
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return _shown(text.removeprefix(".")) or "the body"
-
-
-def _shown(text: str) -> str:
-    """Return text from outside as short ASCII without control characters."""
-    escaped = text.encode("unicode_escape").decode("ascii")
-    half = _LONGEST_SHOWN // 2
-    return escaped if len(escaped) <= _LONGEST_SHOWN else f"{escaped[:half]}...{escaped[-half:]}"
+    raise BodyRejected(f"killmail_time: expected an ISO 8601 time, got '{shown(text)}'")

@@ -3,6 +3,7 @@
 The table of keys, variables and defaults is in README.
 """
 
+import codecs
 import difflib
 import re
 import tomllib
@@ -14,7 +15,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from killsync import files
 from killsync.errors import UsageError
+from killsync.settings import places
 from killsync.settings.values import CallbackUrl, Duration, Url, check_url
 from killsync.times import parse_duration
 
@@ -52,9 +55,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     def database(self) -> Path:
         """The database file: `db`, or `killsync.db` in the user's data directory.
 
-        Of a link, what it leads to: the files beside it must be the same by every name.
+        Of a link, what it leads to: the files beside it must be the same by every name. Raises
+        UsageError if it lies in a home directory that is not known.
         """
-        path = Path(self.db).expanduser() if self.db else _user_directory("data") / "killsync.db"
+        path = places.expanded(self.db) if self.db else places.default_database()
         return path.resolve() if path.is_symlink() else path
 
 
@@ -98,7 +102,7 @@ def examine(
     mistakes: list[str] = []
     in_file: dict[str, object] = {}
     try:
-        in_file = _read_toml(file, must_exist=file != _default_file())
+        in_file = _read_toml(file, must_exist=not places.is_default_file(file))
     except UsageError as error:
         mistakes.append(str(error))
     values: dict[str, Any] = {}
@@ -171,9 +175,9 @@ def _replaced_by(valid: Mapping[str, object]) -> list[str]:
 def _read_secret(key: str, name: str) -> str:
     if not name:
         return ""
-    file = Path(name).expanduser()
+    file = places.expanded(name)
     try:
-        text = file.read_text("ascii").strip()
+        text = files.read_ascii(file).strip()
     except OSError as error:
         raise UsageError(f"{key}: {file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -221,8 +225,10 @@ def _shown(key: str, values: Mapping[str, object]) -> str:
 
 def _read_toml(file: Path, *, must_exist: bool) -> dict[str, object]:
     try:
-        with file.open("rb") as stream:
-            return tomllib.load(stream)
+        content = file.read_bytes()
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise UsageError(f"{file}: is UTF-16: save it as UTF-8")
+        return tomllib.loads(content.removeprefix(codecs.BOM_UTF8).decode())
     except FileNotFoundError as error:
         if must_exist:
             raise UsageError(f"{file}: no such configuration file") from error
@@ -239,21 +245,9 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, object]:
 
 
 def config_file(config: Path | None, env: Mapping[str, str]) -> Path:
-    """Return the configuration file in force, which need not exist."""
+    """Return the configuration file in force, which need not exist.
+
+    Raises UsageError if it lies in a home directory that is not known.
+    """
     named = config or env.get("KILLSYNC_CONFIG")
-    return Path(named).expanduser() if named else _default_file()
-
-
-def _default_file() -> Path:
-    return _user_directory("config") / "config.toml"
-
-
-def _user_directory(kind: str) -> Path:
-    # platformdirs honours XDG_*_HOME, and cron sets HOME
-    import platformdirs
-
-    directory = {
-        "data": platformdirs.user_data_path,
-        "config": platformdirs.user_config_path,
-    }[kind]
-    return directory("killsync", appauthor=False)
+    return places.expanded(named) if named else places.default_file()

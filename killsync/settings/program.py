@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from killsync.settings import config
+from killsync.settings import config, places
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -38,8 +38,7 @@ def this_program(
 ) -> Program:
     """Return how this process was called; the arguments are what --config and --db named."""
     file = config.config_file(named_config, env).absolute()
-    usual = config.config_file(None, {}).absolute()
-    options = [] if file == usual else ["--config", str(file)]
+    options = [] if places.is_default_file(file) else ["--config", str(file)]
     options += [] if named_db is None else ["--db", named_db]
     words = _words()
     found = shutil.which("killsync")

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from killsync import files
-from killsync.errors import DatabaseError
+from killsync.errors import DatabaseBusy, DatabaseError
+from killsync.store import reading, room
 from killsync.store.paths import token_file
 from killsync.store.sqlite_errors import is_busy, readable_errors
 
@@ -26,6 +27,8 @@ _APPLICATION_ID = 0x4B534E43
 _OLDEST_SQLITE = (3, 37, 0)
 _BUSY_TIMEOUT = 60.0
 _SHORT_PATIENCE = 1.0
+# more than the pages that a registration changes
+_ROOM = 262_144
 
 
 def _never() -> bool:
@@ -43,9 +46,10 @@ class _Displaced(DatabaseError):
 class Store:
     """An open killmail database; `conn` is in autocommit mode outside `transaction()`."""
 
-    def __init__(self, path: Path, conn: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, conn: sqlite3.Connection, *, unwatched: bool = False) -> None:
         self.path = path
         self.conn = conn
+        self._unwatched = unwatched
         self._file = path.stat()
         self._seen = 0
         # asked while another program keeps the database locked
@@ -73,9 +77,13 @@ class Store:
             raise
 
     def prove_writable(self) -> None:
-        """Write something durably that changes nothing. Raises DatabaseError if that fails."""
+        """Write something durably that changes nothing. Raises DatabaseError if that fails.
+
+        A user that is registered next has room on the disk then.
+        """
         with readable_errors(self.path), self.transaction() as conn:
             conn.execute("UPDATE facts SET value = value")
+            room.reserve(self.path, _ROOM)
 
     def version(self) -> int:
         """Return how many migrations the database has had."""
@@ -84,6 +92,16 @@ class Store:
     def changed_elsewhere(self) -> int:
         """Return a number that differs when another process has committed something."""
         return int(self.conn.execute("PRAGMA data_version").fetchone()[0])
+
+    def check_unchanged(self) -> None:
+        """Raise DatabaseBusy if what was read may be wrong, because SQLite could not watch it.
+
+        That is so where it may write nothing, and another user who may has done so.
+        """
+        now = self.path.stat()
+        was = self._file
+        if self._unwatched and (now.st_size, now.st_mtime_ns) != (was.st_size, was.st_mtime_ns):
+            raise DatabaseBusy(f"{self.path}: was changed while it was read; try again")
 
     def close(self) -> None:
         """Close the database."""
@@ -183,7 +201,7 @@ def connect(
     with readable_errors(path):
         if create:
             files.create_private(path)
-        store = Store(path, _connect(path, read_only=read_only, timeout=timeout))
+        store = _opened(path, read_only=read_only, timeout=timeout)
         try:
             _check_ours(store)
             if read_only:
@@ -232,17 +250,21 @@ def back_up(store: Store, target: Path) -> bool:
     return True
 
 
-def _connect(path: Path, *, read_only: bool, timeout: float) -> sqlite3.Connection:
-    uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rw")
-    conn = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
+def _opened(path: Path, *, read_only: bool, timeout: float) -> Store:
+    unwatched = False
+    if read_only:
+        conn, unwatched = reading.connect(path, timeout=timeout)
+    else:
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        conn = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
     try:
         conn.execute("PRAGMA foreign_keys = ON")
         # a cursor must not come back after a power cut older than what an export has shown
         conn.execute("PRAGMA synchronous = FULL")
+        return Store(path, conn, unwatched=unwatched)
     except BaseException:
         conn.close()
         raise
-    return conn
 
 
 def _check_not_lost(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -22,25 +23,26 @@ _REMOVE = "DELETE FROM killmails WHERE killmail_id IN (SELECT value FROM json_ea
 _LAST_SEQ = "SELECT value FROM facts WHERE name = 'stored_seq'"
 _ADVANCE_SEQ = "UPDATE facts SET value = value + ? WHERE name = 'stored_seq'"
 
+# `extra` is bound as UTF-8: as Python's text it may need four times the memory
 _INSERT_KILLMAIL = """
 INSERT INTO killmails (
     killmail_id, killmail_hash, hash_ok, stored_seq, stored_at, killmail_time, solar_system_id,
     moon_id, war_id, victim_damage_taken, victim_ship_type_id, victim_alliance_id,
     victim_character_id, victim_corporation_id, victim_faction_id, victim_x, victim_y, victim_z,
     attacker_count, item_count, extra
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))
 """
 _INSERT_ATTACKER = """
 INSERT INTO attackers (
     killmail_id, ordinal, damage_done, final_blow, security_status, alliance_id, character_id,
     corporation_id, faction_id, ship_type_id, weapon_type_id, extra
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))
 """
 _INSERT_ITEM = """
 INSERT INTO items (
     killmail_id, ordinal, parent, item_type_id, flag, singleton, quantity_destroyed,
     quantity_dropped, item_count, extra
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))
 """
 
 _SELECT_KILLMAILS = """
@@ -83,7 +85,7 @@ _Row = tuple[Any, ...]
 # None and bool again and again, which costs more than storing it
 sqlite3.register_adapter(type(None), dict[None, None]().get)
 sqlite3.register_adapter(bool, int)
-sqlite3.register_adapter(Extra, lambda extra: _json(extra.data))
+sqlite3.register_adapter(Extra, lambda extra: msgspec.json.encode(extra.data))
 
 
 class FetchedKillmail(Struct, frozen=True, gc=False):
@@ -114,8 +116,9 @@ def insert(conn: sqlite3.Connection, batch: Sequence[FetchedKillmail], now_iso: 
         [killmail_row(fetched, seq, now_iso) for seq, fetched in enumerate(new, first_seq)],
     )
     killmails = [fetched.killmail for fetched in new]
-    conn.executemany(_INSERT_ATTACKER, [row for k in killmails for row in attacker_rows(k)])
-    conn.executemany(_INSERT_ITEM, [row for k in killmails for row in item_rows(k)])
+    # the rows of one killmail at a time
+    conn.executemany(_INSERT_ATTACKER, chain.from_iterable(map(attacker_rows, killmails)))
+    conn.executemany(_INSERT_ITEM, chain.from_iterable(map(item_rows, killmails)))
     conn.execute(_ADVANCE_SEQ, (len(new),))
     return [killmail.killmail_id for killmail in killmails]
 
@@ -176,6 +179,7 @@ def killmail_row(fetched: FetchedKillmail, stored_seq: int, now_iso: str) -> _Ro
     """Return the row of `killmails` for a body."""
     killmail, victim = fetched.killmail, fetched.killmail.victim
     time = iso(unix(killmail.killmail_time))
+    extra = _killmail_extra(killmail, time)
     *victim_columns, items, position, _ = astuple(victim)
     return (
         *(killmail.killmail_id, fetched.killmail_hash, fetched.hash_ok, stored_seq, now_iso, time),
@@ -184,7 +188,7 @@ def killmail_row(fetched: FetchedKillmail, stored_seq: int, now_iso: str) -> _Ro
         *((None, None, None) if position is None else astuple(position)[:3]),
         len(killmail.attackers),
         None if items is None else len(items),
-        _text(_killmail_extra(killmail, time)),
+        msgspec.json.encode(extra) if extra else None,
     )
 
 
@@ -196,32 +200,29 @@ def attacker_rows(killmail: Killmail) -> list[_Row]:
 
 def item_rows(killmail: Killmail) -> list[_Row]:
     """Return the rows of `items` depth first: an item, then what lies in it, then the next one."""
-    killmail_id = killmail.killmail_id
     rows: list[_Row] = []
-
-    def add(items: list[Item], parent: int | None) -> None:
-        for item in items:
-            ordinal, inside = len(rows), item.items
-            rows.append(
-                (
-                    killmail_id, ordinal, parent, item.item_type_id, item.flag, item.singleton,
-                    item.quantity_destroyed, item.quantity_dropped,
-                    None if inside is None else len(inside), item.extra,
-                )
-            )  # fmt: skip
-            if inside:
-                add(inside, ordinal)
-
-    add(killmail.victim.items or [], None)
+    _add_item_rows(rows, killmail.killmail_id, killmail.victim.items or [], None)
     return rows
 
 
-def _json(value: Sequence[int] | Mapping[str, Any]) -> str:
-    return msgspec.json.encode(value).decode()
+def _add_item_rows(
+    rows: list[_Row], killmail_id: int, items: list[Item], parent: int | None
+) -> None:
+    for item in items:
+        ordinal, inside = len(rows), item.items
+        rows.append(
+            (
+                killmail_id, ordinal, parent, item.item_type_id, item.flag, item.singleton,
+                item.quantity_destroyed, item.quantity_dropped,
+                None if inside is None else len(inside), item.extra,
+            )
+        )  # fmt: skip
+        if inside:
+            _add_item_rows(rows, killmail_id, inside, ordinal)
 
 
-def _text(extra: Mapping[str, Any] | None) -> str | None:
-    return _json(dict(extra)) if extra else None
+def _json(ids: Sequence[int]) -> str:
+    return msgspec.json.encode(ids).decode()
 
 
 def _killmail_extra(killmail: Killmail, time: str) -> dict[str, Any]:

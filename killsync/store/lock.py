@@ -3,6 +3,7 @@
 The operating system frees it when the process dies, however it dies.
 """
 
+import fcntl
 import os
 import sqlite3
 import time
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from killsync.errors import DatabaseError, TryLater
 from killsync.store.paths import lock_file
+
+# source: SQLite's documentation of its file format: the byte whose lock announces a writer
+_RESERVED_BYTE = 0x40000001
 
 
 class RunInProgress(TryLater):
@@ -43,13 +47,29 @@ def hold(database: Path, *, patience: float = 1.0) -> Iterator[None]:
 
 def is_held(database: Path) -> bool:
     """Return whether a run holds the lock now."""
-    if not lock_file(database).exists():
+    file = lock_file(database)
+    if not file.exists():
         return False
-    conn = sqlite3.connect(lock_file(database), timeout=0, isolation_level=None)
+    if not os.access(file, os.W_OK):
+        return _is_locked_by_another_user(file)
+    conn = sqlite3.connect(file, timeout=0, isolation_level=None)
     try:
         return not _begin(conn)
     finally:
         conn.close()
+
+
+def _is_locked_by_another_user(file: Path) -> bool:
+    """Look at the lock of a file that may not be written: SQLite would lock nothing on it."""
+    try:
+        with file.open("rb") as stream:
+            # shared, where a run holds it alone; it ends with the stream
+            fcntl.lockf(stream, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _RESERVED_BYTE)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # it cannot be seen from here
+    return False
 
 
 def _begin(conn: sqlite3.Connection) -> bool:

@@ -19,6 +19,11 @@ def with_sqlite_files(file: Path) -> list[Path]:
     return [file, _beside(file, "-wal"), _beside(file, "-shm")]
 
 
+def that_sqlite_opens(file: Path) -> list[Path]:
+    """Return every file that SQLite may open for a database, wherever a link to it leads."""
+    return [*with_sqlite_files(file.resolve()), _beside(file.resolve(), "-journal"), file]
+
+
 def belongs_to(database: Path, file: Path) -> bool:
     """Return whether a file that exists is the database or one that stands beside it.
 

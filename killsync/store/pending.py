@@ -8,16 +8,16 @@ from operator import attrgetter
 import msgspec
 
 from killsync.model import KillmailRef, Pending, Priority
-from killsync.times import DAY, iso, iso_after, unix_or_none
+from killsync.times import DAY, iso, unix_or_none
 
 _HISTORY_AT_ONCE = 10_000
-_MOST_PROBES = 10
 # what was set aside is asked for again after this
 SET_ASIDE_FOR = 30 * DAY
 # a time further ahead was written by a wrong clock
 LONGEST_WAIT = SET_ASIDE_FOR + DAY
 _SHOWN_AGAIN_AFTER = DAY
 _READY = "not_before IS NULL"
+_PUT_OFF = "not_before IS NOT NULL AND set_aside_at IS NULL"
 _COLUMNS = """killmail_id, killmail_hash, priority, attempts, refusals, refused_at,
     set_aside_at IS NOT NULL"""
 
@@ -77,41 +77,6 @@ def record(
     return len(listed)
 
 
-def wake(conn: sqlite3.Connection, now: float) -> int:
-    """Make ready what was put off and whose time has come (or lies illegally far ahead)."""
-    changed = 0
-    for condition, moment in (
-        ("not_before <= ?", iso(now)),
-        ("not_before > ?", iso_after(now + LONGEST_WAIT)),
-    ):
-        changed += conn.execute(
-            f"UPDATE pending_killmails SET not_before = NULL WHERE {condition}", [moment]
-        ).rowcount
-    return changed
-
-
-def wake_probes(conn: sqlite3.Connection) -> None:
-    """Make one body of each error ready that was put off: when it can be had again, others can."""
-    conn.execute(
-        f"""UPDATE pending_killmails SET not_before = NULL WHERE killmail_id IN (
-            SELECT killmail_id FROM (
-                SELECT killmail_id, min(not_before) AS soonest FROM pending_killmails
-                WHERE not_before IS NOT NULL AND refusals = 0
-                GROUP BY error ORDER BY soonest LIMIT {_MOST_PROBES}))"""
-    )
-
-
-def lift(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
-    """Make ready what was put off with the errors of these, which can be had now."""
-    conn.execute(
-        """UPDATE pending_killmails SET not_before = NULL
-        WHERE not_before IS NOT NULL AND refusals = 0 AND error IN (
-            SELECT error FROM pending_killmails
-            WHERE killmail_id IN (SELECT value FROM json_each(?)))""",
-        [json.dumps(list(killmail_ids))],
-    )
-
-
 def make_history(conn: sqlite3.Connection, still_new: int) -> int:
     """Fetch what is no longer new as history is; the newest `still_new` stay new.
 
@@ -126,29 +91,10 @@ def make_history(conn: sqlite3.Connection, still_new: int) -> int:
     ).rowcount
 
 
-def any_put_off_ready(conn: sqlite3.Connection, now: float) -> bool:
-    """Return whether the time of some body that was put off has come."""
-    return bool(
-        conn.execute(
-            """SELECT EXISTS (SELECT 1 FROM pending_killmails WHERE not_before <= :now)
-            OR EXISTS (SELECT 1 FROM pending_killmails WHERE not_before > :illegal)""",
-            {"now": iso(now), "illegal": iso_after(now + LONGEST_WAIT)},
-        ).fetchone()[0]
-    )
-
-
-def any_ready(conn: sqlite3.Connection, now: float) -> bool:
-    """Return whether some body may be fetched now."""
+def any_ready(conn: sqlite3.Connection) -> bool:
+    """Return whether some body was not put off."""
     ready = conn.execute(f"SELECT EXISTS (SELECT 1 FROM pending_killmails WHERE {_READY})")
-    return bool(ready.fetchone()[0]) or any_put_off_ready(conn, now)
-
-
-def next_not_before(conn: sqlite3.Connection) -> float | None:
-    """Return when the next body that was put off may be fetched, None if none was."""
-    row = conn.execute(
-        "SELECT min(not_before) FROM pending_killmails WHERE not_before IS NOT NULL"
-    ).fetchone()
-    return unix_or_none(row[0])
+    return bool(ready.fetchone()[0])
 
 
 def ready(
@@ -161,7 +107,7 @@ def ready(
     """
     mine = ""
     if only_users is not None:
-        mine = f" AND priority >= {int(Priority.MANUAL)}{_listed_by(only_users)}"
+        mine = f" AND priority >= {int(Priority.MANUAL)}{listed_by(only_users)}"
     rows = conn.execute(
         f"SELECT {_COLUMNS} FROM pending_killmails WHERE {_READY}{mine}"
         " ORDER BY priority DESC, attempts > 0, killmail_id DESC LIMIT ?",
@@ -175,32 +121,6 @@ def ready(
         )
         for killmail_id, killmail_hash, priority, attempts, refusals, refused_at, aside in rows
     ]
-
-
-def make_manual(conn: sqlite3.Connection, user_id: int, *, set_aside: bool = False) -> int:
-    """Make everything pending of a user manual, and what was put off ready at once.
-
-    Of what was set aside only if `set_aside`.
-    """
-    return conn.execute(
-        f"""UPDATE pending_killmails SET priority = {int(Priority.MANUAL)}, not_before = NULL
-        WHERE (set_aside_at IS NULL OR ?)
-            AND (priority < {int(Priority.MANUAL)} OR not_before IS NOT NULL)
-            AND EXISTS (SELECT 1 FROM user_killmails WHERE user_id = ?
-                AND user_killmails.killmail_id = pending_killmails.killmail_id)""",
-        [set_aside, user_id],
-    ).rowcount
-
-
-def forget_put_off(conn: sqlite3.Connection, user_ids: Iterable[int] | None = None) -> int:
-    """Let what was put off or set aside be fetched at once, of all users or of these.
-
-    Returns how many killmails those are.
-    """
-    return conn.execute(
-        "UPDATE pending_killmails SET not_before = NULL"
-        f" WHERE not_before IS NOT NULL{_listed_by(user_ids)}"
-    ).rowcount
 
 
 def still_pending(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[int]:
@@ -229,40 +149,6 @@ def done(conn: sqlite3.Connection, killmail_ids: Sequence[int], stored: Sequence
     )
 
 
-def put_off(conn: sqlite3.Connection, killmail_id: int, error: str, not_before: float) -> None:
-    """Count a failed attempt and try again at `not_before`."""
-    conn.execute(
-        "UPDATE pending_killmails SET attempts = attempts + 1, error = ?, not_before = ?"
-        " WHERE killmail_id = ?",
-        [error, iso_after(not_before), killmail_id],
-    )
-
-
-def refuse(
-    conn: sqlite3.Connection,
-    killmail_id: int,
-    error: str,
-    now: float,
-    *,
-    not_before: float,
-    set_aside: bool,
-) -> None:
-    """Count that a body was refused, and ask again at `not_before`; it may be set aside now."""
-    conn.execute(
-        """UPDATE pending_killmails SET attempts = attempts + 1, refusals = refusals + 1,
-            refused_at = coalesce(refused_at, :now), error = :error, not_before = :until,
-            set_aside_at = coalesce(set_aside_at, iif(:aside, :now, NULL))
-        WHERE killmail_id = :id""",
-        {
-            "now": iso(now),
-            "error": error,
-            "until": iso_after(not_before),
-            "aside": set_aside,
-            "id": killmail_id,
-        },
-    )
-
-
 class PendingCounts(msgspec.Struct, frozen=True):
     """How many killmails are pending: `ready` to be fetched, put off, and set aside.
 
@@ -279,16 +165,21 @@ def count_by_state(
     conn: sqlite3.Connection, user_ids: Iterable[int] | None = None
 ) -> PendingCounts:
     """Return how many killmails are pending in which state, of all users or of these."""
-    ready, put_off, aside, again_at = conn.execute(
-        f"""SELECT count(iif(not_before IS NULL AND set_aside_at IS NULL, 1, NULL)),
-            count(iif(not_before IS NOT NULL AND set_aside_at IS NULL, 1, NULL)),
-            count(set_aside_at), min(iif(set_aside_at IS NULL, not_before, NULL))
-        FROM pending_killmails WHERE true{_listed_by(user_ids)}"""
-    ).fetchone()
+    mine = listed_by(user_ids)
+    # a question for each, which its own index answers
+    ready, put_off, aside, again_at = (
+        conn.execute(f"SELECT {what} FROM pending_killmails WHERE {which}{mine}").fetchone()[0]
+        for what, which in (
+            ("count(*)", _READY),
+            ("count(*)", _PUT_OFF),
+            ("count(*)", "set_aside_at IS NOT NULL"),
+            ("min(not_before)", _PUT_OFF),
+        )
+    )
     return PendingCounts(int(ready), int(put_off), int(aside), unix_or_none(again_at))
 
 
-def _listed_by(user_ids: Iterable[int] | None) -> str:
+def listed_by(user_ids: Iterable[int] | None) -> str:
     """Return a condition for what the lists of these users have shown; None: no condition."""
     if user_ids is None:
         return ""
@@ -321,7 +212,7 @@ def waiting_for(conn: sqlite3.Connection, user_ids: Iterable[int]) -> int:
     """Return how many bodies of these users may be fetched now."""
     return int(
         conn.execute(
-            f"SELECT count(*) FROM pending_killmails WHERE {_READY}{_listed_by(user_ids)}"
+            f"SELECT count(*) FROM pending_killmails WHERE {_READY}{listed_by(user_ids)}"
         ).fetchone()[0]
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from killsync.model import Caller
-from killsync.times import DAY, iso, unix, unix_or_none
+from killsync.times import DAY, iso, unix
 
 _KEEP = 400 * DAY
 _PRUNED_AT_ONCE = 500
@@ -153,22 +153,6 @@ def newest_unended(conn: sqlite3.Connection, version: int) -> LockHolder:
     ).fetchone()
     # of a lock that is held, a newest run that has ended means that another has just started
     return LockHolder() if row is None or row[5] is not None else LockHolder(*row[:5])
-
-
-def last_success(conn: sqlite3.Connection, now: float) -> float | None:
-    """Return when a run that asked for something last ended with 0 or 1.
-
-    If none ever did, when the first one started. A time ahead of `now` comes from a wrong clock,
-    and is not believed.
-    """
-    row = conn.execute(
-        """SELECT coalesce(
-            (SELECT max(finished_at) FROM runs
-                WHERE exit_code IN (0, 1) AND requests > 0 AND finished_at <= :now),
-            (SELECT started_at FROM runs WHERE started_at <= :now ORDER BY id LIMIT 1))""",
-        {"now": iso(now)},
-    ).fetchone()
-    return unix_or_none(row[0])
 
 
 def background_scans(conn: sqlite3.Connection, limit: int) -> list[BackgroundScan]:

@@ -245,6 +245,7 @@ ALTER TABLE runs ADD COLUMN max_runtime_s REAL;
 ALTER TABLE runs ADD COLUMN lists_of TEXT;
 ALTER TABLE runs ADD COLUMN refreshes_of TEXT;
 CREATE INDEX runs_that_asked ON runs (id) WHERE requests > 0;
+DROP INDEX runs_succeeded;
 
 -- rests in a row that were longer than can be believed
 ALTER TABLE rate_limits ADD COLUMN long_rests INTEGER NOT NULL DEFAULT 0;

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from killsync.errors import DatabaseBusy, DatabaseError, OutOfFiles
 
+_DISK_FULL = "the disk is full; what was committed is safe, free some space"
+
 
 @contextmanager
 def readable_errors(path: Path) -> Iterator[None]:
@@ -19,12 +21,17 @@ def readable_errors(path: Path) -> Iterator[None]:
         if _out_of_files():
             raise OutOfFiles from error
         kind = DatabaseBusy if is_busy(error) else DatabaseError
-        raise kind(f"{path}: {_advice(error)}") from error
+        raise kind(f"{path}: {_advice(error, path)}") from error
 
 
 def is_busy(error: sqlite3.Error) -> bool:
     """Return whether another program keeps the database locked."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def disk_is_full(path: Path) -> DatabaseError:
+    """Return the error of a file that there is no room for."""
+    return DatabaseError(f"{path}: {_DISK_FULL}")
 
 
 def _out_of_files() -> bool:
@@ -35,21 +42,30 @@ def _out_of_files() -> bool:
     return False
 
 
-def _advice(error: sqlite3.Error) -> str:
+def _advice(error: sqlite3.Error, path: Path) -> str:
     code = getattr(error, "sqlite_errorcode", 0)
     # no room for what SQLite keeps beside a database that is in use
     code = sqlite3.SQLITE_FULL if code == sqlite3.SQLITE_IOERR_SHMSIZE else code & 0xFF
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) and _is_on_read_only(path):
+        return "is on a read-only file system; name a copy elsewhere with --db"
     return {
         sqlite3.SQLITE_NOTADB: "is not an SQLite database; name another with --db",
         sqlite3.SQLITE_CORRUPT: "is damaged, and was not changed: restore a backup, or save what "
         "can be read into a new file with `sqlite3 killsync.db .recover`",
         sqlite3.SQLITE_READONLY: "cannot be written; check the permissions of it and its directory",
         sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the permissions of it and its directory",
-        sqlite3.SQLITE_FULL: "the disk is full; what was committed is safe, free some space",
+        sqlite3.SQLITE_FULL: _DISK_FULL,
         sqlite3.SQLITE_IOERR: "cannot be read or written; what was committed is safe, check "
         "the disk and its free space",
         sqlite3.SQLITE_BUSY: "another program keeps it locked; try again later",
     }.get(code, _quote(error))
+
+
+def _is_on_read_only(path: Path) -> bool:
+    try:
+        return bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _quote(error: sqlite3.Error) -> str:

@@ -1,8 +1,7 @@
 """Users: who they are, how far their lists are recorded, who is due."""
 
-import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from killsync.model import Cursor, Refusal, User, UserState
@@ -85,92 +84,6 @@ def maybe_due(
         {"aged": iso(now - min_age), "now": iso(now), "client_id": client_id},
     ):
         yield _user(row)
-
-
-def failing(conn: sqlite3.Connection, now: float, limit: int) -> list[User]:
-    """Return one user of each error whose back-off goes on, the one that waits longest."""
-    rows = conn.execute(
-        """SELECT user_id, min(not_before) FROM users
-        WHERE state = 'active' AND failures > 0 AND not_before > ?
-        GROUP BY error ORDER BY 2 LIMIT ?""",
-        [iso(now), limit],
-    )
-    return [user for user_id, _ in rows.fetchall() if (user := get(conn, user_id)) is not None]
-
-
-def lift_backoff(conn: sqlite3.Connection, error: str, now: float) -> list[int]:
-    """End the back-off of every user who failed with this error; return who they are."""
-    rows = conn.execute(
-        """UPDATE users SET not_before = NULL
-        WHERE state = 'active' AND failures > 0 AND not_before > ? AND error = ?
-        RETURNING user_id""",
-        [iso(now), error],
-    )
-    return [user_id for (user_id,) in rows.fetchall()]
-
-
-def forget_put_off(conn: sqlite3.Connection, user_ids: Iterable[int] | None, now: float) -> int:
-    """Let users who back off or need a login be tried at once; all, or these. Return how many."""
-    mine = "" if user_ids is None else " AND user_id IN (SELECT value FROM json_each(:users))"
-    values = {"users": json.dumps(list(user_ids or [])), "now": iso(now)}
-    return sum(
-        conn.execute(f"UPDATE users SET not_before = {then} WHERE {which}{mine}", values).rowcount
-        for which, then in (
-            ("state = 'active' AND failures > 0 AND not_before > :now", "NULL"),
-            ("state = 'needs_login'", ":now"),
-        )
-    )
-
-
-def longest_unsynced(conn: sqlite3.Connection) -> User | None:
-    """Return the active user whose last sync lies back furthest, None if none is active.
-
-    Of one that was never synced, its registration counts.
-    """
-    candidates = [
-        get(conn, row[0])
-        for order in ("added_at", "last_killmail_sync_at")
-        if (
-            row := conn.execute(
-                f"""SELECT user_id FROM users WHERE state = 'active'
-                AND last_killmail_sync_at IS {"NULL" if order == "added_at" else "NOT NULL"}
-                ORDER BY {order} LIMIT 1"""
-            ).fetchone()
-        )
-    ]
-    return min(
-        (user for user in candidates if user is not None),
-        key=lambda user: user.last_sync_at or user.added_at or 0.0,
-        default=None,
-    )
-
-
-def open_gaps(
-    conn: sqlite3.Connection, user_ids: Iterable[int] | None = None
-) -> tuple[int, float | None]:
-    """Return how many active users' lists are still being read, and when the next goes on.
-
-    Of all users, or of these.
-    """
-    mine = "" if user_ids is None else " AND user_id IN (SELECT value FROM json_each(:users))"
-    number, at = conn.execute(
-        f"""SELECT count(*), min(coalesce(not_before, '')) FROM users
-        WHERE state = 'active' AND backfill_page IS NOT NULL{mine}""",
-        {"users": json.dumps(list(user_ids or []))},
-    ).fetchone()
-    return int(number), unix_or_none(at or None)
-
-
-def count_unsynced(conn: sqlite3.Connection, before: float) -> int:
-    """Return how many active users have not been synced since `before`."""
-    row = conn.execute(
-        """SELECT (SELECT count(*) FROM users WHERE state = 'active'
-                AND last_killmail_sync_at <= :before)
-            + (SELECT count(*) FROM users WHERE state = 'active'
-                AND last_killmail_sync_at IS NULL AND added_at <= :before)""",
-        {"before": iso(before)},
-    ).fetchone()
-    return int(row[0])
 
 
 def add(conn: sqlite3.Connection, user_id: int, name: str, now: float) -> bool:

@@ -6,12 +6,14 @@ Silence means health: a quiet scan says it once, and once a day while it lasts.
 import msgspec
 
 from killsync.settings.config import Settings
-from killsync.store import facts, users
+from killsync.store import facts, waiting_users
 from killsync.store.connection import Store
 from killsync.store.runs import LockHolder
-from killsync.times import DAY, HOUR, MINUTE, iso, unix
+from killsync.times import DAY, MINUTE, iso, unix
 
 _GRACE = 5 * MINUTE
+# two ticks: one who is due is not synced the same second
+_DUE_FOR = 20 * MINUTE
 
 
 class Unsynced(msgspec.Struct, frozen=True):
@@ -46,15 +48,16 @@ def overdue(holder: LockHolder | None, now: float) -> Overdue | None:
 
 def unsynced(store: Store, settings: Settings, now: float) -> Unsynced | None:
     """Return for whom nothing has succeeded for `alert_after`; the user who waits longest."""
-    longest = users.longest_unsynced(store.conn)
-    patience = max(settings.alert_after, settings.min_age + HOUR)
-    if longest is None:
+    patience = settings.alert_after
+    user, waiting = waiting_users.unsynced(
+        store.conn,
+        added_before=now - patience,
+        synced_before=now - max(patience, settings.min_age + _DUE_FOR),
+    )
+    if user is None:
         return None
-    since = longest.last_sync_at or longest.added_at or now
-    if now - since < patience:
-        return None
-    waiting = users.count_unsynced(store.conn, now - patience)
-    return Unsynced(longest.user_id, longest.name, longest.error, max(0, waiting - 1), iso(since))
+    since = user.last_sync_at or user.added_at or now
+    return Unsynced(user.user_id, user.name, user.error, waiting - 1, iso(since))
 
 
 def is_news(about: str, last: tuple[str, float] | None, now: float) -> bool:

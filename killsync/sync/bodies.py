@@ -7,7 +7,7 @@ from functools import partial
 from killsync.esi.ratelimit import body_bucket
 from killsync.killmail.body import Killmail
 from killsync.model import Pending, Priority
-from killsync.store import killmails, pending
+from killsync.store import killmails, pending, retries
 from killsync.store.killmails import FetchedKillmail
 from killsync.sync import verdict
 from killsync.sync.context import Services, Tally
@@ -106,7 +106,7 @@ class Bodies:
             kept = [fetched for fetched in batch if fetched.killmail.killmail_id in wanted]
             stored.extend(killmails.insert(conn, kept, iso(now)))
             if failed_before:
-                pending.lift(conn, failed_before)
+                retries.lift(conn, failed_before)
             pending.done(conn, ids, stored)
 
         self._journal.commit(write)
@@ -186,7 +186,7 @@ class Bodies:
 
     def _put_off(self, body: Pending, decided: PutOff, now: float) -> None:
         killmail_id, reason, until = body.killmail_id, decided.reason, decided.until
-        write = partial(pending.put_off, killmail_id=killmail_id, error=reason, not_before=until)
+        write = partial(retries.put_off, killmail_id=killmail_id, error=reason, not_before=until)
         self._journal.add(write, now, partial(self._forget, killmail_id))
         if decided.reported:
             first = body.attempts == 0
@@ -197,7 +197,7 @@ class Bodies:
     def _refuse(self, body: Pending, decided: Refuse, now: float) -> None:
         killmail_id, reason, until = body.killmail_id, decided.reason, iso_after(decided.until)
         write = partial(
-            pending.refuse,
+            retries.refuse,
             killmail_id=killmail_id,
             error=reason,
             now=now,

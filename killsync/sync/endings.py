@@ -1,11 +1,12 @@
-"""Carries out what becomes of a job: done, left for later, or failed; written and reported."""
+"""Carries out what becomes of a job and its user: written, and reported."""
 
+import sqlite3
 from collections.abc import Callable
 from functools import partial
 
 from killsync.esi.ratelimit import list_bucket
-from killsync.model import Priority, User
-from killsync.store import jobs, users
+from killsync.model import Priority, User, UserState
+from killsync.store import jobs, users, waiting_users
 from killsync.sync import schedule
 from killsync.sync.context import Services, Tally
 from killsync.sync.events import ListPutOff, UserFailed
@@ -73,6 +74,29 @@ class Endings:
         )
         when = None if verdict.again_at is None else iso_after(verdict.again_at)
         self._end_as_failed(taken, verdict.reason, when, blame, now, first=not verdict.known)
+
+    def accept_token(self, taken: ListPass, now: float) -> None:
+        """Record that a user's token works, if something stood against it."""
+        user = taken.user
+        if user.refusal is not None or user.state is UserState.NEEDS_LOGIN:
+            self._journal.add(partial(users.set_accepted, user_id=user.user_id), now)
+            taken.accept_token()
+
+    def forget_failures(self, taken: ListPass, now: float) -> bool:
+        """End the back-off of all who failed as this user did, whose list can be had again.
+
+        Returns whether jobs were queued for them.
+        """
+        error = taken.forget_failures()
+        if error is None:
+            return False
+
+        def write(conn: sqlite3.Connection) -> None:
+            lifted = waiting_users.lift_backoff(conn, error, now)
+            jobs.queue(conn, lifted, Priority.BACKGROUND, now)
+
+        self._journal.commit(write)
+        return True
 
     def _end_as_failed(
         self,

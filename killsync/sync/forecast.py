@@ -4,7 +4,7 @@ import msgspec
 
 from killsync.esi.ratelimit import LIKELY_COST, Bucket, body_bucket, kept_share
 from killsync.model import Priority
-from killsync.store import limits, pending, users
+from killsync.store import limits, pending, waiting_users
 from killsync.store.connection import Store
 from killsync.times import MINUTE, iso_after, iso_or_none
 
@@ -46,7 +46,7 @@ def backlog(
         bucket.retry_at = max(bucket.retry_at or 0.0, stopped[0].retry_at or 0.0)
     keep = kept_share(Priority.GAP, reserve)
     resumes_at = bucket.ready_at(now, LIKELY_COST, keep)
-    open_lists, lists_at = users.open_gaps(conn, user_ids)
+    open_lists, lists_at = waiting_users.open_gaps(conn, user_ids)
     ready = counts.ready
     return Backlog(
         ready=ready,

@@ -7,7 +7,7 @@ others succeed.
 import threading
 from enum import StrEnum
 
-from killsync.errors import Blame, KillsyncError, ServiceDown, blame_of, describe
+from killsync.errors import Blame, BodyRejected, KillsyncError, ServiceDown, blame_of, describe
 from killsync.store.runs import Answered
 from killsync.sync.slots import Kind, Returned
 
@@ -100,7 +100,9 @@ class Health:
         service = ASKS[kind]
         if error is None:
             self._count_success(kind, returned.of)
-        elif blame_of(error) not in (Blame.NOBODY, Blame.RUN):
+        elif blame_of(error) not in (Blame.NOBODY, Blame.RUN) and not isinstance(
+            error, BodyRejected
+        ):
             self._count_failure(returned)
         if shows_an_answer(error):
             self._unanswered[service] = 0

@@ -1,23 +1,24 @@
 """The list side of a run: taking jobs, sending their next requests, and taking the answers."""
 
-import sqlite3
 from collections.abc import Callable
 from functools import partial
 
 import msgspec
 
-from killsync.errors import KillsyncError, LoginNeeded, ServerFault, describe
+from killsync.errors import KillsyncError, ServerFault
 from killsync.esi.ratelimit import list_bucket, sso_bucket
 from killsync.login import accounts
-from killsync.model import Access, Job, Page, Priority, Refusal, User, UserState
-from killsync.store import facts, jobs, users
+from killsync.model import Access, Job, Page, Priority, UserState
+from killsync.store import jobs, users
 from killsync.store import limits as stored_limits
 from killsync.sync import verdict
 from killsync.sync.context import Services, Tally
 from killsync.sync.endings import Endings
 from killsync.sync.health import Health, Service
-from killsync.sync.journal import Journal, Write
+from killsync.sync.journal import Journal
 from killsync.sync.list_pass import ListPass
+from killsync.sync.queue import Queue
+from killsync.sync.refusals import Refusals
 from killsync.sync.slots import Kind, Request, Slots
 from killsync.sync.verdict import (
     Circumstances,
@@ -26,11 +27,9 @@ from killsync.sync.verdict import (
     Finish,
     HoldRefusal,
     JobVerdict,
-    NeedsLogin,
     NextRun,
     PutOff,
     Renew,
-    Suspicion,
 )
 
 
@@ -56,15 +55,9 @@ class Lists:
         self._tally = tally
         self._on_listed = on_listed
         self._endings = Endings(services, journal, tally)
+        self.refusals = Refusals(services, journal, health, self._endings)
         self._passes: dict[int, ListPass] = {}
-        # ended, but not in the database yet
-        self._ended: set[int] = set()
-        # left for the next run, counted as an attempt
-        self._left: set[int] = set()
-        # left for it since SSO is down
-        self._tokenless: set[int] = set()
-        # whose refresh token was refused, to be judged at the end
-        self._refused: list[tuple[ListPass, LoginNeeded]] = []
+        self._queue = Queue(services.store, services.only_users)
         self._may_take = True
         self._next_job_at: float | None = None
         # what a job and a run have done before it was put off and taken again
@@ -100,46 +93,9 @@ class Lists:
 
     def give_back(self, now: float) -> None:
         """Put every unfinished job back into the queue."""
-        for job_id in [*self._passes, *self._tokenless]:
+        for job_id in self._passes:
             self._journal.add(partial(jobs.give_back, job_id=job_id), now)
         self._passes.clear()
-
-    def judge_refusals(self, now: float) -> None:
-        """Decide about refused tokens, now that it is known which other refreshes succeeded."""
-        refused, self._refused = self._refused, []
-        conn, client_id = self._s.store.conn, self._s.settings.client_id
-        before = facts.refused_since(conn)
-        suspicion = verdict.suspicion_after(
-            None if before is None else Suspicion(before),
-            sum(error.evidence is not None for _, error in refused),
-            self._health.any_served(Kind.REFRESH),
-            now,
-        )
-        since = None if suspicion is None else suspicion.since
-        if since != before:
-            self._journal.add(partial(facts.set_refused_since, since=since), now)
-        for taken, error in refused:
-            # a manual sync may have renewed it meanwhile
-            user = users.get(conn, taken.job.user_id)
-            if user is None:
-                continue
-            taken.user = user
-            decided = verdict.on_refusal(user, error, client_id, suspicion, now)
-            if isinstance(decided, NeedsLogin):
-                self._endings.end_login(taken, decided, now)
-            else:
-                self._health.leave_to_service(Kind.REFRESH, decided.reason)
-                self._endings.leave(taken, decided, *self._evidence(user, error, now))
-
-    def _evidence(self, user: User, error: LoginNeeded, now: float) -> list[Write]:
-        """Return what records the first refusal of a token, nothing if it is recorded."""
-        client_id, token = self._s.settings.client_id, error.evidence or ""
-        first = user.refusal
-        if first is not None and (first.token, first.client_id) == (token, client_id):
-            return []
-        refusal = Refusal(now, token, client_id)
-        reason = describe(error)
-        return [partial(users.set_refused, user_id=user.user_id, error=reason, refusal=refusal)]
 
     # taking jobs
 
@@ -148,21 +104,16 @@ class Lists:
         workers = self._s.settings.workers
         while True:
             ranked = self._ranked()
-            busy = self._ended | self._left | self._tokenless | self._passes.keys()
-            job = jobs.next_job(
-                self._s.store.conn,
+            job = self._queue.next_job(
                 now,
-                taken=busy,
+                self._passes.keys(),
                 above=ranked[workers - 1].job.priority if len(ranked) >= workers else 0,
-                only_users=self._s.only_users,
-            )
-            if job is not None and not job.attempts and self._health.is_doubtful(Service.ESI):
                 # those who synced last, too, must fail before a service counts as down
-                conn = self._s.store.conn
-                job = jobs.youngest_untried(conn, job.priority, now, busy) or job
+                youngest=self._health.is_doubtful(Service.ESI),
+            )
             if job is None:
                 self._may_take = False
-                self._next_job_at = self._when_next_job(now)
+                self._next_job_at = self._queue.when_next(now)
                 return
             self._take_job(job, now)
 
@@ -170,7 +121,7 @@ class Lists:
         conn = self._s.store.conn
         user = users.get(conn, job.user_id)
         if user is None or user.state not in (UserState.ACTIVE, UserState.NEEDS_LOGIN):
-            self._ended.add(job.id)
+            self._queue.ended(job.id)
             self._journal.add(partial(jobs.drop_open, user_id=job.user_id), now)
             return
         bucket = list_bucket(job.user_id)
@@ -196,14 +147,6 @@ class Lists:
             del self._passes[taken.job.id]
         else:
             taken.follow(job)
-
-    def _when_next_job(self, now: float) -> float | None:
-        conn = self._s.store.conn
-        if self._s.only_users is None:
-            return jobs.next_not_before(conn, now)
-        mine = [jobs.open_job(conn, user_id) for user_id in self._s.only_users]
-        times = [job.not_before for job in mine if job and job.not_before]
-        return min((t for t in times if t > now), default=None)
 
     # sending
 
@@ -253,8 +196,8 @@ class Lists:
 
     def _start_refresh(self, taken: ListPass, now: float) -> None:
         if self._health.is_down(Service.SSO):
-            self._drop(taken)
-            self._tokenless.add(taken.job.id)
+            self._leave_for_next_run(taken)
+            self._journal.add(partial(jobs.give_back, job_id=taken.job.id), now)
             return
         until = self._s.limits.ready_at(sso_bucket(), taken.job.priority, now)
         if until > now:
@@ -289,7 +232,8 @@ class Lists:
             self._page_failed(taken, error, now)
             return
         self._tally.listed += taken.new - before
-        self._lift_backoff(taken, now)
+        if self._endings.forget_failures(taken, now):
+            self._may_take = True
         if taken.finished:
             self._finish(taken, now)
         if not page.unchanged:
@@ -298,23 +242,7 @@ class Lists:
     def _access_arrived(self, taken: ListPass, access: Access, now: float) -> None:
         taken.in_flight = False
         taken.access = access
-        if taken.user.refusal is not None or taken.user.state is UserState.NEEDS_LOGIN:
-            accepted = partial(users.set_accepted, user_id=taken.job.user_id)
-            self._journal.add(accepted, now)
-            taken.accept_token()
-
-    def _lift_backoff(self, taken: ListPass, now: float) -> None:
-        """End the back-off of all who failed as this user did, whose list can be had again."""
-        error = taken.forget_failures()
-        if error is None:
-            return
-
-        def write(conn: sqlite3.Connection) -> None:
-            lifted = users.lift_backoff(conn, error, now)
-            jobs.queue(conn, lifted, Priority.BACKGROUND, now)
-
-        self._journal.commit(write)
-        self._may_take = True
+        self._endings.accept_token(taken, now)
 
     def _page_failed(self, taken: ListPass, error: BaseException, now: float) -> None:
         taken.in_flight = False
@@ -355,7 +283,7 @@ class Lists:
                 self._endings.leave(taken, decided)
             case HoldRefusal():
                 self._leave_for_next_run(taken)
-                self._refused.append((taken, decided.error))
+                self.refusals.hold(taken, decided.error)
             case Fail():
                 self._drop(taken)
                 self._endings.fail(taken, decided, now)
@@ -373,13 +301,13 @@ class Lists:
 
     def _leave_for_next_run(self, taken: ListPass) -> None:
         self._drop(taken)
-        self._left.add(taken.job.id)
+        self._queue.leave(taken.job.id)
 
     def _finish(self, taken: ListPass, now: float) -> None:
         job_id = taken.job.id
         self._drop(taken)
-        self._ended.add(job_id)
-        self._endings.finish(taken, now, then=partial(self._ended.discard, job_id))
+        self._queue.ended(job_id)
+        self._endings.finish(taken, now, then=partial(self._queue.stored, job_id))
 
     def _drop(self, taken: ListPass) -> None:
         self._passes.pop(taken.job.id, None)

@@ -11,7 +11,7 @@ from killsync.esi.ratelimit import LIKELY_COST, Limits, body_bucket, list_bucket
 from killsync.login.connecting import connected
 from killsync.model import Caller
 from killsync.settings.config import Settings
-from killsync.store import jobs, pending, runs, users
+from killsync.store import jobs, pending, retries, runs, users
 from killsync.store import limits as stored_limits
 from killsync.store.connection import Store
 from killsync.store.paths import token_file
@@ -113,8 +113,8 @@ def _begin(
     with store.transaction() as conn:
         run_id = runs.begin(conn, command, now, caller, max_runtime)
         jobs.give_back_all(conn)
-        pending.wake(conn, now)
-        pending.wake_probes(conn)
+        retries.wake(conn, now)
+        retries.wake_probes(conn)
         pending.make_history(conn, STILL_NEW)
         jobs.prune(conn, now)
     return run_id

@@ -6,7 +6,7 @@ import msgspec
 
 from killsync.model import Priority, User
 from killsync.settings.config import Settings
-from killsync.store import jobs, pending, users
+from killsync.store import jobs, pending, retries, users, waiting_users
 from killsync.sync import schedule
 from killsync.sync.schedule import Waits
 from killsync.times import iso_or_none
@@ -39,8 +39,10 @@ def find(
         for user in maybe
         if schedule.is_due(user, now, min_age, client_id=client_id, force=force)
     ]
-    due += users.failing(conn, now, _MOST_PROBES)
-    waiting = jobs.any_open(conn, now) or pending.any_ready(conn, now)
+    due += waiting_users.failing(conn, now, _MOST_PROBES)
+    waiting = (
+        jobs.any_open(conn, now) or pending.any_ready(conn) or retries.any_put_off_ready(conn, now)
+    )
     return Selection(due, waiting)
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from killsync.store import pending, runs
+from killsync.store import retries, runs
 from killsync.store.runs import Answered
 from killsync.sync.bodies import Bodies
 from killsync.sync.context import Services, Tally
@@ -79,7 +79,7 @@ class Worker:
         finally:
             self._slots.close()
         now = self._clock()
-        self._lists.judge_refusals(now)
+        self._lists.refusals.judge(now)
         self._health.conclude()
         self._bodies.settle_doubts(self._is_esi_answering(), now)
         self._bodies.store(now)
@@ -123,9 +123,9 @@ class Worker:
             return
         self._looked_at = now
         conn = self._s.store.conn
-        woken = pending.any_put_off_ready(conn, now)
+        woken = retries.any_put_off_ready(conn, now)
         if woken:
-            self._journal.commit(partial(pending.wake, now=now))
+            self._journal.commit(partial(retries.wake, now=now))
         seen = self._s.store.changed_elsewhere()
         self._lists.look_again(changed=seen != self._seen)
         if woken or seen != self._seen:
@@ -143,7 +143,7 @@ class Worker:
         """Return how long to wait for the next thing to send, None if it is not worth it."""
         later = [self._bodies.ready_at(now), self._lists.next_job_at]
         if self._s.only_users is None:
-            later.append(pending.next_not_before(self._s.store.conn))
+            later.append(retries.next_not_before(self._s.store.conn))
         times = self._lists.ready_times() + [t for t in later if t is not None]
         pause = min(times, default=now + 2 * LONGEST_PAUSE) - now
         return max(0.0, pause) if pause <= LONGEST_PAUSE else None

@@ -9,8 +9,9 @@ from sqlite_utils import Database, Migrations
 
 from killsync import files
 from killsync.errors import DatabaseError
+from killsync.store import reading
 from killsync.store.connection import write_transaction
-from killsync.store.paths import token_file
+from killsync.store.paths import that_sqlite_opens, token_file
 from killsync.store.sqlite_errors import readable_errors
 
 _VERSION = 2
@@ -53,8 +54,9 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open a token file for one thread, created if necessary and upgraded if it is older.
 
     What is committed is on disk, and what is deleted is overwritten. Raises DatabaseError if it
-    cannot be used.
+    cannot be used, or belongs to another user.
     """
+    _require_own(path)
     with readable_errors(path):
         files.create_private(path)
         conn = sqlite3.connect(path, timeout=60.0, isolation_level=None, check_same_thread=False)
@@ -62,10 +64,17 @@ def connect(path: Path) -> sqlite3.Connection:
         # judged before it is closed: then there would be file descriptors to spare again
         with readable_errors(path):
             _prepare(path, conn)
+        # once more: SQLite uses what it finds, and it has opened all of them by now
+        _require_own(path)
     except BaseException:
         conn.close()
         raise
     return conn
+
+
+def _require_own(path: Path) -> None:
+    for file in that_sqlite_opens(path):
+        files.require_own(file)
 
 
 def _prepare(path: Path, conn: sqlite3.Connection) -> None:
@@ -92,15 +101,13 @@ def holders(database: Path) -> dict[int, str | None]:
     """Return who has a refresh token, with the name of the key it is encrypted with, if it is.
 
     No token is read. Raises DatabaseError if the file is there and is not a whole token file of
-    a version that is known.
+    a version that is known, or belongs to another user.
     """
     path = token_file(database)
     if not path.exists():
         return {}
-    with (
-        readable_errors(path),
-        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as conn,
-    ):
+    _require_own(path)
+    with readable_errors(path), closing(reading.connect(path)[0]) as conn:
         (found,) = conn.execute("PRAGMA integrity_check(1)").fetchone()
         version = conn.execute("PRAGMA user_version").fetchone()[0]
         if found != "ok" or not 1 <= version <= _VERSION:

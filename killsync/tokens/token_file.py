@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from killsync.store import room
 from killsync.store.connection import write_transaction
 from killsync.store.paths import token_file
 from killsync.store.sqlite_errors import readable_errors
@@ -17,6 +18,8 @@ from killsync.tokens import schema as token_schema
 _PROOF = "about:blank"
 # more than the rows of a character take
 _PROOF_SIZE = 16384
+# for the answers to all refreshes that may be on their way
+_ROOM = 16 * _PROOF_SIZE
 
 
 class TokenFile:
@@ -37,9 +40,18 @@ class TokenFile:
         self._write("INSERT OR REPLACE INTO sso_documents VALUES (?, ?, ?)", [url, body, now])
 
     def prove_writable(self) -> None:
-        """Write something durably and take it back. Raises DatabaseError if that fails."""
+        """Write something durably and take it back. Raises DatabaseError if that fails.
+
+        What SSO answers next has room on the disk then.
+        """
         self.keep_document(_PROOF, bytes(_PROOF_SIZE), 0.0)
-        self._write("DELETE FROM sso_documents WHERE url = ?", [_PROOF])
+        with readable_errors(self.path), write_transaction(self._db):
+            self._db.execute("DELETE FROM sso_documents WHERE url = ?", [_PROOF])
+            self._reserve_room()
+
+    def _reserve_room(self) -> None:
+        """Keep room on the disk for what SSO answers; the caller holds a write transaction."""
+        room.reserve(self.path, _ROOM)
 
     def close(self) -> None:
         """Close every thread's connection; the threads have ended."""

@@ -235,7 +235,8 @@ class Tokens(TokenFile):
     def claim(self, user_id: int, now: float) -> bool:
         """Claim the only refresh of a character at a time; False if another process has it.
 
-        A claim ends with `put` or `release`, after two minutes, or with its process.
+        A claim ends with `put` or `release`, after two minutes, or with its process. What SSO
+        answers to the refresh has room on the disk; raises DatabaseError if there is none.
         """
         # a claim is for processes that live
         with self._synchronous(False), readable_errors(self.path), write_transaction(self._db):
@@ -248,6 +249,7 @@ class Tokens(TokenFile):
                 "UPDATE tokens SET claimed_by = ?, claimed_until = ? WHERE user_id = ?",
                 [claims.myself(), now + claims.LONGEST, user_id],
             )
+            self._reserve_room()
         return True
 
     def release(self, user_id: int) -> None:

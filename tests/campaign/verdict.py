@@ -18,7 +18,7 @@ from campaign.matrix import (
 )
 from campaign.score import Score
 
-# killsync reads 4 MiB, and the kernel buffers some more on both sides
+# killsync reads 8 MiB, and the kernel buffers some more on both sides
 MOST_OF_A_HUGE_ANSWER = 32 << 20
 # seconds that a loaded machine may take to record when a rest ends
 LATE = 240

@@ -1,0 +1,48 @@
+"""Opening an SQLite file only to read it, wherever it lies: on a read-only file system too."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from killsync.errors import DatabaseError
+from killsync.store.paths import with_sqlite_files
+
+_EFFECTIVE = os.access in os.supports_effective_ids
+_NOT_WRITABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+
+
+def connect(path: Path, *, timeout: float = 60.0) -> tuple[sqlite3.Connection, bool]:
+    """Open a file for reading; return also whether it was opened as one that nobody changes.
+
+    SQLite reads a database in WAL mode only where it may create a file beside it. Raises
+    DatabaseError if it may not, and commits are in the WAL that are not in the file yet.
+    """
+    conn = _open(path, "mode=ro", timeout)
+    try:
+        conn.execute("PRAGMA schema_version")
+    except sqlite3.OperationalError as error:
+        conn.close()
+        if error.sqlite_errorcode & 0xFF not in _NOT_WRITABLE or _may_write_beside(path):
+            raise
+    except BaseException:
+        conn.close()
+        raise
+    else:
+        return conn, False
+    for file in with_sqlite_files(path.resolve())[1:2]:
+        if file.exists() and file.stat().st_size:
+            raise DatabaseError(
+                f"{path}: cannot be read here, where nothing may be written: {file.name} beside "
+                "it holds commits too; copy both to a directory of your own, and name that copy "
+                "with --db"
+            )
+    return _open(path, "mode=ro&immutable=1", timeout), True
+
+
+def _open(path: Path, how: str, timeout: float) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?{how}"
+    return sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
+
+
+def _may_write_beside(path: Path) -> bool:
+    return os.access(path.resolve().parent, os.W_OK, effective_ids=_EFFECTIVE)
