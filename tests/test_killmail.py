@@ -21,6 +21,7 @@ from killsync.killmail.hash import expected_hash
 from killsync.store import killmails
 from killsync.store.killmails import FetchedKillmail
 from killsync.store.schema import migrations
+from killsync.store.verify_bodies import in_batches
 
 NOW = "2026-11-24T03:00:00Z"
 REAL = Path("/work/shared/esi/killmails.jsonl")
@@ -496,6 +497,20 @@ def history(conn: sqlite3.Connection) -> sqlite3.Connection:
 def test_export_is_oldest_first_whatever_the_batch(history: sqlite3.Connection, batch: int) -> None:
     assert exported(history, batch=batch) == [7, 8, 9, 4, 5, 6, 1, 2, 3]
     assert exported(history, batch=batch, user_id=42) == [7, 9, 5, 1, 3]
+
+
+def test_large_killmails_are_exported_and_checked_a_few_at_a_time(conn: sqlite3.Connection) -> None:
+    box = item(items=[item()] * 30_000)
+    large = {"victim": victim(items=[box]), "new": "x" * 100_000}
+    store(conn, body(1), *(body(n, **large) for n in range(2, 6)), body(6))
+    statements: list[str] = []
+    conn.set_trace_callback(statements.append)
+    assert exported(conn) == [1, 2, 3, 4, 5, 6]
+    conn.set_trace_callback(None)
+    read = [sql for sql in statements if "FROM attackers" in sql]
+    assert len(read) >= 4
+    sizes = [len(batch) for batch in in_batches(conn)]
+    assert (sum(sizes), max(sizes)) == (6, 2)
 
 
 def test_export_begins_at_since(history: sqlite3.Connection) -> None:

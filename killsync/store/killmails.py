@@ -3,7 +3,7 @@
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
 import msgspec
@@ -79,6 +79,14 @@ WHERE (killmail_time, killmails.killmail_id) > (?, ?)
 ORDER BY killmail_time, killmails.killmail_id LIMIT ?
 """
 
+# about how many rows a killmail takes; the highest ordinal is found without a count
+_WEIGHTS = """
+SELECT killmail_id, attacker_count + coalesce(length(extra), 0) / 16 + coalesce(
+    (SELECT max(ordinal) FROM items WHERE items.killmail_id = killmails.killmail_id), 0)
+FROM killmails WHERE killmail_id IN (SELECT value FROM json_each(?))
+"""
+_MOST_WEIGHT = 50_000
+
 _Row = tuple[Any, ...]
 
 # most of what is bound is NULL or a number: without these sqlite3 looks for a way to adapt each
@@ -138,17 +146,26 @@ def export(
     """Yield killmails oldest first, of one user's list if given, from `since` (ISO text) on.
 
     No read lasts longer than one batch, so that a slow reader of the export never keeps the WAL
-    from being checkpointed.
+    from being checkpointed; of large killmails a batch has few.
     """
     after = (since or "", _LOWEST_ID)
     while True:
         with snapshot(conn):
             keys = _next_keys(conn, user_id, after, batch)
+            keys = keys[: few_enough(conn, [killmail_id for _, killmail_id in keys])]
             found = _read_batch(conn, [killmail_id for _, killmail_id in keys])
         if not keys:
             return
         after = keys[-1]
         yield from (found[killmail_id] for _, killmail_id in keys)
+        found.clear()  # before the next are read
+
+
+def few_enough(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> int:
+    """Return how many of the first of these may be in memory together: one at least."""
+    weights: dict[int, int] = dict(conn.execute(_WEIGHTS, (_json(killmail_ids),)).fetchall())
+    totals = accumulate(weights.get(killmail_id, 0) for killmail_id in killmail_ids)
+    return max(1, sum(total <= _MOST_WEIGHT for total in totals))
 
 
 def remove(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:

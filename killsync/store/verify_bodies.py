@@ -80,6 +80,7 @@ def in_batches(conn: sqlite3.Connection) -> Iterator[list[StoredBody]]:
     while True:
         with snapshot(conn):
             heads = conn.execute(_HEADS, (after, _BATCH)).fetchall()
+            heads = heads[: killmails.few_enough(conn, [head[0] for head in heads])]
             bodies = _bodies(conn, heads)
         if not heads:
             return
