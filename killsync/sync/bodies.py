@@ -214,3 +214,5 @@ class Bodies:
 
     def _forget(self, killmail_id: int) -> None:
         self._taken.pop(killmail_id, None)
+        # a list may have shown another hash meanwhile, which may be asked with at once
+        self.look_again()
