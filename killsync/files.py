@@ -89,25 +89,36 @@ def create_private(path: Path) -> None:
         raise UsageError(f"{path}: cannot be opened: {error.strerror}") from error
 
 
-@contextmanager
-def whole_file(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
-    """Yield a draft that replaces `path` once it is complete; after an error `path` is unchanged.
-
-    The file survives a power cut. Raises OSError.
-    """
+def new_draft(path: Path) -> Path:
+    """Create an empty private file beside `path`, of a name of its own. Raises OSError."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    draft = Path(name)
+    os.close(descriptor)
+    return Path(name)
+
+
+@contextmanager
+def draft_of(path: Path, *, mode: int = PRIVATE) -> Iterator[Path]:
+    """Yield an empty private file that replaces `path` once it is complete.
+
+    After an error `path` is unchanged. The file survives a power cut. Raises OSError.
+    """
+    draft = new_draft(path)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+        yield draft
+        sync(draft)
         draft.chmod(mode)
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    sync(path.parent)
+
+
+@contextmanager
+def whole_file(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
+    """Yield a stream into a draft that replaces `path` once it is complete, as `draft_of` does."""
+    with draft_of(path, mode=mode) as draft, draft.open("wb") as stream:
+        yield stream
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -120,12 +131,12 @@ def write_private(path: Path, content: bytes) -> None:
         stream.write(content)
 
 
-def read_ascii(path: Path) -> str:
-    """Return the text of an ASCII file, without the byte order mark that some editors put first.
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """Return a file's text, without the byte order mark that some editors put first.
 
-    Raises OSError and UnicodeDecodeError.
+    The encoding is UTF-8 or a part of it. Raises OSError and UnicodeDecodeError.
     """
-    return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("ascii")
+    return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode(encoding)
 
 
 def first_free_name(path: Path, suffix: str) -> Path:
@@ -141,8 +152,9 @@ def keep_copy(path: Path, suffix: str) -> Path:
     return copy
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file, or what was named, renamed or deleted in a directory, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -501,7 +501,7 @@ def test_a_json_log_is_an_object_a_line(killsync: Make) -> None:
 @pytest.mark.parametrize(
     ("route", "status", "exit_code"),
     [
-        ("list", 400, 1),
+        ("list", 400, 75),
         ("body", 400, 1),
         ("token", 400, 75),
         ("list", 503, 75),

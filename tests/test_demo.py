@@ -26,6 +26,8 @@ OWN = {
     "KILLSYNC_CLIENT_ID": "my-own-application",
     "KILLSYNC_MIN_AGE": "nonsense",
     "KILLSYNC_MAX_PAGES": "1",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "http://127.0.0.1:9",
 }
 
 

@@ -20,7 +20,7 @@ from killsync.times import iso
 Make = Callable[..., Killsync]
 NOWHERE = "http://127.0.0.1:9"
 SECRET = "S3cret-of-mine"
-AREAS = ["settings", "files", "database", "logins", "network", "cron"]
+AREAS = ["settings", "files", "database", "logins", "runs", "network", "cron"]
 
 
 class Examined:

@@ -154,6 +154,12 @@ def test_the_run_before_counts_no_more_once_others_fail_who_did_not_before() -> 
     assert health(known, before=before).others_succeed(Kind.LIST, 1)
 
 
+def test_a_run_that_only_tried_again_what_had_failed_keeps_the_evidence_of_the_one_before() -> None:
+    before = Answered(lists_of=[1, 2])
+    assert health(returned(3, SILENCE, failed_before=True), before=before).answered == before
+    assert health(returned(3, SILENCE), before=before).answered.lists_of == []
+
+
 def test_a_run_records_two_users_of_each_kind_for_the_next_one() -> None:
     counted = health(*(returned(user) for user in range(5)), returned(9, kind=Kind.REFRESH))
     assert counted.answered == Answered(lists_of=[0, 1], refreshes_of=[9])

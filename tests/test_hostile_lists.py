@@ -74,7 +74,7 @@ def test_a_list_of_the_wrong_shape_fails_its_own_user_and_names_the_place(killsy
     for user, (page, _) in zip(users, REFUSED_PAGES.values(), strict=False):
         program.simulator.fault("list", character_id=user, wrong_json=json.dumps(page))
     # until the one whose list is whole has been asked for too: ten in a row end a run
-    said = "".join(program.run("scan", "--workers", "8", exit_code=None).stderr for _ in "12")
+    said = "".join(program.run("scan", "--workers", "8", exit_code=None).stderr for _ in range(6))
     states = {user["user_id"]: user for user in program.status()["users"]}
     for user, (page, named) in zip(users, REFUSED_PAGES.values(), strict=False):
         state = states[user]

@@ -26,6 +26,7 @@ from killsync.errors import (
     RateLimited,
     Refused,
     ServerFault,
+    TooLarge,
     Unavailable,
     UsageError,
 )
@@ -336,14 +337,14 @@ def test_an_answer_that_drips_through_a_socks_proxy_is_given_up(
 def test_an_answer_that_decompresses_to_too_much_is_refused(server: Server, http: Http) -> None:
     bomb = gzip.compress(b"\0" * (LARGEST_ANSWER + 1), compresslevel=1)
     server.answers = [answer(bomb, Content_Encoding="gzip")]
-    with pytest.raises(ServerFault, match="larger than 8 MiB"):
+    with pytest.raises(TooLarge, match="larger than 8 MiB"):
         get(http, server.url)
 
 
 def test_after_an_answer_that_was_refused_the_next_one_is_read(server: Server, http: Http) -> None:
     bomb = gzip.compress(b"\0" * (LARGEST_ANSWER + 1), compresslevel=1)
     server.answers = [answer(bomb, Content_Encoding="gzip"), answer(b"[7]")]
-    with pytest.raises(ServerFault):
+    with pytest.raises(TooLarge):
         get(http, server.url)
     assert get(http, server.url) == b"[7]"
 

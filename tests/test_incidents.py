@@ -27,15 +27,17 @@ class Days:
         self.clock = clock
         program.environment |= clock.environment
 
-    def tick(self, *options: str, **environment: str) -> tuple[int, str]:
+    def tick(self, *options: str, wait: float = TICK, **environment: str) -> tuple[int, str]:
         """Let ten minutes pass, and scan; return the exit code and what it said."""
-        self.clock.forward_to(self.clock.now() + TICK)
+        self.clock.forward_to(self.clock.now() + wait)
         self.program.simulator.thaw()
         done = self.program.run("scan", *options, exit_code=None, **environment)
         return done.returncode, done.stderr
 
-    def ticks(self, number: int, *options: str, **environment: str) -> list[tuple[int, str]]:
-        return [self.tick(*options, **environment) for _ in range(number)]
+    def ticks(
+        self, number: int, *options: str, wait: float = TICK, **environment: str
+    ) -> list[tuple[int, str]]:
+        return [self.tick(*options, wait=wait, **environment) for _ in range(number)]
 
     def ago(self, user_id: int) -> float:
         """Return how many seconds ago a user was synced."""
@@ -69,14 +71,10 @@ def ids(days: Days) -> list[int]:
     "answer",
     [
         {"status": 422},
-        {"status": 404},
-        {"status": 200, "body": "{}"},
-        {"status": 200, "body": "null"},
-        {"status": 200, "body": "[]"},
         {"status": 200, "body": '{"error": "x"}'},
         {"status": 200, "body": '{"killmail_id": 1'},
     ],
-    ids=["422", "404", "{}", "null", "[]", "error", "cut"],
+    ids=["422", "error", "cut"],
 )
 def test_bodies_that_were_refused_for_an_hour_are_all_stored(
     days: Callable[..., Days], answer: dict[str, object]
@@ -87,7 +85,7 @@ def test_bodies_that_were_refused_for_an_hour_are_all_stored(
     program.simulator.fault("body", **answer)
     some.ticks(6)
     program.simulator.clear_faults()
-    some.ticks(36)
+    some.ticks(7, wait=HOUR)
     program.assert_equals_truth()
     assert program.status()["set_aside_killmails"] == 0
 
@@ -170,8 +168,8 @@ def test_where_every_token_is_refused_nobody_is_marked_for_a_day(
     some = days(3)
     some.program.simulator.fault("token", status=400, body='{"error": "invalid_grant"}')
     some.program.expire_access()
-    codes = [code for code, _ in some.ticks(140)]
-    assert set(codes[2:]) == {75}
+    codes = [code for code, _ in some.ticks(22, wait=HOUR)]
+    assert set(codes[1:]) == {75}
     assert some.states() == {"active"}
     some.program.simulator.clear_faults()
     some.ticks(2)
@@ -234,21 +232,20 @@ def test_no_header_stops_anything_for_more_than_an_hour(
 STATUSES = {
     "401": {"status": 401},
     "403": {"status": 403},
-    "500": {"status": 500},
     "502": {"status": 502},
     "cut": {"status": 200, "body": "[{"},
 }
 
 
 @pytest.mark.parametrize("fault", STATUSES.values(), ids=STATUSES)
-@pytest.mark.parametrize("bad", [1, 3, 6])
+@pytest.mark.parametrize("bad", [1, 5])
 def test_after_an_incident_every_user_is_synced_within_two_ticks(
     days: Callable[..., Days], fault: dict[str, object], bad: int
 ) -> None:
-    some = days(6)
+    some = days(5)
     for user in ids(some)[:bad]:
         some.program.simulator.fault("list", character_id=user, **fault)
-    some.ticks(30)
+    some.ticks(12)
     for user in ids(some)[bad:]:
         assert some.ago(user) < 4 * TICK
     some.program.simulator.clear_faults()
@@ -271,7 +268,7 @@ def test_an_incident_costs_few_requests_however_many_users_there_are(
         some.ticks(2)
 
 
-@pytest.mark.parametrize(("bad", "good"), [(3, 5), (6, 10), (12, 10)])
+@pytest.mark.parametrize(("bad", "good"), [(3, 5), (12, 10)])
 def test_users_whose_lists_always_fail_do_not_hold_up_the_others(
     days: Callable[..., Days], bad: int, good: int
 ) -> None:
@@ -279,7 +276,7 @@ def test_users_whose_lists_always_fail_do_not_hold_up_the_others(
     for user in ids(some)[:bad]:
         some.program.simulator.fault("list", character_id=user, status=504)
     longest = 0.0
-    for _ in range(12):
+    for _ in range(8):
         some.tick()
         longest = max(longest, *(some.ago(user) for user in ids(some)[bad:]))
     assert longest < 4 * TICK
@@ -292,7 +289,7 @@ def test_a_user_who_always_fails_backs_off_once_others_fail_in_the_same_way(
     bad = ids(some)[:3]
     for user in bad:
         some.program.simulator.fault("list", character_id=user, status=403)
-    some.ticks(60)
+    some.ticks(20)
     some.program.simulator.clear_log()
     some.ticks(12)
     asked = [e["character_id"] for e in some.program.simulator.log("list") if e["status"] == 403]
@@ -309,11 +306,11 @@ def test_a_quiet_scan_says_once_and_once_a_day_that_nothing_succeeds(
 ) -> None:
     some = days(2)
     some.program.simulator.fault("list", status=503)
-    said = some.ticks(2 * 144, "--quiet")
+    said = [*some.ticks(21, "--quiet"), *some.ticks(25, "--quiet", wait=HOUR)]
     lines = [line for _, text in said for line in text.splitlines()]
     assert len(lines) == 2
     assert all("nothing has succeeded for" in line and "503" in line for line in lines)
-    assert [code for code, text in said if text] == [75, 75]
+    assert {code for code, text in said if text} == {75}
     first = next(n for n, (_, text) in enumerate(said) if text)
     assert 3 * HOUR / TICK - 2 <= first <= 3 * HOUR / TICK + 1
 
@@ -334,7 +331,7 @@ def test_nothing_stops_a_user_for_long_in_silence(
     user = ids(some)[0]
     who = {} if route == "token" else {"character_id": user}
     some.program.simulator.fault(route, **who, **fault)
-    said = some.ticks(30, "--quiet")
+    said = some.ticks(12, "--quiet", wait=HOUR / 2)
     name = some.program.user(user)["name"]
     assert any(code == 75 and name in text for code, text in said)
 
@@ -343,7 +340,7 @@ def test_once_all_is_well_again_new_trouble_is_said_at_once(days: Callable[..., 
     some = days(1)
     for _ in range(2):
         some.program.simulator.fault("list", status=503)
-        said = some.ticks(22, "--quiet")
+        said = some.ticks(8, "--quiet", wait=HOUR / 2)
         assert len([text for _, text in said if text]) == 1
         some.program.simulator.clear_faults()
         some.ticks(2, "--quiet")
@@ -352,7 +349,7 @@ def test_once_all_is_well_again_new_trouble_is_said_at_once(days: Callable[..., 
 def test_status_says_for_whom_nothing_succeeds(days: Callable[..., Days]) -> None:
     some = days(1)
     some.program.simulator.fault("list", status=503)
-    some.ticks(20)
+    some.ticks(4, wait=HOUR)
     user = some.program.user(ids(some)[0])
     assert some.program.status()["unsynced"]["name"] == user["name"]
     assert f"nothing has succeeded for {user['name']}" in some.program.run("status").stdout
@@ -370,11 +367,11 @@ def test_a_run_that_holds_the_lock_for_too_long_is_named(
     )
     with run_in_progress(program):
         assert some.ticks(1, "--quiet") == [(0, "")]
-        (code, text), *later = some.ticks(144, "--quiet")
+        code, text = some.tick("--quiet")
         assert code == 75
         assert "sync (pid 4711 on here) has held the lock for 20m" in text
         assert "kill -9 4711" in text
-        assert [code for code, _ in later] == [0] * 143
-        assert some.tick("--quiet")[0] == 75
+        assert some.ticks(2, "--quiet", wait=11 * HOUR) == [(0, "")] * 2
+        assert some.tick("--quiet", wait=3 * HOUR)[0] == 75
         assert "pid 4711" in program.run("status").stdout
         assert program.status()["lock_overdue"] is True

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from in_process import run_here
 from terminal import Terminal
 from test_login import fetched, free_port
-from world import Killsync
+from world import TIMEOUT, Killsync
 
 from killsync.doctor import crontab
-from killsync.settings import config
+from killsync.settings import config, edit
 from killsync.settings.config import Settings
 from killsync.settings.text import DESCRIPTIONS, config_text
 from killsync.times import duration_text, parse_duration
@@ -184,7 +184,7 @@ WRONG: list[tuple[tuple[str, ...], dict[str, str], str]] = [
     (("--callback-url", "localhost"), {}, "callback_url"),
     (("--client-secret-file", "/nowhere"), {}, "/nowhere"),
     ((), {"KILLSYNC_WORKERS": "many"}, "workers"),
-    (("--db", "k\udcff.db"), {}, "udcff"),
+    (("--set", "workers=2"), {}, "without other options"),
 ]
 
 
@@ -200,6 +200,21 @@ def test_a_wrong_value_is_refused_at_once(
 def test_no_flag_takes_a_secret() -> None:
     shown = run_here("init", "--help", environment={}).stdout
     assert set(re.findall(r"--[\w-]*(?:secret|key|token)[\w-]*", shown)) == {"--client-secret-file"}
+
+
+def test_a_database_that_the_file_cannot_name_is_named_on_the_lines(
+    newcomer: Newcomer, tmp_path: Path
+) -> None:
+    database = tmp_path / "k\udcff.db"
+    streams = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    words = ("init", *GIVEN, "--db", str(database))
+    with commands.start(*words, environment=newcomer.environment, **streams) as process:
+        out, _ = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+    assert newcomer.settings().db == ""
+    named = b"--db '" + os.fsencode(database) + b"'"
+    login, scan, doctor = [line for line in out.splitlines() if named in line]
+    assert (b" login" in login, b"*/10" in scan, b" doctor" in doctor) == (True, True, True)
 
 
 # a file that is there
@@ -225,6 +240,186 @@ def test_force_replaces_it_and_keeps_a_copy(newcomer: Newcomer) -> None:
         assert stat.S_IMODE(copy.stat().st_mode) == 0o600
         assert stat.S_IMODE(newcomer.file.stat().st_mode) == 0o600
     assert newcomer.settings().client_id == "abc"
+
+
+OLD = """\
+# mine
+client_id = "old"
+contact = "old@example.com"
+min_age = "20m"  # often enough
+workers = 3
+client_secret = "S3cret-of-mine"
+token_key_file = "KEYS"
+colour = "red"
+connections = 1000
+"""
+
+
+def old_file(newcomer: Newcomer) -> Path:
+    """Give a newcomer a file with settings of all kinds; return where it is kept at the end."""
+    keys = newcomer.home / "keys"
+    keys.write_text("A" * 43 + "=\n")
+    newcomer.file.parent.mkdir(parents=True)
+    newcomer.file.write_text(OLD.replace("KEYS", str(keys)))
+    newcomer.file.chmod(0o600)
+    return newcomer.file.with_name("config.toml.before-init")
+
+
+def test_force_keeps_every_valid_setting_of_the_old_file(newcomer: Newcomer) -> None:
+    copy = old_file(newcomer)
+    done = newcomer.init("--force", "--no-input")
+    settings = newcomer.settings()
+    assert (settings.client_id, settings.contact) == ("old", "old@example.com")
+    assert (float(settings.min_age), settings.workers) == (1200, 3)
+    assert (settings.client_secret, settings.token_key_file) == (SECRET, f"{newcomer.home}/keys")
+    (line,) = done.stderr.splitlines()
+    assert str(copy) in line
+    assert line.endswith("colour, connections, its comments")
+    assert SECRET not in done.stderr + done.stdout
+
+
+def test_force_lets_flags_and_variables_override_the_old_file(newcomer: Newcomer) -> None:
+    old_file(newcomer)
+    secret = newcomer.home / "secret"
+    secret.write_text("another\n")
+    newcomer.init(
+        *("--force", "--contact", "new@example.com", "--client-secret-file", str(secret)),
+        KILLSYNC_WORKERS="5",
+    )
+    settings = newcomer.settings()
+    assert (settings.client_id, settings.contact) == ("old", "new@example.com")
+    assert (float(settings.min_age), settings.workers) == (1200, 5)
+    assert (settings.client_secret, settings.client_secret_file) == ("", str(secret))
+
+
+def test_force_again_finds_nothing_that_it_cannot_keep(newcomer: Newcomer) -> None:
+    newcomer.init(*GIVEN, KILLSYNC_WORKERS="5")
+    before = newcomer.file.read_text()
+    done = newcomer.init("--force")
+    assert done.stderr == ""
+    assert newcomer.file.read_text() == before
+
+
+@pytest.mark.parametrize("text", ["not TOML", 'contact = "Zo\u00eb"\nclient_id = 7\n'])
+def test_force_replaces_a_file_of_which_nothing_is_valid(newcomer: Newcomer, text: str) -> None:
+    newcomer.file.parent.mkdir(parents=True)
+    newcomer.file.write_text(text)
+    newcomer.file.chmod(0o600)
+    done = newcomer.init("--force", *GIVEN)
+    assert "not taken over from the old file" in done.stderr
+    assert newcomer.settings().client_id == "abc"
+
+
+def test_force_at_a_terminal_offers_the_old_values(newcomer: Newcomer) -> None:
+    old_file(newcomer)
+    terminal = newcomer.at_terminal("--force")
+    terminal.answer("Client id of the application [old]: ", "")
+    terminal.answer("Contact [old@example.com]: ", "new@example.com")
+    terminal.answer("Log in with a character now? [Y/n]", "n")
+    terminal.answer("Show the line for your crontab? [Y/n]", "n")
+    shown = terminal.to_end()
+    assert terminal.process.returncode == 0, shown
+    settings = newcomer.settings()
+    assert (settings.client_id, settings.contact) == ("old", "new@example.com")
+    assert (settings.client_secret, settings.workers) == (SECRET, 3)
+
+
+def test_another_application_does_not_keep_the_secret_of_the_old_one(newcomer: Newcomer) -> None:
+    old_file(newcomer)
+    terminal = newcomer.at_terminal("--force")
+    terminal.answer("Client id of the application [old]: ", "new")
+    terminal.answer("Its secret", "")
+    terminal.answer("Contact [old@example.com]: ", "")
+    terminal.answer("Log in with a character now? [Y/n]", "n")
+    terminal.answer("Show the line for your crontab? [Y/n]", "n")
+    terminal.to_end()
+    settings = newcomer.settings()
+    assert (settings.client_id, settings.client_secret) == ("new", "")
+
+
+def test_set_changes_one_setting_and_leaves_the_rest(newcomer: Newcomer) -> None:
+    old_file(newcomer)
+    before = newcomer.file.read_text()
+    done = newcomer.init("--set", "workers=4", "--set", "min_age=25m", "--set", "max_pages=7")
+    assert newcomer.file.read_text() == before.replace("workers = 3", "workers = 4").replace(
+        'min_age = "20m"', 'min_age = "25m"'
+    ) + ("max_pages = 7\n")
+    assert str(newcomer.file) in done.stdout
+    assert stat.S_IMODE(newcomer.file.stat().st_mode) == 0o600
+    assert len(newcomer.files()) == 2
+
+
+def test_set_writes_below_the_line_that_shows_the_default(newcomer: Newcomer) -> None:
+    newcomer.init(*GIVEN)
+    before = newcomer.file.read_text()
+    newcomer.init("--set", "workers=4", "--set", 'contact=me\\1 "x"')
+    shown = "#workers = 1\n"
+    assert newcomer.file.read_text() == before.replace(shown, f"{shown}workers = 4\n").replace(
+        '"me@example.com"', r'"me\\1 \"x\""'
+    )
+
+
+def test_set_replaces_a_secret_by_its_file(newcomer: Newcomer) -> None:
+    old_file(newcomer)
+    secret = newcomer.home / "secret"
+    secret.write_text("another\n")
+    newcomer.init("--set", "client_secret_file=~/secret")
+    assert SECRET not in newcomer.file.read_text()
+    assert tomllib.loads(newcomer.file.read_text())["client_secret_file"] == str(secret)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("workers=many", "workers is 'many'"),
+        ("workers=1000", "workers is '1000'"),
+        ("min_age=5", "min_age is '5'"),
+        ("esi_url=http://example.com", "esi_url"),
+        ("worker=2", "unknown key 'worker', set to '2'; workers may be meant"),
+        ("contact=Zo\u00eb", "contact"),
+        ("workers", "KEY=VALUE"),
+        ("db=k\udcff.db", "cannot be written"),
+    ],
+)
+def test_set_refuses_what_the_file_could_not_hold(
+    newcomer: Newcomer, change: str, says: str
+) -> None:
+    newcomer.init(*GIVEN)
+    before = newcomer.file.read_text()
+    assert_refused(newcomer, newcomer.init("--set", change, exit_code=2), says)
+    assert newcomer.file.read_text() == before
+
+
+def test_set_needs_a_file_that_is_there_and_valid(newcomer: Newcomer) -> None:
+    done = newcomer.init("--set", "workers=2", exit_code=2)
+    assert_refused(newcomer, done, "no such configuration file", str(newcomer.file))
+    newcomer.file.parent.mkdir(parents=True)
+    newcomer.file.write_text("workers = \n")
+    assert_refused(newcomer, newcomer.init("--set", "workers=2", exit_code=2), "not valid TOML")
+    assert newcomer.file.read_text() == "workers = \n"
+
+
+KEYS = st.sampled_from(["workers", "max_pages", "connections"])
+COMMENTS = st.sampled_from(["", "# x", "#workers = 1", "#max_pages=50", "[table]", "x = , "])
+
+
+@given(st.lists(COMMENTS, max_size=6), KEYS, st.integers(1, 64))
+def test_a_changed_text_sets_the_key_and_nothing_else(lines: list[str], key: str, n: int) -> None:
+    text = "\n".join(lines)
+    try:
+        before = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return
+    assert tomllib.loads(edit.changed(text, {key: n})) == before | {key: n}
+
+
+def test_a_variable_that_is_no_setting_is_named_in_a_warning(newcomer: Newcomer) -> None:
+    newcomer.init(*GIVEN)
+    environment = newcomer.environment | {"KILLSYNC_WORKER": "3", "KILLSYNC_CONFIG": ""}
+    done = run_here("status", environment=environment)
+    (first, _) = done.stderr.splitlines()
+    assert "KILLSYNC_WORKER is not a setting, and does nothing; KILLSYNC_WORKERS may be" in first
+    assert "KILLSYNC_WORKER is not" in newcomer.init(*GIVEN, "--force", KILLSYNC_WORKER="3").stderr
 
 
 def test_the_target_of_a_link_is_written(newcomer: Newcomer, tmp_path: Path) -> None:

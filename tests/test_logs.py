@@ -22,6 +22,18 @@ def log(program: Killsync, *arguments: str) -> list[str]:
     return [re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", "", line) for line in lines]
 
 
+NOTHING_LEFT = {
+    "ready": 0,
+    "put_off": 0,
+    "set_aside": 0,
+    "resumes_at": None,
+    "done_at": None,
+    "again_at": None,
+    "open_lists": 0,
+    "lists_at": None,
+}
+
+
 def only(lines: list[str], *parts: str) -> str:
     """Return the one line that holds all parts."""
     found = [line for line in lines if all(part in line for part in parts)]
@@ -221,7 +233,7 @@ def test_the_last_line_of_a_json_scan_counts_what_it_has_done(killsync: Make) ->
         "pages": 6,
         "stored": 12,
         "errors": 0,
-        "pending": 0,
+        "backlog": NOTHING_LEFT,
         "queued": 0,
         "stopped": None,
     }
@@ -242,11 +254,17 @@ def test_when_a_due_user_was_last_synced_is_a_time_and_a_number_of_seconds(kills
 
 def test_a_scan_with_nothing_to_do_is_an_event_that_says_why(killsync: Make) -> None:
     program = killsync(characters=1, killmails=1, users=False)
-    assert events(program, "scan") == [{"event": "Idle", "why": "no_users"}]
+    idle = {"event": "Idle", "backlog": NOTHING_LEFT}
+    assert events(program, "scan") == [idle | {"waiting": []}]
     program.add_users()
     program.run("scan")
-    assert events(program, "scan") == [{"event": "Idle", "why": "not_due"}]
-    assert events(program, "scan", "--force") == [{"event": "Idle", "why": "cached"}]
+    until = program.user(program.simulator.logins[0]["character_id"])["next_due_at"]
+    for words, why in ((("scan",), "cached"), (("scan", "--force"), "cached")):
+        (event,) = events(program, *words)
+        (waiters,) = event.pop("waiting")
+        assert event == idle
+        assert (waiters["why"], waiters["users"]) == (why, 1)
+        assert waiters["until"] <= until
 
 
 def test_a_scan_that_gives_way_is_an_event_that_names_the_other_run(
@@ -258,6 +276,7 @@ def test_a_scan_that_gives_way_is_an_event_that_names_the_other_run(
     read_until(other, "full sync")
     (event,) = events(program, "scan")
     lock = program.status()["lock"]
+    assert lock.pop("max_runtime_s") == 540
     assert event == {"event": "GaveWay"} | lock
     assert event["pid"] == other.pid
     other.kill()
@@ -281,7 +300,7 @@ def test_what_a_sync_has_done_is_an_event_for_each_user(killsync: Make) -> None:
             "name": name,
             "stored": 3,
             "killmails": 3,
-            "pending": 0,
+            "backlog": NOTHING_LEFT,
             "stopped": None,
         }
         for user_id, name in users

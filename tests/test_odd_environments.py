@@ -86,6 +86,8 @@ def test_no_home_is_needed_if_no_file_lies_there(
         done = homeless(monkeypatch, program, *words)
         assert (done.returncode, done.stderr) == (0, "") or words == ("scan",), done
     assert homeless(monkeypatch, program, "doctor").returncode in (0, 1)
+    written = homeless(monkeypatch, program, "init", "--force", "--no-input")
+    assert written.returncode == 0, written.stderr
 
 
 @pytest.mark.parametrize("missing", ["KILLSYNC_CONFIG", "KILLSYNC_DB"])

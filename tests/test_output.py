@@ -112,7 +112,7 @@ def test_a_scan_whose_output_cannot_be_written_stores_everything(
 @pytest.mark.parametrize("redirected", ["2>/dev/full", ">/dev/full 2>&1", "2>&1 | true"])
 def test_the_exit_code_stays_that_of_the_work(killsync: Start, redirected: str) -> None:
     program = killsync(characters=1, killmails=1)
-    program.simulator.fault("list", status=400)
+    program.simulator.fault("body", status=400)
     assert in_shell(program, "scan", redirected=redirected).returncode == 1
     assert in_shell(program, "sync", "nobody", redirected=redirected).returncode == 2
 

@@ -22,7 +22,7 @@ from killsync import files
 from killsync.errors import DatabaseError
 from killsync.esi.ratelimit import Bucket
 from killsync.killmail.body import decode
-from killsync.model import Caller, Cursor, KillmailRef, UserState
+from killsync.model import Caller, Cursor, KillmailRef, Pending, UserState
 from killsync.settings import config
 from killsync.settings.config import Settings
 from killsync.settings.values import Duration
@@ -51,6 +51,7 @@ NOW = 1_800_000_000.0
 NOW_ISO = "2027-01-15T08:00:00Z"
 DAY = 86400.0
 AGE = 900.0
+BODY = Pending(7, "a" * 40, 3)
 SETTINGS = Settings(min_age=Duration(AGE))
 
 CALLER = Caller("killsync", "/c.toml", "/k.db", [], terminal=False)
@@ -589,9 +590,9 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "pending.ready": lambda conn: pending.ready(conn, 100),
     "pending.ready of users": lambda conn: pending.ready(conn, 100, only_users=[1, 2]),
     "pending.waiting_for": lambda conn: pending.waiting_for(conn, [1]),
-    "retries.put_off": lambda conn: retries.put_off(conn, 7, "502", NOW),
+    "retries.put_off": lambda conn: retries.put_off(conn, BODY, "502", NOW),
     "retries.refuse": lambda conn: retries.refuse(
-        conn, 7, "422", NOW, not_before=NOW, set_aside=True
+        conn, BODY, "422", NOW, not_before=NOW, set_aside=True
     ),
     "retries.wake_probes": lambda conn: retries.wake_probes(conn),
     "retries.lift": lambda conn: retries.lift(conn, [7]),

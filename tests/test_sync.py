@@ -459,3 +459,43 @@ def test_full_over_a_running_job_makes_it_full(
     assert set(pages_asked(program, user)) == {1, 2, 3, 4}
     assert open_jobs(program) == []
     program.assert_equals_truth()
+
+
+@pytest.mark.parametrize(
+    ("route", "fault"),
+    [
+        ("list", {"hang": 60}),
+        ("list", {"drip": 60}),
+        ("token", {"hang": 60}),
+        ("body", {"hang": 60}),
+    ],
+    ids=["list hangs", "list drips", "refresh hangs", "bodies hang"],
+)
+def test_a_sync_does_not_wait_for_what_hangs_in_the_background(
+    killsync: Start,
+    background: Callable[..., Popen[str]],
+    route: str,
+    fault: dict[str, Any],
+) -> None:
+    program = killsync(characters=2, killmails=9, shared=0)
+    hanging, other = ids(program)
+    if route == "body":
+        for killmail_id in program.simulator.listed(hanging):
+            program.simulator.fault("body", killmail_id=killmail_id, **fault)
+    else:
+        program.simulator.fault(route, character_id=hanging, **fault)
+    if route == "token":
+        program.expire_access(hanging)
+    program.run("users", "disable", str(other))
+    scan = background(program, "scan")
+    wait_until(
+        lambda: any(
+            route == "body" or entry["character_id"] == hanging
+            for entry in program.simulator.log(route)[-1:]
+        )
+    )
+    program.run("users", "enable", str(other))
+    assert program.run("sync", str(other)).stdout
+    assert stored(program, other) == 9
+    # the request that hangs has not ended meanwhile
+    assert scan.poll() is None

@@ -98,3 +98,30 @@ def test_an_old_database_is_not_upgraded_while_another_run_holds_the_lock(old: K
         old.run("scan")
         old.run("sync", user_id(old), "--timeout", "1s", exit_code=75)
         assert version(old.database) == before
+
+
+def test_marks_that_were_made_on_a_single_answer_are_lifted_by_the_upgrade(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=3, shared=0)
+    first, second = (login["character_id"] for login in program.simulator.logins)
+    lost, later = program.simulator.listed(first)[:2]
+    make_old(program, 3)
+    program.execute("UPDATE users SET state = 'needs_login' WHERE user_id = ?", first)
+    program.execute(
+        "UPDATE users SET failures = 9, not_before = '2999-01-01T00:00:00Z' WHERE user_id = ?",
+        second,
+    )
+    for killmail_id, aside, until in (
+        (lost, "2026-01-01T00:00:00Z", None),
+        (later, None, "2026-01-01T00:00:00Z"),
+    ):
+        program.execute("INSERT INTO user_killmails VALUES (?, ?)", first, killmail_id)
+        program.execute(
+            """INSERT INTO pending_killmails (killmail_id, killmail_hash, priority, attempts,
+                set_aside_at, not_before) VALUES (?, ?, 2, 1, ?, ?)""",
+            *(killmail_id, "0" * 40, aside, until),
+        )
+    program.execute("UPDATE users SET listed = 2 WHERE user_id = ?", first)
+    program.run("scan", exit_code=None)
+    program.run("scan", exit_code=None)
+    assert {user["state"] for user in program.status()["users"]} == {"active"}
+    program.assert_equals_truth()

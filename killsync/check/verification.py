@@ -19,7 +19,7 @@ from killsync.tokens import schema as token_schema
 Progress = Callable[[str, int, int | None], None]
 
 _ASK_AGAIN = "--repair asks ESI again"
-_BACKUP = "restore a backup"
+_BACKUP = "put a backup back with `killsync restore`"
 _WORD_ADVICE = {
     "users.state": "--repair disables the user; then `killsync users enable` to sync it again",
     "users.kind": "--repair makes it a character",

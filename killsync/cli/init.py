@@ -11,18 +11,18 @@ from typing import Annotated, Any
 import typer
 
 from killsync import files
-from killsync.cli import invocation
+from killsync.cli import former, given, invocation
+from killsync.cli.former import Former
 from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.doctor import crontab
 from killsync.errors import UsageError
 from killsync.settings import application, config
 from killsync.settings.config import Settings, Source
-from killsync.settings.places import expanded
 from killsync.settings.program import this_program
+from killsync.settings.text import config_text, is_text
 from killsync.terminal.questions import Unanswered, agree, ask, ask_hidden, prompt
 from killsync.terminal.text import safe
 
-_PATHS = ("db", "client_secret_file", "token_key_file")
 _COPY = "before-init"
 _STOPPED = 130
 
@@ -51,12 +51,29 @@ def init(
         bool, typer.Option("--no-input", help="Ask nothing; the default without a terminal.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace an existing file, and keep a copy.")
+        bool,
+        typer.Option(
+            "--force", help="Write an existing file again with its settings; keep a copy."
+        ),
     ] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Only change this in a file that is there; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Write the configuration file; then offer a login and show the line for cron."""
     call = invocation.from_context(context)
     with invocation.edge(call, works=True):
+        call.warn_of_unknown_variables()
+        if changes:
+            if force or any((client_id, contact, client_secret_file, callback_url)):
+                raise UsageError("--set changes a file that is there: use it without other options")
+            given.change(call, changes)
+            exit_with(0)
         flags = {
             "db": call.db,
             "client_id": client_id,
@@ -76,24 +93,53 @@ class _Init:
         self._named = config.config_file(call.config, os.environ).absolute()
         # the file that is written names the database
         self._program = this_program(call.config, None, os.environ)
+        self._database: Path | None = None
 
     def run(self, *, force: bool) -> int:
         """Write the file and offer what comes next; return the exit code."""
-        file = self._named.resolve() if self._named.is_symlink() else self._named
+        file = given.written_to(self._named)
         _check_place(file, force=force)
-        values = self._given()
+        old = former.read(file, given.CHECKS)
+        fixed = self._given()
+        values = old.without(fixed) | fixed
+        self._require_secrets(values)
         try:
-            values |= self._answers(values)
+            answers = self._answers(values, asked_again=old.without(fixed))
         except Unanswered:
             raise UsageError("no more answers; nothing was written") from None
+        values |= answers
+        self._name_database(values)
         text = _text(values)
         if file.exists():
-            self._print(
-                f"the old contents of {safe(file)} are kept in {safe(files.keep_copy(file, _COPY))}"
-            )
+            self._keep_copy(file, old)
         files.write_private(file, text.encode())
         self._print(f"{safe(self._named)} is written; nobody else can read it")
         return self._go_on()
+
+    def _keep_copy(self, file: Path, old: Former) -> None:
+        copy = files.keep_copy(file, _COPY)
+        self._print(f"the old contents of {safe(file)} are kept in {safe(copy)}")
+        if old.lost:
+            lost = safe(", ".join(old.lost), 300)
+            self._call.warn(f"not taken over from the old file, and kept in {safe(copy)}: {lost}")
+
+    def _name_database(self, values: dict[str, Any]) -> None:
+        """Name the database in the file if it must be, or by flag if its path cannot stand there.
+
+        Raises UsageError if none is named, and nobody knows this user's home.
+        """
+        if not values.get("db"):
+            database = Settings().database
+            if database != crontab.usual_database(_home()):
+                # cron would look elsewhere
+                values["db"] = str(database)
+        if "db" in values and not is_text(values["db"]):
+            self._database = Path(values.pop("db"))
+            self._program = this_program(self._call.config, str(self._database), os.environ)
+            self._prompt(
+                f"{safe(self._database)} is not valid UTF-8, which the file cannot hold: name it "
+                "with --db each time, as below"
+            )
 
     def _given(self) -> dict[str, Any]:
         """Return what flags and environment set, checked, paths made absolute."""
@@ -101,19 +147,7 @@ class _Init:
         if found.mistakes:
             raise UsageError(found.mistakes[0])
         values = {key: getattr(found.settings, key) for key in found.origins}
-        database = Settings().database
-        if "db" not in values and database != crontab.usual_database(_home()):
-            # cron would look elsewhere
-            values["db"] = str(database)
-        for key in _PATHS:
-            if values.get(key):
-                values[key] = str(expanded(values[key]).absolute())
-        for key, check in _CHECKS.items():
-            if key in values:
-                values[key] = check(values[key])
-        # to fail now, not at the first scan
-        config.client_secret(found.settings)
-        config.token_keys(found.settings)
+        given.complete(values)
         taken = [key for key, origin in found.origins.items() if origin is Source.ENVIRONMENT]
         if taken:
             self._prompt(
@@ -122,8 +156,14 @@ class _Init:
             )
         return values
 
-    def _answers(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is still missing, asked for at the terminal."""
+    def _require_secrets(self, values: Mapping[str, Any]) -> None:
+        """Raise UsageError now, not at the first scan, if a secret's file cannot be read."""
+        settings = Settings(**values)
+        config.client_secret(settings)
+        config.token_keys(settings)
+
+    def _answers(self, values: Mapping[str, Any], asked_again: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is still missing, asked for at the terminal; old values may be changed."""
         settings = Settings(**values)
         wanted = [] if settings.client_id else ["client_id"]
         if application.needs_contact(settings) and not settings.contact:
@@ -131,30 +171,39 @@ class _Init:
         if not self._asking:
             _refuse_without(wanted)
             return {}
+        wanted += [key for key in ("client_id", "contact") if asked_again.get(key)]
         return self._asked(settings, wanted)
 
     def _asked(self, settings: Settings, wanted: list[str]) -> dict[str, Any]:
+        answers: dict[str, Any] = {}
+        if "client_id" in wanted:
+            answers |= self._asked_application(settings)
+        if "contact" in wanted:
+            prompt(
+                "ESI asks for a way to reach you, such as an e-mail address; others do not see it."
+            )
+            answers["contact"] = _ask("Contact", application.check_contact, settings.contact)
+        return answers
+
+    def _asked_application(self, settings: Settings) -> dict[str, Any]:
         from killsync.esi.client import SCOPE
 
-        answers = {}
-        if "client_id" in wanted:
+        old = settings.client_id
+        if not old:
             prompt(
                 "killsync works through an EVE application of your own. Create one, with ESI "
                 "access, at https://developers.eveonline.com:\n"
                 f"  callback URL  {settings.callback_url}  (to the letter)\n"
                 f"  scope         {SCOPE}"
             )
-            answers["client_id"] = ask("Client id of the application", application.check_client_id)
-            if not settings.client_secret and not settings.client_secret_file:
-                question = "Its secret, if killsync is to use it (not shown; Enter for none)"
-                secret = ask_hidden(question, application.check_client_secret)
-                answers |= {"client_secret": secret} if secret else {}
-        if "contact" in wanted:
-            prompt(
-                "ESI asks for a way to reach you, such as an e-mail address; others do not see it."
-            )
-            answers["contact"] = ask("Contact", application.check_contact)
-        return answers
+        client_id = _ask("Client id of the application", application.check_client_id, old)
+        answers = {"client_id": client_id}
+        if settings.client_secret_file or (settings.client_secret and client_id == old):
+            return answers
+        question = "Its secret, if killsync is to use it (not shown; Enter for none)"
+        secret = ask_hidden(question, application.check_client_secret)
+        # that of another application is of no use
+        return answers | ({"client_secret": secret} if secret or settings.client_secret else {})
 
     def _go_on(self) -> int:
         """Offer a login and the line for cron; return the exit code."""
@@ -173,7 +222,7 @@ class _Init:
         return _STOPPED if stopped else code
 
     def _entry(self) -> str:
-        return crontab.entry(self._program.words, self._named, _home())
+        return crontab.entry(self._program.words, self._named, _home(), self._database)
 
     def _print(self, text: str) -> None:
         if not self._call.quiet:
@@ -182,6 +231,13 @@ class _Init:
     def _prompt(self, text: str) -> None:
         if not self._call.quiet:
             prompt(text)
+
+
+def _ask(question: str, check: Callable[[str], str], old: str) -> str:
+    """Ask for a value; Enter alone keeps the old one, if there is one."""
+    if not old:
+        return ask(question, check)
+    return ask(f"{question} [{safe(old)}]", lambda text: check(text or old))
 
 
 def _check_place(file: Path, *, force: bool) -> None:
@@ -205,16 +261,11 @@ def _refuse_without(wanted: list[str]) -> None:
 
 
 def _text(values: Mapping[str, Any]) -> str:
-    from killsync.settings.text import config_text
-
-    return config_text(values, Settings(db=str(Settings().database)))
-
-
-_CHECKS: dict[str, Callable[[str], str]] = {
-    "client_id": application.check_client_id,
-    "client_secret": application.check_client_secret,
-    "contact": application.check_contact,
-}
+    try:
+        usual = str(Settings().database)
+    except UsageError:  # nobody knows this user's home
+        usual = ""
+    return config_text(values, Settings(db=usual))
 
 
 def _home() -> Path:

@@ -41,12 +41,21 @@ class Invocation(msgspec.Struct):
 
         Files with secrets that others may read are made private, with a warning.
         """
+        self.warn_of_unknown_variables()
         settings = config.load(self.config, {"db": self.db, **flags}, os.environ)
         for line in private_files.keep_private(
             settings, config.config_file(self.config, os.environ)
         ):
             self.warn(line)
         return settings
+
+    def warn_of_unknown_variables(self) -> None:
+        """Warn of each variable that looks like a setting and is none, unless the call is quiet."""
+        if self.quiet:
+            return  # cron would mail it at every tick
+        for name, near in config.unknown_variables(os.environ).items():
+            meant = f"; {near} may be meant" if near else ""
+            self.warn(f"{safe(name)} is not a setting, and does nothing{meant}: unset it")
 
     def examined(self) -> CheckedSettings:
         """Return the settings of files, environment and global options, and where each stands."""

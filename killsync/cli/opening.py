@@ -15,10 +15,11 @@ _PATIENCE = 60.0
 
 
 @contextmanager
-def for_reading(settings: Settings) -> Iterator[Store]:
+def for_reading(settings: Settings, *, any_version: bool = False) -> Iterator[Store]:
     """Yield the database for a command that changes nothing and may run at any time."""
     path = settings.database
-    with closing(connection.connect(path, read_only=True)) as store, readable_errors(path):
+    opened = connection.connect(path, read_only=True, any_version=any_version)
+    with closing(opened) as store, readable_errors(path):
         yield store
         store.check_unchanged()
 

@@ -25,13 +25,14 @@ from killsync.sync.forecast import backlog
 from killsync.sync.selection import Selection
 from killsync.sync.status import lock_holder
 from killsync.terminal.advice import describe_alert, describe_holder
-from killsync.terminal.text import count
+from killsync.terminal.text import count, safe
 from killsync.times import iso, unix
 
 if TYPE_CHECKING:
     from killsync.sync.run import Outcome
 
 _LOCK_PATIENCE = 1.0
+_LONGEST = 500
 
 
 def scan(
@@ -96,8 +97,8 @@ class _Scan:
         except TryLater as error:
             if not self._call.quiet:
                 by = self._stop.signal_name
-                self._call.warn(f"stopped by {by}: {error}" if by else str(error))
-            return self._alert(error.exit_code, cause=str(error))
+                self._call.warn(safe(f"stopped by {by}: {error}" if by else error, _LONGEST))
+            return self._alert(error.exit_code, cause=safe(error, _LONGEST))
         return self._alert(self._conclude(outcome))
 
     def _idle(self, now: float, *, force: bool) -> Idle:

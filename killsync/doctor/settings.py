@@ -1,15 +1,12 @@
 """The settings: whether they are valid and enough, and where secrets stand."""
 
-import difflib
 from collections.abc import Iterator
 
 from killsync.doctor.diagnosis import Diagnosis, ok, problem, skipped, warning
 from killsync.doctor.setup import Setup
 from killsync.errors import UsageError
 from killsync.settings import application, config
-from killsync.settings.config import ENVIRONMENT_PREFIX, Settings, Source
-
-_NOT_SETTINGS = {"KILLSYNC_CONFIG"}
+from killsync.settings.config import Source
 
 
 def examine(setup: Setup) -> Iterator[Diagnosis]:
@@ -73,12 +70,9 @@ def _secrets(setup: Setup) -> Iterator[Diagnosis]:
 
 
 def _misspelt(setup: Setup) -> Iterator[Diagnosis]:
-    known = [ENVIRONMENT_PREFIX + key.upper() for key in Settings.__struct_fields__]
-    for name in sorted(setup.env):
-        if name.startswith(ENVIRONMENT_PREFIX) and name not in {*known, *_NOT_SETTINGS}:
-            near = difflib.get_close_matches(name, known, 1)
-            meant = f"; {near[0]} may be meant" if near else ""
-            yield warning(name, f"is not a setting, and does nothing{meant}", f"unset {name}")
+    for name, near in config.unknown_variables(setup.env).items():
+        meant = f"; {near} may be meant" if near else ""
+        yield warning(name, f"is not a setting, and does nothing{meant}", f"unset {name}")
 
 
 def _is_unknown(setup: Setup) -> bool:

@@ -59,7 +59,9 @@ def _database(setup: Setup) -> Iterator[Diagnosis]:
         yield warning("database", str(error), "look again when that program has ended")
     except DatabaseError as error:
         yield problem(
-            "database", str(error), "restore a backup, or name another database with --db"
+            "database",
+            str(error),
+            "put a backup back with `killsync restore`, or name another database with --db",
         )
 
 

@@ -22,6 +22,8 @@ from killsync.settings.values import CallbackUrl, Duration, Url, check_url
 from killsync.times import parse_duration
 
 ENVIRONMENT_PREFIX = "KILLSYNC_"
+FILE_VARIABLE = "KILLSYNC_CONFIG"
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PASSWORD = re.compile(r"//[^/]*@")
 # a secret stands in one of two keys
 _IN_A_FILE = {"client_secret": "client_secret_file", "token_key": "token_key_file"}
@@ -141,12 +143,48 @@ def token_keys(settings: Settings) -> list[str]:
     return (settings.token_key or _read_secret("token_key_file", settings.token_key_file)).split()
 
 
+def values_in(file: Path) -> dict[str, object]:
+    """Return all that a configuration file sets, checked or not; nothing if it is not there.
+
+    Raises UsageError if it cannot be read.
+    """
+    return _read_toml(file, must_exist=False)
+
+
 def secrets_in(file: Path) -> list[str]:
     """Return the keys of the secrets that a configuration file itself holds.
 
     Raises UsageError if it cannot be read.
     """
-    return [key for key in _IN_A_FILE if _read_toml(file, must_exist=False).get(key)]
+    return [key for key in _IN_A_FILE if values_in(file).get(key)]
+
+
+def other_of_pair(key: str) -> str:
+    """Return the key that this one replaces: of a secret its file's, and the reverse.
+
+    Of every other key, itself.
+    """
+    return (_IN_A_FILE | {file: secret for secret, file in _IN_A_FILE.items()}).get(key, key)
+
+
+def checked(texts: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Return the values of settings that are given as text, such as on the command line.
+
+    Raises UsageError, with `name` for where they stand.
+    """
+    mistakes: list[str] = []
+    values = _valid_part(texts, name, mistakes, strict=False)
+    if mistakes:
+        raise UsageError(mistakes[0])
+    return values
+
+
+def unknown_variables(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that look like killsync's and are not, with what may be meant, or ''."""
+    known = [ENVIRONMENT_PREFIX + key.upper() for key in Settings.__struct_fields__]
+    known.append(FILE_VARIABLE)
+    unknown = sorted(n for n in env if n.startswith(ENVIRONMENT_PREFIX) and n not in known)
+    return {name: next(iter(difflib.get_close_matches(name, known, 1)), "") for name in unknown}
 
 
 def _valid_part(
@@ -177,7 +215,7 @@ def _read_secret(key: str, name: str) -> str:
         return ""
     file = places.expanded(name)
     try:
-        text = files.read_ascii(file).strip()
+        text = files.read_text(file, "ascii").strip()
     except OSError as error:
         raise UsageError(f"{key}: {file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -225,10 +263,7 @@ def _shown(key: str, values: Mapping[str, object]) -> str:
 
 def _read_toml(file: Path, *, must_exist: bool) -> dict[str, object]:
     try:
-        content = file.read_bytes()
-        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise UsageError(f"{file}: is UTF-16: save it as UTF-8")
-        return tomllib.loads(content.removeprefix(codecs.BOM_UTF8).decode())
+        return tomllib.loads(files.read_text(file))
     except FileNotFoundError as error:
         if must_exist:
             raise UsageError(f"{file}: no such configuration file") from error
@@ -236,6 +271,8 @@ def _read_toml(file: Path, *, must_exist: bool) -> dict[str, object]:
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        if isinstance(error, UnicodeDecodeError) and error.object.startswith(_UTF_16):
+            raise UsageError(f"{file}: is UTF-16: save it as UTF-8") from error
         raise UsageError(f"{file}: not valid TOML: {error}") from error
 
 
@@ -249,5 +286,5 @@ def config_file(config: Path | None, env: Mapping[str, str]) -> Path:
 
     Raises UsageError if it lies in a home directory that is not known.
     """
-    named = config or env.get("KILLSYNC_CONFIG")
+    named = config or env.get(FILE_VARIABLE)
     return places.expanded(named) if named else places.default_file()

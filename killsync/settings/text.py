@@ -45,21 +45,23 @@ def config_text(given: Mapping[str, object], defaults: Settings) -> str:
     parts = [_HEAD]
     for key, words in DESCRIPTIONS.items():
         value = given.get(key, getattr(defaults, key))
-        if isinstance(value, str) and not _is_text(value):
-            raise UsageError(f"{key} is {value!r}: it cannot be written into the file")
-        parts.append(f"# {words}\n{'' if key in given else '#'}{key} = {_toml(value)}\n")
+        parts.append(f"# {words}\n{'' if key in given else '#'}{key} = {toml(key, value)}\n")
     return "\n".join(parts)
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
+    """Return whether a text can stand in the file: a path's bytes need not be UTF-8."""
     try:
         value.encode()
-    except UnicodeEncodeError:  # the bytes of a file's name that are no UTF-8
+    except UnicodeEncodeError:
         return False
     return True
 
 
-def _toml(value: object) -> str:
+def toml(key: str, value: object) -> str:
+    """Return a key's value as TOML. Raises UsageError if it cannot be written as UTF-8."""
+    if isinstance(value, str) and not is_text(value):
+        raise UsageError(f"{key} is {value!r}: it cannot be written into the file")
     if isinstance(value, Duration):
         return f'"{duration_text(value)}"'
     if isinstance(value, str):

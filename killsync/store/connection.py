@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from killsync import files
 from killsync.errors import DatabaseBusy, DatabaseError
-from killsync.store import reading, room
+from killsync.store import reading, room, wal
 from killsync.store.paths import token_file
-from killsync.store.sqlite_errors import is_busy, readable_errors
+from killsync.store.sqlite_errors import foreign_wal, is_busy, readable_errors
 
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
@@ -87,7 +87,7 @@ class Store:
 
     def version(self) -> int:
         """Return how many migrations the database has had."""
-        return int(self.conn.execute("PRAGMA user_version").fetchone()[0])
+        return _version(self.conn)
 
     def changed_elsewhere(self) -> int:
         """Return a number that differs when another process has committed something."""
@@ -118,7 +118,10 @@ class Store:
         seen = self.changed_elsewhere()
         shrunk = seen == self._seen and now.st_size < self._file.st_size
         if shrunk and now.st_size < self._size():
-            raise _Displaced(f"{self.path}: was cut short by another program; restore a backup")
+            raise _Displaced(
+                f"{self.path}: was cut short by another program; `killsync restore` puts a backup "
+                "back"
+            )
         self._file, self._seen = now, seen
 
     def _size(self) -> int:
@@ -186,9 +189,16 @@ def _begin(conn: sqlite3.Connection, gives_up: Callable[[], bool]) -> None:
 
 
 def connect(
-    path: Path, *, read_only: bool = False, create: bool = False, timeout: float = _BUSY_TIMEOUT
+    path: Path,
+    *,
+    read_only: bool = False,
+    any_version: bool = False,
+    create: bool = False,
+    timeout: float = _BUSY_TIMEOUT,
 ) -> Store:
     """Open a killmail database of any version that this program knows, or `create` one.
+
+    One that is opened `read_only` is of the present version unless `any_version` will do.
 
     Raises DatabaseError if the file is missing, foreign, newer or cannot be used, or lost: its
     token file is still there.
@@ -201,10 +211,12 @@ def connect(
     with readable_errors(path):
         if create:
             files.create_private(path)
+        if wal.is_foreign(path):
+            raise DatabaseError(f"{path}: {foreign_wal(path)}")
         store = _opened(path, read_only=read_only, timeout=timeout)
         try:
-            _check_ours(store)
-            if read_only:
+            check_known(path, store.conn)
+            if read_only and not any_version:
                 _check_current(store)
         except BaseException:
             store.close()
@@ -271,22 +283,31 @@ def _check_not_lost(path: Path) -> None:
     tokens = token_file(path)
     if tokens.exists() and not (path.exists() and path.stat().st_size):
         raise DatabaseError(
-            f"{path}: is gone or empty, but {tokens.name} beside it is there: restore the "
-            f"database from a backup, or delete {tokens.name} too to start over"
+            f"{path}: is gone or empty, but {tokens.name} beside it is there: put a "
+            f"backup back with `killsync restore`, or delete {tokens.name} too to start over"
         )
 
 
-def _check_ours(store: Store) -> None:
-    conn = store.conn
+def check_whose(path: Path, conn: sqlite3.Connection) -> None:
+    """Raise DatabaseError if a file is the database of another program."""
     application = conn.execute("PRAGMA application_id").fetchone()[0]
     empty = conn.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     if application != _APPLICATION_ID and not empty:
-        raise DatabaseError(f"{store.path}: is the database of another program")
-    if store.version() > VERSION:
+        raise DatabaseError(f"{path}: is the database of another program")
+
+
+def check_known(path: Path, conn: sqlite3.Connection) -> None:
+    """Raise DatabaseError unless a file is empty, or ours and of a version that is known."""
+    check_whose(path, conn)
+    if (version := _version(conn)) > VERSION:
         raise DatabaseError(
-            f"{store.path}: was made by a newer killsync (schema {store.version()}, "
+            f"{path}: was made by a newer killsync (schema {version}, "
             f"this one knows {VERSION}); upgrade killsync"
         )
+
+
+def _version(conn: sqlite3.Connection) -> int:
+    return int(conn.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _check_current(store: Store) -> None:

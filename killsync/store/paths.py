@@ -19,9 +19,31 @@ def with_sqlite_files(file: Path) -> list[Path]:
     return [file, _beside(file, "-wal"), _beside(file, "-shm")]
 
 
+def beside_in_use(file: Path) -> list[Path]:
+    """Return every file that SQLite may keep beside one, and would play into another there."""
+    return [*with_sqlite_files(file)[1:], _beside(file, "-journal")]
+
+
 def that_sqlite_opens(file: Path) -> list[Path]:
     """Return every file that SQLite may open for a database, wherever a link to it leads."""
-    return [*with_sqlite_files(file.resolve()), _beside(file.resolve(), "-journal"), file]
+    return [file, file.resolve(), *beside_in_use(file.resolve())]
+
+
+def is_reserved(database: Path, file: Path) -> bool:
+    """Return whether killsync or SQLite uses a file of this name for the database, or may.
+
+    That includes copies that killsync has made of it.
+    """
+    in_use = (database, token_file(database), lock_file(database))
+    if file.exists() and any(one.exists() and file.samefile(one) for one in in_use):
+        return True
+    beside = file.resolve().parent == database.resolve().parent
+    used = ("-", ".lock", ".tokens", ".before-")
+    names = (database.name, database.resolve().name)
+    return beside and any(
+        file.name == name or file.name.startswith(tuple(name + one for one in used))
+        for name in names
+    )
 
 
 def belongs_to(database: Path, file: Path) -> bool:

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from killsync.errors import DatabaseError
-from killsync.store.paths import with_sqlite_files
+from killsync.store import wal
 
 _EFFECTIVE = os.access in os.supports_effective_ids
 _NOT_WRITABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
@@ -29,14 +29,18 @@ def connect(path: Path, *, timeout: float = 60.0) -> tuple[sqlite3.Connection, b
         raise
     else:
         return conn, False
-    for file in with_sqlite_files(path.resolve())[1:2]:
-        if file.exists() and file.stat().st_size:
-            raise DatabaseError(
-                f"{path}: cannot be read here, where nothing may be written: {file.name} beside "
-                "it holds commits too; copy both to a directory of your own, and name that copy "
-                "with --db"
-            )
-    return _open(path, "mode=ro&immutable=1", timeout), True
+    if wal.has_commits(path):
+        raise DatabaseError(
+            f"{path}: cannot be read here, where nothing may be written: "
+            f"{wal.file_of(path).name} beside it holds commits too; copy both to a directory of "
+            "your own, and name that copy with --db"
+        )
+    return connect_unchanging(path), True
+
+
+def connect_unchanging(path: Path) -> sqlite3.Connection:
+    """Open a file that nobody changes meanwhile, and that has no WAL; none is made beside it."""
+    return _open(path, "mode=ro&immutable=1", timeout=0)
 
 
 def _open(path: Path, how: str, timeout: float) -> sqlite3.Connection:

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from killsync.model import Priority
+from killsync.model import Pending, Priority
 from killsync.store.pending import LONGEST_WAIT, listed_by
 from killsync.times import iso, iso_after, unix_or_none
 
@@ -91,35 +91,39 @@ def forget_put_off(conn: sqlite3.Connection, user_ids: Iterable[int] | None = No
     ).rowcount
 
 
-def put_off(conn: sqlite3.Connection, killmail_id: int, error: str, not_before: float) -> None:
-    """Count a failed attempt and try again at `not_before`."""
+def put_off(conn: sqlite3.Connection, body: Pending, error: str, not_before: float) -> None:
+    """Count a failed attempt and try again at `not_before`, unless the hash is another by now."""
     conn.execute(
         "UPDATE pending_killmails SET attempts = attempts + 1, error = ?, not_before = ?"
-        " WHERE killmail_id = ?",
-        [error, iso_after(not_before), killmail_id],
+        " WHERE killmail_id = ? AND killmail_hash = ?",
+        [error, iso_after(not_before), body.killmail_id, body.killmail_hash],
     )
 
 
 def refuse(
     conn: sqlite3.Connection,
-    killmail_id: int,
+    body: Pending,
     error: str,
     now: float,
     *,
     not_before: float,
     set_aside: bool,
 ) -> None:
-    """Count that a body was refused, and ask again at `not_before`; it may be set aside now."""
+    """Count that a body was refused, and ask again at `not_before`; it may be set aside now.
+
+    Nothing is counted if a list has shown another hash meanwhile.
+    """
     conn.execute(
         """UPDATE pending_killmails SET attempts = attempts + 1, refusals = refusals + 1,
             refused_at = coalesce(refused_at, :now), error = :error, not_before = :until,
             set_aside_at = coalesce(set_aside_at, iif(:aside, :now, NULL))
-        WHERE killmail_id = :id""",
+        WHERE killmail_id = :id AND killmail_hash = :hash""",
         {
             "now": iso(now),
             "error": error,
             "until": iso_after(not_before),
             "aside": set_aside,
-            "id": killmail_id,
+            "id": body.killmail_id,
+            "hash": body.killmail_hash,
         },
     )

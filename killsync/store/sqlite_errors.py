@@ -8,8 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from killsync.errors import DatabaseBusy, DatabaseError, OutOfFiles
+from killsync.store import wal
 
 _DISK_FULL = "the disk is full; what was committed is safe, free some space"
+
+_DAMAGED = (
+    "is damaged, and was not changed: put a backup back with `killsync restore`, or save what can "
+    "be read into a new file with `sqlite3 killsync.db .recover`"
+)
 
 
 @contextmanager
@@ -34,6 +40,15 @@ def disk_is_full(path: Path) -> DatabaseError:
     return DatabaseError(f"{path}: {_DISK_FULL}")
 
 
+def foreign_wal(path: Path) -> str:
+    """Return what to do about a WAL that belongs to another copy of the database."""
+    name = wal.file_of(path).name
+    return (
+        f"{name} beside it belongs to another copy of the database, as when a copy was put over "
+        f"it: move {name} and {name[:-3]}shm away, or put a backup back with `killsync restore`"
+    )
+
+
 def _out_of_files() -> bool:
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
@@ -46,12 +61,13 @@ def _advice(error: sqlite3.Error, path: Path) -> str:
     code = getattr(error, "sqlite_errorcode", 0)
     # no room for what SQLite keeps beside a database that is in use
     code = sqlite3.SQLITE_FULL if code == sqlite3.SQLITE_IOERR_SHMSIZE else code & 0xFF
+    if code == sqlite3.SQLITE_CORRUPT and wal.has_commits(path) and wal.is_whole_alone(path):
+        return foreign_wal(path)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) and _is_on_read_only(path):
         return "is on a read-only file system; name a copy elsewhere with --db"
     return {
         sqlite3.SQLITE_NOTADB: "is not an SQLite database; name another with --db",
-        sqlite3.SQLITE_CORRUPT: "is damaged, and was not changed: restore a backup, or save what "
-        "can be read into a new file with `sqlite3 killsync.db .recover`",
+        sqlite3.SQLITE_CORRUPT: _DAMAGED,
         sqlite3.SQLITE_READONLY: "cannot be written; check the permissions of it and its directory",
         sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the permissions of it and its directory",
         sqlite3.SQLITE_FULL: _DISK_FULL,

@@ -23,8 +23,8 @@ BATCH = 100
 # which history leaves room for 144 bodies
 STILL_NEW = 20
 _NEW_IN_A_RUN = 48
-# a battle's killmails have thousands of attackers each
-_MOST_BYTES = 2 * 1024 * 1024
+# a battle's killmails have thousands of attackers each; the next large one waits for this one
+_MOST_BYTES = 512 * 1024
 _LONGEST_WAIT = 1.0
 
 
@@ -186,7 +186,7 @@ class Bodies:
 
     def _put_off(self, body: Pending, decided: PutOff, now: float) -> None:
         killmail_id, reason, until = body.killmail_id, decided.reason, decided.until
-        write = partial(retries.put_off, killmail_id=killmail_id, error=reason, not_before=until)
+        write = partial(retries.put_off, body=body, error=reason, not_before=until)
         self._journal.add(write, now, partial(self._forget, killmail_id))
         if decided.reported:
             first = body.attempts == 0
@@ -198,7 +198,7 @@ class Bodies:
         killmail_id, reason, until = body.killmail_id, decided.reason, iso_after(decided.until)
         write = partial(
             retries.refuse,
-            killmail_id=killmail_id,
+            body=body,
             error=reason,
             now=now,
             not_before=decided.until,
@@ -214,3 +214,5 @@ class Bodies:
 
     def _forget(self, killmail_id: int) -> None:
         self._taken.pop(killmail_id, None)
+        # a list may have shown another hash meanwhile, which may be asked with at once
+        self.look_again()

@@ -51,8 +51,11 @@ class Health:
 
     @property
     def answered(self) -> Answered:
-        """For whom this run was answered, as later runs need it."""
-        return Answered(self._served[Kind.LIST], self._served[Kind.REFRESH])
+        """For whom this run was answered, as the next one needs it.
+
+        A run that only tried again what had failed before proves nothing new.
+        """
+        return Answered(self._evidence(Kind.LIST), self._evidence(Kind.REFRESH))
 
     def end_run(self, error: KillsyncError) -> None:
         """End the run for a reason that is no user's fault; nothing more is sent."""
@@ -124,6 +127,11 @@ class Health:
             proof = (Kind.LIST,) if kind is Kind.LIST else (Kind.LIST, Kind.REFRESH)
             if not self.any_served(*proof):
                 self._declare_down(ASKS[kind], reason)
+
+    def _evidence(self, kind: Kind) -> list[int]:
+        if self._served[kind] or self._fresh_failures[kind]:
+            return self._served[kind]
+        return self._before[kind]
 
     def _count_success(self, kind: Kind, of: int) -> None:
         served = self._served[kind]

@@ -60,7 +60,7 @@ class Lists:
         self._queue = Queue(services.store, services.only_users)
         self._may_take = True
         self._next_job_at: float | None = None
-        # what a job and a run have done before it was put off and taken again
+        # pages of jobs that were put off and taken again
         self._pages: dict[int, int] = {}
         self._users: set[int] = set()
 
@@ -168,12 +168,14 @@ class Lists:
             self._start_page(taken, taken.next_page, access)
 
     def _stored_access(self, taken: ListPass, now: float) -> Access | None:
+        if taken.user.state is UserState.NEEDS_LOGIN:
+            return None  # it is the refresh token that is to be tried
         if taken.access is None or taken.access.expires_at < now + accounts.FRESH_FOR:
             taken.access = accounts.stored_access(self._s.tokens, taken.job.user_id, now)
         return taken.access
 
     def _start_page(self, taken: ListPass, page: int, access: Access) -> None:
-        job = taken.job
+        job, ask = taken.job, self._s.esi.killmails
         taken.in_flight = True
         self._slots.start(
             Request(
@@ -181,14 +183,7 @@ class Lists:
                 of=job.user_id,
                 urgent=taken.is_urgent,
                 failed_before=job.attempts > 0,
-                send=partial(
-                    self._s.esi.killmails,
-                    job.user_id,
-                    page,
-                    access.token,
-                    taken.etag,
-                    job.priority,
-                ),
+                send=partial(ask, job.user_id, page, access.token, taken.etag, job.priority),
                 answered=partial(self._page_arrived, taken),
                 failed=partial(self._page_failed, taken),
             )

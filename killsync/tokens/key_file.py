@@ -16,7 +16,7 @@ def keys(file: Path) -> list[str]:
     Raises UsageError if it holds something else, or cannot be read.
     """
     try:
-        texts = files.read_ascii(file).split()
+        texts = files.read_text(file, "ascii").split()
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:

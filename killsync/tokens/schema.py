@@ -56,7 +56,7 @@ def connect(path: Path) -> sqlite3.Connection:
     What is committed is on disk, and what is deleted is overwritten. Raises DatabaseError if it
     cannot be used, or belongs to another user.
     """
-    _require_own(path)
+    require_own(path)
     with readable_errors(path):
         files.create_private(path)
         conn = sqlite3.connect(path, timeout=60.0, isolation_level=None, check_same_thread=False)
@@ -65,14 +65,15 @@ def connect(path: Path) -> sqlite3.Connection:
         with readable_errors(path):
             _prepare(path, conn)
         # once more: SQLite uses what it finds, and it has opened all of them by now
-        _require_own(path)
+        require_own(path)
     except BaseException:
         conn.close()
         raise
     return conn
 
 
-def _require_own(path: Path) -> None:
+def require_own(path: Path) -> None:
+    """Raise DatabaseError if a token file, or what SQLite keeps beside it, is another user's."""
     for file in that_sqlite_opens(path):
         files.require_own(file)
 
@@ -97,6 +98,13 @@ def _prepare(path: Path, conn: sqlite3.Connection) -> None:
             migrations.apply(db)
 
 
+def is_known(conn: sqlite3.Connection) -> bool:
+    """Return whether an open file is a token file of a version that this program knows."""
+    version = conn.execute("PRAGMA user_version").fetchone()[0]
+    table = conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'tokens'").fetchone()
+    return 1 <= version <= _VERSION and table is not None
+
+
 def holders(database: Path) -> dict[int, str | None]:
     """Return who has a refresh token, with the name of the key it is encrypted with, if it is.
 
@@ -106,7 +114,7 @@ def holders(database: Path) -> dict[int, str | None]:
     path = token_file(database)
     if not path.exists():
         return {}
-    _require_own(path)
+    require_own(path)
     with readable_errors(path), closing(reading.connect(path)[0]) as conn:
         (found,) = conn.execute("PRAGMA integrity_check(1)").fetchone()
         version = conn.execute("PRAGMA user_version").fetchone()[0]

@@ -1,0 +1,84 @@
+"""`killsync backup`: a whole copy of the database, also while a run goes on."""
+
+import sqlite3
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from killsync.cli import invocation, opening
+from killsync.cli.invocation import Invocation, print_result
+from killsync.errors import UsageError
+from killsync.store import lock, paths
+from killsync.terminal.text import count, safe
+
+
+def backup(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the copy.")],
+    with_tokens: Annotated[
+        bool, typer.Option("--with-tokens", help="Copy the token file too, to FILE.tokens.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace FILE if it is there already.")
+    ] = False,
+) -> None:
+    """Copy the database to a file, whole and private (0600), also while a run goes on.
+
+    Refresh tokens are copied only if asked for: whoever has them can read the characters'
+    killmails, and SSO may have replaced them by the time they are put back.
+
+    \b
+    Example:  killsync backup --force ~/backups/killsync.db
+
+    \b
+    Exit codes:  0  the copy is complete
+                 2  FILE cannot be used, or there is no database; nothing is changed
+    """
+    call = invocation.from_context(context)
+    with invocation.edge(call):
+        settings = call.settings()
+        target = file.absolute()
+        for one in (target, paths.token_file(target)) if with_tokens else (target,):
+            _check_target(one, settings.database, force=force)
+        with ExitStack() as opened:
+            store = opened.enter_context(opening.for_reading(settings, any_version=True))
+            tokens = None
+            if with_tokens:
+                from killsync.tokens import copies
+
+                tokens = opened.enter_context(closing(copies.open_copy(settings.database)))
+            _write(call, store.conn, target)
+            if tokens is not None:
+                _write(call, tokens, paths.token_file(target), what="the tokens")
+
+
+def _write(
+    call: Invocation, conn: sqlite3.Connection, target: Path, what: str | None = None
+) -> None:
+    from killsync.store import copies, restoring
+
+    try:
+        copies.write(conn, target.resolve())
+    except OSError as error:
+        raise UsageError(f"{target}: cannot be written: {error.strerror}") from error
+    if call.quiet:
+        return
+    if what is None:
+        users, killmails, _ = restoring.contents(conn)
+        what = f"{count(killmails, 'killmail')} of {count(users, 'user')}"
+    print_result(f"{safe(target, 400)}: {what}, {target.stat().st_size / 1_000_000:,.1f} MB")
+
+
+def _check_target(target: Path, database: Path, *, force: bool) -> None:
+    """Raise UsageError unless a copy may be written there."""
+    if paths.is_reserved(database, target):
+        raise UsageError(f"{target}: belongs to the database; name another file")
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{target}: is not a file")
+    if paths.lock_file(target).exists() and lock.is_held(target):
+        raise UsageError(f"{target}: is a database that a run is using; name another file")
+    there = [one for one in (target, *paths.beside_in_use(target)) if one.exists()]
+    if there and not force:
+        raise UsageError(f"{there[0]}: is there already; use --force to replace it")

@@ -1,0 +1,198 @@
+"""Whole copies of an SQLite file: making one while others write, and putting one back."""
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from killsync import files
+from killsync.errors import DatabaseBusy, DatabaseError
+from killsync.store import reading, wal
+from killsync.store.connection import snapshot
+from killsync.store.paths import beside_in_use, with_sqlite_files
+from killsync.store.sqlite_errors import foreign_wal, readable_errors
+
+BEFORE = "before-restore"
+_PAGES_AT_A_TIME = 4096
+_PATIENCE = 60.0
+
+_IN_THE_WAY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+# of these nothing is learnt about the file
+_NOT_DAMAGED = {*_IN_THE_WAY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+
+Check = Callable[[sqlite3.Connection], None]
+
+
+def _leave(_: sqlite3.Connection) -> None:
+    pass
+
+
+def open_whole(file: Path, check: Check) -> sqlite3.Connection:
+    """Open a copy for reading, its own WAL included; `check` raises unless it is what is wanted.
+
+    Raises DatabaseError too if it is not there, or not whole.
+    """
+    if not file.is_file():
+        raise DatabaseError(f"{file}: there is no such file")
+    if wal.is_foreign(file):
+        raise DatabaseError(f"{file}: {foreign_wal(file)}")
+    with readable_errors(file):
+        alone = not any(one.exists() for one in beside_in_use(file.resolve()))
+        conn = reading.connect_unchanging(file) if alone else reading.connect(file)[0]
+        try:
+            check(conn)
+            _require_whole(file, conn)
+        except BaseException:
+            conn.close()
+            raise
+    return conn
+
+
+def write(conn: sqlite3.Connection, target: Path) -> None:
+    """Write what a connection sees now to a file that appears once it is complete.
+
+    What SQLite kept beside an earlier file of that name is deleted: it would be played into this
+    one. Raises OSError and DatabaseError.
+    """
+    with files.draft_of(target) as draft, readable_errors(target):
+        _copy(conn, draft)
+        _remove(beside_in_use(target))
+
+
+def put_back(
+    conn: sqlite3.Connection, target: Path, check: Check, adapt: Check = _leave
+) -> Path | None:
+    """Put what a connection sees in place of `target`; return where that is kept, if it was there.
+
+    `check` raises if what is there is not to be replaced, unless it is damaged; `adapt` may change
+    the copy before. Killed at any point, `target` is as it was or as it shall be. Raises OSError,
+    DatabaseError and, if another program is in the way, DatabaseBusy.
+    """
+    target = target.resolve()
+    draft = files.new_draft(target)
+    try:
+        with readable_errors(target):
+            _copy(conn, draft)
+            with closing(sqlite3.connect(draft, isolation_level=None)) as copy:
+                adapt(copy)
+                _require_whole(draft, copy)
+                page_size = _page_size(copy)
+            there = _open_sound(target, check)
+            if there is None:
+                return _replace(target, draft)
+            with closing(there):
+                if _page_size(there) == page_size:
+                    return _overwrite(target, there, draft)
+                # its commits must not stand in a WAL that is deleted
+                _empty_wal(target, there)
+            return _replace(target, draft)
+    finally:
+        _remove([draft, *beside_in_use(draft)])
+
+
+def _copy(conn: sqlite3.Connection, draft: Path) -> None:
+    with closing(sqlite3.connect(draft, isolation_level=None)) as copy, snapshot(conn):
+        # nobody else sees it, and it is synced as a whole
+        copy.execute("PRAGMA journal_mode = OFF")
+        copy.execute("PRAGMA synchronous = OFF")
+        conn.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        conn.backup(copy, pages=_PAGES_AT_A_TIME, progress=_patience(draft), sleep=0.1)
+
+
+def _patience(path: Path) -> Callable[[int, int, int], None]:
+    """Return what lets a signal end a copy, and ends it if another program is long in the way."""
+    deadline = time.monotonic() + _PATIENCE
+
+    def go_on(status: int, _: int, __: int) -> None:
+        if status in _IN_THE_WAY and time.monotonic() > deadline:
+            raise DatabaseBusy(f"{path}: another program keeps it locked; try again later")
+
+    return go_on
+
+
+def _page_size(conn: sqlite3.Connection) -> int:
+    return int(conn.execute("PRAGMA page_size").fetchone()[0])
+
+
+def _require_whole(file: Path, conn: sqlite3.Connection) -> None:
+    (found,) = conn.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise DatabaseError(f"{file}: is damaged; name another backup")
+
+
+def _open_sound(target: Path, check: Check) -> sqlite3.Connection | None:
+    """Open what is to be replaced, None if it is not there or damaged."""
+    if not (target.exists() and target.stat().st_size) or not _is_sound(target, check):
+        return None
+    uri = f"{target.as_uri()}?mode=rw"
+    conn = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
+    conn.execute("PRAGMA synchronous = FULL")
+    return conn
+
+
+def _is_sound(target: Path, check: Check) -> bool:
+    """Look at a file for reading only: its WAL is not to be played into it if it is foreign."""
+    if wal.is_foreign(target):
+        return False
+    try:
+        with closing(reading.connect(target, timeout=_PATIENCE)[0]) as conn:
+            check(conn)
+            return bool(conn.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in _NOT_DAMAGED:
+            raise
+        return False
+
+
+def _overwrite(target: Path, there: sqlite3.Connection, draft: Path) -> Path:
+    """Write the draft into a sound file, in one transaction; whoever has it open sees that."""
+    kept = files.first_free_name(target, BEFORE)
+    write(there, kept)
+    with closing(sqlite3.connect(draft)) as copy:
+        copy.backup(there, progress=_patience(target), sleep=0.1)
+    there.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return kept
+
+
+def _empty_wal(target: Path, there: sqlite3.Connection) -> None:
+    if there.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        raise DatabaseBusy(f"{target}: another program has it open; try again when it has ended")
+
+
+def _replace(target: Path, draft: Path) -> Path | None:
+    """Put the draft in the place of a file that is damaged, or of none.
+
+    What is there is kept under another name first, and only then its WAL deleted, which must not
+    be played into the draft.
+    """
+    kept = files.first_free_name(target, BEFORE)
+    leftovers = [
+        file
+        for file in with_sqlite_files(target)[:2]
+        if file.exists() and (file == target or file.stat().st_size)
+    ]
+    for file in leftovers:
+        _keep(file, kept.with_name(kept.name + file.name.removeprefix(target.name)))
+    files.sync(draft)
+    files.sync(target.parent)
+    _remove(beside_in_use(target))
+    draft.replace(target)
+    files.sync(target.parent)
+    return kept if leftovers else None
+
+
+def _keep(file: Path, name: Path) -> None:
+    try:
+        os.link(file, name)
+    except OSError:
+        shutil.copyfile(file, name)  # a file system without links
+    name.chmod(files.PRIVATE)
+    files.sync(name)
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
