@@ -178,10 +178,10 @@ class _Play:
             self.score.check(code == 75, f"exit {code} when all are refused")
             return
         if self.expected.outcome is Outcome.USER_FAILS:
-            if self.cell.waits:
-                return
-            code = self._scan()
-            self.verdict.judge_failure(code, self.program.heard())
+            if not self.cell.waits:
+                code = self._scan()
+                self.verdict.judge_failure(code, self.program.heard())
+            return
         before = len(simulator.log())
         if self.expected.rest:
             self._make_users_due()
