@@ -16,8 +16,9 @@ def everything(verdict: Verdict, before: Verdict | None) -> Iterator[str]:
     if verdict.damaged:
         yield from problems(verdict, "damaged")
         yield (
-            f"{safe(verdict.database, 400)} is damaged, and was not changed: put a backup back with `killsync restore`, or "
-            "save what can be read: `sqlite3 OLD .recover | sqlite3 NEW`, then check NEW"
+            f"{safe(verdict.database, 400)} is damaged, and was not changed: put a backup back "
+            "with `killsync restore`, or save what can be read: "
+            "`sqlite3 OLD .recover | sqlite3 NEW`, then check NEW"
         )
         return
     yield (

@@ -38,7 +38,104 @@ class PutBack:
     only: str = ""
 
 
-FAULTS: list[PutBack] = []
+def _changed(file: str, find: str, put: str) -> tuple[Change, ...]:
+    return (Change(file, find, put),)
+
+
+LASTING, BLAME, STILL, UNTRUE, LOST = (
+    "a passing fault leaves a lasting mark",
+    "the service's fault is blamed on users",
+    "it stands still in silence",
+    "what is said is not true",
+    "what must be kept is not kept",
+)
+
+FAULTS = [
+    PutBack(
+        LASTING,
+        "a body is set aside at its first refusal",
+        _changed("sync/schedule.py", "return refusals >= _SET_ASIDE_AFTER and ", "return True or "),
+        "marks",
+        "body: 422, once",
+    ),
+    PutBack(
+        LASTING,
+        "one refused refresh means that a login is needed",
+        _changed(
+            "sync/verdict.py",
+            "if first is None or not same or now - first.at < schedule.REFUSALS_APART:",
+            "if False:",
+        ),
+        "marks",
+        "refresh: invalid_grant, once",
+    ),
+    PutBack(
+        LASTING,
+        "any Retry-After is believed",
+        (
+            Change("esi/ratelimit.py", "\n_BELIEVED = HOUR\n", "\n_BELIEVED = DAY\n"),
+            Change("esi/ratelimit.py", "\nLONGEST_REST = 6 * HOUR\n", "\nLONGEST_REST = 2 * DAY\n"),
+        ),
+        "marks",
+        "list: 429 for years, once",
+    ),
+    PutBack(
+        BLAME,
+        "users back off when nobody succeeds",
+        _changed(
+            "sync/verdict.py", "if not known.others_succeed or known.attempts == 0:", "if False:"
+        ),
+        "incidents",
+        "lists 401 for 70 minutes, 8 of 8",
+    ),
+    PutBack(
+        BLAME,
+        "an incident is tried with every user",
+        _changed("sync/health.py", "\nFAILING_AFTER = 10\n", "\nFAILING_AFTER = 1000\n"),
+        "incidents",
+        "lists 500 for 70 minutes, 22 of 22",
+    ),
+    PutBack(
+        STILL,
+        "nobody hears of a run that holds the lock",
+        _changed(
+            "sync/alerts.py",
+            "return Overdue(holder) if now > ends_by + _GRACE else None",
+            "return None",
+        ),
+        "outputs",
+        "a stopped scan holds the lock",
+    ),
+    PutBack(
+        STILL,
+        "a run waits for whoever reads its output",
+        _changed("cli/output.py", "    for name in names:\n", "    for name in ():\n"),
+        "outputs",
+        "scan, standard error is a pipe that nobody reads, and it can be done",
+    ),
+    PutBack(
+        STILL,
+        "nobody hears that nothing has succeeded for hours",
+        _changed("sync/alerts.py", "    if user is None:\n", "    if True:\n"),
+        "incidents",
+        "lists 500 for 9 hours, 8 of 8",
+    ),
+    PutBack(
+        UNTRUE,
+        "a list is called complete while killmails are pending",
+        _changed("check/completeness.py", "if recorded.lowest_missing is None:", "if True:"),
+        "marks",
+        "body: cut, for hours, one only",
+    ),
+    PutBack(
+        LOST,
+        "what others can read is not on disk yet",
+        _changed(
+            "store/connection.py", '"PRAGMA synchronous = FULL"', '"PRAGMA synchronous = OFF"'
+        ),
+        "power",
+    ),
+]
 
 
 class OutOfDateError(Exception):
