@@ -73,7 +73,7 @@ class Unavailable(TryLater):
 
 
 class ServiceDown(TryLater):
-    """Several requests in a row got no answer: the run ends."""
+    """Several requests in a row got no answer, or failed for whoever asked: the run ends."""
 
     blame = Blame.SERVICE
 
@@ -134,7 +134,7 @@ class AccessRejected(Refused):
 
 
 class KillmailUnknown(Refused):
-    """ESI has no killmail of this id and hash (422): it can never be fetched."""
+    """ESI says that it has no killmail of this id and hash (404, 422)."""
 
 
 class LoginNeeded(KillsyncError):
@@ -166,7 +166,10 @@ class BodyRejected(KillsyncError):
 
 
 class NotAKillmail(BodyRejected):
-    """JSON that is no killmail at all: not an object, or one without a killmail's id."""
+    """JSON that is no killmail at all: not an object, or one without a killmail's id.
+
+    Of an answer of ESI's that is a fault of ESI's: its client raises ServerFault then.
+    """
 
 
 def blame_of(error: BaseException) -> Blame:

@@ -101,6 +101,13 @@ class Refusal(msgspec.Struct, frozen=True):
     token: str
     client_id: str
 
+    def is_of(self, token: str | None, client_id: str, now: float) -> bool:
+        """Return whether this is a refusal of the same token for the same client id.
+
+        One in the future was recorded by a wrong clock, and counts for nothing.
+        """
+        return (self.token, self.client_id) == (token, client_id) and self.at <= now
+
 
 class User(msgspec.Struct, frozen=True):
     """A row of `users`; times are unix seconds, `floor_id` is the lowest id above the gap.

@@ -84,6 +84,16 @@ def test_ten_bodies_in_a_row_that_fail_stop_bodies_and_nothing_else() -> None:
     assert not counted.is_down(Service.ESI)
 
 
+def test_bodies_that_have_failed_before_stop_no_others() -> None:
+    known = failing(range(30), Refused("422"), Kind.BODY, failed_before=True)
+    assert not health(*known).is_failing(Kind.BODY)
+
+
+def test_bodies_that_always_fail_are_no_proof_while_lists_succeed() -> None:
+    known = failing(range(9), SILENCE, Kind.BODY, failed_before=True)
+    assert not health(returned(1), *known).is_down(Service.ESI)
+
+
 def test_what_has_failed_before_is_no_proof_while_others_succeed() -> None:
     known = failing(range(2, 40), SILENCE, failed_before=True)
     assert not health(returned(1), *known).is_down(Service.ESI)

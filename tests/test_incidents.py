@@ -130,6 +130,19 @@ def test_what_is_set_aside_can_be_asked_for_at_once(
     program.assert_equals_truth()
 
 
+def test_bodies_that_are_always_refused_keep_no_new_ones_waiting(
+    days: Callable[..., Days],
+) -> None:
+    some = days(1)
+    program, user = some.program, ids(some)[0]
+    for killmail_id, _ in program.simulator.add_killmails(user, 12):
+        program.simulator.fault("body", killmail_id=killmail_id, status=422)
+    some.ticks(4)
+    program.simulator.add_killmails(user, 3)
+    some.ticks(2, wait=HOUR)
+    assert program.status()["pending_killmails"] == 12
+
+
 # logins
 
 
@@ -199,6 +212,19 @@ def test_words_about_a_scope_in_an_answer_of_esis_need_no_login(
         some.ticks(2)
         assert some.states() == {"active"}
         assert max(some.ago(user) for user in ids(some)) < 2 * TICK + MINUTE
+
+
+def test_many_who_need_a_login_hold_up_nobody(days: Callable[..., Days]) -> None:
+    some = days(14)
+    program, alive = some.program, ids(some)[12:]
+    for dead in ids(some)[:12]:
+        program.simulator.control("revoke", "POST", character_id=dead)
+    some.ticks(6)
+    assert [user["state"] for user in program.status()["users"]].count("needs_login") == 12
+    for _ in range(2):
+        some.clock.forward_to(some.clock.now() + DAY)
+        some.ticks(1)
+        assert max(some.ago(user) for user in alive) < MINUTE
 
 
 # limits
@@ -334,6 +360,37 @@ def test_nothing_stops_a_user_for_long_in_silence(
     said = some.ticks(12, "--quiet", wait=HOUR / 2)
     name = some.program.user(user)["name"]
     assert any(code == 75 and name in text for code, text in said)
+
+
+def test_a_quiet_scan_says_once_a_day_that_no_killmail_can_be_fetched(
+    days: Callable[..., Days],
+) -> None:
+    some = days(1)
+    some.program.simulator.add_killmails(ids(some)[0], 12)
+    some.program.simulator.fault("body", status=503)
+    said = some.ticks(16, "--quiet", wait=HOUR / 2)
+    lines = [line for _, text in said for line in text.splitlines()]
+    assert len([line for line in lines if "no killmail could be fetched for 3h" in line]) == 1
+    assert "12 wait" in lines[-1]
+    assert "no killmail could be fetched" in some.program.run("status").stdout
+    some.program.simulator.clear_faults()
+    some.ticks(2, "--quiet")
+    assert some.program.status()["unfetched"] is None
+    some.program.assert_equals_truth()
+
+
+def test_manual_syncs_during_an_incident_delay_no_killmail(days: Callable[..., Days]) -> None:
+    some = days(1)
+    program, user = some.program, ids(some)[0]
+    program.simulator.add_killmails(user, 5)
+    program.simulator.fault("body", status=422)
+    some.ticks(2)
+    for _ in range(6):
+        some.clock.forward_to(some.clock.now() + 5 * MINUTE)
+        program.run("sync", str(user), exit_code=None)
+    program.simulator.clear_faults()
+    some.ticks(2, wait=HOUR)
+    program.assert_equals_truth()
 
 
 def test_once_all_is_well_again_new_trouble_is_said_at_once(days: Callable[..., Days]) -> None:

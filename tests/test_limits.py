@@ -123,7 +123,7 @@ def test_the_reserve_of_the_bodies_bucket_is_left_too(killsync: Make) -> None:
     done = program.run("sync", str(user_id), exit_code=75)
     assert len(program.simulator.log("body")) in (199, 200)
     assert re.search("6[01] killmails still pending; ESI's rate limit lets them go on", done.stdout)
-    assert "; all there by about " in done.stdout
+    assert "; all stored by about " in done.stdout
     assert statuses(program) == {200}
 
 

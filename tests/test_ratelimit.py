@@ -15,6 +15,7 @@ from killsync.esi.ratelimit import (
     believed_rest,
     cost,
     parse_limit,
+    sso_bucket,
 )
 from killsync.times import DAY, HOUR
 
@@ -224,6 +225,15 @@ def test_after_a_long_rest_one_request_at_a_time_asks_again() -> None:
     limits.answered(bucket(), later)
     for _ in range(2):
         limits.book(bucket(), MANUAL, later)
+
+
+def test_an_answer_of_ssos_says_nothing_of_esis_limit_on_errors() -> None:
+    limits = Limits(reserve=0.0)
+    limits.rest_all(NOW, 99_999_999)
+    limits.rest(sso_bucket(), NOW, 99_999_999)
+    limits.answered(sso_bucket(), NOW + HOUR)
+    rests = {b.group: b.long_rests for b in limits.take_changed()}
+    assert rests == {"error-limit": 1, "sso": 0}
 
 
 def test_after_a_long_rest_of_everything_one_request_at_a_time_asks_again() -> None:

@@ -45,6 +45,7 @@ from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
 from killsync.store.paths import lock_file
 from killsync.store.runs import Answered
+from killsync.store.verify import TIMES
 from killsync.sync import selection
 
 NOW = 1_800_000_000.0
@@ -596,6 +597,7 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     ),
     "retries.wake_probes": lambda conn: retries.wake_probes(conn),
     "retries.lift": lambda conn: retries.lift(conn, [7]),
+    "pending.any_error": lambda conn: pending.any_error(conn),
     "pending.count_by_state": lambda conn: pending.count_by_state(conn),
     "a body is stored": lambda conn: store_bodies(conn, 7, 8),
     "users.get": lambda conn: users.get(conn, 1),
@@ -673,6 +675,13 @@ def test_nothing_reads_a_whole_table_at_every_tick(store: Store, name: str) -> N
     asked = statements(conn, TICK[name])
     assert asked, "the call asks the database nothing"
     assert {sql: found for sql in asked if (found := scans(conn, sql))} == {}
+
+
+def test_check_looks_at_every_time_of_the_schema(store: Store) -> None:
+    for table in ("users", "jobs", "pending_killmails", "runs"):
+        columns = {row[1] for row in store.conn.execute(f"PRAGMA table_info({table})")}
+        times = {c for c in columns if re.search("_at$|_until$|^not_before$|_from$", c)}
+        assert times == set(TIMES[table].split())
 
 
 # one run at a time

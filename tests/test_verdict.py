@@ -55,13 +55,12 @@ from killsync.sync.verdict import (
     PutOff,
     Refuse,
     Renew,
-    Suspicion,
+    all_refused_since,
     on_body,
     on_list,
     on_refresh,
     on_refusal,
     on_rest,
-    suspicion_after,
 )
 from killsync.terminal.questions import Unanswered
 from killsync.times import DAY, HOUR, MINUTE
@@ -215,8 +214,8 @@ def test_a_refusal_of_another_token_or_for_another_client_id_is_a_first_one() ->
 
 def test_where_every_token_is_refused_nobody_needs_a_login_within_a_day() -> None:
     user = refused_user(3 * DAY)
-    assert isinstance(on_refusal(user, REFUSED, "app", Suspicion(NOW - DAY + 1), NOW), NextRun)
-    marked = on_refusal(user, REFUSED, "app", Suspicion(NOW - DAY), NOW)
+    assert isinstance(on_refusal(user, REFUSED, "app", NOW - DAY + 1, NOW), NextRun)
+    marked = on_refusal(user, REFUSED, "app", NOW - DAY, NOW)
     assert marked == NeedsLogin(ADVICE, NOW + DAY)
 
 
@@ -230,7 +229,20 @@ def test_one_who_needs_a_login_is_tried_once_a_day_for_a_week(days: int, again: 
     user = refused_user(days * DAY, state=UserState.NEEDS_LOGIN)
     decided = on_refusal(user, REFUSED, "app", None, NOW)
     expected = NOW + DAY if again else None
-    assert decided == NeedsLogin("invalid_grant", expected, known=True)
+    assert decided == NeedsLogin(ADVICE, expected, known=True)
+
+
+def test_another_token_of_one_who_needs_a_login_is_refused_for_the_first_time() -> None:
+    user = refused_user(9 * DAY, state=UserState.NEEDS_LOGIN)
+    for error, client_id in (
+        (LoginNeeded("invalid_grant", evidence="f" * 16), "app"),
+        (REFUSED, "another app"),
+    ):
+        assert isinstance(on_refusal(user, error, client_id, None, NOW), NextRun)
+
+
+def test_a_refusal_in_the_future_is_a_wrong_clocks() -> None:
+    assert isinstance(on_refusal(refused_user(-1), REFUSED, "app", None, NOW), NextRun)
 
 
 @pytest.mark.parametrize(
@@ -238,17 +250,19 @@ def test_one_who_needs_a_login_is_tried_once_a_day_for_a_week(days: int, again: 
     [
         (None, 0, False, None),
         (None, 1, False, None),
-        (None, 2, False, Suspicion(NOW)),
+        (None, 2, False, NOW),
         (None, 2, True, None),
-        (Suspicion(NOW - HOUR), 1, False, Suspicion(NOW - HOUR)),
-        (Suspicion(NOW - HOUR), 0, False, Suspicion(NOW - HOUR)),
-        (Suspicion(NOW - HOUR), 5, True, None),
+        (NOW - HOUR, 1, False, NOW - HOUR),
+        (NOW - HOUR, 0, False, NOW - HOUR),
+        (NOW - HOUR, 5, True, None),
+        (NOW + 1, 1, False, None),
+        (NOW + 1, 2, False, NOW),
     ],
 )
 def test_the_application_is_suspected_while_every_refresh_is_refused(
-    before: Suspicion | None, refused: int, refreshed: bool, after: Suspicion | None
+    before: float | None, refused: int, refreshed: bool, after: float | None
 ) -> None:
-    assert suspicion_after(before, refused, refreshed, NOW) == after
+    assert all_refused_since(before, refused, refreshed, NOW) == after
 
 
 # bodies
@@ -284,11 +298,26 @@ REFUSALS = [KillmailUnknown("422"), BodyRejected("victim.flag: 1e400")]
 
 @pytest.mark.parametrize("error", REFUSALS, ids=["unknown", "not storable"])
 def test_a_body_that_is_refused_is_asked_for_again_and_again(error: Exception) -> None:
-    waits = [10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 7 * DAY]
-    for refusals, wait in enumerate(waits):
-        body = structs.replace(BODY, refusals=refusals, refused_at=NOW - DAY + 1)
-        decided = on_body(error, body, Answering.UNKNOWN, NOW)
-        assert decided == Refuse(NOW + wait, str(error), set_aside=False)
+    first, asked, now = NOW, [], float(NOW)
+    for refusals in range(4):
+        body = structs.replace(BODY, refusals=min(refusals, 1), refused_at=first)
+        decided = on_body(error, body, Answering.UNKNOWN, now)
+        assert isinstance(decided, Refuse)
+        assert not decided.set_aside
+        asked.append(decided.until - now)
+        now = decided.until
+    assert asked == [10 * MINUTE, HOUR, 6 * HOUR, DAY]
+    weekly = structs.replace(BODY, refusals=1, refused_at=first)
+    assert on_body(error, weekly, Answering.UNKNOWN, now) == Refuse(
+        now + 7 * DAY, str(error), set_aside=False
+    )
+
+
+def test_asking_for_a_refused_body_more_often_moves_nothing() -> None:
+    for minutes in (1, 5, 9):
+        body = structs.replace(BODY, refusals=minutes, refused_at=NOW)
+        decided = on_body(KillmailUnknown("422"), body, Answering.UNKNOWN, NOW + minutes * MINUTE)
+        assert decided == Refuse(NOW + 10 * MINUTE, "422", set_aside=False)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def backup(
                  2  FILE cannot be used, or there is no database; nothing is changed
     """
     call = invocation.from_context(context)
-    with invocation.edge(call):
+    with invocation.edge(call, works=True):
         settings = call.settings()
         target = file.absolute()
         for one in (target, paths.token_file(target)) if with_tokens else (target,):

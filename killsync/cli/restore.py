@@ -41,7 +41,7 @@ def restore(
                  75  a run did not end within a minute, or another program is in the way
     """
     call = invocation.from_context(context)
-    with invocation.edge(call), ExitStack() as opened:
+    with invocation.edge(call, works=True), ExitStack() as opened:
         from killsync.store import restoring
 
         database = call.settings().database

@@ -16,7 +16,7 @@ from killsync.terminal.text import count
 def retry(context: typer.Context, user: AlsoUsers = None) -> None:
     """Try everything again at the next run that was set aside or put off after errors."""
     call = invocation.from_context(context)
-    with invocation.edge(call):
+    with invocation.edge(call, works=True):
         settings = call.settings()
         with opening.for_users(settings) as store:
             chosen = [one.user_id for one in find_users(store, user)] if user else None

@@ -112,7 +112,7 @@ class _Scan:
         """Warn if nothing has succeeded for long for somebody; return the exit code."""
         if self._stop.exit_code is not None:
             return code
-        alert = alerts.unsynced(self._store, self._settings, time.time())
+        alert = alerts.current(self._store, self._settings, time.time())
         return _warn_once(self._call, self._store, alert, code, cause=cause)
 
     def _queue(self, selected: Selection, report: Report, now: float, began: float) -> None:
@@ -196,7 +196,7 @@ def _give_way(call: Invocation, settings: Settings, store: Store) -> int:
         return 0
     stuck: alerts.Alert | None = alerts.overdue(holder, now)
     if stuck is None and not _is_young(holder, now - settings.alert_after):
-        stuck = alerts.unsynced(store, settings, now)
+        stuck = alerts.current(store, settings, now)
     # a run that hangs may hold the database too
     store.gives_up = lambda: True
     cause = None if holder is None else f"{describe_holder(holder)} holds the lock"
@@ -231,5 +231,5 @@ def _warn_once(
         is_news = alert is not None
     if alert is None or not is_news:
         return code
-    call.warn(describe_alert(alert, now, cause=cause))
+    call.warn(describe_alert(alert, now) + (f" ({cause})" if cause else ""))
     return code or TryLater.exit_code

@@ -10,7 +10,6 @@ from killsync.store import connection
 from killsync.store.connection import Store
 from killsync.sync import alerts
 from killsync.sync.status import lock_holder
-from killsync.times import duration, unix
 
 
 def examine(setup: Setup) -> Iterator[Diagnosis]:
@@ -32,6 +31,7 @@ def _examine(setup: Setup, store: Store) -> Iterator[Diagnosis]:
         return
     yield _lock(store, setup.now)
     yield _users(setup, store)
+    yield _killmails(setup, store)
 
 
 def _lock(store: Store, now: float) -> Diagnosis:
@@ -39,23 +39,18 @@ def _lock(store: Store, now: float) -> Diagnosis:
     stuck = alerts.overdue(holder, now)
     if stuck is None:
         return ok("lock", "free" if holder is None else "held by a run in progress")
-    pid, since = stuck.holder.pid, unix(stuck.holder.since or "")
-    return problem(
-        "lock",
-        f"{stuck.holder.command} (pid {pid} on {stuck.holder.host}) has held it for "
-        f"{duration(now - since)}, longer than it may run: it was stopped, or hangs",
-        f"`kill -CONT {pid}` lets a stopped one go on, `kill -9 {pid}` ends it; nothing is lost",
-    )
+    return problem("lock", *alerts.describe(stuck, now))
 
 
 def _users(setup: Setup, store: Store) -> Diagnosis:
     waiting = alerts.unsynced(store, setup.settings, setup.now)
     if waiting is None:
         return ok("syncs", "every active user was synced not long ago, or has just been added")
-    others = f" and {waiting.others} more" if waiting.others else ""
-    why = f": {waiting.error}" if waiting.error else ""
-    return problem(
-        "syncs",
-        f"nothing has succeeded for {waiting.name}{others} since {waiting.since}{why}",
-        setup.command("scan"),
-    )
+    return problem("syncs", alerts.describe(waiting, setup.now)[0], setup.command("scan"))
+
+
+def _killmails(setup: Setup, store: Store) -> Diagnosis:
+    waiting = alerts.unfetched(store, setup.settings, setup.now)
+    if waiting is None:
+        return ok("killmails", "can be fetched, as far as was tried")
+    return problem("killmails", *alerts.describe(waiting, setup.now))

@@ -20,8 +20,9 @@ from killsync.times import DAY, HOUR, has_passed, iso_after
 
 LIKELY_COST = 2
 ERROR_LIMIT = "error-limit"
+_SSO = "sso"
 _SLOTS = 60
-_SETTLES_IN = 1.0
+SETTLES_IN = 1.0
 # a header that names more is no header of ESI's
 _LONGEST_WINDOW = 366 * DAY
 _LEAST_SHARE = 10
@@ -93,7 +94,7 @@ class Bucket(msgspec.Struct):
         """
         start = max(now, self.retry_at or now) if self.is_resting(now) else now
         if self.long_rests and booked:
-            start = max(start, now + _SETTLES_IN)
+            start = max(start, now + SETTLES_IN)
         keep = min(reserve * self.limit, self.limit - tokens)
         missing = tokens + booked + keep - self.remaining(now)
         for then, amount in self.spent:
@@ -101,7 +102,7 @@ class Bucket(msgspec.Struct):
                 break
             missing -= amount
             start = max(start, then + self.window)
-        return start if missing <= 0 else max(start, now + _SETTLES_IN)
+        return start if missing <= 0 else max(start, now + SETTLES_IN)
 
     def spend(self, now: float, tokens: int) -> None:
         """Record tokens as spent at `now`, or take some back if negative, newest first."""
@@ -177,7 +178,7 @@ def status_bucket() -> Bucket:
 
 def sso_bucket() -> Bucket:
     """Return what SSO is counted as: it has no bucket, but may ask for a rest."""
-    return Bucket("sso", "", 1_000_000, 60.0)
+    return Bucket(_SSO, "", 1_000_000, 60.0)
 
 
 def _error_limit() -> Bucket:
@@ -250,7 +251,9 @@ class Limits:
     def answered(self, bucket: Bucket, now: float) -> None:
         """Record that a request was answered, and no rest asked for."""
         with self._lock:
-            for known in (self._known(bucket), self._buckets.get((ERROR_LIMIT, ""))):
+            # SSO's answers say nothing of ESI's limit on errors
+            errors = None if bucket.group == _SSO else self._buckets.get((ERROR_LIMIT, ""))
+            for known in (self._known(bucket), errors):
                 if known is not None and known.long_rests and not known.is_resting(now):
                     known.long_rests = 0
                     self._changed.add((known.group, known.key))

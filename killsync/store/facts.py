@@ -6,6 +6,7 @@ from typing import Any
 from killsync.times import iso, unix
 
 _REFUSED_SINCE = "refused_since"
+_BODIES_FAIL_SINCE = "bodies_fail_since"
 _ALERTED_AT = "alerted_at"
 _ALERTED_OF = "alerted_of"
 
@@ -18,6 +19,16 @@ def refused_since(conn: sqlite3.Connection) -> float | None:
 def set_refused_since(conn: sqlite3.Connection, since: float | None) -> None:
     """Remember since when every refresh is refused; None: one has succeeded."""
     _set(conn, _REFUSED_SINCE, None if since is None else iso(since))
+
+
+def bodies_fail_since(conn: sqlite3.Connection) -> float | None:
+    """Return since when no body could be had, in unix seconds, if that is so."""
+    return _time(_get(conn, _BODIES_FAIL_SINCE))
+
+
+def set_bodies_fail_since(conn: sqlite3.Connection, since: float | None) -> None:
+    """Remember since when no body could be had; None: one could."""
+    _set(conn, _BODIES_FAIL_SINCE, None if since is None else iso(since))
 
 
 def last_alert(conn: sqlite3.Connection) -> tuple[str, float] | None:

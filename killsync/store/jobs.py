@@ -26,12 +26,13 @@ def queue(
     """Queue a job for each user; return how many are new.
 
     A user who has an open job keeps it: its priority is raised, `full` makes it full, and
-    `at_once` forgets that it was put off. What the user has failed before counts as attempts.
+    `at_once` forgets that it was put off. What the user has failed before, or that it needs a
+    login, counts as attempts.
     """
     before = _highest_id(conn)
     conn.execute(
         """INSERT INTO jobs (user_id, priority, "full", queued_at, attempts)
-        SELECT value, :priority, :full, :now, users.failures
+        SELECT value, :priority, :full, :now, users.failures + (users.state = 'needs_login')
         FROM json_each(:users) CROSS JOIN users ON users.user_id = value WHERE true
         ON CONFLICT (user_id) WHERE state IN ('queued', 'running') DO UPDATE SET
             priority = max(priority, :priority), "full" = max("full", :full),

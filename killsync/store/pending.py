@@ -198,6 +198,14 @@ def counts(conn: sqlite3.Connection) -> tuple[int, int]:
     return int(total), int(aside)
 
 
+def any_error(conn: sqlite3.Connection) -> str | None:
+    """Return why a body was put off that is tried again before all others, if any was."""
+    row = conn.execute(
+        f"SELECT error, min(not_before) FROM pending_killmails WHERE {_PUT_OFF}"
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def set_aside_newest(conn: sqlite3.Connection, limit: int) -> list[tuple[int, str]]:
     """Return the newest killmails that were set aside, each with the reason."""
     rows = conn.execute(

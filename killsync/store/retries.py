@@ -115,7 +115,8 @@ def refuse(
     """
     conn.execute(
         """UPDATE pending_killmails SET attempts = attempts + 1, refusals = refusals + 1,
-            refused_at = coalesce(refused_at, :now), error = :error, not_before = :until,
+            refused_at = iif(refused_at <= :now, refused_at, :now),
+            error = :error, not_before = :until,
             set_aside_at = coalesce(set_aside_at, iif(:aside, :now, NULL))
         WHERE killmail_id = :id AND killmail_hash = :hash""",
         {

@@ -139,7 +139,7 @@ CREATE TABLE pending_killmails (
     -- NULL: may be fetched now
     not_before TEXT,
     attempts INTEGER NOT NULL DEFAULT 0,
-    -- not NULL: never fetched again by itself
+    -- not NULL: refused again and again, and asked for seldom
     set_aside_at TEXT,
     error TEXT
 ) STRICT;

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from killsync.model import Cursor, Refusal, User, UserState
-from killsync.times import iso, iso_after, unix, unix_or_none
+from killsync.times import DAY, iso, iso_after, unix, unix_or_none
+
+# no user is left alone for longer; a time further ahead was written by a wrong clock
+LONGEST_WAIT = DAY
 
 _COLUMNS = """user_id, name, state, last_killmail_id, backfill_page, backfill_until_id,
     last_killmail_sync_at, last_full_at, backfill_full_from, backfill_cached_until,
@@ -19,7 +22,7 @@ _DUE_IDS = """
     UNION SELECT user_id FROM users WHERE state = 'active' AND last_killmail_sync_at <= :aged
     UNION SELECT user_id FROM users WHERE state = 'active' AND last_killmail_sync_at > :now
     UNION SELECT user_id FROM users WHERE state = 'needs_login'
-        AND (not_before <= :now OR refused_client <> :client_id)"""
+        AND (not_before <= :now OR not_before > :illegal OR refused_client <> :client_id)"""
 
 
 def get(conn: sqlite3.Connection, user_id: int) -> User | None:
@@ -74,14 +77,19 @@ def maybe_due(
 ) -> Iterator[User]:
     """Yield the active users with an open gap, never synced, or synced `min_age` ago or more.
 
-    Also those who need a login whose token may be tried once more.
+    Also those who need a login, if their token may be tried once more.
 
     `schedule.is_due` decides; this only keeps it from reading every user.
     """
     for row in conn.execute(
         f"SELECT {_COLUMNS} FROM users WHERE user_id IN ({_DUE_IDS})"
         " ORDER BY last_killmail_sync_at, user_id",
-        {"aged": iso(now - min_age), "now": iso(now), "client_id": client_id},
+        {
+            "aged": iso(now - min_age),
+            "now": iso(now),
+            "illegal": iso_after(now + LONGEST_WAIT),
+            "client_id": client_id,
+        },
     ):
         yield _user(row)
 
@@ -111,12 +119,12 @@ def set_state(
     )
 
 
-def set_refused(conn: sqlite3.Connection, user_id: int, error: str, refusal: Refusal) -> None:
+def set_refused(conn: sqlite3.Connection, user_id: int, refusal: Refusal) -> None:
     """Record that a user's token was refused for the first time."""
     conn.execute(
-        """UPDATE users SET error = ?, refused_at = ?, refused_token = ?, refused_client = ?
+        """UPDATE users SET refused_at = ?, refused_token = ?, refused_client = ?
         WHERE user_id = ?""",
-        [error, iso(refusal.at), refusal.token, refusal.client_id, user_id],
+        [iso(refusal.at), refusal.token, refusal.client_id, user_id],
     )
 
 
@@ -126,16 +134,25 @@ def set_needs_login(
     error: str,
     not_before: float | None,
     client_id: str,
+    refused: str | None,
 ) -> None:
     """Record that only a login helps; the token is tried once more at `not_before`, if ever.
 
-    `client_id` is the one that it was refused for.
+    `refused` is the fingerprint of the token that was refused for `client_id`, None if there was
+    no token. Nothing is recorded if a new login has been stored meanwhile.
     """
     conn.execute(
-        """UPDATE users SET state = 'needs_login', error = ?, failures = 0, not_before = ?,
-            refused_client = ?
-        WHERE user_id = ?""",
-        [error, None if not_before is None else iso_after(not_before), client_id, user_id],
+        """UPDATE users SET state = 'needs_login', error = :error, failures = 0,
+            not_before = :until, refused_client = :client
+        WHERE user_id = :id
+            AND (:refused IS NULL OR (refused_token = :refused AND refused_client = :client))""",
+        {
+            "error": error,
+            "until": None if not_before is None else iso_after(not_before),
+            "client": client_id,
+            "refused": refused,
+            "id": user_id,
+        },
     )
 
 

@@ -23,10 +23,10 @@ BAD_TIME = "{0} IS NOT NULL AND strftime('%Y-%m-%dT%H:%M:%SZ', {0}) IS NOT {0}"
 TIMES = {
     "users": (
         "added_at last_killmail_sync_at last_full_at backfill_full_from backfill_cached_until"
-        " list_cached_until not_before"
+        " list_cached_until not_before refused_at"
     ),
     "jobs": "queued_at not_before started_at finished_at",
-    "pending_killmails": "not_before set_aside_at",
+    "pending_killmails": "not_before set_aside_at refused_at",
     "runs": "started_at finished_at",
 }
 

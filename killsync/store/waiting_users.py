@@ -10,7 +10,7 @@ from killsync.times import iso, unix_or_none
 
 
 def failing(conn: sqlite3.Connection, now: float, limit: int) -> list[User]:
-    """Return one user of each error whose back-off goes on, the one that waits longest."""
+    """Return one user of each error whose back-off goes on, the one whose it ends first."""
     rows = conn.execute(
         """SELECT user_id, min(not_before) FROM users
         WHERE state = 'active' AND failures > 0 AND not_before > ?

@@ -1,4 +1,4 @@
-"""What a person must be told, because it does not go over by itself: pure, and read for `scan`.
+"""What a person must be told, because it does not pass by itself.
 
 Silence means health: a quiet scan says it once, and once a day while it lasts.
 """
@@ -6,10 +6,10 @@ Silence means health: a quiet scan says it once, and once a day while it lasts.
 import msgspec
 
 from killsync.settings.config import Settings
-from killsync.store import facts, waiting_users
+from killsync.store import facts, pending, waiting_users
 from killsync.store.connection import Store
 from killsync.store.runs import LockHolder
-from killsync.times import DAY, MINUTE, iso, unix
+from killsync.times import DAY, MINUTE, duration, iso, unix
 
 _GRACE = 5 * MINUTE
 # two ticks: one who is due is not synced the same second
@@ -29,13 +29,21 @@ class Unsynced(msgspec.Struct, frozen=True):
     since: str
 
 
+class Unfetched(msgspec.Struct, frozen=True):
+    """No killmail could be fetched for long, and why; `since` is ISO text."""
+
+    pending: int
+    error: str | None
+    since: str
+
+
 class Overdue(msgspec.Struct, frozen=True):
     """A run holds the lock for longer than it may: it is stopped, or hangs."""
 
     holder: LockHolder
 
 
-Alert = Unsynced | Overdue
+Alert = Unsynced | Unfetched | Overdue
 
 
 def overdue(holder: LockHolder | None, now: float) -> Overdue | None:
@@ -60,6 +68,22 @@ def unsynced(store: Store, settings: Settings, now: float) -> Unsynced | None:
     return Unsynced(user.user_id, user.name, user.error, waiting - 1, iso(since))
 
 
+def unfetched(store: Store, settings: Settings, now: float) -> Unfetched | None:
+    """Return that no killmail could be fetched for `alert_after`, although some are pending."""
+    since = facts.bodies_fail_since(store.conn)
+    if since is None or now - since < settings.alert_after:
+        return None
+    counts = pending.count_by_state(store.conn)
+    waiting = counts.ready + counts.put_off
+    error = pending.any_error(store.conn)
+    return Unfetched(waiting, error, iso(since)) if waiting else None
+
+
+def current(store: Store, settings: Settings, now: float) -> Unsynced | Unfetched | None:
+    """Return what a run cannot put right and a person must know, None if all is well."""
+    return unsynced(store, settings, now) or unfetched(store, settings, now)
+
+
 def is_news(about: str, last: tuple[str, float] | None, now: float) -> bool:
     """Return whether an alert is to be said: another one than the last, or a day later."""
     return last is None or last[0] != about or not 0 <= now - last[1] < DAY
@@ -67,9 +91,13 @@ def is_news(about: str, last: tuple[str, float] | None, now: float) -> bool:
 
 def subject(alert: Alert) -> str:
     """Return what an alert is about, so that the same one is not said again."""
-    if isinstance(alert, Unsynced):
-        return "unsynced"
-    return f"lock held by {alert.holder.pid} since {alert.holder.since}"
+    match alert:
+        case Unsynced():
+            return "unsynced"
+        case Unfetched():
+            return "unfetched"
+        case Overdue():
+            return f"lock held by {alert.holder.pid} since {alert.holder.since}"
 
 
 def take_note(store: Store, alert: Alert | None, now: float) -> bool:
@@ -86,3 +114,34 @@ def take_note(store: Store, alert: Alert | None, now: float) -> bool:
     with store.transaction() as conn:
         facts.set_last_alert(conn, about, now)
     return True
+
+
+def describe(alert: Alert, now: float) -> tuple[str, str]:
+    """Return what is wrong, and what to do; text from outside is in it as it came."""
+    match alert:
+        case Overdue():
+            holder = alert.holder
+            lasts = duration(now - unix(holder.since or iso(now)))
+            return (
+                f"{holder.command} (pid {holder.pid} on {holder.host}) has held the lock for "
+                f"{lasts}, longer than it may run, and nothing else can: it was stopped, or hangs",
+                f"`kill -CONT {holder.pid}` lets a stopped one go on, `kill -9 {holder.pid}` ends "
+                "it; nothing is lost",
+            )
+        case Unsynced():
+            others = f" and {alert.others} more" if alert.others else ""
+            return (
+                f"nothing has succeeded for {alert.name}{others} for "
+                f"{duration(now - unix(alert.since))}{_because(alert.error)}",
+                "`killsync status` and `killsync doctor` say more",
+            )
+        case Unfetched():
+            return (
+                f"no killmail could be fetched for {duration(now - unix(alert.since))}, "
+                f"{alert.pending:,} wait{_because(alert.error)}",
+                "they are tried again by themselves; `killsync status` says more",
+            )
+
+
+def _because(error: str | None) -> str:
+    return f": {error}" if error else ""

@@ -7,7 +7,7 @@ from functools import partial
 from killsync.esi.ratelimit import body_bucket
 from killsync.killmail.body import Killmail
 from killsync.model import Pending, Priority
-from killsync.store import killmails, pending, retries
+from killsync.store import facts, killmails, pending, retries
 from killsync.store.killmails import FetchedKillmail
 from killsync.sync import verdict
 from killsync.sync.context import Services, Tally
@@ -119,6 +119,15 @@ class Bodies:
         for fetched in batch:
             if not fetched.hash_ok:
                 self._s.report(HashMismatch(fetched.killmail.killmail_id))
+
+    def conclude(self, now: float) -> None:
+        """Remember since when no body can be had, if this run has shown it or the contrary."""
+        since = facts.bodies_fail_since(self._s.store.conn)
+        served = self._health.any_served(Kind.BODY)
+        if served and since is not None:
+            self._journal.add(partial(facts.set_bodies_fail_since, since=None), now)
+        elif since is None and self._health.fails(Kind.BODY) and not served:
+            self._journal.add(partial(facts.set_bodies_fail_since, since=now), now)
 
     def settle_doubts(self, answering: Answering, now: float) -> None:
         """Decide about what was held back, now that it is known whether ESI answers."""

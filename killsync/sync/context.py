@@ -33,8 +33,6 @@ class Tally(msgspec.Struct):
 
     users: int = 0
     pages: int = 0
-    listed: int = 0
     stored: int = 0
     errors: int = 0
     failures: int = 0
-    put_off: int = 0

@@ -7,7 +7,7 @@ from functools import partial
 from killsync.esi.ratelimit import list_bucket
 from killsync.model import Priority, User, UserState
 from killsync.store import jobs, users, waiting_users
-from killsync.sync import schedule
+from killsync.store.users import LONGEST_WAIT
 from killsync.sync.context import Services, Tally
 from killsync.sync.events import ListPutOff, UserFailed
 from killsync.sync.journal import Journal, Write
@@ -53,7 +53,6 @@ class Endings:
             partial(users.note_error, user_id=user.user_id, error=reason),
             *writes,
         )
-        self._tally.put_off += 1
         self._s.report(ListPutOff(user.user_id, user.name, reason, None))
 
     def fail(self, taken: ListPass, verdict: Fail, now: float) -> None:
@@ -63,14 +62,17 @@ class Endings:
         first = user.failures == 0
         self._end_as_failed(taken, reason, iso_after(until), blame, now, first=first)
 
-    def end_login(self, taken: ListPass, verdict: NeedsLogin, now: float) -> None:
-        """End a job whose user needs a new login."""
+    def end_login(
+        self, taken: ListPass, verdict: NeedsLogin, refused: str | None, now: float
+    ) -> None:
+        """End a job whose user needs a new login; `refused` is the fingerprint of its token."""
         blame = partial(
             users.set_needs_login,
             user_id=taken.user.user_id,
             error=verdict.reason,
             not_before=verdict.again_at,
             client_id=self._s.settings.client_id,
+            refused=refused,
         )
         when = None if verdict.again_at is None else iso_after(verdict.again_at)
         self._end_as_failed(taken, verdict.reason, when, blame, now, first=not verdict.known)
@@ -121,7 +123,7 @@ class Endings:
         bucket = list_bucket(user.user_id)
         again = self._s.limits.ready_at(bucket, Priority.BACKGROUND, now, requests=3)
         if again > now:
-            again = min(again, now + schedule.LONGEST_REST)
+            again = min(again, now + LONGEST_WAIT)
             rest = partial(users.rest, user_id=user.user_id, not_before=again)
             self._journal.add(rest, now)
         return again

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from killsync.esi.ratelimit import LIKELY_COST, Bucket, body_bucket, kept_share
+from killsync.esi.ratelimit import ERROR_LIMIT, LIKELY_COST, Bucket, body_bucket, kept_share
 from killsync.model import Priority
 from killsync.store import limits, pending, waiting_users
 from killsync.store.connection import Store
@@ -41,7 +41,7 @@ def backlog(
     known = limits.load(conn, body_bucket().group, body_bucket().key)
     bucket = known[0] if known else body_bucket()
     bucket.keep_within_reason(body_bucket())
-    stopped = limits.load(conn, "error-limit", "")
+    stopped = limits.load(conn, ERROR_LIMIT, "")
     if stopped and stopped[0].is_resting(now):
         bucket.retry_at = max(bucket.retry_at or 0.0, stopped[0].retry_at or 0.0)
     keep = kept_share(Priority.GAP, reserve)

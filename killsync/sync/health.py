@@ -89,6 +89,10 @@ class Health:
             return False
         return any(other != user_id for other in self._before[kind])
 
+    def fails(self, kind: Kind) -> bool:
+        """Return whether as many of a kind as prove something have failed since one succeeded."""
+        return len(self._in_a_row[kind]) >= DOWN_AFTER
+
     def any_served(self, *kinds: Kind) -> bool:
         """Return whether a request of one of these kinds has succeeded in this run."""
         return any(self._served[kind] for kind in kinds)
@@ -141,7 +145,8 @@ class Health:
         self._fresh_failures[kind].discard(of)
 
     def _count_failure(self, returned: Returned) -> None:
-        self._in_a_row[returned.kind].add(returned.of)
+        if not (returned.kind is Kind.BODY and returned.failed_before):
+            self._in_a_row[returned.kind].add(returned.of)
         if not returned.failed_before:
             self._fresh_failures[returned.kind].add(returned.of)
         error = returned.error
@@ -161,7 +166,7 @@ class Health:
 
     def _others_are_served(self, returned: Returned) -> bool:
         if returned.kind is Kind.BODY:
-            return self.any_served(Kind.BODY)
+            return self.any_served(Kind.BODY, Kind.LIST)
         return self.others_succeed(returned.kind, returned.of)
 
     def _declare_down(self, service: Service, reason: str) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 
 from killsync.errors import KillsyncError, ServerFault
-from killsync.esi.ratelimit import list_bucket, sso_bucket
+from killsync.esi.ratelimit import SETTLES_IN, list_bucket, sso_bucket
 from killsync.login import accounts
 from killsync.model import Access, Job, Page, Priority, UserState
 from killsync.store import jobs, users
@@ -153,6 +153,9 @@ class Lists:
     def _start(self, taken: ListPass, now: float) -> None:
         """Send the next request of a pass: a page or, without access, a refresh."""
         until = self._s.limits.ready_at(list_bucket(taken.job.user_id), taken.job.priority, now)
+        if now < until <= now + SETTLES_IN:
+            taken.ready_at = until  # as soon as an answer has come
+            return
         if until > now:
             known = self._circumstances(taken, now, Kind.LIST)
             self._carry_out(taken, verdict.on_rest(until, known), now, Kind.LIST)
@@ -220,13 +223,11 @@ class Lists:
         if taken.job.id not in self._passes:
             return
         self._tally.pages += 1
-        before = taken.new
         try:
             taken.take_page(page, self._journal, self._s.report, now)
         except ServerFault as error:
             self._page_failed(taken, error, now)
             return
-        self._tally.listed += taken.new - before
         if self._endings.forget_failures(taken, now):
             self._may_take = True
         if taken.finished:
@@ -237,6 +238,7 @@ class Lists:
     def _access_arrived(self, taken: ListPass, access: Access, now: float) -> None:
         taken.in_flight = False
         taken.access = access
+        self._s.limits.answered(sso_bucket(), now)
         self._endings.accept_token(taken, now)
 
     def _page_failed(self, taken: ListPass, error: BaseException, now: float) -> None:

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from killsync.errors import LoginNeeded, describe
+from killsync.errors import LoginNeeded
 from killsync.model import Refusal, User
 from killsync.store import facts, users
 from killsync.sync import verdict
@@ -12,7 +12,7 @@ from killsync.sync.health import Health
 from killsync.sync.journal import Journal, Write
 from killsync.sync.list_pass import ListPass
 from killsync.sync.slots import Kind
-from killsync.sync.verdict import NeedsLogin, Suspicion
+from killsync.sync.verdict import NeedsLogin
 
 
 class Refusals:
@@ -36,13 +36,12 @@ class Refusals:
         refused, self._refused = self._refused, []
         conn, client_id = self._s.store.conn, self._s.settings.client_id
         before = facts.refused_since(conn)
-        suspicion = verdict.suspicion_after(
-            None if before is None else Suspicion(before),
+        since = verdict.all_refused_since(
+            before,
             sum(error.evidence is not None for _, error in refused),
             self._health.any_served(Kind.REFRESH),
             now,
         )
-        since = None if suspicion is None else suspicion.since
         if since != before:
             self._journal.add(partial(facts.set_refused_since, since=since), now)
         for taken, error in refused:
@@ -51,9 +50,9 @@ class Refusals:
             if user is None:
                 continue
             taken.user = user
-            decided = verdict.on_refusal(user, error, client_id, suspicion, now)
+            decided = verdict.on_refusal(user, error, client_id, since, now)
             if isinstance(decided, NeedsLogin):
-                self._endings.end_login(taken, decided, now)
+                self._endings.end_login(taken, decided, error.evidence, now)
             else:
                 self._health.leave_to_service(Kind.REFRESH, decided.reason)
                 self._endings.leave(taken, decided, *self._evidence(user, error, now))
@@ -61,9 +60,7 @@ class Refusals:
     def _evidence(self, user: User, error: LoginNeeded, now: float) -> list[Write]:
         """Return what records the first refusal of a token, nothing if it is recorded."""
         client_id, token = self._s.settings.client_id, error.evidence or ""
-        first = user.refusal
-        if first is not None and (first.token, first.client_id) == (token, client_id):
+        if user.refusal is not None and user.refusal.is_of(token, client_id, now):
             return []
         refusal = Refusal(now, token, client_id)
-        reason = describe(error)
-        return [partial(users.set_refused, user_id=user.user_id, error=reason, refusal=refusal)]
+        return [partial(users.set_refused, user_id=user.user_id, refusal=refusal)]

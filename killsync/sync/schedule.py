@@ -4,13 +4,14 @@ from enum import StrEnum
 
 from killsync.esi.headers import LONGEST_CACHE
 from killsync.model import User, UserState
+from killsync.store.users import LONGEST_WAIT
 from killsync.times import DAY, HOUR, MINUTE, has_passed
 
 LONGEST_BACKOFF = 6 * HOUR
-LONGEST_REST = DAY
 BODY_BACKOFF = 5 * MINUTE
-# of a body that ESI refuses: the waits after each refusal, the last one from then on
-_REFUSED_BODY_WAITS = (10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY)
+# of a body that ESI refuses: the waits from one to the next asking, the last one from then on
+_REFUSED_BODY_WAITS = (10 * MINUTE, HOUR, 6 * HOUR, DAY)
+_REFUSED_BODY_LAST_WAIT = 7 * DAY
 _SET_ASIDE_AFTER = 3
 _SET_ASIDE_WITHIN = DAY
 # two refusals of a token count only if they are as far apart as two ticks
@@ -42,7 +43,7 @@ def is_due(
     """
     if user.state is UserState.NEEDS_LOGIN:
         return _may_try_login(user, now, client_id)
-    if user.state is not UserState.ACTIVE or not has_passed(user.not_before, now, LONGEST_REST):
+    if user.state is not UserState.ACTIVE or not has_passed(user.not_before, now, LONGEST_WAIT):
         return False
     return user.cursor.page is not None or now >= _head_due_at(user, now, 0 if force else min_age)
 
@@ -53,7 +54,7 @@ def next_due_at(user: User, now: float, min_age: float) -> float | None:
         return user.not_before
     if user.state is not UserState.ACTIVE:
         return None
-    wait = now if has_passed(user.not_before, now, LONGEST_REST) else user.not_before or now
+    wait = now if has_passed(user.not_before, now, LONGEST_WAIT) else user.not_before or now
     head = now if user.cursor.page is not None else _head_due_at(user, now, min_age)
     return max(wait, head)
 
@@ -75,7 +76,7 @@ def why_not_due(user: User, now: float, min_age: float, *, force: bool = False) 
         return Waits.LOGIN
     if user.state is not UserState.ACTIVE:
         return Waits.DISABLED
-    if not has_passed(user.not_before, now, LONGEST_REST):
+    if not has_passed(user.not_before, now, LONGEST_WAIT):
         return Waits.FAILED if user.failures else Waits.LIMITED
     if is_due(user, now, min_age, force=force):
         return None
@@ -102,9 +103,17 @@ def body_backoff(attempts: int) -> float:
     return float(min(BODY_BACKOFF * 2 ** min(attempts - 1, 20), LONGEST_BACKOFF))
 
 
-def refused_body_wait(refusals: int) -> float:
-    """Return the seconds after which a body is asked for again that was refused so often."""
-    return _REFUSED_BODY_WAITS[min(refusals, len(_REFUSED_BODY_WAITS)) - 1]
+def ask_refused_body_at(since: float, now: float) -> float:
+    """Return when a body is asked for again that was first refused at `since`.
+
+    Whoever asks in between, such as a manual sync, moves nothing.
+    """
+    moment = since
+    for wait in _REFUSED_BODY_WAITS:
+        moment += wait
+        if moment > now:
+            return moment
+    return now + _REFUSED_BODY_LAST_WAIT
 
 
 def may_set_aside(refusals: int, since: float, now: float) -> bool:
@@ -125,7 +134,7 @@ def workers_needed(workers: int, done: int, left: int) -> int:
 
 def _may_try_login(user: User, now: float, client_id: str) -> bool:
     refused_for = user.refusal.client_id if user.refusal else client_id
-    due = user.not_before is not None and user.not_before <= now
+    due = user.not_before is not None and has_passed(user.not_before, now, LONGEST_WAIT)
     return due or refused_for != client_id
 
 

@@ -9,7 +9,7 @@ from killsync.store import jobs, limits, lock, pending, runs, users
 from killsync.store.connection import Store, snapshot
 from killsync.store.runs import LockHolder, Run
 from killsync.sync import alerts, forecast, schedule
-from killsync.sync.alerts import Unsynced
+from killsync.sync.alerts import Unfetched, Unsynced
 from killsync.sync.forecast import Backlog
 from killsync.times import iso, iso_after, iso_or_none
 
@@ -76,6 +76,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     last_run_killed: bool
     lock_overdue: bool
     unsynced: Unsynced | None
+    unfetched: Unfetched | None
     backlog: Backlog
 
 
@@ -103,6 +104,7 @@ def read_status(
             last_run_killed=last_run is not None and was_killed(last_run, holder),
             lock_overdue=alerts.overdue(holder, now) is not None,
             unsynced=alerts.unsynced(store, settings, now),
+            unfetched=alerts.unfetched(store, settings, now),
             backlog=forecast.backlog(store, settings.reserve, now),
         )
 

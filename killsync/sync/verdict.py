@@ -24,6 +24,7 @@ from killsync.errors import (
 )
 from killsync.model import Pending, User, UserState
 from killsync.store.pending import SET_ASIDE_FOR
+from killsync.store.users import LONGEST_WAIT
 from killsync.sync import schedule
 from killsync.times import DAY
 
@@ -123,12 +124,6 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     min_age: float = 900.0
 
 
-class Suspicion(msgspec.Struct, frozen=True):
-    """Since when every refresh is refused, in unix seconds: the application or SSO is suspected."""
-
-    since: float
-
-
 class Answering(Enum):
     """What is known of ESI when a body has failed."""
 
@@ -159,46 +154,48 @@ def on_rest(until: float, known: Circumstances) -> JobVerdict:
     """Return what becomes of a job whose bucket is empty: it ends, or waits while others go on."""
     if known.head_done and until > known.now + schedule.LONGEST_PAUSE:
         return Finish()
-    return PutOff(min(until, known.now + schedule.LONGEST_REST), "ESI's rate limit")
+    return PutOff(min(until, known.now + LONGEST_WAIT), "ESI's rate limit")
 
 
 def on_refusal(
-    user: User, error: LoginNeeded, client_id: str, suspicion: Suspicion | None, now: float
+    user: User, error: LoginNeeded, client_id: str, all_refused_since: float | None, now: float
 ) -> NextRun | NeedsLogin:
     """Return what becomes of a user whose refresh token was refused, at the end of a run.
 
     A new login is needed after two refusals of the same token, for the same client id, ten
-    minutes apart; if all are refused, only once that has lasted a day.
+    minutes apart; if all have been refused since a time, only once that has lasted a day.
     """
-    first = user.refusal
-    if user.state is UserState.NEEDS_LOGIN and user.refusal is not None:
-        again = schedule.try_login_again_at(user.refusal.at, now)
-        return NeedsLogin(describe(error), again, known=True)
+    first, known = user.refusal, user.state is UserState.NEEDS_LOGIN
     reason = f"{describe(error)}; `killsync login` renews it"
     if error.evidence is None:
         # there is no token that could have been refused by mistake
-        return NeedsLogin(reason, now + DAY, known=user.state is UserState.NEEDS_LOGIN)
-    same = first is not None and (first.token, first.client_id) == (error.evidence, client_id)
-    if first is None or not same or now - first.at < schedule.REFUSALS_APART:
+        return NeedsLogin(reason, now + DAY, known=known)
+    if first is None or not first.is_of(error.evidence, client_id, now):
         return NextRun(f"{describe(error)}; if that lasts, `killsync login` renews it")
-    if suspicion is not None and now - suspicion.since < DAY:
+    if known:
+        return NeedsLogin(reason, schedule.try_login_again_at(first.at, now), known=True)
+    if now - first.at < schedule.REFUSALS_APART:
+        return NextRun(f"{describe(error)}; if that lasts, `killsync login` renews it")
+    if all_refused_since is not None and now - all_refused_since < DAY:
         return NextRun(
             f"{describe(error)}; so it is for everybody: check client_id, or wait for SSO"
         )
-    return NeedsLogin(reason, now + DAY, known=user.state is UserState.NEEDS_LOGIN)
+    return NeedsLogin(reason, now + DAY)
 
 
-def suspicion_after(
-    before: Suspicion | None, refused: int, refreshed: bool, now: float
-) -> Suspicion | None:
-    """Return whether the application or SSO is suspected after a run.
+def all_refused_since(
+    before: float | None, refused: int, refreshed: bool, now: float
+) -> float | None:
+    """Return since when every refresh is refused after a run, in unix seconds, if that is so.
 
-    `refused` counts the users whose token was refused in it; `refreshed` says whether any other
-    refresh succeeded.
+    The application or SSO is suspected then. `refused` counts the users whose token was refused
+    in the run; `refreshed` says whether any other refresh succeeded.
     """
     if refreshed:
         return None
-    return before or (Suspicion(now) if refused > 1 else None)
+    if before is not None and before <= now:
+        return before
+    return now if refused > 1 else None
 
 
 def on_body(error: BaseException, body: Pending, answering: Answering, now: float) -> BodyVerdict:
@@ -219,9 +216,10 @@ def on_body(error: BaseException, body: Pending, answering: Answering, now: floa
 
 def _on_refused_body(reason: str, body: Pending, now: float) -> Refuse:
     refusals, since = body.refusals + 1, body.refused_at or now
+    since = min(since, now)  # a wrong clock may have recorded it
     set_aside = body.is_set_aside or schedule.may_set_aside(refusals, since, now)
-    wait = SET_ASIDE_FOR if set_aside else schedule.refused_body_wait(refusals)
-    return Refuse(now + wait, reason, set_aside)
+    until = now + SET_ASIDE_FOR if set_aside else schedule.ask_refused_body_at(since, now)
+    return Refuse(until, reason, set_aside)
 
 
 def _on_job(error: BaseException, known: Circumstances) -> JobVerdict:

@@ -83,6 +83,7 @@ class Worker:
         self._health.conclude()
         self._bodies.settle_doubts(self._is_esi_answering(), now)
         self._bodies.store(now)
+        self._bodies.conclude(now)
         self._lists.give_back(now)
         self._journal.commit()
         if self._health.fatal is not None:

@@ -1,16 +1,19 @@
 """What waits and what is wrong, in sentences that say until when, and what to do."""
 
 from killsync.store.runs import LockHolder
-from killsync.sync.alerts import Alert, Overdue, Unsynced
+from killsync.sync import alerts
+from killsync.sync.alerts import Alert
 from killsync.sync.forecast import Backlog
 from killsync.sync.schedule import Waits
 from killsync.sync.selection import Waiters
 from killsync.terminal.text import count, safe
-from killsync.times import clock, duration, unix
+from killsync.times import clock
+
+_LONGEST = 500
 
 
 def describe_backlog(backlog: Backlog, now: float) -> str:
-    """Return what is still pending, why, until when, and when it will be there; empty if nothing.
+    """Return what is still pending, why, until when, and when it will be stored; empty if nothing.
 
     Times are of UTC.
     """
@@ -20,7 +23,7 @@ def describe_backlog(backlog: Backlog, now: float) -> str:
     if backlog.resumes_at is not None:
         parts.append(f"ESI's rate limit lets them go on at {clock(backlog.resumes_at, now)}")
     if backlog.done_at is not None:
-        parts.append(f"all there by about {clock(backlog.done_at, now, rough=True)}")
+        parts.append(f"all stored by about {clock(backlog.done_at, now, rough=True)}")
     if backlog.put_off and backlog.again_at is not None:
         again = clock(backlog.again_at, now)
         parts.append(f"{count(backlog.put_off, 'killmail')} put off after errors, until {again}")
@@ -51,13 +54,10 @@ def describe_waiting(waiting: list[Waiters], now: float) -> str:
     return "; ".join(parts)
 
 
-def describe_alert(alert: Alert, now: float, *, cause: str | None = None) -> str:
-    """Return an alert in one line; `cause` is why nothing succeeds, as far as a run knows."""
-    match alert:
-        case Overdue():
-            return describe_overdue(alert.holder, now)
-        case Unsynced():
-            return describe_unsynced(alert, now, cause=cause)
+def describe_alert(alert: Alert, now: float) -> str:
+    """Return what is wrong and what to do, in one line."""
+    what, cure = alerts.describe(alert, now)
+    return f"{safe(what, _LONGEST)}; {cure}"
 
 
 def describe_holder(holder: LockHolder) -> str:
@@ -65,26 +65,3 @@ def describe_holder(holder: LockHolder) -> str:
     if holder.pid is None:
         return "a run that has only just started"
     return f"{safe(holder.command)} (pid {holder.pid} on {safe(holder.host)})"
-
-
-def describe_overdue(holder: LockHolder, now: float) -> str:
-    """Return that a run has held the lock for longer than it may, and what to do."""
-    pid, since = holder.pid, unix(holder.since) if holder.since else now
-    return (
-        f"{describe_holder(holder)} has held the lock for {duration(now - since)}, longer than "
-        "it may run, and nothing else can: it was stopped, or hangs. "
-        f"`kill -CONT {pid}` lets a stopped one go on, `kill -9 {pid}` ends it; nothing is lost"
-    )
-
-
-def describe_unsynced(alert: Unsynced, now: float, *, cause: str | None = None) -> str:
-    """Return for whom nothing has succeeded for long, and why."""
-    who = safe(alert.name, 40)
-    if alert.others:
-        who += f" and {count(alert.others, 'other')}"
-    why = cause or (safe(alert.error) if alert.error else "")
-    reason = f": {why}" if why else ""
-    return (
-        f"nothing has succeeded for {who} for {duration(now - unix(alert.since))}{reason}; "
-        "`killsync status` and `killsync doctor` say more"
-    )

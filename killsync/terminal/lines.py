@@ -100,7 +100,7 @@ def _(event: events.ListPutOff) -> str:
 
 @sentence.register
 def _(event: events.UserFailed) -> str:
-    again = "" if event.until is None else f"; next try after {event.until}"
+    again = "" if event.until is None else f"; tried again by {event.until}"
     return f"{safe(event.name)} ({event.user_id}) failed: {safe(event.error)}{again}"
 
 

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 from killsync.model import UserState
 from killsync.store.runs import LockHolder, Run
+from killsync.sync.alerts import Overdue
 from killsync.sync.status import RateLimit, Status, UserStatus, was_killed
 from killsync.terminal.advice import (
+    describe_alert,
     describe_backlog,
     describe_holder,
-    describe_overdue,
-    describe_unsynced,
 )
 from killsync.terminal.text import count, safe
 from killsync.times import ago, duration, unix, unix_or_none
@@ -118,7 +118,9 @@ def _next_due(text: str | None, now: float) -> str:
 def _troubles(status: Status, now: float) -> list["Text"]:
     lines = []
     if status.unsynced is not None:
-        lines.append(_cell(describe_unsynced(status.unsynced, now), "bold red"))
+        lines.append(_cell(describe_alert(status.unsynced, now), "bold red"))
+    if status.unfetched is not None:
+        lines.append(_cell(describe_alert(status.unfetched, now), "bold red"))
     lines += [
         _cell(f"{safe(user.name, 40)}: {safe(user.error)}", "red")
         for user in status.users
@@ -139,7 +141,7 @@ def _queue(status: Status, now: float) -> list["Text"]:
     )
     lines = [_cell(line + (f", {aside:,} set aside" if aside else ""))]
     left = describe_backlog(status.backlog, now)
-    return [*lines, _cell(f"Pending: {left}")] if left else lines
+    return [*lines, _cell(left)] if left else lines
 
 
 def _lock(status: Status, now: float) -> "Text":
@@ -149,7 +151,7 @@ def _lock(status: Status, now: float) -> "Text":
     if holder.since is None:
         return _cell(f"Lock: held by {describe_holder(holder)}")
     if status.lock_overdue:
-        return _cell(f"Lock: {describe_overdue(holder, now)}", "bold red")
+        return _cell(f"Lock: {describe_alert(Overdue(holder), now)}", "bold red")
     since = ago(unix(holder.since), now)
     return _cell(f"Lock: held by {describe_holder(holder)} since {holder.since}, {since}", "cyan")
 
