@@ -16,6 +16,7 @@ from world import wait_until
 
 from campaign.case import Case, case
 from campaign.clock import Clock, shared_clock
+from campaign.moments import WAL_WRITER, lock_holder
 from campaign.running import Running
 from campaign.score import Score, chosen, two_at_a_time
 from campaign.strikes import label_problems
@@ -56,13 +57,15 @@ class Output:
 
 @dataclass(frozen=True)
 class Holder:
-    """A command that holds the lock and stands still."""
+    """A command that holds the lock and stands still, perhaps with the database locked too."""
 
     command: str
+    in_transaction: bool
 
     @property
     def name(self) -> str:
-        return f"a stopped {self.command} holds the lock"
+        where = "amid" if self.in_transaction else "outside of"
+        return f"a {self.command} that was stopped {where} a transaction holds the lock"
 
 
 COMMANDS = {
@@ -94,7 +97,8 @@ CASES: list[Output | Holder] = [
     # what ends a run matters most where its output holds it up
     if work == DONE or (streams == "all output" and (state == BLOCKED or work == OUTAGE))
 ]
-CASES += [Holder("scan"), Holder("sync")]
+HOLDERS = [Holder(command, amid) for command in ("scan", "sync") for amid in (False, True)]
+CASES += HOLDERS
 
 
 def play(seed: int, *, long: bool, only: str = "") -> Score:
@@ -103,7 +107,7 @@ def play(seed: int, *, long: bool, only: str = "") -> Score:
     cases = chosen(CASES, only)
     if not long and not only:
         outputs = [case for case in CASES if isinstance(case, Output)]
-        cases = [*rng.sample(outputs, SHORT_CASES), Holder(rng.choice(["scan", "sync"]))]
+        cases = [*rng.sample(outputs, SHORT_CASES), *rng.choice([HOLDERS[:2], HOLDERS[2:]])]
     rng.shuffle(cases)
     series = [cases[start::4] for start in range(min(4, len(cases)))]
     return two_at_a_time(PART, partial(play_series, seed, series), range(len(series)))
@@ -265,7 +269,7 @@ def play_holder(
     """Stop a run that holds the lock: quiet scans must say so, once a day, until it goes on."""
     score.cases += 1
     score.faults += 1
-    options: dict[str, Any] = {"characters": 2, "killmails": 30, "shared": 0, "latency_body": 0.3}
+    options: dict[str, Any] = {"characters": 2, "killmails": 200, "shared": 0, "latency_body": 0.1}
     with case(rng, users=False, encrypted=encrypted, **options) as program:
         program.environment |= clock.environment
         program.add_users()
@@ -273,7 +277,7 @@ def play_holder(
         words = ["scan"] if holder.command == "scan" else ["sync", *users]
         stopped = program.launch(*words)
         wait_until(lambda: program.simulator.log("body"))
-        stopped.send_signal(signal.SIGSTOP)
+        wait_until(lambda: _stop(program, stopped, holder))
         try:
             _judge_alerts(score, program, clock, holder, stopped.pid)
         finally:
@@ -283,6 +287,19 @@ def play_holder(
         score.check(code in (0, 1, 75), f"{holder.name}: it ended with {code}")
         program.heal()
         program.judge(score)
+
+
+def _stop(program: Case, process: "subprocess.Popen[bytes]", holder: Holder) -> bool:
+    """Stop a run; let it go on, and return False, if it is at another place than is wanted."""
+    shm = program.directory / f"{program.database.name}-shm"
+    if (lock_holder(shm, WAL_WRITER) == process.pid) != holder.in_transaction:
+        return False
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    if (lock_holder(shm, WAL_WRITER) == process.pid) == holder.in_transaction:
+        return True
+    process.send_signal(signal.SIGCONT)
+    return False
 
 
 def _judge_alerts(score: Score, program: Case, clock: Clock, holder: Holder, pid: int) -> None:

@@ -104,7 +104,7 @@ FAULTS = [
             "return None",
         ),
         "outputs",
-        "a stopped scan holds the lock",
+        "a scan that was stopped outside of a transaction",
     ),
     PutBack(
         STILL,
