@@ -18,7 +18,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("models", "kills", "power", "faults", "limits", "load")
+PARTS = ("models", "kills", "power", "faults", "limits", "load", "marks", "incidents", "outputs")
+# whose cases can be chosen by name
+NAMED = ("marks", "incidents", "outputs")
 COLUMNS = ("part", *COUNTED, "seconds")
 
 
@@ -38,6 +40,8 @@ def main() -> int:
         if score.moments:
             struck = ", ".join(f"{kind} {n}" for kind, n in sorted(score.moments.items()))
             console.print(f"{score.part}, struck at: {struck}")
+        for figure, (value, name) in score.figures.items():
+            console.print(f"{score.part}, {figure}: {value:,.0f}: {name}")
     for problem in (problem for score in scores for problem in score.problems):
         console.print(problem)
     return 1 if any(s.problems or s.lost or s.duplicated for s in scores) else 0
@@ -46,7 +50,9 @@ def main() -> int:
 def play_part(options: argparse.Namespace, part: str) -> Score:
     """Play one part, and measure its duration."""
     started = time.monotonic()
-    score: Score = importlib.import_module(f"campaign.{part}").play(options.seed, long=options.long)
+    module = importlib.import_module(f"campaign.{part}")
+    only = {"only": options.only} if options.only else {}
+    score: Score = module.play(options.seed, long=options.long, **only)
     score.seconds = round(time.monotonic() - started)
     return score
 
@@ -56,7 +62,11 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--long", action="store_true", help="what a release must pass")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part")
-    return parser.parse_args()
+    parser.add_argument("--only", metavar="WORDS", help="only cases with these words in their name")
+    options = parser.parse_args()
+    if options.only and not set(options.part or PARTS) <= set(NAMED):
+        parser.error(f"--only wants --part, one of {', '.join(NAMED)}")
+    return options
 
 
 def build_table(scores: list[Score]) -> Table:

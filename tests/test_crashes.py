@@ -14,7 +14,13 @@ from campaign.power import PowerCuts
 from campaign.score import Score
 from world import TIMEOUT
 
-WORLD = {"characters": 3, "killmails": 12, "page_size": 4, "list_max_age": 3000, "shared": 0}
+WORLD: dict[str, Any] = {
+    "characters": 3,
+    "killmails": 12,
+    "page_size": 4,
+    "list_max_age": 3000,
+    "shared": 0,
+}
 
 
 @contextmanager
@@ -36,7 +42,7 @@ def test_a_kill_before_a_rotated_token_is_stored_costs_that_user_alone_a_login()
     options = {"rotate": True, "access_lifetime": 30, "latency_sso": 0.3}
     with scan_struck_at("token not stored", **options) as program:
         characters = program.simulator.truth()["characters"]
-        left = read(program.database, alive=False).tokens
+        left = read(program, alive=False).tokens
         lost = {u for u, token in left.items() if characters[str(u)]["refresh_token"] != token}
         assert 1 <= len(lost) <= 2
         program.make_login_needed()
@@ -50,7 +56,7 @@ def test_a_kill_before_a_rotated_token_is_stored_costs_that_user_alone_a_login()
 
 def test_a_kill_in_the_transaction_of_a_page_leaves_the_whole_page_or_nothing() -> None:
     with scan_struck_at("page's transaction", latency_body=0.5) as program:
-        left = read(program.database, alive=False)
+        left = read(program, alive=False)
         for user_id, row in left.users.items():
             assert row["listed"] == sum(user == user_id for user, _ in left.recorded)
             assert row["listed"] % WORLD["page_size"] == 0
@@ -61,7 +67,7 @@ def test_a_kill_in_the_transaction_of_a_page_leaves_the_whole_page_or_nothing() 
 
 def test_a_kill_in_the_transaction_of_a_batch_leaves_all_its_bodies_pending_or_stored() -> None:
     with scan_struck_at("batch's transaction") as program:
-        left = read(program.database, alive=False)
+        left = read(program, alive=False)
         listed = {killmail_id for _, killmail_id in left.recorded}
         pending = {i for (i,) in program.rows("SELECT killmail_id FROM pending_killmails")}
         assert pending == listed - left.stored

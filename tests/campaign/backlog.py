@@ -13,7 +13,13 @@ SetUp = Callable[[Score, Case, Clock, int, int], None]
 
 
 def play_backlog(
-    score: Score, rng: random.Random, clock: Clock, set_up: SetUp, *, long: bool
+    score: Score,
+    rng: random.Random,
+    clock: Clock,
+    set_up: SetUp,
+    *,
+    long: bool,
+    encrypted: bool,
 ) -> None:
     """Check that a user's new killmail is stored at the next tick despite others' backlog.
 
@@ -21,7 +27,8 @@ def play_backlog(
     """
     size, page_size = (100_000, 1000) if long else (3_000, 100)
     options: dict[str, Any] = {"page_size": page_size, "list_tokens": 0}
-    with case(rng, characters=0, **options) as program:
+    with case(rng, characters=0, encrypted=encrypted, **options) as program:
+        program.count(score)
         esi = program.simulator
         program.environment |= clock.environment
         # every user is due at every tick

@@ -1,33 +1,47 @@
 """One case: a simulator and a database of its own, judged after all faults are over."""
 
+import base64
 import json
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import commands
 from world import TIMEOUT, Killsync, Simulator, simulator
 
 from campaign import secrets
 from campaign.score import Score
 from killsync.store import lock
+from killsync.tokens.sealing import KEY_BYTES, Keyring
 
 MOST_SCANS = 40
 PROGRAM = ("-m", "killsync")
+# a field that a fault has added to bodies
+ADDED = "added_by_a_fault"
 
 
 class Case(Killsync):
     """The command line, with all its output kept in files, even if it is killed."""
 
-    def __init__(self, directory: Path, simulator: Simulator, rng: random.Random) -> None:
+    # whether commands are forked: cheaper, but their command lines are another's
+    forks = False
+
+    def __init__(
+        self, directory: Path, simulator: Simulator, rng: random.Random, *, encrypted: bool = False
+    ) -> None:
         super().__init__(directory, simulator)
         self.rng = rng
+        self.encrypted = encrypted
+        if encrypted:
+            self.environment["KILLSYNC_TOKEN_KEY"] = _make_key(rng)
         self.said = directory / "said"
         self.said.mkdir()
         self.calls = 0
@@ -52,12 +66,14 @@ class Case(Killsync):
         environment = {"KILLSYNC_CONTACT": f"launch-{self.calls}"} | environment
         stem = self.said / f"{self.calls:04}-{arguments[0]}"
         with stem.with_suffix(".out").open("wb") as out, stem.with_suffix(".err").open("wb") as err:
-            process = subprocess.Popen(
-                [sys.executable, *program, *arguments],
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=err,
-                env=self.environment | environment,
+            streams: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": out, "stderr": err}
+            environment = self.environment | environment
+            process = (
+                commands.start(*arguments, environment=environment, **streams)
+                if self.forks and program == PROGRAM
+                else subprocess.Popen(
+                    [sys.executable, *program, *arguments], env=environment, **streams
+                )
             )
         assert process.stdin is not None
         with suppress(BrokenPipeError), process.stdin:
@@ -71,6 +87,11 @@ class Case(Killsync):
     def heard(self) -> str:
         """Return the standard error of the command launched last."""
         (file,) = self.said.glob(f"{self.calls:04}-*.err")
+        return file.read_text(errors="backslashreplace")
+
+    def printed(self) -> str:
+        """Return the standard output of the command launched last."""
+        (file,) = self.said.glob(f"{self.calls:04}-*.out")
         return file.read_text(errors="backslashreplace")
 
     def let_all_be_tried(self) -> None:
@@ -94,10 +115,14 @@ class Case(Killsync):
             self.let_all_be_tried()
             self.simulator.thaw()
             self.call("sync", "--full", *self.active_users()) if incomplete else self.call("scan")
-            waiting = self.rows("SELECT 1 FROM users WHERE state = 'needs_login'")
-            if not waiting and not self.count_unfinished():
+            if not self.without_login() and not self.count_unfinished():
                 return
             incomplete = False
+
+    def count(self, score: Score) -> None:
+        """Count the form in which this case's tokens are stored."""
+        score.encrypted += self.encrypted
+        score.plain += not self.encrypted
 
     def active_users(self) -> list[str]:
         """Return the ids of the users who can be synced, as text."""
@@ -114,10 +139,8 @@ class Case(Killsync):
         )
 
     def renew_logins(self) -> int:
-        """Log in every user again who needs it; return how many did."""
-        waiting = [
-            user for (user,) in self.rows("SELECT user_id FROM users WHERE state = 'needs_login'")
-        ]
+        """Log in every user again whose token is lost; return how many did."""
+        waiting = self.without_login()
         tokens = [
             self.simulator.control("tokens", "POST", character_id=user)["refresh_token"]
             for user in waiting
@@ -127,10 +150,35 @@ class Case(Killsync):
         self.renewed.update(waiting)
         return len(waiting)
 
+    def without_login(self) -> list[int]:
+        """Return the users whose stored refresh token is no longer valid, or who need a login."""
+        characters = self.simulator.control("truth?bodies=0")["characters"]
+        states = dict(self.rows("SELECT user_id, state FROM users"))
+        tokens = self.stored_tokens()
+        return [
+            user
+            for user, state in states.items()
+            if state == "needs_login" or tokens[user] != characters[str(user)]["refresh_token"]
+        ]
+
+    def stored_tokens(self) -> dict[int, str]:
+        """Return the refresh tokens in the token file, decrypted."""
+        with closing(sqlite3.connect(f"{self.database}.tokens", timeout=60)) as conn:
+            return self.read_tokens(conn)
+
+    def read_tokens(self, conn: sqlite3.Connection) -> dict[int, str]:
+        """Return the refresh tokens in a copy of the token file, decrypted."""
+        key = Keyring(self.environment.get("KILLSYNC_TOKEN_KEY", "").split).first()
+        stored = dict(conn.execute("SELECT user_id, refresh_token FROM tokens"))
+        return {u: text if key is None else key.open(text) for u, text in stored.items()}
+
     def judge(self, score: Score) -> None:
         """Compare the database with the simulator's truth, after `heal`."""
+        self.count(score)
         truth = self.simulator.truth()
         stored = [json.loads(line) for line in self.run("export").stdout.splitlines()]
+        for body in stored:
+            body.pop(ADDED, None)
         bodies = {body["killmail_id"]: body for body in stored}
         true = truth["bodies"]
         known = {str(user) for (user,) in self.rows("SELECT user_id FROM users")}
@@ -168,16 +216,25 @@ class Case(Killsync):
         score.refetched += sum(count - 1 for count in fetched.values())
 
 
+def _make_key(rng: random.Random) -> str:
+    return base64.b64encode(rng.randbytes(KEY_BYTES)).decode()
+
+
 @contextmanager
-def case(rng: random.Random, *, users: bool = True, **options: Any) -> Iterator[Case]:
-    """Run a case with a simulator with these options; register all its characters if `users`."""
+def case(
+    rng: random.Random, *, users: bool = True, encrypted: bool = False, **options: Any
+) -> Iterator[Case]:
+    """Run a case with a simulator with these options; register all its characters if `users`.
+
+    Its tokens are stored `encrypted`, or plain.
+    """
     directory = Path(tempfile.mkdtemp(prefix="killsync-campaign-"))
     try:
         with (
             simulator(**({"seed": rng.randrange(1 << 30)} | options)) as esi,
             secrets.watch_processes() as processes,
         ):
-            program = Case(directory, esi, rng)
+            program = Case(directory, esi, rng, encrypted=encrypted)
             program.processes = processes
             if users and esi.logins:
                 program.add_users()

@@ -41,7 +41,7 @@ WITH_SHORT_DEADLINE = (
 _MISDIRECTED = {REFRESH: "token_endpoint", KEYS: "jwks_uri"}
 
 
-def play(cell: Cell, seed: int) -> Score:
+def play(cell: Cell, seed: int, *, encrypted: bool) -> Score:
     """Play one cell; return its counts and problems."""
     rng = random.Random(f"{seed} {cell.name}")
     options: dict[str, Any] = {
@@ -49,6 +49,7 @@ def play(cell: Cell, seed: int) -> Score:
         "killmails": KILLMAILS,
         "page_size": PAGE_SIZE,
         "shared": 0,
+        "encrypted": encrypted,
     }
     with case(rng, **options) as program, ExitStack() as stack:
         return _Play(cell, program, stack).play()
@@ -172,6 +173,15 @@ class _Play:
     def _scan_right_after(self) -> None:
         """Scan again right away: it must not touch what has failed or has to rest."""
         simulator = self.program.simulator
+        if self.expected.outcome is Outcome.REFUSED:
+            code = self._scan()
+            self.score.check(code == 75, f"exit {code} when all are refused")
+            return
+        if self.expected.outcome is Outcome.USER_FAILS:
+            if not self.cell.waits:
+                code = self._scan()
+                self.verdict.judge_failure(code, self.program.heard())
+            return
         before = len(simulator.log())
         if self.expected.rest:
             self._make_users_due()
@@ -196,8 +206,6 @@ class _Play:
         program.simulator.thaw()
         # as one window later, when all tokens have been returned
         program.simulator.options(list_tokens=0, body_tokens=0)
-        # only a person can decide to try a killmail again that was set aside
-        program.execute("UPDATE pending_killmails SET set_aside_at = NULL")
         if self.is_misdirected:
             # as a day later, when they are no longer cached
             self.program.forget_sso_documents()

@@ -42,8 +42,8 @@ class Clock:
         """Move the clock forward to a unix time; it never goes back."""
         self.set(max(moment, self.now()))
 
-    def fast_forward(self, running: Running, *, simulator_pid: int) -> None:
-        """Wait for a command to end, and skip the time in which nothing happens.
+    def fast_forward(self, running: Running, *, simulator_pid: int, leap: float = LEAP) -> None:
+        """Wait for a command to end, and skip the time in which nothing happens, by leaps.
 
         Nothing happens when no thread of the command or the simulator can run: both wait for time
         to pass, or for an answer that only comes as time passes.
@@ -52,7 +52,7 @@ class Clock:
         while running.is_running():
             idle = idle + 1 if is_idle(running.process.pid) and is_idle(simulator_pid) else 0
             if idle > 1:
-                self.set(self.now() + LEAP)
+                self.set(self.now() + leap)
             time.sleep(POLL_INTERVAL)
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import cycle
 
 from campaign import cells, matrix, outages
 from campaign.score import Score
@@ -12,7 +13,7 @@ from campaign.score import Score
 # plays that mostly wait cost next to nothing
 WAITING_THREADS, WORKING_THREADS = 8, 3
 
-Play = Callable[[int], Score]
+Play = Callable[..., Score]
 
 
 def play(seed: int, *, long: bool) -> Score:
@@ -25,12 +26,16 @@ def play(seed: int, *, long: bool) -> Score:
     waiting += [partial(cells.play, cell) for cell in chosen if cell.waits]
     working: list[Play] = [partial(outages.play, o) for o in down if not o.waits]
     working += [partial(cells.play, cell) for cell in chosen if not cell.waits]
+    encrypted = cycle((False, True))
     with (
         ThreadPoolExecutor(WAITING_THREADS) as waiting_pool,
         ThreadPoolExecutor(WORKING_THREADS) as working_pool,
     ):
-        futures = [waiting_pool.submit(_play_safely, one, seed) for one in waiting]
-        futures += [working_pool.submit(_play_safely, one, seed) for one in working]
+        futures = [
+            pool.submit(_play_safely, one, seed, encrypted=next(encrypted))
+            for pool, plays in ((waiting_pool, waiting), (working_pool, working))
+            for one in plays
+        ]
     total = Score("faults")
     for future in futures:
         played = future.result()
@@ -39,9 +44,9 @@ def play(seed: int, *, long: bool) -> Score:
     return total
 
 
-def _play_safely(one: Play, seed: int) -> Score:
+def _play_safely(one: Play, seed: int, *, encrypted: bool) -> Score:
     try:
-        return one(seed)
+        return one(seed, encrypted=encrypted)
     except Exception:
         # a case that crashes must not hide what the others find
         return Score("faults", problems=[f"{one}: {traceback.format_exc()}"])

@@ -27,7 +27,7 @@ def play_case(seed: int, strikes: int, number: int) -> Score:
     score = Score(PART, cases=1)
     with label_problems(score, f"case {number}"):
         rng = random.Random(f"{PART} {seed} {number}")
-        with case(rng, users=False, **choose_options(rng)) as program:
+        with case(rng, users=False, encrypted=number % 2 == 1, **choose_options(rng)) as program:
             series = Strikes(program, score)
             series.register(1)
             for kind in choose_kinds(rng, number * strikes, strikes):

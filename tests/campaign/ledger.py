@@ -81,7 +81,7 @@ class Ledger:
 
     def look(self) -> Snapshot:
         """Compare the present state, with no process alive, with the last one; return it."""
-        return self.compare(read(self._program.database, alive=False))
+        return self.compare(read(self._program, alive=False))
 
     def reset_lists(self) -> None:
         """Start over with the lists, as each may be requested again."""
@@ -258,21 +258,22 @@ def is_recorded(row: dict[str, Any], page: int, now: str) -> bool:
     return row["backfill_page"] is None or page < row["backfill_page"]
 
 
-def read(database: Path, *, alive: bool) -> Snapshot:
+def read(program: Case, *, alive: bool) -> Snapshot:
     """Read a database in place if processes are `alive`, otherwise a copy of what they left.
 
     The database itself is not changed, so that SQLite's recovery is left to killsync.
     """
+    database = program.database
     if alive:
-        return _read(database, "?mode=ro")
+        return _read(program, database, "?mode=ro")
     with tempfile.TemporaryDirectory() as scratch:
         for file in database.parent.glob(f"{database.name}*"):
             if file.is_file() and not file.name.endswith("-shm"):
                 shutil.copy2(file, scratch)
-        return _read(Path(scratch) / database.name, "?mode=rw")
+        return _read(program, Path(scratch) / database.name, "?mode=rw")
 
 
-def _read(database: Path, mode: str) -> Snapshot:
+def _read(program: Case, database: Path, mode: str) -> Snapshot:
     found = Snapshot()
     if not database.exists():
         return found
@@ -290,7 +291,7 @@ def _read(database: Path, mode: str) -> Snapshot:
     if tokens.exists():
         with closing(_connect(tokens, mode)) as conn:
             if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'tokens'").fetchone():
-                found.tokens = dict(conn.execute("SELECT user_id, refresh_token FROM tokens"))
+                found.tokens = program.read_tokens(conn)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from campaign.backlog import long_absence, long_history, play_backlog
 from campaign.case import Case, case
@@ -28,11 +29,12 @@ def play(seed: int, *, long: bool) -> Score:
     score = Score("limits")
     rng = random.Random(f"{seed}-limits")
     size = Size(144, 30, 5_000, 100) if long else Size(14, 6, 600, 20)
-    with shared_clock() as clock, case(rng, characters=0, page_size=size.page_size) as program:
+    options: dict[str, Any] = {"characters": 0, "page_size": size.page_size}
+    with shared_clock() as clock, case(rng, encrypted=seed % 2 == 1, **options) as program:
         Day(score, program, clock, size).play()
-    for set_up in (long_history, long_absence):
+    for encrypted, set_up in enumerate((long_history, long_absence)):
         with shared_clock() as clock:
-            play_backlog(score, rng, clock, set_up, long=long)
+            play_backlog(score, rng, clock, set_up, long=long, encrypted=bool(encrypted))
     return score
 
 

@@ -26,8 +26,8 @@ def play(seed: int, *, long: bool) -> Score:
     """Play races, locked databases, and syncs beside a backfill; return the score."""
     score = Score("load")
     rng = random.Random(f"{seed}-load")
-    for _ in range(4 if long else 1):
-        race(score, rng, readers=4 if long else 1)
+    for number in range(4 if long else 1):
+        race(score, rng, readers=4 if long else 1, encrypted=(seed + number) % 2 == 1)
     seconds = 30 if long else 3
     with ThreadPoolExecutor() as pool:
         for locked in [
@@ -36,11 +36,13 @@ def play(seed: int, *, long: bool) -> Score:
         ]:
             locked.result()
     for workers in (1, 4):
-        sync_beside_backfill(score, rng, workers, killmails=10_000 if long else 800, demanding=long)
+        killmails = 10_000 if long else 800
+        encrypted = workers > 1
+        sync_beside_backfill(score, rng, workers, killmails, encrypted=encrypted, demanding=long)
     return score
 
 
-def race(score: Score, rng: random.Random, readers: int) -> None:
+def race(score: Score, rng: random.Random, readers: int, *, encrypted: bool) -> None:
     """Start scans and syncs at once while others read: they must run one at a time, and succeed."""
     score.cases += 1
     options: dict[str, Any] = {
@@ -48,6 +50,7 @@ def race(score: Score, rng: random.Random, readers: int) -> None:
         "killmails": 30,
         "shared": 0,
         "list_tokens": 0,
+        "encrypted": encrypted,
     }
     with case(rng, **options) as program:
         users = [login["character_id"] for login in program.simulator.logins]
@@ -199,7 +202,8 @@ def locked_during_bodies(score: Score, rng: random.Random, seconds: float) -> No
 
 def locked_during_refresh(score: Score, rng: random.Random, seconds: float) -> None:
     """Lock the token file while SSO's answer, with a rotated token, is to be stored."""
-    with case(rng, characters=1, killmails=20, latency_sso=2, rotate=True) as program:
+    options: dict[str, Any] = {"latency_sso": 2, "rotate": True}
+    with case(rng, characters=1, killmails=20, encrypted=True, **options) as program:
         program.simulator.control("expire_access", "POST")
         program.simulator.clear_log()
         program.expire_access()
@@ -209,7 +213,13 @@ def locked_during_refresh(score: Score, rng: random.Random, seconds: float) -> N
 
 
 def sync_beside_backfill(
-    score: Score, rng: random.Random, workers: int, killmails: int, *, demanding: bool
+    score: Score,
+    rng: random.Random,
+    workers: int,
+    killmails: int,
+    *,
+    encrypted: bool,
+    demanding: bool,
 ) -> None:
     """Sync a user during another user's backfill: it must be served at once, and both complete.
 
@@ -222,7 +232,7 @@ def sync_beside_backfill(
         "body_tokens": 0,
         "page_size": 200,
     }
-    with case(rng, characters=0, **options) as program:
+    with case(rng, characters=0, encrypted=encrypted, **options) as program:
         esi = program.simulator
         user_id = esi.add_character(killmails=40)["character_id"]
         esi.add_character(killmails=killmails)

@@ -35,12 +35,10 @@ ROUTES = {
 class Outcome(Enum):
     """Who is affected by a fault, and how; everyone else is done in the same run."""
 
-    USER_FAILS = "the user fails for now"
-    NEEDS_LOGIN = "the user needs a new login"
-    PUT_OFF = "the user's list is postponed, and nobody is blamed"
+    USER_FAILS = "the next run tries again, and only then the user fails for now"
+    REFUSED = "the next run tries again, and nobody needs a new login yet"
     LIST_RESTS = "the user's list rests"
     BODY_PUT_OFF = "the killmail is postponed"
-    ASIDE = "the killmail is set aside"
     BODIES_REST = "all bodies rest"
     ESI_RESTS = "nothing at all is sent to ESI"
     ESI_DOWN = "the run ends early"
@@ -50,10 +48,7 @@ class Outcome(Enum):
 
 
 EXIT_CODES = {
-    Outcome.USER_FAILS: 1,
-    Outcome.NEEDS_LOGIN: 1,
     Outcome.BODY_PUT_OFF: 1,
-    Outcome.ASIDE: 1,
     Outcome.ESI_DOWN: 75,
     Outcome.SSO_DOWN: 75,
 }
@@ -94,27 +89,17 @@ def refused(status: int) -> Row:
         **lists(Outcome.USER_FAILS, reason),
         BODY: Expected(Outcome.BODY_PUT_OFF, reason),
         **sso(f"SSO says {status}"),
-        REFRESH: Expected(Outcome.PUT_OFF, "SSO refused without a reason", 3),
+        REFRESH: Expected(Outcome.USER_FAILS, "SSO refused without a reason", 3),
     }
 
 
 def outage(esi_reason: str, sso_reason: str) -> Row:
-    """No answer, or one that says that the game server is down: nobody is to blame."""
-    return {
-        **lists(Outcome.PUT_OFF, esi_reason, 3),
-        BODY: Expected(Outcome.BODY_PUT_OFF, esi_reason, 3),
-        **sso(sso_reason, 3),
-        REFRESH: Expected(Outcome.PUT_OFF, sso_reason, 3),
-    }
-
-
-def broken(esi_reason: str, sso_reason: str) -> Row:
-    """A useless answer: retried; then a list or killmail fails, but a refresh is postponed."""
+    """No answer, or a useless one: retried, and then left to the next run."""
     return {
         **lists(Outcome.USER_FAILS, esi_reason, 3),
         BODY: Expected(Outcome.BODY_PUT_OFF, esi_reason, 3),
         **sso(sso_reason, 3),
-        REFRESH: Expected(Outcome.PUT_OFF, sso_reason, 3),
+        REFRESH: Expected(Outcome.USER_FAILS, sso_reason, 3),
     }
 
 
@@ -127,16 +112,16 @@ def gone(reason: str) -> Row:
 
 MATRIX: dict[str, Row] = {
     "400": refused(400),
-    "400 invalid_grant": {REFRESH: Expected(Outcome.NEEDS_LOGIN, "invalid_grant")},
+    "400 invalid_grant": {REFRESH: Expected(Outcome.REFUSED, "invalid_grant")},
     # 401 and the odd expiry are retried once with a new access token
     "401": refused(401) | lists(Outcome.USER_FAILS, "ESI says 401", 2),
     "403": refused(403) | lists(Outcome.USER_FAILS, "required role"),
-    "403 scope": lists(Outcome.NEEDS_LOGIN, "required scope"),
+    "403 scope": lists(Outcome.USER_FAILS, "required scope"),
     "403 expiry": lists(Outcome.USER_FAILS, "too far in the future", 2),
     # when a page that X-Pages promised is missing, the page before it is read again, then it
     "404": refused(404) | {LATER: Expected(Outcome.USER_FAILS, "X-Pages promises page 2", 2)},
     "420": refused(420) | {FIRST: ESI_RESTS, LATER: ESI_RESTS, BODY: ESI_RESTS},
-    "422": refused(422) | {BODY: Expected(Outcome.ASIDE, "Invalid killmail_id")},
+    "422": refused(422) | {BODY: Expected(Outcome.BODY_PUT_OFF, "Invalid killmail_id")},
     "429": {
         **lists(Outcome.LIST_RESTS, "", 1, REST),
         BODY: Expected(Outcome.BODIES_REST, "", 1, REST),
@@ -148,7 +133,7 @@ MATRIX: dict[str, Row] = {
         BODY: Expected(Outcome.BODIES_REST, "", 1, 900),
         **dict.fromkeys(SSO, Expected(Outcome.SSO_RESTS, "rest", 1, ONE_MINUTE)),
     },
-    "500": broken("ESI says 500", "SSO says 500"),
+    "500": outage("ESI says 500", "SSO says 500"),
     "502 HTML": outage("ESI says 502", "SSO says 502"),
     "503": outage("temporarily unavailable", "SSO says 503"),
     "504": outage("Timeout contacting", "SSO says 504"),
@@ -156,16 +141,16 @@ MATRIX: dict[str, Row] = {
     "no handshake": gone("no answer in time"),
     "reset": outage("127.0.0.1", "127.0.0.1"),
     "hang": outage("no answer in time", "no answer in time"),
-    "cut": broken("cut short", "cut short"),
-    "wrong JSON": broken("is not JSON", "SSO's"),
+    "cut": outage("cut short", "cut short"),
+    "wrong JSON": outage("is not JSON", "SSO's"),
     "wrong shape": {
-        **lists(Outcome.USER_FAILS, "killmail_hash"),
-        BODY: Expected(Outcome.ASIDE, "victim"),
+        **lists(Outcome.USER_FAILS, "wrong shape"),
+        BODY: Expected(Outcome.BODY_PUT_OFF, "victim"),
         **sso("wrong shape", 3),
-        REFRESH: Expected(Outcome.PUT_OFF, "holds no tokens"),
+        REFRESH: Expected(Outcome.USER_FAILS, "holds no tokens"),
     },
-    "redirect": broken("redirected", "redirected"),
-    "huge": broken("larger than", "larger than"),
+    "redirect": outage("redirected", "redirected"),
+    "huge": outage("larger than", "larger than"),
     "drip": outage("", ""),
     "drip of headers": outage("", ""),
 }
@@ -193,7 +178,7 @@ RULES: dict[str, dict[str, Any]] = {
     "hang": {"hang": 300},
     "cut": {"cut": True},
     "wrong JSON": {"wrong_json": '[{"killmail_id":'},
-    "wrong shape": {"wrong_json": '[{"killmail_id":1}]'},
+    "wrong shape": {"wrong_json": '{"killmail_id":1}'},
     "redirect": {"status": 302},
     "huge": {"huge": 1 << 30},
     "drip": {"drip": 1},

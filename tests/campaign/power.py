@@ -51,7 +51,7 @@ def play_case(seed: int, cuts: int, first: int, number: int) -> Score:
     score = Score(PART, cases=1)
     with label_problems(score, f"case {number}"):
         rng = random.Random(f"{PART} {seed} {number}")
-        with case(rng, users=False, **choose_options(rng)) as program:
+        with case(rng, users=False, encrypted=number % 2 == 1, **choose_options(rng)) as program:
             series = PowerCuts(program, score)
             series.register(first)
             for kind in choose_kinds(rng, number * cuts, cuts):
@@ -83,7 +83,7 @@ class PowerCuts(Strikes):
         if any(launch.process.poll() is None for launch in launches):
             # whatever others could read must already be durable
             with suppress(sqlite3.OperationalError):
-                self.ledger.compare(read(self.program.database, alive=True))
+                self.ledger.compare(read(self.program, alive=True))
         super().fall(launches)
         for launch in launches:
             launch.process.wait(TIMEOUT)

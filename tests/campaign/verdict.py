@@ -91,9 +91,9 @@ class Verdict:
 
     def _judge_struck(self, output: str) -> None:
         match self.expected.outcome:
-            case Outcome.USER_FAILS | Outcome.NEEDS_LOGIN | Outcome.PUT_OFF:
+            case Outcome.USER_FAILS | Outcome.REFUSED:
                 self._judge_user(output)
-            case Outcome.BODY_PUT_OFF | Outcome.ASIDE:
+            case Outcome.BODY_PUT_OFF:
                 self._judge_body(output)
             case Outcome.SSO_DOWN | Outcome.SSO_RESTS:
                 for user in self.targets.expired_users:
@@ -102,7 +102,7 @@ class Verdict:
                 self._judge_waiting(self.targets.user)
             case Outcome.ESI_DOWN | Outcome.ESI_RESTS:
                 blamed = self.program.rows(
-                    "SELECT 1 FROM users WHERE state <> 'active' OR failures OR error IS NOT NULL"
+                    "SELECT 1 FROM users WHERE state <> 'active' OR failures"
                 )
                 self.score.check(not blamed, f"somebody is blamed: {output}")
         page = self.program.rows(
@@ -118,22 +118,27 @@ class Verdict:
         )[0]
         job, job_error = self._job(self.targets.user)
         check(name in output, f"{name} is not named: {output}")
-        if self.expected.outcome is Outcome.PUT_OFF:
-            check((state, failures, error) == ("active", 0, None), f"{state} {failures} {error}")
-            check(job == "queued" and reason in (job_error or ""), f"{job} {job_error}")
-            return
-        login = self.expected.outcome is Outcome.NEEDS_LOGIN
-        check(state == ("needs_login" if login else "active"), f"the user is {state}")
-        check(login or failures == 1, f"{failures} failures")
+        check((state, failures) == ("active", 0), f"blamed after one run: {state} {failures}")
         check(reason in (error or ""), f"{reason!r} is not the error: {error}")
-        check(not login or "killsync login" in (error or ""), f"no remedy is named: {error}")
-        check(job == "failed", f"the job is {job}")
+        check(job == "queued" and reason in (job_error or ""), f"{job} {job_error}")
+        if self.expected.outcome is Outcome.REFUSED:
+            check("killsync login" in output, f"no remedy is named: {output}")
+
+    def judge_failure(self, code: int, output: str) -> None:
+        """Judge the second run that met the fault: now it is the user who fails."""
+        check, reason = self.score.check, self.expected.reason
+        check(code == 1, f"exit {code} at the second run: {output}")
+        check(reason in output, f"{reason!r} is not in the second output: {output}")
+        (found,) = self.program.rows(
+            "SELECT state, failures FROM users WHERE user_id = ?", self.targets.user
+        )
+        check(found == ("active", 1), f"after two runs the user is {found}")
+        job, _ = self._job(self.targets.user)
+        check(job == "failed", f"after two runs the job is {job}")
 
     def _judge_waiting(self, user: int) -> None:
-        found = self.program.rows(
-            "SELECT state, failures, error FROM users WHERE user_id = ?", user
-        )
-        self.score.check(found == [("active", 0, None)], f"a waiting user is {found}")
+        found = self.program.rows("SELECT state, failures FROM users WHERE user_id = ?", user)
+        self.score.check(found == [("active", 0)], f"a waiting user is {found}")
         self.score.check(self._job(user)[0] == "queued", f"the job is {self._job(user)}")
 
     def _judge_body(self, output: str) -> None:
@@ -145,8 +150,7 @@ class Verdict:
         for killmail, attempts, error, aside, not_before in rows:
             check(killmail == self.targets.killmail and attempts == 1, f"pending: {rows}")
             check(reason in (error or ""), f"{reason!r} is not the error: {error}")
-            check(bool(aside) == (self.expected.outcome is Outcome.ASIDE), f"aside: {aside}")
-            check(bool(aside) != bool(not_before), f"put off until {not_before}")
+            check(not aside and bool(not_before), f"aside: {aside}, put off until {not_before}")
             check(re.search(rf"killmail {killmail}\b", output) is not None, f"not named: {output}")
 
     def _job(self, user: int) -> tuple[str | None, str | None]:
@@ -180,7 +184,7 @@ class Verdict:
         )[0]
         check((failures, error) == (0, None), f"user {user} is blamed: {error}")
         outcome = self.expected.outcome
-        missing = outcome in (Outcome.BODY_PUT_OFF, Outcome.ASIDE) and user == self.targets.user
+        missing = outcome is Outcome.BODY_PUT_OFF and user == self.targets.user
         if outcome is not Outcome.BODIES_REST:
             check(stored == len(listed) - missing, f"user {user} has {stored} killmails stored")
 

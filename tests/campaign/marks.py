@@ -1,0 +1,216 @@
+"""The part `marks`: every fault that passes, once and for hours, and what it leaves behind."""
+
+import json
+import random
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from campaign.case import Case, case
+from campaign.clock import TICK, Clock, cheap_days
+from campaign.passing import (
+    ANOTHER_CLIENT,
+    BODY,
+    LATER,
+    LIST,
+    NEWEST,
+    REFRESH,
+    TRIALS,
+    Span,
+    Trial,
+)
+from campaign.score import Score, chosen, two_at_a_time
+from campaign.strikes import label_problems
+from campaign.ticks import HOUR, TWO_TICKS, Cron
+
+PART = "marks"
+USERS, KILLMAILS, PAGE_SIZE = 3, 4, 10
+# of each user, on two pages, so that a gap opens
+NEW = 12
+LASTING = 3 * HOUR
+# how many ticks a single fault may take to meet a request
+PATIENCE = 4
+# trials that follow each other on one database
+SERIES = 8
+SHORT_ONCE, SHORT_HOURS = 10, 10
+
+ROUTES = {LIST: "list", LATER: "list", BODY: "body", REFRESH: "token"}
+
+
+def play(seed: int, *, long: bool, only: str = "") -> Score:
+    """Play all trials, those whose name contains `only`, or a sample."""
+    rng = random.Random(f"{PART} {seed}")
+    trials = chosen(TRIALS, only) if only or long else sample(rng)
+    rng.shuffle(trials)
+    series = [trials[start : start + SERIES] for start in range(0, len(trials), SERIES)]
+    return two_at_a_time(PART, partial(play_series, seed, series), range(len(series)))
+
+
+def sample(rng: random.Random) -> list[Trial]:
+    """Choose trials with a single fault, and as many that last."""
+    once = [trial for trial in TRIALS if trial.span is Span.ONCE]
+    lasting = [trial for trial in TRIALS if trial.span is not Span.ONCE]
+    return rng.sample(once, SHORT_ONCE) + rng.sample(lasting, SHORT_HOURS)
+
+
+def play_series(seed: int, series: list[list[Trial]], number: int) -> Score:
+    """Play trials on one database, on another one after each that has left something behind."""
+    score = Score(PART)
+    rng = random.Random(f"{PART} {seed} {number}")
+    left = list(series[number])
+    options: dict[str, Any] = {
+        "characters": USERS,
+        "killmails": KILLMAILS,
+        "shared": 0,
+        "page_size": PAGE_SIZE,
+        # later, by the clock
+        "users": False,
+    }
+    with cheap_days() as clock:
+        while left:
+            played = Score(PART)
+            trial = left.pop(0)
+            with (
+                label_problems(played, f"series from {trial.name}"),
+                case(rng, encrypted=number % 2 == 1, **options) as program,
+            ):
+                marks = Marks(played, program, clock)
+                marks.play(trial)
+                while left and not played.problems:
+                    marks.play(left.pop(0))
+                if not played.problems:
+                    program.judge(played)
+            score.add(played)
+    return score
+
+
+class Marks:
+    """Plays trials one after the other; between them all must be as if none had been."""
+
+    def __init__(self, score: Score, program: Case, clock: Clock) -> None:
+        self.score = score
+        self.program = program
+        self.esi = program.simulator
+        self.clock = clock
+        self.cron = Cron(program, clock)
+        program.add_users()
+        self.users = sorted(login["character_id"] for login in self.esi.logins)
+        self.esi.control(
+            "tokens", "POST", character_id=self.users[0], client_id=ANOTHER_CLIENT, scopes=[]
+        )
+        self.cron.tick()
+
+    def play(self, trial: Trial) -> None:
+        """Let the fault come and go; then all must be done in time, and new killmails too."""
+        self.score.cases += 1
+        # everybody is due
+        self.clock.forward_to(self.clock.now() + TWO_TICKS)
+        self.cron.forget_requests()
+        self.add_killmails(NEW)
+        for rule in self.rules(trial):
+            self.esi.fault(ROUTES[trial.fault.at], **rule)
+        self.endure(trial)
+        self.check_completeness(trial)
+        self.esi.clear_faults()
+        log = self.esi.log()
+        self.score.requests += len(log)
+        struck = sum(entry["fault"] for entry in log)
+        self.score.faults += struck or 1
+        occurred = struck or trial.fault.environment
+        self.score.check(bool(occurred), f"{trial.name}: the fault never occurred")
+        self.cron.forget_requests()
+        self.recover(trial)
+
+    def rules(self, trial: Trial) -> Iterator[dict[str, Any]]:
+        """Yield the simulator's rules for a fault."""
+        rule = dict(trial.fault.rule)
+        if not rule:
+            return
+        one = trial.span is Span.HOURS_OF_ONE
+        if trial.span is Span.ONCE:
+            rule["times"] = 1
+        if trial.fault.at == LATER:
+            rule["page"] = 2
+        if trial.fault.at == BODY:
+            yield rule | ({"killmail_id": self.esi.listed(self.users[0])[0]} if one else {})
+        elif NEWEST in rule.get("edit", {}):
+            characters = self.esi.control("truth?bodies=0")["characters"]
+            for user in self.users[:1] if trial.span is not Span.HOURS else self.users:
+                ((_, newest), *_) = characters[str(user)]["list"]
+                yield rule | {"character_id": user, "edit": {f'"{newest}"': "null"}}
+        else:
+            yield rule | ({"character_id": self.users[0]} if one else {})
+
+    def endure(self, trial: Trial) -> None:
+        """Play the ticks that meet the fault."""
+        environment = trial.fault.environment
+        if trial.span is not Span.ONCE:
+            for number in range(int(LASTING / TICK)):
+                self.cron.tick(**environment)
+                if number % 6 == 3:
+                    self.add_killmails(1)
+            return
+        for _ in range(1 if environment else PATIENCE):
+            self.cron.tick(**environment)
+            if any(entry["fault"] for entry in self.esi.log()):
+                return
+
+    def check_completeness(self, trial: Trial) -> None:
+        """Check that nothing is called complete in which a listed killmail is missing."""
+        missing = self.program.rows(
+            "SELECT user_id, killmail_id FROM user_killmails JOIN pending_killmails"
+            " USING (killmail_id)"
+        )
+        if not missing:
+            return
+        self.cron.run("check", "--json")
+        users = {user["user_id"]: user for user in json.loads(self.program.printed())["users"]}
+        bodies = self.esi.truth()["bodies"]
+        for user, killmail in missing:
+            time = bodies[str(killmail)]["killmail_time"]
+            spans = [users[user][name] for name in users[user] if name.startswith("complete")]
+            if any((span["since"] or "") <= time <= span["until"] for span in spans if span):
+                problem = f"check calls {spans} complete, but {killmail} of {time} is missing"
+                self.score.check(False, f"{trial.name}: {problem}")
+                return
+
+    def recover(self, trial: Trial) -> None:
+        """Play ticks until everything is done, or as long as the fault's consequences may last."""
+        self.add_killmails(1)
+        ended = self.clock.now()
+        listed = {user: self.esi.listed(user) for user in self.users}
+        while wrong := self.what_is_wrong(listed, ended):
+            next_tick = self.clock.now() // TICK * TICK + TICK
+            if next_tick > ended + trial.within:
+                minutes = round(trial.within / 60)
+                self.score.check(False, f"{trial.name}: {minutes} minutes after it, {wrong}")
+                return
+            last = self.cron.tick()
+        self.score.measure(f"longest recovery, {trial.span}", last.started - ended, trial.name)
+        code = self.cron.run("check")
+        self.score.check(code == 0, f"{trial.name}: check says {self.program.printed()}")
+
+    def add_killmails(self, count: int) -> None:
+        for user in self.users:
+            self.esi.add_killmails(user, count)
+
+    def what_is_wrong(self, listed: dict[int, list[int]], since: float) -> str:
+        """Return what is not as if there had been no fault; empty if nothing is."""
+        rows, wrong = self.program.rows, []
+        synced = self.cron.last_syncs()
+        if blamed := rows(
+            "SELECT name, state, failures, error FROM users"
+            " WHERE state <> 'active' OR failures OR error IS NOT NULL"
+        ):
+            wrong.append(f"blamed: {blamed}")
+        if late := [user for user in self.users if synced[user] < int(since)]:
+            wrong.append(f"not synced: {late}")
+        if missing := [u for u in self.users if self.program.recorded(u) != listed[u]]:
+            wrong.append(f"not recorded all: {missing}")
+        if pending := rows(
+            "SELECT set_aside_at, attempts, error, not_before FROM pending_killmails"
+        ):
+            wrong.append(f"{len(pending)} bodies pending, such as {pending[0]}")
+        if gaps := rows("SELECT user_id, backfill_page FROM users WHERE backfill_page"):
+            wrong.append(f"gaps: {gaps}")
+        return "; ".join(wrong)

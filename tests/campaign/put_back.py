@@ -1,0 +1,210 @@
+"""Puts faults of each kind back into a copy of killsync, and checks that the campaign finds them.
+
+Run `python tests/campaign/put_back.py`, with `--only WORDS` for some of them. Each is first played
+without the fault, when nothing may be found, and then with it. It exits with 1 if a fault was not
+found, or could not be put back since the code has changed: then give it its new form below.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 900
+
+
+@dataclass(frozen=True)
+class Change:
+    """A text in a file of the package, and what is put in its place."""
+
+    file: str
+    find: str
+    put: str
+
+
+@dataclass(frozen=True)
+class PutBack:
+    """A fault of killsync's, and the cases of a part of the campaign that must find it."""
+
+    kind: str
+    what: str
+    changes: tuple[Change, ...]
+    part: str
+    only: str = ""
+
+
+def _changed(file: str, find: str, put: str) -> tuple[Change, ...]:
+    return (Change(file, find, put),)
+
+
+LASTING, BLAME, STILL, UNTRUE, LOST = (
+    "a passing fault leaves a lasting mark",
+    "the service's fault is blamed on users",
+    "it stands still in silence",
+    "what is said is not true",
+    "what must be kept is not kept",
+)
+
+FAULTS = [
+    PutBack(
+        LASTING,
+        "a body is set aside at its first refusal",
+        _changed("sync/schedule.py", "return refusals >= _SET_ASIDE_AFTER and ", "return True or "),
+        "marks",
+        "body: 422, once",
+    ),
+    PutBack(
+        LASTING,
+        "one refused refresh means that a login is needed",
+        _changed(
+            "sync/verdict.py",
+            "if first is None or not same or now - first.at < schedule.REFUSALS_APART:",
+            "if False:",
+        ),
+        "marks",
+        "refresh: invalid_grant, once",
+    ),
+    PutBack(
+        LASTING,
+        "any Retry-After is believed",
+        (
+            Change("esi/ratelimit.py", "\n_BELIEVED = HOUR\n", "\n_BELIEVED = DAY\n"),
+            Change("esi/ratelimit.py", "\nLONGEST_REST = 6 * HOUR\n", "\nLONGEST_REST = 2 * DAY\n"),
+        ),
+        "marks",
+        "list: 429 for years, once",
+    ),
+    PutBack(
+        BLAME,
+        "users back off when nobody succeeds",
+        _changed(
+            "sync/verdict.py", "if not known.others_succeed or known.attempts == 0:", "if False:"
+        ),
+        "incidents",
+        "lists 401 for 70 minutes, 8 of 8",
+    ),
+    PutBack(
+        BLAME,
+        "an incident is tried with every user",
+        _changed("sync/health.py", "\nFAILING_AFTER = 10\n", "\nFAILING_AFTER = 1000\n"),
+        "incidents",
+        "lists 500 for 70 minutes, 22 of 22",
+    ),
+    PutBack(
+        STILL,
+        "nobody hears of a run that holds the lock",
+        _changed(
+            "sync/alerts.py",
+            "return Overdue(holder) if now > ends_by + _GRACE else None",
+            "return None",
+        ),
+        "outputs",
+        "a scan that was stopped outside of a transaction",
+    ),
+    PutBack(
+        STILL,
+        "a run waits for whoever reads its output",
+        _changed("cli/output.py", "    for name in names:\n", "    for name in ():\n"),
+        "outputs",
+        "scan, standard error is a pipe that nobody reads, and it can be done",
+    ),
+    PutBack(
+        STILL,
+        "nobody hears that nothing has succeeded for hours",
+        _changed("sync/alerts.py", "    if user is None:\n", "    if True:\n"),
+        "incidents",
+        "lists 500 for 9 hours, 8 of 8",
+    ),
+    PutBack(
+        UNTRUE,
+        "a list is called complete while killmails are pending",
+        _changed("check/completeness.py", "if recorded.lowest_missing is None:", "if True:"),
+        "marks",
+        "body: cut, for hours, one only",
+    ),
+    PutBack(
+        LOST,
+        "what others can read is not on disk yet",
+        _changed(
+            "store/connection.py", '"PRAGMA synchronous = FULL"', '"PRAGMA synchronous = OFF"'
+        ),
+        "power",
+    ),
+]
+
+
+class OutOfDateError(Exception):
+    """A fault cannot be put back: its text is not in the code, or not once."""
+
+
+def main() -> int:
+    """Play every fault, print what was found, and return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", metavar="WORDS", default="", help="only faults called so")
+    only = parser.parse_args().only
+    faults = [fault for fault in FAULTS if only in f"{fault.kind}: {fault.what}"]
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = pool.map(prove, faults)
+        failed = 0
+        for fault, (caught, why) in zip(faults, outcomes, strict=True):
+            failed += not caught
+            verdict = "found" if caught else "NOT FOUND"
+            sys.stdout.write(f"{fault.kind}: {fault.what}: {verdict} by {fault.part}: {why}\n")
+            sys.stdout.flush()
+    return 1 if failed or not faults else 0
+
+
+def prove(fault: PutBack) -> tuple[bool, str]:
+    """Return whether a fault is found where it was put back, and only there, and how."""
+    try:
+        before = play(fault, with_fault=False)
+        if before.returncode:
+            return False, f"but also without it: {_first_problem(fault, before.stdout)}"
+        after = play(fault, with_fault=True)
+    except OutOfDateError as error:
+        return False, str(error)
+    return after.returncode == 1, _first_problem(fault, after.stdout)
+
+
+def play(fault: PutBack, *, with_fault: bool) -> subprocess.CompletedProcess[str]:
+    """Play the part in a copy of the repository, whose killsync its commands are."""
+    with tempfile.TemporaryDirectory(prefix="killsync-put-back-") as directory:
+        copy = Path(directory)
+        for name in ("killsync", "tests"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for change in fault.changes if with_fault else ():
+            put_back(copy, change)
+        words = ["--only", fault.only] if fault.only else []
+        return subprocess.run(
+            [sys.executable, "tests/run_campaign.py", "--seed", "1", "--part", fault.part, *words],
+            cwd=copy,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+
+
+def put_back(copy: Path, change: Change) -> None:
+    """Change a file of a copy; raise OutOfDateError if what is to be changed is not there once."""
+    file = copy / "killsync" / change.file
+    text = file.read_text()
+    if text.count(change.find) != 1:
+        times = text.count(change.find)
+        raise OutOfDateError(f"{change.file} has {times} times the text: {change.find!r}")
+    file.write_text(text.replace(change.find, change.put))
+
+
+def _first_problem(fault: PutBack, output: str) -> str:
+    found = [line for line in output.splitlines() if line.startswith(f"{fault.part}: ")]
+    # the first line counts the cases
+    return " ".join(found[1:2])[:200] or output[-200:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
