@@ -194,13 +194,16 @@ def _give_way(call: Invocation, settings: Settings, store: Store) -> int:
     _print(call, _gave_way(holder))
     if store.version() < connection.VERSION:
         return 0
-    stuck: alerts.Alert | None = alerts.overdue(holder, now)
-    if stuck is None and not _is_young(holder, now - settings.alert_after):
-        stuck = alerts.current(store, settings, now)
     # a run that hangs may hold the database too
     store.gives_up = lambda: True
+    stuck = alerts.overdue(holder, now)
+    if stuck is not None:
+        return _warn(call, stuck, 0, is_news=alerts.take_note_of_lock(store, stuck, now))
+    if _is_young(holder, now - settings.alert_after):
+        return 0
+    alert = alerts.current(store, settings, now)
     cause = None if holder is None else f"{describe_holder(holder)} holds the lock"
-    return 0 if stuck is None else _warn_once(call, store, stuck, 0, cause=cause)
+    return 0 if alert is None else _warn_once(call, store, alert, 0, cause=cause)
 
 
 def _gave_way(holder: LockHolder | None) -> GaveWay:
@@ -217,19 +220,24 @@ def _is_young(holder: LockHolder | None, moment: float) -> bool:
 def _warn_once(
     call: Invocation,
     store: Store,
-    alert: alerts.Alert | None,
+    alert: alerts.Unsynced | alerts.Unfetched | None,
     code: int,
     *,
     cause: str | None = None,
 ) -> int:
     """Warn of something that lasts, unless that was done not long ago; return the exit code."""
-    now = time.time()
     try:
-        is_news = alerts.take_note(store, alert, now)
+        is_news = alerts.take_note(store, alert, time.time())
     except (sqlite3.Error, KillsyncError):
         # it cannot be remembered: said once more is better than not at all
         is_news = alert is not None
-    if alert is None or (call.quiet and not is_news):
+    return code if alert is None else _warn(call, alert, code, is_news=is_news, cause=cause)
+
+
+def _warn(
+    call: Invocation, alert: alerts.Alert, code: int, *, is_news: bool, cause: str | None = None
+) -> int:
+    if not is_news and call.quiet:
         return code
-    call.warn(describe_alert(alert, now) + (f" ({cause})" if cause else ""))
+    call.warn(describe_alert(alert, time.time()) + (f" ({cause})" if cause else ""))
     return code or (TryLater.exit_code if is_news else code)

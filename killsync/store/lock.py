@@ -72,6 +72,23 @@ def _is_locked_by_another_user(file: Path) -> bool:
     return False
 
 
+def note_overdue(database: Path, now: float) -> None:
+    """Remember that somebody was warned of the lock: as the time of its file.
+
+    Nothing is written into it, and whoever holds the lock may block the database too. Raises
+    OSError.
+    """
+    os.utime(lock_file(database), (now, now))
+
+
+def noted_at(database: Path) -> float:
+    """Return when `note_overdue` was called last, or when the file was made, in unix seconds.
+
+    Raises OSError.
+    """
+    return lock_file(database).stat().st_mtime
+
+
 def _begin(conn: sqlite3.Connection) -> bool:
     try:
         conn.execute("BEGIN IMMEDIATE")

@@ -6,7 +6,7 @@ Silence means health: a quiet scan says it once, and once a day while it lasts.
 import msgspec
 
 from killsync.settings.config import Settings
-from killsync.store import facts, pending, waiting_users
+from killsync.store import facts, lock, pending, waiting_users
 from killsync.store.connection import Store
 from killsync.store.runs import LockHolder
 from killsync.times import DAY, MINUTE, duration, iso, unix
@@ -40,9 +40,10 @@ class Unfetched(msgspec.Struct, frozen=True):
 
 
 class Overdue(msgspec.Struct, frozen=True):
-    """A run holds the lock for longer than it may: it is stopped, or hangs."""
+    """A run holds the lock for longer than it may, which was until `ends_by`, in unix seconds."""
 
     holder: LockHolder
+    ends_by: float
 
 
 Alert = Unsynced | Unfetched | Overdue
@@ -53,7 +54,7 @@ def overdue(holder: LockHolder | None, now: float) -> Overdue | None:
     if holder is None or holder.since is None or holder.max_runtime_s is None:
         return None
     ends_by = unix(holder.since) + holder.max_runtime_s
-    return Overdue(holder) if now > ends_by + _GRACE else None
+    return Overdue(holder, ends_by) if now > ends_by + _GRACE else None
 
 
 def unsynced(store: Store, settings: Settings, now: float) -> Unsynced | None:
@@ -96,21 +97,15 @@ def is_news(about: str, last: tuple[str, float] | None, now: float) -> bool:
         return True
     (kind, _, number), (before, _, known) = about.partition(": "), last[0].partition(": ")
     grown = number.isdecimal() and known.isdecimal() and int(number) > 2 * int(known)
-    return kind != before or grown or not (number.isdecimal() or number == known)
+    return kind != before or grown
 
 
-def subject(alert: Alert) -> str:
+def subject(alert: Unsynced | Unfetched) -> str:
     """Return what an alert is about, so that the same one is not said again."""
-    match alert:
-        case Unsynced():
-            return f"unsynced: {alert.others + 1}"
-        case Unfetched():
-            return "unfetched"
-        case Overdue():
-            return f"lock: {alert.holder.pid} since {alert.holder.since}"
+    return f"unsynced: {alert.others + 1}" if isinstance(alert, Unsynced) else "unfetched"
 
 
-def take_note(store: Store, alert: Alert | None, now: float) -> bool:
+def take_note(store: Store, alert: Unsynced | Unfetched | None, now: float) -> bool:
     """Remember an alert, or that all is well; return whether it is to be said now."""
     last = facts.last_alert(store.conn)
     if alert is None:
@@ -123,6 +118,18 @@ def take_note(store: Store, alert: Alert | None, now: float) -> bool:
         return False
     with store.transaction() as conn:
         facts.set_last_alert(conn, about, now)
+    return True
+
+
+def take_note_of_lock(store: Store, alert: Overdue, now: float) -> bool:
+    """Remember that a run holds the lock for too long; return whether that is to be said now."""
+    try:
+        noted = lock.noted_at(store.path)
+        if alert.ends_by < noted <= now < noted + DAY:
+            return False
+        lock.note_overdue(store.path, now)
+    except OSError:
+        pass  # said once more is better than not at all
     return True
 
 

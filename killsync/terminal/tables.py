@@ -151,7 +151,7 @@ def _lock(status: Status, now: float) -> "Text":
     if holder.since is None:
         return _cell(f"Lock: held by {describe_holder(holder)}")
     if status.lock_overdue:
-        return _cell(f"Lock: {describe_alert(Overdue(holder), now)}", "bold red")
+        return _cell(f"Lock: {describe_alert(Overdue(holder, now), now)}", "bold red")
     since = ago(unix(holder.since), now)
     return _cell(f"Lock: held by {describe_holder(holder)} since {holder.since}, {since}", "cyan")
 
