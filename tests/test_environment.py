@@ -216,6 +216,30 @@ def test_a_socks_proxy_without_its_library_is_named(monkeypatch: pytest.MonkeyPa
     assert_wrong(failure(), "ALL_PROXY", "SOCKS", "PySocks")
 
 
+@pytest.mark.parametrize("host", ["socks-gw.corp", "socks5", "user:hunter2@socks-gw"])
+def test_a_proxy_without_a_scheme_is_no_socks_proxy_whatever_its_name(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    def resolve(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setitem(sys.modules, "socks", None)
+    monkeypatch.setenv("ALL_PROXY", f"{host}:1080")
+    name = host.rpartition("@")[2]
+    assert_wrong(failure(), f"{name}:1080", "ALL_PROXY", "no host of that name")
+
+
+@pytest.mark.parametrize("user", ["", f"user:{PASSWORD}@"])
+def test_a_proxy_without_a_scheme_is_used_though_its_name_could_be_one(
+    monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    with proxy(answered("503 Busy")) as address:
+        port = address.rpartition(":")[2]
+        monkeypatch.setenv("HTTPS_PROXY", f"{user}localhost:{port}")
+        assert_passing(failure(), f"localhost:{port}", "the proxy says 503")
+
+
 def test_a_proxy_of_another_scheme_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FTP_PROXY", "socks9://")
     monkeypatch.setenv("HTTP_PROXY", "socks9://")

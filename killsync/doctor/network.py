@@ -11,7 +11,7 @@ from killsync.errors import KillsyncError, RateLimited, UsageError, WrongEnviron
 from killsync.esi.client import Esi, StatusAnswer
 from killsync.esi.ratelimit import Limits
 from killsync.http import Http
-from killsync.http.environment import Proxy, find_certificates
+from killsync.http.environment import find_certificates, proxy_at
 from killsync.login.published import Published
 from killsync.settings import application
 
@@ -127,7 +127,7 @@ def _environment(setup: Setup) -> Iterator[Diagnosis]:
 
 def _host(proxy: str) -> str:
     try:
-        return Proxy(proxy, "").host
+        return proxy_at(proxy, "").host
     except ValueError:
         # never its user and password
         return "a proxy"

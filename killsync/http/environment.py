@@ -17,8 +17,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 from killsync.errors import WrongEnvironment
 from killsync.settings.values import is_loopback
 
-# without a scheme requests takes http
-_PROXY_SCHEMES = ("", "http", "https", "socks4", "socks4a", "socks5", "socks5h")
+_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _INSTALL_SOCKS = "install PySocks beside killsync (the extra `socks`)"
 # the first that is set counts
 _CERTIFICATE_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -28,7 +27,7 @@ _CERTIFICATE_NAME = re.compile(r"[0-9a-f]{8}\.\d+")
 
 
 class Proxy(msgspec.Struct, frozen=True):
-    """A proxy, and the variable that names it."""
+    """A proxy, whose URL has a scheme, and the variable that names it."""
 
     url: str
     variable: str
@@ -36,7 +35,7 @@ class Proxy(msgspec.Struct, frozen=True):
     @property
     def host(self) -> str:
         """Host and port, without user and password. Raises ValueError if it is not an address."""
-        parts = urlsplit(self.url if "://" in self.url else f"//{self.url}")
+        parts = urlsplit(self.url)
         if not parts.hostname or parts.port == 0 or parts.scheme not in _PROXY_SCHEMES:
             raise ValueError("not an address")
         return parts.netloc.rpartition("@")[2]
@@ -44,7 +43,7 @@ class Proxy(msgspec.Struct, frozen=True):
     @property
     def is_socks(self) -> bool:
         """Whether it speaks SOCKS."""
-        return self.url.lower().startswith("socks")
+        return urlsplit(self.url).scheme.startswith("socks")
 
 
 class Certificates(msgspec.Struct, frozen=True):
@@ -94,8 +93,14 @@ def find_proxy(origin: str) -> Proxy | None:
             names = (f"{kind}_proxy", f"{kind}_proxy".upper())
             # other systems have proxies in their own settings too
             variable = next((n for n in names if os.environ.get(n)), names[0])
-            return Proxy(named[kind], variable)
+            return proxy_at(named[kind], variable)
     return None
+
+
+def proxy_at(address: str, variable: str) -> Proxy:
+    """Return the proxy of an address; it may be invalid. Without a scheme it speaks HTTP."""
+    # requests would take the name of a host for a scheme
+    return Proxy(address if "://" in address else f"http://{address}", variable)
 
 
 def find_certificates(env: Mapping[str, str]) -> Certificates | None:
