@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import socketserver
+import struct
 import threading
 import time
 import traceback
@@ -13,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import requests.exceptions
@@ -31,8 +32,9 @@ from killsync.errors import (
     UsageError,
 )
 from killsync.http import Http
-from killsync.http.bounded import LARGEST_ANSWER
+from killsync.http.bounded import DEADLINE, LARGEST_ANSWER
 from killsync.http.client import ATTEMPTS
+from killsync.http.large import LARGE, OneLarge
 from killsync.http.translation import translated_errors
 
 AGENT = "killsync/0 (ops@example.com)"
@@ -362,6 +364,59 @@ def test_an_answer_cut_short_is_the_servers_fault(server: Server, http: Http, cu
     server.answers, server.hangs_up = [cut], True
     with pytest.raises(ServerFault, match="cut short"):
         get(http, server.url)
+
+
+LARGE_AND_CUT = answer(b" " * (LARGE + 1), Content_Length=str(2 * LARGE))
+
+
+class LongTurn(OneLarge):
+    """Something happens while a large answer waits for its turn."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__(threading.Event())
+        self._meanwhile = meanwhile
+
+    def take(self) -> None:
+        self._meanwhile()
+        super().take()
+
+
+def test_a_deadline_that_passes_while_an_answer_waits_for_its_turn_is_no_silence(
+    server: Server, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(late))
+    monkeypatch.setattr("killsync.http.bounded.time", clock)
+    http.large = LongTurn(lambda: late.append(DEADLINE))
+    server.answers = [LARGE_AND_CUT]
+    with pytest.raises(ServerFault, match="a large answer was cut short"):
+        get(http, server.url)
+
+
+def test_a_server_that_hangs_up_while_an_answer_waits_for_its_turn_is_not_silent(
+    http: Http,
+) -> None:
+    hang_up = threading.Event()
+
+    def serve() -> None:
+        conversation, _ = listening.accept()
+        with conversation:
+            conversation.recv(4096)
+            conversation.sendall(LARGE_AND_CUT)
+            hang_up.wait()
+            at_once = struct.pack("ii", 1, 0)
+            conversation.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+
+    def let_it_hang_up() -> None:
+        hang_up.set()
+        thread.join()
+
+    http.large = LongTurn(let_it_hang_up)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(ServerFault, match="a large answer was cut short"):
+            get(http, f"http://127.0.0.1:{listening.getsockname()[1]}")
 
 
 def test_an_answer_that_cannot_be_decompressed_is_the_servers_fault(

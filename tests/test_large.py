@@ -11,7 +11,8 @@ import pytest
 from killsync.errors import NotSent, ServerFault
 from killsync.http.large import OneLarge
 
-SOON = 0.3  # a thread that may go on has done so by then; one that may not has not, at any speed
+# a thread that may go on has done so by then; one that may not has not, at any speed
+SOON = 0.1
 
 
 class Value:
@@ -32,9 +33,17 @@ def large(stopping: threading.Event) -> OneLarge:
 
 @contextmanager
 def another_thread(large: OneLarge) -> Iterator[Future[None]]:
-    """Let another thread take its turn."""
+    """Let another thread, which runs by now, take its turn."""
+    runs = threading.Event()
+
+    def take() -> None:
+        runs.set()
+        large.take()
+
     with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(large.take)
+        turn = pool.submit(take)
+        assert runs.wait(60)
+        yield turn
 
 
 def waits(turn: Future[None]) -> bool:

@@ -9,9 +9,10 @@ from http.client import HTTPResponse
 from typing import Any
 
 import requests
+import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
-from killsync.errors import TooLarge
+from killsync.errors import ServerFault, TooLarge
 from killsync.http.large import LARGE, OneLarge
 
 CONNECT_TIMEOUT = 5.0
@@ -21,6 +22,12 @@ DEADLINE = 60.0
 # the largest killmail known, of 3,753 attackers, has less than 1 MiB; one of 60,000 items 7
 LARGEST_ANSWER = 8 * 1024 * 1024
 _CHUNK = 65536
+_BROKEN_OFF = (
+    urllib3.exceptions.TimeoutError,
+    urllib3.exceptions.ProtocolError,
+    urllib3.exceptions.SSLError,
+    OSError,
+)
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -111,7 +118,8 @@ class _Whole(io.BytesIO):
 def _read(raw: Any, large: OneLarge) -> _Whole:
     """Return the whole of one of urllib3's answers.
 
-    Raises TooLarge if it is too large, and what urllib3 and `large` raise.
+    Raises TooLarge if it is too large, ServerFault if a large one is cut short, and what urllib3
+    and `large` raise.
     """
     # read1 returns what is there: a slow drip cannot hold the deadline up
     answer = _Whole()
@@ -122,8 +130,12 @@ def _read(raw: Any, large: OneLarge) -> _Whole:
                 raise TooLarge(f"the answer is larger than {LARGEST_ANSWER >> 20} MiB")
             if answer.tell() > LARGE:
                 large.take()
-    except BaseException:
+    except BaseException as error:
+        read = answer.tell()
         raw.close()
         answer.close()  # the error may be kept for a while, and this frame with it
+        # it may have waited for its turn for too long: its server is not silent
+        if read > LARGE and isinstance(error, _BROKEN_OFF):
+            raise ServerFault("a large answer was cut short") from error
         raise
     return answer

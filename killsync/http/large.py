@@ -12,7 +12,8 @@ from killsync.errors import NotSent, ServerFault
 
 # killmails of the game are smaller, but for the greatest battles
 LARGE = 512 * 1024
-_LONGEST_WAIT = 60.0
+# an answer that waits is to be whole in time all the same
+_LONGEST_WAIT = 30.0
 _STEP = 0.1
 _M_MMAP_THRESHOLD = -3
 
