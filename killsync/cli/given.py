@@ -33,7 +33,7 @@ def change(call: Invocation, changes: list[str]) -> None:
         raise UsageError(f"{named}: no such configuration file: `killsync init` writes one")
     # to fail if it is not valid
     config.values_in(named)
-    values = config.checked(dict(_pair(change) for change in changes), "--set")
+    values = config.checked(dict(map(_pair, changes)), "--set")
     complete(values)
     try:
         text = edit.changed(files.read_text(named), values)
@@ -62,8 +62,8 @@ def written_to(named: Path) -> Path:
     return named.resolve() if named.is_symlink() else named
 
 
-def _pair(change: str) -> tuple[str, str]:
-    key, equals, value = change.partition("=")
+def _pair(given: str) -> tuple[str, str]:
+    key, equals, value = given.partition("=")
     if not equals:
         # it may be a secret
         raise UsageError("--set takes KEY=VALUE, such as --set workers=4")
