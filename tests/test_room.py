@@ -133,6 +133,14 @@ def test_room_is_kept_behind_the_frames_that_count(tmp_path: Path, frames: int, 
         assert conn.execute("SELECT x FROM t").fetchall() == [(older + frames,)]
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc, which has no space")
+def test_the_free_space_that_counts_is_where_a_link_leads(tmp_path: Path) -> None:
+    link = tmp_path / "killsync.db"
+    link.symlink_to("/proc/killsync.db")
+    with pytest.raises(DatabaseError, match="disk is full"):
+        room.reserve(link, 1)
+
+
 def test_a_database_without_a_wal_needs_so_much_free_space(tmp_path: Path) -> None:
     room.reserve(tmp_path / "killsync.db", 1)
     with pytest.raises(DatabaseError, match="disk is full"):

@@ -39,6 +39,7 @@ def _allocate(descriptor: int, start: int, size: int) -> None:
 
 
 def _compare_free_space(database: Path, size: int) -> None:
-    space = os.statvfs(database.parent)
+    # the WAL lies where a link leads
+    space = os.statvfs(database.resolve().parent)
     if space.f_bavail * space.f_frsize < size:
         raise disk_is_full(database)
