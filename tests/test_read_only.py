@@ -113,6 +113,29 @@ def test_commits_that_cannot_be_read_are_not_passed_over(
 
 
 @NEEDS_MOUNTS
+@pytest.mark.parametrize("arguments", READING, ids=" ".join)
+def test_half_a_change_that_cannot_be_undone_is_not_read(
+    copied: Killsync, arguments: tuple[str, ...]
+) -> None:
+    copy = copied.directory / "copy"
+    with closing(sqlite3.connect(copy / "killsync.db", isolation_level=None)) as conn:
+        conn.execute("PRAGMA journal_mode = DELETE")
+        conn.execute("PRAGMA cache_size = 1")
+        conn.execute("BEGIN")
+        for table in ("users", "killmails", "attackers", "items"):
+            conn.execute(f"DELETE FROM {table}")
+        (copied.directory / "broken-off").mkdir()
+        for file in copy.iterdir():
+            shutil.copy(file, copied.directory / "broken-off")
+        conn.execute("ROLLBACK")
+    for file in (copied.directory / "broken-off").iterdir():
+        shutil.copy(file, copy)
+    done = on_a_read_only_disk(copied, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "killsync.db-journal beside it may be needed to undo a change" in done.stderr
+
+
+@NEEDS_MOUNTS
 def test_a_scan_on_a_read_only_disk_says_that_nothing_may_be_written(copied: Killsync) -> None:
     done = on_a_read_only_disk(copied, "scan")
     assert done.returncode == 2

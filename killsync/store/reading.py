@@ -6,6 +6,7 @@ from pathlib import Path
 
 from killsync.errors import DatabaseError
 from killsync.store import wal
+from killsync.store.paths import beside_in_use
 
 _EFFECTIVE = os.access in os.supports_effective_ids
 _NOT_WRITABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
@@ -15,7 +16,8 @@ def connect(path: Path, *, timeout: float = 60.0) -> tuple[sqlite3.Connection, b
     """Open a file for reading; return also whether it was opened as one that nobody changes.
 
     SQLite reads a database in WAL mode only where it may create a file beside it. Raises
-    DatabaseError if it may not, and commits are in the WAL that are not in the file yet.
+    DatabaseError if it may not, and commits are in the WAL that are not in the file yet, or half of
+    a change that was broken off is in the file.
     """
     conn = _open(path, "mode=ro", timeout)
     try:
@@ -29,18 +31,24 @@ def connect(path: Path, *, timeout: float = 60.0) -> tuple[sqlite3.Connection, b
         raise
     else:
         return conn, False
+    journal = beside_in_use(path.resolve())[-1]
     if wal.has_commits(path):
-        raise DatabaseError(
-            f"{path}: cannot be read here, where nothing may be written: "
-            f"{wal.file_of(path).name} beside it holds commits too; copy both to a directory of "
-            "your own, and name that copy with --db"
-        )
+        raise _needed_too(path, wal.file_of(path), "holds commits too")
+    if journal.exists() and journal.stat().st_size:
+        raise _needed_too(path, journal, "may be needed to undo a change that was broken off")
     return connect_unchanging(path), True
 
 
 def connect_unchanging(path: Path) -> sqlite3.Connection:
     """Open a file that nobody changes meanwhile, and that has no WAL; none is made beside it."""
     return _open(path, "mode=ro&immutable=1", timeout=0)
+
+
+def _needed_too(path: Path, beside: Path, why: str) -> DatabaseError:
+    return DatabaseError(
+        f"{path}: cannot be read here, where nothing may be written: {beside.name} beside it "
+        f"{why}; copy both to a directory of your own, and name that copy with --db"
+    )
 
 
 def _open(path: Path, how: str, timeout: float) -> sqlite3.Connection:
