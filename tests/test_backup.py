@@ -191,6 +191,18 @@ def test_a_database_with_an_older_schema_is_copied_as_it_is(program: InProcess, 
         assert conn.execute("PRAGMA user_version").fetchone() == (1,)
 
 
+def test_a_damaged_database_does_not_replace_a_good_backup(program: InProcess, file: Path) -> None:
+    program.run("backup", str(file))
+    ((root,),) = program.rows("SELECT rootpage FROM sqlite_master WHERE name = 'attackers'")
+    with program.database.open("r+b") as stream:
+        stream.seek((root - 1) * 4096)
+        stream.write(b"\xff" * 4096)
+    done = program.run("backup", "--force", str(file), exit_code=2)
+    assert f"{file}: was not written, as what it would be a copy of is damaged" in done.stderr
+    assert len(ids_in(file)) == 16
+    assert names_in(file.parent) == [file.name]
+
+
 def test_a_backup_without_a_token_file_to_copy_says_so(program: InProcess, file: Path) -> None:
     Path(f"{program.database}.tokens").unlink()
     done = program.run("backup", "--with-tokens", str(file), exit_code=2)

@@ -34,7 +34,8 @@ def backup(
 
     \b
     Exit codes:  0  the copy is complete
-                 2  FILE cannot be used, or there is no database; nothing is changed
+                 2  FILE cannot be used, or there is no database, or it is damaged; nothing is
+                    changed
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True):

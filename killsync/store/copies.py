@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from killsync import files
@@ -55,11 +56,9 @@ def write(conn: sqlite3.Connection, target: Path) -> None:
     """Write what a connection sees now to a file that appears once it is complete.
 
     What SQLite kept beside an earlier file of that name is deleted: it would be played into this
-    one. Raises OSError and DatabaseError.
+    one. Raises OSError, and DatabaseError, with the earlier file as it was, if the copy is damaged.
     """
-    with files.draft_of(target) as draft, readable_errors(target):
-        _copy(conn, draft)
-        _remove(beside_in_use(target))
+    _write(conn, target, partial(_require_copied_whole, target))
 
 
 def put_back(
@@ -93,6 +92,14 @@ def put_back(
         _remove([draft, *beside_in_use(draft)])
 
 
+def _write(conn: sqlite3.Connection, target: Path, check: Check = _leave) -> None:
+    with files.draft_of(target) as draft, readable_errors(target):
+        _copy(conn, draft)
+        with closing(reading.connect_unchanging(draft)) as copy:
+            check(copy)
+        _remove(beside_in_use(target))
+
+
 def _copy(conn: sqlite3.Connection, draft: Path) -> None:
     with closing(sqlite3.connect(draft, isolation_level=None)) as copy, snapshot(conn):
         # nobody else sees it, and it is synced as a whole
@@ -118,9 +125,20 @@ def _page_size(conn: sqlite3.Connection) -> int:
 
 
 def _require_whole(file: Path, conn: sqlite3.Connection) -> None:
-    (found,) = conn.execute("PRAGMA integrity_check(1)").fetchone()
-    if found != "ok":
+    if not _is_whole(conn):
         raise DatabaseError(f"{file}: is damaged; name another backup")
+
+
+def _require_copied_whole(target: Path, copy: sqlite3.Connection) -> None:
+    if not _is_whole(copy):
+        raise DatabaseError(
+            f"{target}: was not written, as what it would be a copy of is damaged: put an earlier "
+            "backup back with `killsync restore`"
+        )
+
+
+def _is_whole(conn: sqlite3.Connection) -> bool:
+    return bool(conn.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
 
 
 def _open_sound(target: Path, check: Check) -> sqlite3.Connection | None:
@@ -150,7 +168,7 @@ def _is_sound(target: Path, check: Check) -> bool:
 def _overwrite(target: Path, there: sqlite3.Connection, draft: Path) -> Path:
     """Write the draft into a sound file, in one transaction; whoever has it open sees that."""
     kept = files.first_free_name(target, BEFORE)
-    write(there, kept)
+    _write(there, kept)
     with closing(sqlite3.connect(draft)) as copy:
         copy.backup(there, progress=_patience(target), sleep=0.1)
     there.execute("PRAGMA wal_checkpoint(TRUNCATE)")
