@@ -5,7 +5,7 @@ import os
 import pwd
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -139,10 +139,17 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode(encoding)
 
 
-def first_free_name(path: Path, suffix: str) -> Path:
-    """Return `<path>.<suffix>`, or with `-2`, `-3` and so on the first name that is not taken."""
+def first_free_name(path: Path, suffix: str, endings: Sequence[str] = ("",)) -> Path:
+    """Return `<path>.<suffix>`, or with `-2`, `-3` and so on the first name that is not taken.
+
+    Nor is it with any of the endings.
+    """
     names = (f"{path.name}.{suffix}" + (f"-{n}" if n > 1 else "") for n in count(1))
-    return next(free for name in names if not (free := path.with_name(name)).exists())
+    return next(
+        path.with_name(name)
+        for name in names
+        if not any(path.with_name(name + ending).exists() for ending in endings)
+    )
 
 
 def keep_copy(path: Path, suffix: str) -> Path:

@@ -14,6 +14,7 @@ import pytest
 from in_process import InProcess, run_here
 from world import TIMEOUT, Killsync, run_in_progress, simulator, wait_until
 
+from killsync.store import wal
 from killsync.store.paths import is_reserved
 
 Start = Callable[..., Killsync]
@@ -388,6 +389,35 @@ def test_a_lost_database_is_restored(program: InProcess, file: Path) -> None:
     program.run("scan")
 
 
+def test_a_wal_that_is_left_of_a_lost_database_is_kept_through_every_restore(
+    program: InProcess, file: Path
+) -> None:
+    program.run("backup", str(file))
+    program.database.unlink()
+    Path(f"{program.database}-wal").write_bytes(b"all that is left")
+    kept = Path(f"{program.database}.before-restore-wal")
+    assert f"kept in {kept}" in restored(program, file)
+    assert f"kept in {program.database}.before-restore-2" in restored(program, file)
+    assert kept.read_bytes() == b"all that is left"
+
+
+def test_a_database_of_which_not_even_the_damage_can_be_named_is_replaced(
+    program: InProcess, file: Path
+) -> None:
+    program.run("backup", str(file))
+    with closing(sqlite3.connect(program.database, isolation_level=None)) as conn:
+        conn.execute("CREATE TABLE nameless (x, y)")
+        conn.execute("INSERT INTO nameless VALUES (NULL, 1)")
+        conn.execute("PRAGMA writable_schema = ON")
+        sql = "CREATE TABLE nameless (x NOT NULL, y)"
+        conn.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'nameless'", [sql])
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = program.database.read_bytes()
+    program.database.write_bytes(content.replace(b"nameless", b"\xff\xfemeless"))
+    assert "before-restore" in restored(program, file)
+    program.run("check")
+
+
 def test_a_database_of_another_page_size_is_replaced(program: InProcess, file: Path) -> None:
     program.run("backup", str(file))
     program.execute("PRAGMA journal_mode = DELETE")
@@ -403,6 +433,23 @@ def test_a_database_of_another_page_size_is_replaced(program: InProcess, file: P
 def test_the_database_of_another_program_is_not_replaced(program: InProcess, file: Path) -> None:
     program.run("backup", str(file))
     program.execute("PRAGMA application_id = 1")
+    done = program.run("restore", "--yes", str(file), exit_code=2)
+    assert f"{program.database}: is the database of another program" in done.stderr
+
+
+def test_the_database_of_another_program_is_not_replaced_whatever_lies_beside_it(
+    program: InProcess, file: Path
+) -> None:
+    program.run("backup", str(file))
+    program.execute("PRAGMA application_id = 1")
+    older = program.database.read_bytes()
+    program.execute("CREATE TABLE more AS SELECT * FROM killmails")
+    with closing(sqlite3.connect(program.database, isolation_level=None)) as conn:
+        conn.execute("CREATE TABLE even_more AS SELECT * FROM attackers")
+        left = Path(f"{program.database}-wal").read_bytes()
+    program.database.write_bytes(older)
+    Path(f"{program.database}-wal").write_bytes(left)
+    assert wal.is_foreign(program.database)
     done = program.run("restore", "--yes", str(file), exit_code=2)
     assert f"{program.database}: is the database of another program" in done.stderr
 

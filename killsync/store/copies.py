@@ -17,6 +17,7 @@ from killsync.store.paths import beside_in_use, with_sqlite_files
 from killsync.store.sqlite_errors import foreign_wal, readable_errors
 
 BEFORE = "before-restore"
+_KEPT_TOGETHER = ("", "-wal")
 _PAGES_AT_A_TIME = 4096
 _PATIENCE = 60.0
 
@@ -153,21 +154,28 @@ def _open_sound(target: Path, check: Check) -> sqlite3.Connection | None:
 
 def _is_sound(target: Path, check: Check) -> bool:
     """Look at a file for reading only: its WAL is not to be played into it if it is foreign."""
-    if wal.is_foreign(target):
-        return False
+    alone = wal.is_foreign(target)
     try:
-        with closing(reading.connect(target, timeout=_PATIENCE)[0]) as conn:
+        with closing(_open_to_look(target, alone=alone)) as conn:
             check(conn)
-            return bool(conn.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+            whole = conn.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+            return whole and not alone
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF in _NOT_DAMAGED:
+        # it has no code if Python cannot read what SQLite says, as that quotes the file
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_DAMAGED:
             raise
         return False
 
 
+def _open_to_look(target: Path, *, alone: bool) -> sqlite3.Connection:
+    if alone:
+        return reading.connect_unchanging(target)
+    return reading.connect(target, timeout=_PATIENCE)[0]
+
+
 def _overwrite(target: Path, there: sqlite3.Connection, draft: Path) -> Path:
     """Write the draft into a sound file, in one transaction; whoever has it open sees that."""
-    kept = files.first_free_name(target, BEFORE)
+    kept = files.first_free_name(target, BEFORE, _KEPT_TOGETHER)
     _write(there, kept)
     with closing(sqlite3.connect(draft)) as copy:
         copy.backup(there, progress=_patience(target), sleep=0.1)
@@ -186,20 +194,22 @@ def _replace(target: Path, draft: Path) -> Path | None:
     What is there is kept under another name first, and only then its WAL deleted, which must not
     be played into the draft.
     """
-    kept = files.first_free_name(target, BEFORE)
-    leftovers = [
-        file
-        for file in with_sqlite_files(target)[:2]
-        if file.exists() and (file == target or file.stat().st_size)
-    ]
-    for file in leftovers:
-        _keep(file, kept.with_name(kept.name + file.name.removeprefix(target.name)))
+    name = files.first_free_name(target, BEFORE, _KEPT_TOGETHER)
+    kept = []
+    for file, copy in zip(_with_wal(target), _with_wal(name), strict=True):
+        if file.exists() and (file == target or file.stat().st_size):
+            _keep(file, copy)
+            kept.append(copy)
     files.sync(draft)
     files.sync(target.parent)
     _remove(beside_in_use(target))
     draft.replace(target)
     files.sync(target.parent)
-    return kept if leftovers else None
+    return kept[0] if kept else None
+
+
+def _with_wal(file: Path) -> list[Path]:
+    return with_sqlite_files(file)[:2]
 
 
 def _keep(file: Path, name: Path) -> None:
