@@ -63,13 +63,19 @@ class DatabaseBusy(TryLater):
 
 
 class Unavailable(TryLater):
-    """One request got no answer, or 502, 503 or 504, at every attempt."""
+    """One request got no answer, or 502, 503 or 504, at every attempt.
+
+    `was_sent` is False if not even a connection could be made.
+    """
 
     blame = Blame.SERVICE
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, was_sent: bool = True
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.was_sent = was_sent
 
 
 class ServiceDown(TryLater):

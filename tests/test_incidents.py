@@ -143,6 +143,37 @@ def test_bodies_that_are_always_refused_keep_no_new_ones_waiting(
     assert program.status()["pending_killmails"] == 12
 
 
+def test_bodies_that_never_get_an_answer_keep_no_history_waiting(
+    days: Callable[..., Days],
+) -> None:
+    some = days(1)
+    program, user = some.program, ids(some)[0]
+    for number, (killmail_id, _) in enumerate(program.simulator.add_killmails(user, 14)):
+        text = json.dumps({"error": f"request {number}"})
+        program.simulator.fault("body", killmail_id=killmail_id, status=504, body=text)
+    some.ticks(3)
+    program.simulator.add_character(killmails=100)
+    program.add_users()
+    some.ticks(2)
+    assert program.status()["pending_killmails"] == 14
+
+
+def test_an_application_that_is_refused_once_a_run_stops_nobody(
+    days: Callable[..., Days],
+) -> None:
+    some = days(4)
+    some.program.expire_access()
+    some.ticks(2)
+    for _ in range(3):
+        some.program.simulator.fault(
+            "token", status=401, body='{"error": "invalid_client"}', times=1
+        )
+        some.program.expire_access()
+        assert some.ticks(2)[-1][0] in (0, 75)
+        some.program.simulator.clear_faults()
+    assert max(some.ago(user) for user in ids(some)) < 4 * TICK
+
+
 # logins
 
 

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -279,3 +280,16 @@ def test_a_list_that_has_used_up_its_window_does_not_end_the_run_for_the_others(
     # all bodies are there when the next page would be due
     program.run("scan", KILLSYNC_PAGE_DELAY="300ms")
     assert program.rows("SELECT backfill_page FROM users") == [(5,), (5,)]
+
+
+def test_what_never_reached_esi_costs_no_tokens(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 2)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        for _ in range(3):
+            program.run("scan", exit_code=75, KILLSYNC_ESI_URL=address)
+    spent = program.rows("SELECT spent FROM rate_limits WHERE key = ?", str(user_id))
+    assert spent in ([], [("[]",)])
+    program.run("scan")
+    program.assert_equals_truth()

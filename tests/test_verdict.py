@@ -122,7 +122,8 @@ def test_what_becomes_of_a_job_and_a_body(
     error: Exception, blame: Blame, of_job: type[object], of_body: type[object]
 ) -> None:
     assert blame_of(error) is blame
-    assert type(on_refresh(error, OWN_FAULT)) is of_job
+    of_refresh = NextRun if isinstance(error, ApplicationError) else of_job
+    assert type(on_refresh(error, OWN_FAULT)) is of_refresh
     renewed = structs.replace(OWN_FAULT, renewed=True)
     assert type(on_list(error, renewed)) is of_job
     assert type(on_body(error, BODY, Answering.UNKNOWN, NOW)) is of_body
@@ -135,7 +136,9 @@ def test_no_user_is_blamed_for_what_fails_once_or_for_everybody(
     expected = NextRun if of_job is Fail else of_job
     for changes in ({"attempts": 0}, {"others_succeed": False}, {"attempts": 0, "failures": 0}):
         known = structs.replace(OWN_FAULT, renewed=True, **changes)
-        assert type(on_list(error, known)) is type(on_refresh(error, known)) is expected
+        assert type(on_list(error, known)) is expected
+        if not isinstance(error, ApplicationError):
+            assert type(on_refresh(error, known)) is expected
 
 
 # jobs
@@ -181,6 +184,11 @@ def test_no_rest_is_longer_than_a_day() -> None:
 def test_an_error_that_blames_the_run_ends_it() -> None:
     error = ApplicationError("invalid_client")
     assert on_refresh(error, KNOWN) == EndRun(error)
+
+
+def test_an_application_that_works_for_others_ends_no_run() -> None:
+    error = ApplicationError("invalid_client")
+    assert on_refresh(error, OWN_FAULT) == NextRun("invalid_client")
 
 
 # refused tokens

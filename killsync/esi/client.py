@@ -38,6 +38,8 @@ SCOPE = "esi-killmails.read_killmails.v1"
 _LIKE_A_SECRET = re.compile(r"[\w.~+/=%-]{20,}", re.ASCII)
 _LONGEST_REASON = 65536
 _ERROR_LIMIT_REST = 60.0
+# what ESI never saw costs as much as an answer that says that it is down
+_COSTS_NOTHING = 503
 
 
 class StatusAnswer(msgspec.Struct, frozen=True):
@@ -86,7 +88,8 @@ class Esi:
             if answer.status == 404 and page > 1:
                 return self._page(answer, [], past_end=True)
             if answer.status == 304 and etag is not None:
-                return self._page(answer, [], unchanged=True)
+                # it vouches for what was sent, whatever ETag it names
+                return msgspec.structs.replace(self._page(answer, [], unchanged=True), etag=etag)
             _raise_for_status(answer)
             refs, skipped = listed.decode(answer.body)
             if skipped and not seen_before:
@@ -144,6 +147,7 @@ class Esi:
         self._limits.book(bucket, priority, self._clock())
         self.requests += 1
         answer: Answer | None = None
+        unsent = False
         try:
             answer = self._http.send(
                 "GET",
@@ -155,8 +159,12 @@ class Esi:
                 },
                 keeps_turn=keeps_turn,
             )
+        except Unavailable as error:
+            unsent = not error.was_sent
+            raise
         finally:
-            status, seen = (answer.status, answer.headers) if answer else (None, {})
+            lost = _COSTS_NOTHING if unsent else None
+            status, seen = (answer.status, answer.headers) if answer else (lost, {})
             self._limits.settle(bucket, self._clock(), status, seen)
         self._obey_rest(answer, bucket)
         self._limits.answered(bucket, self._clock())

@@ -44,7 +44,6 @@ _TRANSLATIONS: tuple[
         ServerFault,
         "the answer cannot be decompressed",
     ),
-    ((_urllib3.NewConnectionError,), Unavailable, "cannot be reached"),
     ((_requests.Timeout, _urllib3.TimeoutError), Unavailable, "no answer in time"),
     ((_requests.SSLError, _urllib3.SSLError), Unavailable, _UNVERIFIED),
     ((_urllib3.ProtocolError,), Unavailable, "the connection broke"),
@@ -88,6 +87,10 @@ def _translate(error: Exception, host: str, environment: Environment) -> Killsyn
 def _on_the_way(error: Exception, host: str, environment: Environment) -> KillsyncError:
     if isinstance(error.__cause__, IncompleteRead):
         return ServerFault(f"{host}: the answer was cut short")
+    if isinstance(_unwrapped(error), _urllib3.NewConnectionError) or isinstance(
+        getattr(_unwrapped(error), "reason", None), _urllib3.NewConnectionError
+    ):
+        return Unavailable(f"{host}: cannot be reached", was_sent=False)
     for kinds, own, text in _TRANSLATIONS:
         if isinstance(_unwrapped(error), kinds):
             return own(f"{host}: {text}{_trusted(environment) if text == _UNVERIFIED else ''}")

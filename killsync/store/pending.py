@@ -85,8 +85,8 @@ def make_history(conn: sqlite3.Connection, still_new: int) -> int:
     return conn.execute(
         f"""UPDATE pending_killmails SET priority = {int(Priority.GAP)} WHERE killmail_id IN (
             SELECT killmail_id FROM pending_killmails
-            WHERE priority = {int(Priority.BACKGROUND)} AND {_READY}
-            ORDER BY attempts > 0, killmail_id DESC LIMIT ? OFFSET ?)""",
+            WHERE priority = {int(Priority.BACKGROUND)} AND (attempts > 0) = 0 AND {_READY}
+            ORDER BY killmail_id DESC LIMIT ? OFFSET ?)""",
         [_HISTORY_AT_ONCE, still_new],
     ).rowcount
 
@@ -102,15 +102,15 @@ def ready(
 ) -> list[Pending]:
     """Return up to `limit` bodies to fetch, highest priority first, then newest first.
 
-    At equal priority those go last that have failed before. With `only_users`, only manual ones
-    that those users' lists have shown.
+    Those that have failed before go last, whatever their priority. With `only_users`, only manual
+    ones that those users' lists have shown.
     """
     mine = ""
     if only_users is not None:
         mine = f" AND priority >= {int(Priority.MANUAL)}{listed_by(only_users)}"
     rows = conn.execute(
         f"SELECT {_COLUMNS} FROM pending_killmails WHERE {_READY}{mine}"
-        " ORDER BY priority DESC, attempts > 0, killmail_id DESC LIMIT ?",
+        " ORDER BY attempts > 0, priority DESC, killmail_id DESC LIMIT ?",
         [limit],
     )
     return [

@@ -241,7 +241,7 @@ ALTER TABLE pending_killmails ADD COLUMN refused_at TEXT;
 DROP INDEX pending_killmails_ready;
 DROP INDEX pending_killmails_waiting;
 CREATE INDEX pending_killmails_ready
-    ON pending_killmails (priority DESC, attempts > 0, killmail_id DESC)
+    ON pending_killmails (attempts > 0, priority DESC, killmail_id DESC)
     WHERE not_before IS NULL;
 CREATE INDEX pending_killmails_waiting ON pending_killmails (not_before)
     WHERE not_before IS NOT NULL;

@@ -11,6 +11,7 @@ import msgspec
 
 from killsync.errors import (
     AccessRejected,
+    ApplicationError,
     Blame,
     BodyRejected,
     KillmailUnknown,
@@ -145,8 +146,12 @@ def on_list(error: BaseException, known: Circumstances) -> JobVerdict:
 
 def on_refresh(error: BaseException, known: Circumstances) -> JobVerdict:
     """Return what becomes of a job whose access token could not be refreshed."""
-    if isinstance(error, RateLimited):
-        return PutOff(error.until, describe(error), service_rests=True)
+    match error:
+        case RateLimited():
+            return PutOff(error.until, describe(error), service_rests=True)
+        case ApplicationError() if known.others_succeed:
+            # the application works for others
+            return NextRun(describe(error))
     return _on_job(error, known)
 
 
