@@ -369,6 +369,44 @@ def test_no_new_key_is_put_into_the_wrong_file(sealed: Start) -> None:
         assert (wrong.read_text() if wrong.exists() else None) == content
 
 
+def all_opened(program: Killsync, *keys: str) -> list[tuple[str, ...]]:
+    """Return all refresh tokens of each user as these keys open them."""
+    with closing(Tokens(program.database, Keyring(lambda: list(keys)))) as tokens:
+        found = [tokens.get(user) for user, *_ in rows(program)]
+    return [token.refresh_tokens for token in found if token is not None]
+
+
+def test_rekey_encrypts_the_earlier_tokens_too_and_makes_them_plain_again(killsync: Start) -> None:
+    program = killsync(characters=2, killmails=1, shared=0, rotate=True)
+    assert_all_can_be_synced(program)
+    before = all_opened(program)
+    assert [len(kept) for kept in before] == [2, 2]
+    issued = program.simulator.control("secrets")
+    use_keys(program, new_key())
+    for key in (new_key(), new_key()):
+        use_keys(program, key, *key_file(program).read_text().split())
+        program.run("users", "rekey")
+        assert plain_in_files(program, issued) == set()
+        assert all_opened(program, key) == before
+    program.run(
+        *("users", "rekey", "--plain"),
+        KILLSYNC_TOKEN_KEY_FILE="",
+        KILLSYNC_TOKEN_KEY=key,
+    )
+    assert all_opened(program) == before
+
+
+def test_an_earlier_token_stands_in_for_a_damaged_one(sealed: Start) -> None:
+    program = sealed()
+    key = key_file(program).read_text().strip()
+    ((_, good, _, _),) = rows(program)
+    program.execute_on_tokens("UPDATE tokens SET earlier_tokens = ?, refresh_token = 'x'", good)
+    done = program.run("users", "rekey")
+    assert done.stderr == ""
+    assert opened(program, key) == valid_tokens(program)
+    assert_all_can_be_synced(program)
+
+
 def test_rekey_without_any_key_says_what_to_set(killsync: Start) -> None:
     program = killsync(characters=1, killmails=0)
     for words in ((), ("--new-key",), ("--plain",)):
@@ -495,17 +533,42 @@ def test_check_needs_no_key(sealed: Start) -> None:
     assert "no problems found" in program.run("check", KILLSYNC_TOKEN_KEY_FILE="").stdout
 
 
-def test_a_token_file_from_before_there_were_keys_is_checked_as_it_is_and_upgraded_by_a_scan(
-    killsync: Start,
+NEWER_COLUMNS = {1: ["earlier_tokens", "sealed_by"], 2: ["earlier_tokens"]}
+
+
+def make_token_file_old(program: Killsync, version: int) -> None:
+    for column in NEWER_COLUMNS[version]:
+        program.execute_on_tokens(f"ALTER TABLE tokens DROP COLUMN {column}")
+        program.execute_on_tokens(f"DELETE FROM _sqlite_migrations WHERE name LIKE '%{column}'")
+    program.execute_on_tokens(f"PRAGMA user_version = {version}")
+
+
+def token_file_version(program: Killsync) -> int:
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
+        return int(conn.execute("PRAGMA user_version").fetchone()[0])
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_token_file_is_checked_as_it_is_and_upgraded_by_a_scan(
+    killsync: Start, version: int
 ) -> None:
     program = killsync(characters=1, killmails=1)
-    program.execute_on_tokens("ALTER TABLE tokens DROP COLUMN sealed_by")
-    program.execute_on_tokens("DELETE FROM _sqlite_migrations WHERE name LIKE 'm002%'")
-    program.execute_on_tokens("PRAGMA user_version = 1")
+    make_token_file_old(program, version)
     assert "no problems found" in program.run("check").stdout
+    assert token_file_version(program) == version
     program.run("scan")
+    assert token_file_version(program) == 3
     program.assert_equals_truth()
     assert sealers(program) == {None}
+
+
+def test_encrypted_tokens_of_an_older_token_file_are_renewed_after_its_upgrade(
+    sealed: Start,
+) -> None:
+    program = sealed(characters=2, rotate=True)
+    make_token_file_old(program, 2)
+    assert_all_can_be_synced(program)
+    assert opened(program, key_file(program).read_text().strip()) == valid_tokens(program)
 
 
 def test_rekey_waits_for_no_run(sealed: Start) -> None:

@@ -54,7 +54,15 @@ def tokens_in_use(program: Killsync) -> list[str]:
     users = [login["character_id"] for login in program.simulator.logins]
     with closing(Tokens(program.database, Keyring(lambda: [KEY, OLD_KEY]))) as tokens:
         found = [token for user in users if (token := tokens.get(user))]
-    return [text for token in found for text in (token.refresh_token, token.access_token) if text]
+    return [text for token in found for text in (*token.refresh_tokens, token.access_token) if text]
+
+
+def earlier_tokens(program: Killsync) -> list[str]:
+    """Return the refresh tokens that are kept until the newest has proved itself."""
+    users = [login["character_id"] for login in program.simulator.logins]
+    with closing(Tokens(program.database, Keyring(lambda: [KEY, OLD_KEY]))) as tokens:
+        found = [token for user in users if (token := tokens.get(user))]
+    return [text for token in found for text in token.earlier]
 
 
 def scan_again(program: Case, *words: str) -> None:
@@ -112,6 +120,28 @@ def test_an_error_that_repeats_a_secret_is_not_repeated(leaky: Case, route: str)
     assert met == faults.keys()
     assert len(recorded) > 3
     leaky.call("sync", str(users[0]), "--verbose", "--no-wait")
+    for words in (("status", "-v"), ("status", "--json"), ("users", "--json"), ("export",)):
+        leaky.call(*words)
+    assert hunt(leaky, leaky.processes) == []
+
+
+def test_a_token_kept_from_before_is_shown_nowhere_though_it_is_sent_and_refused(
+    leaky: Case,
+) -> None:
+    leaky.expire_access()
+    scan_again(leaky)
+    earlier = earlier_tokens(leaky)
+    assert len(earlier) == len(leaky.simulator.logins)
+    said = repeated(earlier)
+    error = json.dumps({"error": "invalid_grant", "error_description": said})
+    for user in [login["character_id"] for login in leaky.simulator.logins][:5]:
+        leaky.simulator.fault("token", character_id=user, status=400, body=error)
+    leaky.expire_access()
+    scan_again(leaky, "--log-format", "json")
+    leaky.expire_access()
+    scan_again(leaky)
+    assert leaky.rows("SELECT count(*) FROM users WHERE error LIKE '%refresh token%'") == [(5,)]
+    leaky.call("--verbose", "users", "rekey")
     for words in (("status", "-v"), ("status", "--json"), ("users", "--json"), ("export",)):
         leaky.call(*words)
     assert hunt(leaky, leaky.processes) == []

@@ -889,7 +889,7 @@ def test_a_renewed_token_is_stored_and_used(
     text = renewable(requests_mock, tokens, key)
     access = accounts.renew(tokens, connect(), USER, lambda: NOW)
     assert (access.token, access.expires_at) == (text, NOW + 1199)
-    assert tokens.get(USER) == Token(NEW, text, NOW + 1199)
+    assert tokens.get(USER) == Token(NEW, text, NOW + 1199, (OLD,))
 
 
 @pytest.mark.parametrize(
@@ -898,12 +898,12 @@ def test_a_renewed_token_is_stored_and_used(
         ({"aud": "another"}, Refused),
         ({"iss": "https://login.example.com"}, Refused),
         ({"scp": "publicData"}, LoginNeeded),
-        ({"sub": "CHARACTER:EVE:90000002"}, LoginNeeded),
+        ({"sub": "nobody"}, Refused),
         ({"iat": 0, "exp": 1}, Unavailable),
     ],
     ids=["audience", "issuer", "scope", "character", "clock"],
 )
-def test_of_a_renewal_that_fails_its_check_only_the_refresh_token_is_kept(
+def test_of_a_renewal_that_fails_its_check_only_the_refresh_tokens_are_kept(
     connect: Make,
     requests_mock: Mocker,
     tokens: Tokens,
@@ -918,7 +918,7 @@ def test_of_a_renewal_that_fails_its_check_only_the_refresh_token_is_kept(
     assert text not in said_by(failure.value)
     kept = tokens.get(USER)
     assert kept is not None
-    assert (kept.refresh_token, kept.access_token) == (NEW, None)
+    assert (kept.refresh_tokens, kept.access_token) == ((NEW, OLD), None)
     assert accounts.stored_access(tokens, USER, NOW) is None
 
 
@@ -991,9 +991,6 @@ def test_a_token_of_the_wrong_kind_has_the_same_evidence_though_sso_replaces_it(
 ) -> None:
     renewable(requests_mock, tokens, key, **claims)
     first = evidence_of(tokens, connect())
-    stored = tokens.get(USER)
-    assert stored is not None
-    assert stored.refresh_token == NEW
     assert evidence_of(tokens, connect()) == first
 
 
@@ -1033,7 +1030,7 @@ def test_what_sso_answers_to_a_token_that_was_stored_meanwhile_is_kept(
         OLD,
         "another-login",
     ]
-    assert tokens.get(USER) == Token(NEW, text, NOW + 1199)
+    assert tokens.get(USER) == Token(NEW, text, NOW + 1199, ("another-login",))
 
 
 def test_a_token_stored_while_sso_replaces_another_is_kept_and_nothing_revoked(
@@ -1061,7 +1058,7 @@ def test_an_answer_is_kept_though_the_claim_was_lost_meanwhile(
     answer = {"json": GRANT | {"access_token": text}}
     requests_mock.post(TOKEN, json=elsewhere(tmp_path, claim_elsewhere, answer))
     accounts.renew(tokens, connect(), USER, lambda: NOW)
-    assert tokens.get(USER) == Token(NEW, text, NOW + 1199)
+    assert tokens.get(USER) == Token(NEW, text, NOW + 1199, (OLD,))
     with closing(sqlite3.connect(tmp_path / "killsync.db.tokens")) as conn:
         assert conn.execute("SELECT claimed_by FROM tokens").fetchall() == [("elsewhere:1",)]
 
@@ -1089,3 +1086,120 @@ def test_the_new_token_of_a_user_removed_during_a_refresh_is_revoked(
         accounts.renew(tokens, connect(), USER, lambda: NOW)
     assert [form(request)["token"] for request in sent(requests_mock, REVOKE)] == [NEW]
     assert tokens.get(USER) is None
+
+
+# tokens that are kept until their successor has proved itself
+
+
+def refreshed_with(mock: Mocker) -> list[str]:
+    return [form(request)["refresh_token"] for request in sent(mock, TOKEN)]
+
+
+@pytest.mark.parametrize("text", ["", "\u00e9", "a\nb", "a b", "x" * 4097], ids=ascii)
+def test_a_text_that_cannot_be_a_refresh_token_counts_as_none(
+    connect: Make, requests_mock: Mocker, text: str
+) -> None:
+    requests_mock.post(TOKEN, json=GRANT | {"refresh_token": text})
+    assert connect().refresh(OLD).refresh_token == OLD
+
+
+def test_a_login_whose_refresh_token_cannot_be_one_has_brought_none(
+    connect: Make, requests_mock: Mocker
+) -> None:
+    requests_mock.post(TOKEN, json=GRANT | {"refresh_token": ""})
+    sso = connect()
+    login = sso.authorize(CALLBACK, SCOPE)
+    fails(requests_mock, TOKEN, lambda: sso.exchange(CODE, login), Unavailable, 1)
+
+
+def test_an_answer_for_another_character_changes_no_refresh_token(
+    connect: Make, requests_mock: Mocker, tokens: Tokens, key: RSAKey
+) -> None:
+    renewable(requests_mock, tokens, key, sub="CHARACTER:EVE:90000002")
+    with pytest.raises(LoginNeeded, match="belongs to another character"):
+        accounts.renew(tokens, connect(), USER, lambda: NOW)
+    assert tokens.get(USER) == Token(OLD)
+
+
+def test_after_a_refusal_the_token_before_it_is_sent_and_alone_stays_if_it_works(
+    connect: Make, requests_mock: Mocker, tokens: Tokens, key: RSAKey
+) -> None:
+    text = renewable(requests_mock, tokens, key)
+    tokens.put(USER, Token(NEW, earlier=(OLD,)))
+    works = {"json": {"access_token": text, "expires_in": 1199}}
+    requests_mock.post(TOKEN, [oauth("invalid_grant"), works])
+    assert accounts.renew(tokens, connect(), USER, lambda: NOW).token == text
+    assert refreshed_with(requests_mock) == [NEW, OLD]
+    assert tokens.get(USER) == Token(OLD, text, NOW + 1199)
+
+
+def test_where_all_are_refused_the_first_is_blamed_and_all_stay(
+    connect: Make, requests_mock: Mocker, tokens: Tokens
+) -> None:
+    requests_mock.post(TOKEN, **oauth("invalid_grant"))
+    tokens.put(USER, Token(NEW))
+    alone = evidence_of(tokens, connect())
+    stored = Token(NEW, earlier=(OLD, "the-oldest"))
+    tokens.put(USER, stored)
+    requests_mock.reset_mock()
+    assert evidence_of(tokens, connect()) == alone
+    assert refreshed_with(requests_mock) == [NEW, OLD, "the-oldest"]
+    assert tokens.get(USER) == stored
+
+
+def test_a_refusal_proves_nothing_while_the_token_before_it_gets_no_answer(
+    connect: Make, requests_mock: Mocker, tokens: Tokens
+) -> None:
+    stored = Token(NEW, earlier=(OLD,))
+    tokens.put(USER, stored)
+    requests_mock.post(TOKEN, [oauth("invalid_grant"), {"status_code": 503}])
+    with pytest.raises(Unavailable):
+        accounts.renew(tokens, connect(), USER, lambda: NOW)
+    assert tokens.get(USER) == stored
+
+
+def test_a_token_is_proved_by_its_refresh_though_sso_signs_with_a_key_it_does_not_publish(
+    connect: Make, requests_mock: Mocker, tokens: Tokens, key: RSAKey
+) -> None:
+    renewable(requests_mock, tokens, key)
+    requests_mock.get(JWKS, json=KEYS)
+    for new in ("second", "third"):
+        requests_mock.post(TOKEN, json=rotated(key, new))
+        with pytest.raises(Unavailable):
+            accounts.renew(tokens, connect(), USER, lambda: NOW)
+    assert tokens.get(USER) == Token("third", earlier=("second",))
+
+
+def rotated(key: RSAKey, refresh_token: str) -> dict[str, Any]:
+    return GRANT | {"access_token": access_token(key), "refresh_token": refresh_token}
+
+
+def test_an_answer_that_cannot_be_read_is_kept_behind_a_token_that_had_no_turn(
+    connect: Make, requests_mock: Mocker, tokens: Tokens
+) -> None:
+    requests_mock.post(TOKEN, json=GRANT)
+    tokens.put(USER, Token("second", earlier=(OLD,)))
+    with pytest.raises(KillsyncError):
+        accounts.renew(tokens, connect(), USER, lambda: NOW)
+    assert tokens.get(USER) == Token(OLD, earlier=(NEW, "second"))
+
+
+def test_all_that_are_kept_are_revoked_with_their_user(
+    connect: Make, requests_mock: Mocker, tokens: Tokens
+) -> None:
+    tokens.put(USER, Token(NEW, earlier=(OLD,)))
+    assert accounts.forget(tokens, connect(), USER) is None
+    assert [form(request)["token"] for request in sent(requests_mock, REVOKE)] == [NEW, OLD]
+    assert tokens.get(USER) is None
+
+
+def test_anothers_token_that_came_for_a_user_removed_meanwhile_is_not_revoked(
+    connect: Make, requests_mock: Mocker, tokens: Tokens, key: RSAKey, tmp_path: Path
+) -> None:
+    text = renewable(requests_mock, tokens, key, sub="CHARACTER:EVE:90000002")
+    anothers = {"json": GRANT | {"access_token": text}}
+    removed = elsewhere(tmp_path, lambda others: others.remove(USER), anothers)
+    requests_mock.post(TOKEN, json=removed)
+    with pytest.raises(TokenBusy):
+        accounts.renew(tokens, connect(), USER, lambda: NOW)
+    assert sent(requests_mock, REVOKE) == []

@@ -1,5 +1,6 @@
 """Tokens in use: how scans refresh them, whom trouble with SSO blames, and who can read them."""
 
+import json
 import os
 import socket
 import sqlite3
@@ -12,6 +13,7 @@ from subprocess import Popen
 from typing import Any
 
 import pytest
+import requests
 from world import TIMEOUT, Killsync, wait_until
 
 from killsync.tokens.tokens import Token, Tokens
@@ -347,14 +349,110 @@ def test_a_rotated_token_that_never_arrived_needs_a_new_login(stale: Start) -> N
     assert asked(program, "list") == 0
 
 
-def test_refresh_tokens_that_are_replaced_leave_no_trace(stale: Start) -> None:
+def test_refresh_tokens_leave_no_trace_once_their_successors_are_proved(stale: Start) -> None:
     program = stale(characters=1, killmails=1, rotate=True)
     ((before, _),) = stored_tokens(program)
-    program.run("scan")
+    for _ in range(2):
+        program.expire_access()
+        program.make_due()
+        program.run("scan")
     ((after, _),) = stored_tokens(program)
     assert before != after
+    assert len(set(valid_refresh_tokens(program)) & {after}) == 1
     for file in program.directory.iterdir():
         assert not file.is_file() or before.encode() not in file.read_bytes(), file.name
+
+
+def scan_again(program: Killsync) -> None:
+    program.execute("UPDATE users SET not_before = NULL")
+    program.execute("UPDATE jobs SET not_before = NULL")
+    program.expire_access()
+    program.make_due()
+    program.simulator.thaw()
+    program.run("scan", exit_code=None)
+
+
+def lists_read(program: Killsync, user: int) -> int:
+    entries = program.simulator.log("list")
+    return len([e for e in entries if e["character_id"] == user and e["status"] in (200, 304)])
+
+
+def earlier_tokens(program: Killsync) -> list[str | None]:
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
+        rows = conn.execute("SELECT earlier_tokens FROM tokens ORDER BY user_id")
+        return [earlier for (earlier,) in rows]
+
+
+GARBAGE = {
+    "empty": "",
+    "a word": "xyz",
+    "not ASCII": "\u00e9\u00e9",
+    "with a line": "a\nb",
+    "huge": "x" * 100_000,
+}
+
+
+@pytest.mark.parametrize("rotate", [False, True], ids=["kept", "rotated"])
+@pytest.mark.parametrize("refresh_token", GARBAGE.values(), ids=GARBAGE.keys())
+def test_one_answer_of_garbage_costs_no_login(
+    stale: Start, refresh_token: str, rotate: bool
+) -> None:
+    program = stale(characters=2, killmails=1, shared=0, rotate=rotate)
+    user = user_ids(program)[0]
+    # where SSO replaces tokens, there is an earlier one already
+    scan_again(program)
+    answer = {"access_token": "abc", "expires_in": 1199, "refresh_token": refresh_token}
+    program.simulator.fault(
+        "token", times=1, character_id=user, status=200, body=json.dumps(answer)
+    )
+    scan_again(program)
+    program.simulator.clear_log()
+    scan_again(program)
+    assert lists_read(program, user) == 1
+    assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
+    assert_works_again(program)
+
+
+@pytest.mark.parametrize("rotate", [False, True], ids=["kept", "rotated"])
+def test_one_answer_that_was_another_users_costs_no_login(stale: Start, rotate: bool) -> None:
+    program = stale(characters=2, killmails=1, shared=0, rotate=rotate)
+    user, other = user_ids(program)
+    scan_again(program)
+    theirs = granted(program, other)
+    program.simulator.fault(
+        "token", times=1, character_id=user, status=200, body=json.dumps(theirs)
+    )
+    scan_again(program)
+    assert "another character" in program.rows("SELECT error FROM users")[0][0]
+    program.simulator.clear_log()
+    scan_again(program)
+    assert (lists_read(program, user), lists_read(program, other)) == (1, 1)
+    assert program.rows("SELECT DISTINCT state, failures FROM users") == [("active", 0)]
+    for refresh, access in stored_tokens(program):
+        assert theirs["refresh_token"] != refresh
+        assert theirs["access_token"] != access
+    assert_works_again(program)
+
+
+def granted(program: Killsync, user: int) -> dict[str, Any]:
+    """Return what SSO answers to another login of a user's."""
+    login = program.simulator.control("tokens", "POST", character_id=user)
+    form = {"grant_type": "refresh_token", "refresh_token": login["refresh_token"]}
+    form["client_id"] = program.simulator.client_id
+    answer = requests.post(f"{program.simulator.url}/v2/oauth/token", data=form, timeout=TIMEOUT)
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_the_token_before_the_newest_is_kept_until_that_has_been_accepted(stale: Start) -> None:
+    program = stale(characters=1, killmails=1, rotate=True)
+    ((first, _),) = stored_tokens(program)
+    scan_again(program)
+    assert earlier_tokens(program) == [first]
+    program.simulator.options(rotate=False)
+    scan_again(program)
+    assert earlier_tokens(program) == [None]
+    assert [refresh for refresh, _ in stored_tokens(program)] == valid_refresh_tokens(program)
 
 
 def test_the_token_file_is_written_through_and_what_is_deleted_is_erased(tmp_path: Path) -> None:

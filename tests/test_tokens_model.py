@@ -1,9 +1,12 @@
 """Two processes with one token file, in every order that Hypothesis thinks of.
 
-Each is a real process with a real token file; SSO is a model that replaces refresh tokens. Before
-each of its steps (a request, its answer, a use of the token file) a process waits for its turn.
+Each is a real process with a real token file; SSO is a model that replaces refresh tokens, and may
+once answer a refresh with garbage or with what is another user's. Before each of its steps (a
+request, its answer, a use of the token file) a process waits for its turn.
 """
 
+import base64
+import json
 import os
 import shutil
 import tempfile
@@ -21,7 +24,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from killsync.errors import KillsyncError, LoginNeeded
-from killsync.login import accounts
+from killsync.esi.client import SCOPE
+from killsync.login import access, accounts
 from killsync.login.access import Character
 from killsync.login.sso import Grant
 from killsync.settings.config import Settings
@@ -31,40 +35,78 @@ from killsync.tokens import key_file
 from killsync.tokens.sealing import Keyring
 from killsync.tokens.tokens import Token, Tokens
 
-USER = 90000001
+USER, ANOTHER_USER = 90000001, 90000002
 STORED = "stored-token"
 FOREVER = 1e12
 EXAMPLES = 30
 # what is lost is not lost in a power cut here: nothing need be on a disk
 MEMORY = next((place for place in ("/dev/shm",) if os.access(place, os.W_OK)), None)
-STEPS = {"get", "renew", "claim", "release", "remove", "replace", "rekey"}
+STEPS = {"get", "renew", "claim", "release", "remove", "add_successor", "rekey"}
+
+
+def access_token(user_id: int) -> str:
+    """Return what names a user as SSO's access tokens do."""
+    claims = {"sub": f"CHARACTER:EVE:{user_id}", "name": "Aino Halla", "scp": SCOPE}
+    parts = [json.dumps({"alg": "RS256"}), json.dumps(claims), "signature"]
+    return ".".join(base64.urlsafe_b64encode(p.encode()).decode().rstrip("=") for p in parts)
+
+
+# an access and a refresh token; None is the right one
+Answer = tuple[str | None, str | None]
+ANOTHERS_TOKEN = "the-token-of-another-user"
+WRONG_ANSWERS: dict[str, Answer] = {
+    "garbage": ("garbage", "more-garbage"),
+    "a garbled refresh token": (None, "more-garbage"),
+    "a garbled access token": ("garbage", None),
+    "another user's": (access_token(ANOTHER_USER), ANOTHERS_TOKEN),
+}
 
 
 class SsoModel:
-    """Which refresh tokens are valid, and what becomes of one that is sent."""
+    """Which refresh tokens are valid, and what becomes of one that is sent.
 
-    def __init__(self, rotates: bool) -> None:
+    The wrong answer, if there is one, is given to one refresh. A refresh token that it leaves out
+    has not been replaced: no program could make good for one that SSO has told nobody.
+    """
+
+    def __init__(self, rotates: bool, wrong: Answer | None = None, wrong_after: int = 0) -> None:
         self.rotates = rotates
         self.valid = {STORED}
+        # another user's, which works, for him
+        self.anothers = {ANOTHERS_TOKEN}
+        self._wrong = wrong
+        self._wrong_after = wrong_after
         self._made = 0
 
-    def answer(self, what: str, token: str) -> str | None:
+    def answer(self, what: str, token: str) -> Answer | None:
         match what:
             case "new":
-                return self._issue()
+                return access_token(USER), self._issue(self.valid)
             case "revoke":
                 self.valid.discard(token)
-                return ""
-        if token not in self.valid:
-            return None
-        if self.rotates:
-            self.valid.discard(token)
-            return self._issue()
-        return token
+                self.anothers.discard(token)
+                return None, None
+        for user, valid in ((USER, self.valid), (ANOTHER_USER, self.anothers)):
+            if token in valid:
+                return self._refreshed(user, valid, token)
+        return None
 
-    def _issue(self) -> str:
+    def _refreshed(self, user: int, valid: set[str], token: str) -> Answer:
+        access, refresh = self._next_wrong() or (None, None)
+        if refresh is None:
+            refresh = token
+            if self.rotates:
+                valid.discard(token)
+                refresh = self._issue(valid)
+        return access or access_token(user), refresh
+
+    def _next_wrong(self) -> Answer | None:
+        self._wrong_after -= 1
+        return self._wrong if self._wrong_after == -1 else None
+
+    def _issue(self, valid: set[str]) -> str:
         self._made += 1
-        self.valid.add(f"token-{self._made}")
+        valid.add(f"token-{self._made}")
         return f"token-{self._made}"
 
 
@@ -84,23 +126,26 @@ class SsoOfAProcess:
         answer = self._ask("refresh", refresh_token)
         if answer is None:
             raise LoginNeeded("refused")
-        return Grant(f"access-{answer}", answer, FOREVER)
+        return Grant(*answer, FOREVER)
 
     def exchange(self, _: str, __: object) -> Grant:
+        return Grant(*self.new_tokens(), FOREVER)
+
+    def new_tokens(self) -> tuple[str, str]:
         answer = self._ask("new", "")
         assert answer is not None
-        return Grant(f"access-{answer}", answer, FOREVER)
+        return answer
 
     def revoke(self, refresh_token: str) -> None:
         self._ask("revoke", refresh_token)
 
-    def verify(self, _: str, __: str) -> Character:
-        return Character(USER, "Aino Halla", "owner", frozenset())
+    def verify(self, access_token: str, _: str) -> Character:
+        return access.claimed(access_token)
 
-    def _ask(self, what: str, token: str) -> str | None:
+    def _ask(self, what: str, token: str) -> tuple[str, str] | None:
         turn(self._parent)
         self._parent.send((what, token))
-        answer: str | None = self._parent.recv()
+        answer: tuple[str, str] | None = self._parent.recv()
         # the answer is on its way
         turn(self._parent)
         return answer
@@ -140,7 +185,7 @@ def refresh(store: Store, tokens: Tokens, sso: Any) -> None:
 
 
 def add_another(store: Store, tokens: Tokens, sso: Any) -> None:
-    add(store, tokens, sso, sso._ask("new", ""))
+    add(store, tokens, sso, sso.new_tokens()[1])
 
 
 def add_the_same(store: Store, tokens: Tokens, sso: Any) -> None:
@@ -246,13 +291,15 @@ def await_next(process: Process, sso: SsoModel) -> None:
 @given(
     second=st.sampled_from(ACTS),
     rotates=st.sampled_from([True, True, False]),
+    wrong=st.sampled_from([None, *WRONG_ANSWERS]),
+    wrong_after=st.integers(0, 2),
     order=st.lists(st.booleans(), min_size=60, max_size=60),
 )
 @settings(max_examples=EXAMPLES)
 def test_two_processes_leave_a_token_that_works_or_no_user(
-    first: Act, second: Act, rotates: bool, order: list[bool]
+    first: Act, second: Act, rotates: bool, wrong: str | None, wrong_after: int, order: list[bool]
 ) -> None:
-    sso = SsoModel(rotates)
+    sso = SsoModel(rotates, WRONG_ANSWERS[wrong] if wrong else None, wrong_after)
     with fresh_copy() as database:
         both = [start(database, first), start(database, second)]
         for process in both:
@@ -266,4 +313,48 @@ def test_two_processes_leave_a_token_that_works_or_no_user(
     if token is None:
         assert remove in (first, second)
     else:
-        assert token.refresh_token in sso.valid
+        assert sso.valid & {*token.refresh_tokens}
+        if wrong is None:
+            assert token.refresh_token in sso.valid
+
+
+class Killed(KillsyncError):
+    """The process has been killed: its answer is stored, and not verified."""
+
+
+def killed_here(*_: str) -> Character:
+    raise Killed
+
+
+class SsoInPlace(SsoOfAProcess):
+    """The model asked by this process itself."""
+
+    def __init__(self, model: SsoModel) -> None:
+        self._model = model
+
+    def _ask(self, what: str, token: str) -> tuple[str, str] | None:
+        answer: tuple[str, str] | None = self._model.answer(what, token)  # type: ignore[assignment]
+        return answer
+
+
+@given(
+    rotates=st.booleans(),
+    wrong=st.sampled_from(list(WRONG_ANSWERS)),
+    wrong_after=st.integers(0, 4),
+    killed=st.lists(st.booleans(), min_size=7, max_size=7),
+)
+@settings(max_examples=EXAMPLES)
+def test_one_wrong_answer_is_overcome_by_three_more_refreshes_wherever_runs_were_killed(
+    rotates: bool, wrong: str, wrong_after: int, killed: list[bool]
+) -> None:
+    model = SsoModel(rotates, WRONG_ANSWERS[wrong], wrong_after)
+    with fresh_copy() as database, closing(Tokens(database)) as tokens:
+        # as many as there are before the wrong answer and with it, and two more
+        for number in range(7):
+            sso: Any = SsoInPlace(model)
+            with suppress(KillsyncError):
+                if killed[number]:
+                    sso.verify = killed_here
+                accounts.renew(tokens, sso, USER, lambda: 0.0)
+        last: Any = SsoInPlace(model)
+        assert accounts.renew(tokens, last, USER, lambda: 0.0).token == access_token(USER)

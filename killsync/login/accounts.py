@@ -25,6 +25,7 @@ from killsync.settings.config import Settings
 from killsync.store import origin, users
 from killsync.store.connection import Store
 from killsync.times import DAY
+from killsync.tokens.succession import Whose, may_be_refresh_token
 from killsync.tokens.tokens import Token, Tokens
 
 FRESH_FOR = 60.0
@@ -53,8 +54,8 @@ def stored_access(tokens: Tokens, user_id: int, now: float) -> Access | None:
 def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = time.time) -> Access:
     """Refresh a character's access token, and store what SSO answers before it is used.
 
-    Raises LoginNeeded with its evidence, TokenBusy, and whatever `Sso.refresh` and `Sso.verify`
-    raise.
+    If SSO refuses the stored refresh token, those before it are sent that are still kept. Raises
+    LoginNeeded with its evidence, TokenBusy, and whatever `Sso.refresh` and `Sso.verify` raise.
     """
     sso.prepare()
     try:
@@ -74,26 +75,64 @@ def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = t
 def _renewed(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float]) -> Grant:
     """Refresh the stored token, again whenever one that is refused is no longer the stored one."""
     while True:
-        # storing a token ends the claim on the one before it: each is sent under its own
-        if not tokens.claim(user_id, clock()):
-            raise TokenBusy("another process is refreshing this character's token")
-        sent = _refresh_token(tokens, sso, user_id)
-        try:
-            grant = sso.refresh(sent)
-        except LoginNeeded as error:
-            error.evidence = sso.fingerprint(sent)
-            if _refresh_token(tokens, sso, user_id) == sent:
-                raise
+        stored, accepted = _accepted(tokens, sso, user_id, clock)
+        if accepted is None:
             continue
-        if not tokens.renew(user_id, sent, _token(grant)):
-            _drop(tokens, sso, user_id, grant)
+        sent, grant = accepted
+        whose = _whose(grant, user_id)
+        answered = Token(grant.refresh_token, grant.access_token, grant.expires_at)
+        if not tokens.renew(user_id, stored, sent, answered, whose):
+            _drop(tokens, sso, user_id, grant, whose)
         return grant
 
 
-def _drop(tokens: Tokens, sso: Sso, user_id: int, grant: Grant) -> NoReturn:
+def _accepted(
+    tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float]
+) -> tuple[Token, tuple[str, Grant] | None]:
+    """Return what is stored, with the first refresh token of it that SSO accepts and its answer.
+
+    Without them if one was refused that is no longer stored. Raises LoginNeeded with the refusal
+    of the first if SSO accepts none.
+    """
+    _claim(tokens, user_id, clock)
+    stored = _stored(tokens, sso, user_id)
+    refusal: LoginNeeded | None = None
+    for sent in stored.refresh_tokens:
+        if refusal is not None:
+            # each is sent under a claim that lasts until its answer
+            _claim(tokens, user_id, clock)
+        try:
+            return stored, (sent, sso.refresh(sent))
+        except LoginNeeded as error:
+            if _stored(tokens, sso, user_id).refresh_tokens != stored.refresh_tokens:
+                return stored, None
+            if refusal is None:
+                error.evidence = sso.fingerprint(sent)
+                refusal = error
+    assert refusal is not None
+    raise refusal
+
+
+def _claim(tokens: Tokens, user_id: int, clock: Callable[[], float]) -> None:
+    if not tokens.claim(user_id, clock()):
+        raise TokenBusy("another process is refreshing this character's token")
+
+
+def _whose(grant: Grant, user_id: int) -> Whose:
+    """Return whose access SSO has granted by its own word, which `_verify` checks."""
+    try:
+        character = access.claimed(grant.access_token)
+    except Refused:
+        return Whose.UNCLEAR
+    if character.character_id != user_id:
+        return Whose.ANOTHERS
+    return Whose.OURS if SCOPE in character.scopes else Whose.UNCLEAR
+
+
+def _drop(tokens: Tokens, sso: Sso, user_id: int, grant: Grant, whose: Whose) -> NoReturn:
     """Give up what SSO has answered to a token that is no longer the stored one."""
     # beside a newer login it is left alone: SSO may revoke with it all that the application has
-    if tokens.get(user_id) is None:
+    if tokens.get(user_id) is None and whose is not Whose.ANOTHERS:
         turn_away(sso, grant)
     raise TokenBusy("this character was removed or given a new token meanwhile")
 
@@ -112,7 +151,7 @@ def _verify(sso: Sso, user_id: int, grant: Grant) -> None:
         )
 
 
-def _refresh_token(tokens: Tokens, sso: Sso, user_id: int) -> str:
+def _stored(tokens: Tokens, sso: Sso, user_id: int) -> Token:
     token = tokens.get(user_id)
     if token is None:
         raise _no_token()
@@ -121,7 +160,7 @@ def _refresh_token(tokens: Tokens, sso: Sso, user_id: int) -> str:
             "the stored token of this character is damaged",
             evidence=sso.fingerprint(token.refresh_token),
         )
-    return token.refresh_token
+    return token
 
 
 def _no_token() -> LoginNeeded:
@@ -133,13 +172,15 @@ class Candidate(msgspec.Struct, frozen=True):
 
     `sold` says that a known character belongs to another account than at its last login.
     `unverified` says why SSO's word for who it is could not be checked yet; the access token is
-    not used then, and the next refresh is checked as each one is.
+    not used then, and the next refresh is checked as each one is. `sent` is the refresh token that
+    SSO has accepted for it, None after a login.
     """
 
     character: Character
     grant: Grant
     sold: bool
     unverified: str | None = None
+    sent: str | None = None
 
 
 def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str) -> Candidate:
@@ -149,7 +190,7 @@ def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str) -> Candidate
     registered. If SSO has replaced the token, a candidate that cannot be verified now, because
     SSO's keys, the way to them or the right time are missing, is returned all the same.
     """
-    if not refresh_token.isascii() or not refresh_token.isprintable() or " " in refresh_token:
+    if not may_be_refresh_token(refresh_token):
         raise Refused("this is not a refresh token")
     # SSO may replace the token: it must not be used up where its successor cannot be kept
     _prepare(store, tokens, sso)
@@ -158,18 +199,18 @@ def add(store: Store, tokens: Tokens, sso: Sso, refresh_token: str) -> Candidate
         return _added(tokens, sso, grant, refresh_token)
     except KillsyncError:
         # it may be the stored one of a user, which then has been replaced
-        tokens.replace(refresh_token, grant.refresh_token)
+        tokens.add_successor(refresh_token, grant.refresh_token)
         raise
 
 
 def _added(tokens: Tokens, sso: Sso, grant: Grant, refresh_token: str) -> Candidate:
     try:
-        return _candidate(tokens, sso, grant)
+        return _candidate(tokens, sso, grant, refresh_token)
     except (TryLater, WrongEnvironment) as error:
         if grant.refresh_token == refresh_token:
             raise
         character = access.claimed(grant.access_token)
-        return Candidate(character, grant, sold=False, unverified=str(error))
+        return Candidate(character, grant, False, unverified=str(error), sent=refresh_token)
 
 
 def log_in(store: Store, tokens: Tokens, sso: Sso, code: str, login: Authorization) -> Candidate:
@@ -199,11 +240,14 @@ def register(
     with store.transaction() as conn:
         origin.bind(conn, settings.sso_url, settings.esi_url)
         new = users.add(conn, character.character_id, character.name, now)
+        earlier = () if candidate.sent in (None, grant.refresh_token) else (candidate.sent,)
         # first on disk: a user without its token could not be synced
         if candidate.unverified:
-            tokens.put(character.character_id, Token(grant.refresh_token))
+            token, owner = Token(grant.refresh_token, earlier=earlier), None
         else:
-            tokens.put(character.character_id, _token(grant), character.owner)
+            token = Token(grant.refresh_token, grant.access_token, grant.expires_at, earlier)
+            owner = character.owner
+        tokens.put(character.character_id, token, owner)
     return new
 
 
@@ -219,40 +263,45 @@ def _prepare(store: Store, tokens: Tokens, sso: Sso) -> None:
     store.prove_writable()
 
 
-def _candidate(tokens: Tokens, sso: Sso, grant: Grant) -> Candidate:
+def _candidate(tokens: Tokens, sso: Sso, grant: Grant, sent: str | None = None) -> Candidate:
     character = sso.verify(grant.access_token, SCOPE)
     before = tokens.owner(character.character_id)
-    return Candidate(character, grant, bool(before) and before != character.owner)
+    return Candidate(character, grant, bool(before) and before != character.owner, sent=sent)
 
 
 def forget(tokens: Tokens, sso: Sso, user_id: int) -> str | None:
-    """Revoke a character's refresh token at SSO, then delete it.
+    """Revoke a character's refresh token at SSO, and those kept from before; then delete them.
 
-    Returns why it was not revoked, if it was not; it is deleted all the same. Raises
-    DatabaseError, and then it is not deleted.
+    Returns why one was not revoked, if one was not; they are deleted all the same. Raises
+    DatabaseError, and then they are not deleted.
     """
     problem: str | None = "there was no token to revoke"
     while (token := tokens.get(user_id)) is not None:
-        problem = _revoke(sso, token)
+        problem = _revoke_all(sso, token)
         # another process may have renewed it meanwhile
         if tokens.remove(user_id, token):
             break
     return problem
 
 
-def _revoke(sso: Sso, token: Token) -> str | None:
+def _revoke_all(sso: Sso, token: Token) -> str | None:
+    if token.is_damaged:
+        return _not_revoked("the stored token is damaged")
+    problems = [_revoke(sso, refresh_token) for refresh_token in token.refresh_tokens]
+    return next(filter(None, problems), None)
+
+
+def _revoke(sso: Sso, refresh_token: str) -> str | None:
     try:
-        if token.is_damaged:
-            raise Refused("the stored token is damaged")
-        sso.revoke(token.refresh_token)
+        sso.revoke(refresh_token)
     except LoginNeeded:
         return None  # SSO no longer knows it
     except DatabaseError:
         raise
     except KillsyncError as error:
-        return f"the token could not be revoked: {error}; {REVOKE_BY_HAND}"
+        return _not_revoked(str(error))
     return None
 
 
-def _token(grant: Grant) -> Token:
-    return Token(grant.refresh_token, grant.access_token, grant.expires_at)
+def _not_revoked(why: str) -> str:
+    return f"the token could not be revoked: {why}; {REVOKE_BY_HAND}"

@@ -25,6 +25,7 @@ from killsync.login import access
 from killsync.login.access import Character
 from killsync.login.published import Documents, Published, blaming_no_user, obey_rest
 from killsync.times import DAY
+from killsync.tokens.succession import may_be_refresh_token
 
 _VERIFIER_BYTES = 48
 _STATE_BYTES = 24
@@ -102,6 +103,7 @@ class Sso:
     def refresh(self, refresh_token: str) -> Grant:
         """Exchange a refresh token. The answer may hold a new one: store it before anything else.
 
+        A text in its place that cannot be one counts as none: then the one that was sent stays.
         Raises LoginNeeded, ApplicationError, Unavailable or RateLimited.
         """
         sent = {"refresh_token": refresh_token}
@@ -182,6 +184,9 @@ class Sso:
         body = prepare_token_request(grant_type, **sent)
         with blaming_no_user():
             answer = self._http.patiently(lambda: _accepted(self._post(endpoint, body)))
+        named = answer.get("refresh_token")
+        if isinstance(named, str) and not may_be_refresh_token(named):
+            del answer["refresh_token"]
         try:
             granted = msgspec.convert({**(usual or {}), **answer}, _Granted)
         except msgspec.ValidationError:

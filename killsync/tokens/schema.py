@@ -14,7 +14,7 @@ from killsync.store.connection import write_transaction
 from killsync.store.paths import that_sqlite_opens, token_file
 from killsync.store.sqlite_errors import readable_errors
 
-_VERSION = 2
+_VERSION = 3
 
 migrations = Migrations("killsync-tokens")
 
@@ -48,6 +48,16 @@ def m002_sealed_by(db: Database) -> None:
     """Name the key that both tokens of a row are encrypted with, null if they are plain."""
     db.execute("ALTER TABLE tokens ADD COLUMN sealed_by TEXT")
     db.execute("PRAGMA user_version = 2")
+
+
+@migrations()
+def m003_earlier_tokens(db: Database) -> None:
+    """Keep the refresh tokens before the newest until that has proved itself, with spaces between.
+
+    They are encrypted together, with the key of the row.
+    """
+    db.execute("ALTER TABLE tokens ADD COLUMN earlier_tokens TEXT")
+    db.execute("PRAGMA user_version = 3")
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -12,12 +12,12 @@ from sqlite_utils import Database
 from killsync.store import room
 from killsync.store.connection import write_transaction
 from killsync.store.paths import token_file
-from killsync.store.sqlite_errors import readable_errors
+from killsync.store.sqlite_errors import is_busy, readable_errors
 from killsync.tokens import schema as token_schema
 
 _PROOF = "about:blank"
 # more than the rows of a character take
-_PROOF_SIZE = 16384
+_PROOF_SIZE = 24576
 # for the answers to all refreshes that may be on their way
 _ROOM = 16 * _PROOF_SIZE
 
@@ -52,6 +52,22 @@ class TokenFile:
     def _reserve_room(self) -> None:
         """Keep room on the disk for what SSO answers; the caller holds a write transaction."""
         room.reserve(self.path, _ROOM)
+
+    def _erase(self) -> bool:
+        """Leave nothing in the files of what has been overwritten; False if others are in the way.
+
+        secure_delete wipes what killsync deletes, but not what another program has deleted, and
+        not the pages in the WAL.
+        """
+        with readable_errors(self.path):
+            try:
+                self._db.execute("VACUUM")
+                busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.OperationalError as error:
+                if not is_busy(error):
+                    raise
+                return False
+        return not busy
 
     def close(self) -> None:
         """Close every thread's connection; the threads have ended."""

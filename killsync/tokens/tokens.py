@@ -4,8 +4,8 @@ Each thread that refreshes has its own connection, so that a rotated refresh tok
 as soon as SSO has answered.
 """
 
-import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +13,47 @@ import msgspec
 
 from killsync.errors import TokenKeyMissing
 from killsync.store.connection import write_transaction
-from killsync.store.sqlite_errors import is_busy, readable_errors
+from killsync.store.sqlite_errors import readable_errors
 from killsync.tokens import claims
 from killsync.tokens.sealing import Key, Keyring
+from killsync.tokens.succession import Whose, beside, kept, may_be_refresh_token
 from killsync.tokens.token_file import TokenFile
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A character's tokens; `__repr__` keeps them out of logs and tracebacks."""
+    """A character's tokens; `__repr__` keeps them out of logs and tracebacks.
+
+    `earlier` are refresh tokens to send if SSO refuses the first, until that has proved itself.
+    """
 
     refresh_token: str
     access_token: str | None = None
     access_expires_at: float | None = None
+    earlier: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return "Token(...)"
 
+    @classmethod
+    def of(cls, refresh_tokens: Sequence[str]) -> "Token":
+        """Return these refresh tokens, which are at least one, without an access token."""
+        return cls(refresh_tokens[0], earlier=tuple(refresh_tokens[1:]))
+
+    def holding(self, refresh_tokens: Sequence[str]) -> "Token":
+        """Return the same access token with these refresh tokens."""
+        return msgspec.structs.replace(
+            self, refresh_token=refresh_tokens[0], earlier=tuple(refresh_tokens[1:])
+        )
+
+    @property
+    def refresh_tokens(self) -> tuple[str, ...]:
+        """All refresh tokens that can be SSO's, in the order in which to send them."""
+        return tuple(filter(may_be_refresh_token, (self.refresh_token, *self.earlier)))
+
     @property
     def is_damaged(self) -> bool:
-        """Whether the refresh token cannot be one that SSO gave: those are ASCII."""
-        return not self.refresh_token or not self.refresh_token.isascii()
+        """Whether no refresh token can be one that SSO gave."""
+        return not self.refresh_tokens
 
 
 class Rekeyed(msgspec.Struct, frozen=True):
@@ -52,7 +73,7 @@ class Tokens(TokenFile):
 
     With a keyring, what is written is encrypted with its first key; plain tokens are read all the
     same. What reads tokens raises TokenKeyMissing if their key is not on the keyring. A token that
-    is damaged is read as one that is not ASCII.
+    is damaged is read as one that cannot be SSO's.
     """
 
     def __init__(self, database: Path, keys: Keyring | None = None) -> None:
@@ -69,7 +90,7 @@ class Tokens(TokenFile):
     def get(self, user_id: int) -> Token | None:
         """Return a character's tokens, None if there are none."""
         row = self._read(
-            "SELECT refresh_token, access_token, access_expires_at, sealed_by"
+            "SELECT refresh_token, access_token, access_expires_at, earlier_tokens, sealed_by"
             " FROM tokens WHERE user_id = ?",
             user_id,
         )
@@ -81,60 +102,89 @@ class Tokens(TokenFile):
         return None if row is None else row[0]
 
     def put(self, user_id: int, token: Token, owner: str | None = None) -> None:
-        """Store tokens durably, in place of earlier ones."""
+        """Store tokens durably, in place of all that were stored.
+
+        If they have earlier ones, those that were stored are kept behind these: the new refresh
+        token must prove itself before any is dropped.
+        """
         with readable_errors(self.path), write_transaction(self._db):
+            if token.earlier:
+                token = self._with_stored(user_id, token)
             self._db.execute(
                 """INSERT INTO tokens (user_id, refresh_token, access_token, access_expires_at,
-                    sealed_by, owner)
-                VALUES (?, ?, ?, ?, ?, ?)
+                    earlier_tokens, sealed_by, owner)
+                VALUES (?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (user_id) DO UPDATE SET refresh_token = excluded.refresh_token,
                     access_token = excluded.access_token,
                     access_expires_at = excluded.access_expires_at,
-                    sealed_by = excluded.sealed_by, owner = coalesce(excluded.owner, owner),
+                    earlier_tokens = excluded.earlier_tokens, sealed_by = excluded.sealed_by,
+                    owner = coalesce(excluded.owner, owner),
                     claimed_by = NULL, claimed_until = NULL""",
                 [user_id, *_sealed(token, self._keys.first()), owner],
             )
 
-    def renew(self, user_id: int, sent: str, token: Token) -> bool:
-        """Store what SSO has answered to a refresh token, `sent`, if that is still the stored one.
+    def _with_stored(self, user_id: int, token: Token) -> Token:
+        with suppress(TokenKeyMissing):
+            known = self.get(user_id)
+            if known is not None:
+                return token.holding(beside(token.refresh_tokens, known.refresh_tokens))
+        return token
 
-        It is stored durably if the refresh token is new. Returns False if the character was
-        removed or given another token meanwhile.
+    def renew(self, user_id: int, before: Token, sent: str, answered: Token, whose: Whose) -> bool:
+        """Store what SSO has answered to `sent`, one of the refresh tokens stored `before`.
+
+        It is stored durably if the refresh token is new; an access token only if it is the
+        character's own. Returns False if `sent` is stored no more: the character was removed or
+        given another token meanwhile.
         """
-        lasting = token.refresh_token != sent
-        with self._synchronous(lasting), readable_errors(self.path), write_transaction(self._db):
+        new = answered.refresh_token
+        with (
+            self._synchronous(new != sent),
+            readable_errors(self.path),
+            write_transaction(self._db),
+        ):
             # the key is looked up within the transaction: `rekey` comes before it, or after
-            if not self._is_stored(user_id, sent):
+            known = self._known(user_id, before)
+            if sent not in known:
                 return False
+            if known == before.refresh_tokens or whose is Whose.ANOTHERS:
+                tokens = kept(known, sent, new, whose)
+            else:
+                # another process has stored what came of the same token: either may be right
+                tokens = beside([new], known)
+            token = answered.holding(tokens) if whose is Whose.OURS else Token.of(tokens)
             me = claims.myself()
             self._db.execute(
                 """UPDATE tokens SET refresh_token = ?, access_token = ?, access_expires_at = ?,
-                    sealed_by = ?, claimed_by = nullif(claimed_by, ?) WHERE user_id = ?""",
+                    earlier_tokens = ?, sealed_by = ?, claimed_by = nullif(claimed_by, ?)
+                WHERE user_id = ?""",
                 [*_sealed(token, self._keys.first()), me, user_id],
             )
         return True
 
-    def _is_stored(self, user_id: int, refresh_token: str) -> bool:
+    def _known(self, user_id: int, before: Token) -> tuple[str, ...]:
         try:
-            known = self.get(user_id)
+            token = self.get(user_id)
         except TokenKeyMissing:
             # what SSO has replaced must be stored all the same; storing another ends the claim
-            return self._claimed_by_me(user_id)
-        return known is not None and known.refresh_token == refresh_token
+            token = before if self._claimed_by_me(user_id) else None
+        return () if token is None else token.refresh_tokens
 
     def _claimed_by_me(self, user_id: int) -> bool:
         row = self._read("SELECT claimed_by FROM tokens WHERE user_id = ?", user_id)
         return row is not None and row[0] == claims.myself()
 
-    def replace(self, old: str, new: str) -> None:
-        """Store a refresh token in place of another, if a character has that one.
+    def add_successor(self, old: str, new: str) -> None:
+        """Keep what SSO has answered to a refresh token beside it, if a character has that one.
 
-        Raises TokenKeyMissing.
+        Whose the new one is has not been found out. Raises TokenKeyMissing.
         """
         with readable_errors(self.path), write_transaction(self._db):
             for user_id, *row in self._everyone():
-                if self._opened(*row).refresh_token == old:
-                    self._store_again(user_id, Token(new), self._keys.first())
+                known = self._opened(*row).refresh_tokens
+                if old in known:
+                    token = Token.of(kept(known, old, new, Whose.UNCLEAR))
+                    self._store_again(user_id, token, self._keys.first())
 
     def rekey(self, *, plain: bool = False, make_key: Callable[[], None] | None = None) -> Rekeyed:
         """Store every token again, encrypted with the first key, or `plain`: all of them or none.
@@ -155,45 +205,36 @@ class Tokens(TokenFile):
                     damaged.append(user_id)
                     continue
                 done += 1
-                self._store_again(user_id, token, key)
+                self._store_again(user_id, token.holding(token.refresh_tokens), key)
         return Rekeyed(done, damaged, self._erase())
 
     def _everyone(self) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self._db.execute(
-            "SELECT user_id, refresh_token, access_token, access_expires_at, sealed_by FROM tokens"
+            """SELECT user_id, refresh_token, access_token, access_expires_at, earlier_tokens,
+                sealed_by FROM tokens"""
         ).fetchall()
         return rows
 
     def _store_again(self, user_id: int, token: Token, key: Key | None) -> None:
         self._db.execute(
             """UPDATE tokens SET refresh_token = ?, access_token = ?, access_expires_at = ?,
-                sealed_by = ? WHERE user_id = ?""",
+                earlier_tokens = ?, sealed_by = ? WHERE user_id = ?""",
             [*_sealed(token, key), user_id],
         )
 
-    def _erase(self) -> bool:
-        """Leave nothing in the files of what has been overwritten; False if others are in the way.
-
-        secure_delete wipes what killsync deletes, but not what another program has deleted, and
-        not the pages in the WAL.
-        """
-        with readable_errors(self.path):
-            try:
-                self._db.execute("VACUUM")
-                busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            except sqlite3.OperationalError as error:
-                if not is_busy(error):
-                    raise
-                return False
-        return not busy
-
     def _opened(
-        self, refresh: str, access: str | None, expires_at: float | None, sealed_by: str | None
+        self,
+        refresh: str,
+        access: str | None,
+        expires_at: float | None,
+        earlier: str | None,
+        sealed_by: str | None,
     ) -> Token:
         key = self._key(sealed_by)
         if key is not None:
             refresh, access = key.open(refresh), access and key.open(access)
-        return Token(refresh, access, expires_at)
+            earlier = earlier and key.open(earlier)
+        return Token(refresh, access, expires_at, tuple((earlier or "").split()))
 
     def _key(self, name: str | None) -> Key | None:
         """Return the key of a name, None for plain tokens. Raises TokenKeyMissing."""
@@ -227,7 +268,7 @@ class Tokens(TokenFile):
         """
         with readable_errors(self.path), write_transaction(self._db):
             now = token and self.get(user_id)
-            if token and now and now.refresh_token != token.refresh_token:
+            if token and now and now.refresh_tokens != token.refresh_tokens:
                 return False
             self._db.execute("DELETE FROM tokens WHERE user_id = ?", [user_id])
         return True
@@ -262,8 +303,10 @@ class Tokens(TokenFile):
 
 
 def _sealed(token: Token, key: Key | None) -> list[object]:
-    """Return refresh token, access token, its end and the key's name, as they are stored."""
+    """Return a row: refresh token, access token, its end, earlier tokens, the key's name."""
     refresh, access = token.refresh_token, token.access_token
+    earlier = " ".join(token.earlier) or None
     if key is not None:
         refresh, access = key.seal(refresh), access and key.seal(access)
-    return [refresh, access, token.access_expires_at, key and key.name]
+        earlier = earlier and key.seal(earlier)
+    return [refresh, access, token.access_expires_at, earlier, key and key.name]
