@@ -1,12 +1,14 @@
 """Files: those that only their owner may read, whole-file writing, the first free name."""
 
 import codecs
+import fcntl
+import glob
 import os
 import pwd
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +16,9 @@ from typing import BinaryIO
 from killsync.errors import DatabaseError, UsageError
 
 PRIVATE = 0o600
+DRAFT = ".draft-"
+# short: SQLite takes no long paths
+_DRAFTED = "draft"
 
 
 def open_to_others(path: Path) -> bool:
@@ -89,11 +94,94 @@ def create_private(path: Path) -> None:
         raise UsageError(f"{path}: cannot be opened: {error.strerror}") from error
 
 
-def new_draft(path: Path) -> Path:
-    """Create an empty private file beside `path`, of a name of its own. Raises OSError."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(descriptor)
-    return Path(name)
+@contextmanager
+def draft_beside(path: Path) -> Iterator[Path]:
+    """Yield an empty private file on the file system of `path`; in the end it is gone, or moved.
+
+    It stands in a directory of its own, `<path>.draft-xxxxxxxx`, with all that SQLite keeps beside
+    it. What killed programs have left of such, for `path` or for `<path>.*`, is deleted first.
+    Raises OSError.
+    """
+    _remove_abandoned(path)
+    directory, held = _locked_directory(path)
+    try:
+        draft = directory / _DRAFTED
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
+        yield draft
+    finally:
+        with suppress(OSError):
+            _remove_draft(directory, held)
+        os.close(held)
+
+
+def is_draft(file: Path) -> bool:
+    """Return whether a file is a draft, or stands beside one."""
+    return DRAFT in file.parent.name
+
+
+def is_being_written(draft: Path) -> bool:
+    """Return whether a program that runs now is writing a draft."""
+    try:
+        held = _open_directory(draft.parent)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # a file system without locks
+    finally:
+        os.close(held)
+    return False
+
+
+def _locked_directory(path: Path) -> tuple[Path, int]:
+    """Create the directory of a draft; return it and the descriptor that holds its lock.
+
+    The directory is locked, not the draft: over a network this lock would be in the way of
+    SQLite's own on the same file.
+    """
+    while True:
+        directory = Path(tempfile.mkdtemp(prefix=f"{path.name}{DRAFT}", dir=path.parent))
+        with suppress(FileNotFoundError):
+            held = _open_directory(directory)
+            with suppress(OSError):  # without locks no program takes it for abandoned
+                # whoever looks at it just now soon ends, and may have deleted it
+                fcntl.flock(held, fcntl.LOCK_EX)
+            if directory.exists():
+                return directory, held
+            os.close(held)
+
+
+def _remove_abandoned(path: Path) -> None:
+    name = glob.escape(path.name)
+    for pattern in (f"{name}{DRAFT}????????", f"{name}.*{DRAFT}????????"):
+        for directory in path.parent.glob(pattern):
+            # another program writes it, or nothing can be learnt of it
+            with suppress(OSError):
+                _remove_if_abandoned(directory)
+
+
+def _remove_if_abandoned(directory: Path) -> None:
+    held = _open_directory(directory)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = all(file.name.split("-")[0] == _DRAFTED for file in directory.iterdir())
+        if ours and os.fstat(held).st_uid == os.geteuid():
+            _remove_draft(directory, held)
+    finally:
+        os.close(held)
+
+
+def _remove_draft(directory: Path, held: int) -> None:
+    for file in directory.iterdir():
+        os.unlink(file.name, dir_fd=held)
+    directory.rmdir()
+
+
+def _open_directory(directory: Path) -> int:
+    return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 
 
 @contextmanager
@@ -102,15 +190,11 @@ def draft_of(path: Path, *, mode: int = PRIVATE) -> Iterator[Path]:
 
     After an error `path` is unchanged. The file survives a power cut. Raises OSError.
     """
-    draft = new_draft(path)
-    try:
+    with draft_beside(path) as draft:
         yield draft
         sync(draft)
         draft.chmod(mode)
         draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
     sync(path.parent)
 
 

@@ -14,6 +14,7 @@ import pytest
 from in_process import InProcess, run_here
 from world import TIMEOUT, Killsync, run_in_progress, simulator, wait_until
 
+from killsync import files
 from killsync.store import wal
 from killsync.store.paths import is_reserved
 
@@ -21,7 +22,7 @@ Start = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
 
 # before each of these a process may be killed; what SQLite does within is one transaction
-STEPS = {"os.rename", "os.link", "os.remove", "os.chmod", "sqlite3.connect", "open"}
+STEPS = {"os.rename", "os.link", "os.remove", "os.rmdir", "os.chmod", "sqlite3.connect", "open"}
 MOST_STEPS = 200
 
 
@@ -63,6 +64,10 @@ def lose_killmails(program: Killsync) -> None:
     program.execute("DELETE FROM attackers")
     program.execute("DELETE FROM items")
     program.execute("DELETE FROM killmails")
+
+
+def drafts_in(directory: Path) -> list[str]:
+    return [name for name in names_in(directory) if ".draft-" in name]
 
 
 def damage(program: Killsync, start: int = 4096) -> None:
@@ -146,6 +151,7 @@ def test_what_lies_beside_the_file_is_replaced_only_by_force(
         "killsync.db.lock",
         "killsync.db.before-4",
         "killsync.db.before-restore-2",
+        "killsync.db.draft-abcdefgh",
         "link",
         "hard",
         "elsewhere/../killsync.db",
@@ -585,3 +591,23 @@ def test_a_backup_that_is_killed_leaves_the_old_file_or_the_new(
         if not killed:
             break
     assert found == {0, 16}
+    assert not drafts_in(tmp_path)
+
+
+def test_a_draft_that_another_program_writes_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "copy.db"
+    with files.draft_beside(file) as mine:
+        with files.draft_of(file) as other:
+            other.write_text("whole")
+        assert mine.exists()
+        assert files.is_being_written(mine)
+    assert names_in(tmp_path) == [file.name]
+
+
+def test_a_directory_of_a_persons_own_is_not_taken_for_a_draft(tmp_path: Path) -> None:
+    own = tmp_path / "copy.db.draft-holidays"
+    own.mkdir()
+    (own / "photo.jpg").touch()
+    with files.draft_of(tmp_path / "copy.db"):
+        pass
+    assert (own / "photo.jpg").exists()

@@ -7,18 +7,18 @@ from killsync import files
 from killsync.settings import config
 from killsync.settings.config import Settings
 from killsync.settings.places import expanded
-from killsync.store.paths import token_file, with_sqlite_files
+from killsync.store.paths import token_files
 from killsync.terminal.text import safe
 
 
 def keep_private(settings: Settings, file: Path) -> Iterator[str]:
     """Make private what others may read, and yield a line for each file that they could.
 
-    That is the configuration `file`, the token file, and what `client_secret_file` and
-    `token_key_file` name. One that cannot be made private stays as it is, such as a secret that
+    That is the configuration `file`, the token file and its copies, and what `client_secret_file`
+    and `token_key_file` name. One that cannot be made private stays as it is, such as a secret that
     a container is given; it is mentioned only if killsync itself keeps secrets in it.
     """
-    for path in (file, *_token_files(settings), *_secret_files(settings)):
+    for path in (file, *token_files(settings.database), *_secret_files(settings)):
         if not files.open_to_others(path):
             continue
         if files.make_private(path):
@@ -33,14 +33,9 @@ def keep_private(settings: Settings, file: Path) -> Iterator[str]:
 def _held(path: Path, settings: Settings, file: Path) -> list[str]:
     if path == file:
         return config.secrets_in(file)
-    return ["tokens"] if path in _token_files(settings) else []
+    return ["tokens"] if path in token_files(settings.database) else []
 
 
 def _secret_files(settings: Settings) -> list[Path]:
     names = (settings.client_secret_file, settings.token_key_file)
     return [expanded(name) for name in names if name]
-
-
-def _token_files(settings: Settings) -> list[Path]:
-    # SQLite gives the others the mode of the first
-    return with_sqlite_files(token_file(settings.database))

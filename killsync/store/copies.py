@@ -72,25 +72,21 @@ def put_back(
     DatabaseError and, if another program is in the way, DatabaseBusy.
     """
     target = target.resolve()
-    draft = files.new_draft(target)
-    try:
-        with readable_errors(target):
-            _copy(conn, draft)
-            with closing(sqlite3.connect(draft, isolation_level=None)) as copy:
-                adapt(copy)
-                _require_whole(draft, copy)
-                page_size = _page_size(copy)
-            there = _open_sound(target, check)
-            if there is None:
-                return _replace(target, draft)
-            with closing(there):
-                if _page_size(there) == page_size:
-                    return _overwrite(target, there, draft)
-                # its commits must not stand in a WAL that is deleted
-                _empty_wal(target, there)
+    with files.draft_beside(target) as draft, readable_errors(target):
+        _copy(conn, draft)
+        with closing(sqlite3.connect(draft, isolation_level=None)) as copy:
+            adapt(copy)
+            _require_whole(draft, copy)
+            page_size = _page_size(copy)
+        there = _open_sound(target, check)
+        if there is None:
             return _replace(target, draft)
-    finally:
-        _remove([draft, *beside_in_use(draft)])
+        with closing(there):
+            if _page_size(there) == page_size:
+                return _overwrite(target, there, draft)
+            # its commits must not stand in a WAL that is deleted
+            _empty_wal(target, there)
+        return _replace(target, draft)
 
 
 def _write(conn: sqlite3.Connection, target: Path, check: Check = _leave) -> None:

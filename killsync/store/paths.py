@@ -1,7 +1,10 @@
 """Which files belong to a database: all of them stand beside it and start with its name."""
 
 import glob
+from collections.abc import Iterator
 from pathlib import Path
+
+from killsync import files
 
 
 def token_file(database: Path) -> Path:
@@ -38,7 +41,7 @@ def is_reserved(database: Path, file: Path) -> bool:
     if file.exists() and any(one.exists() and file.samefile(one) for one in in_use):
         return True
     beside = file.resolve().parent == database.resolve().parent
-    used = ("-", ".lock", ".tokens", ".before-")
+    used = ("-", ".lock", ".tokens", ".before-", files.DRAFT)
     names = (database.name, database.resolve().name)
     return beside and any(
         file.name == name or file.name.startswith(tuple(name + one for one in used))
@@ -51,15 +54,27 @@ def belongs_to(database: Path, file: Path) -> bool:
 
     That includes copies that killsync or SQLite made, by whatever name the file is given here.
     """
-    family = [database, *database.parent.glob(f"{glob.escape(database.name)}[.-]*")]
+    family = [database, *_with_drafts(database, "[.-]*")]
     return any(one.exists() and file.samefile(one) for one in family)
 
 
 def token_files(database: Path) -> list[Path]:
-    """Return every file that may hold tokens and is there: the token file, SQLite's, copies."""
+    """Return every file that may hold tokens and is there: the token file, SQLite's, copies.
+
+    Drafts that a killed program has left are among them.
+    """
     tokens = token_file(database)
-    found = tokens.parent.glob(f"{glob.escape(tokens.name)}*")
+    # copies stand beside the file that a link leads to
+    places = [tokens, tokens.resolve()] if tokens.is_symlink() else [tokens]
+    found = {file for place in places for file in _with_drafts(place, "*")}
     return sorted(file for file in found if file.is_file())
+
+
+def _with_drafts(file: Path, ending: str) -> Iterator[Path]:
+    pattern = glob.escape(file.name) + ending
+    yield from file.parent.glob(pattern)
+    yield from file.parent.glob(f"{pattern}{files.DRAFT}*/*")
+    yield from file.parent.glob(f"{glob.escape(file.name)}{files.DRAFT}*/*")
 
 
 def _beside(file: Path, ending: str) -> Path:
