@@ -24,6 +24,7 @@ Background = Callable[..., Popen[str]]
 # before each of these a process may be killed; what SQLite does within is one transaction
 STEPS = {"os.rename", "os.link", "os.remove", "os.rmdir", "os.chmod", "sqlite3.connect", "open"}
 MOST_STEPS = 200
+OTHER_USER = 65534
 
 
 @pytest.fixture(scope="module")
@@ -517,6 +518,58 @@ def test_without_tokens_to_restore_nothing_is_changed(program: InProcess, file: 
     done = program.run("restore", "--yes", "--with-tokens", str(file), exit_code=2)
     assert f"{file}.tokens: there is no such file" in done.stderr
     assert ids_in(program.database) == set()
+
+
+def make_foreign(tokens: Path) -> None:
+    tokens.unlink()
+    with closing(sqlite3.connect(tokens)) as conn:
+        conn.execute("CREATE TABLE notes (text)")
+
+
+def make_newer(tokens: Path) -> None:
+    with closing(sqlite3.connect(tokens)) as conn:
+        conn.execute("PRAGMA user_version = 99")
+
+
+def give_away(tokens: Path) -> None:
+    os.chown(tokens, OTHER_USER, -1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        make_foreign,
+        make_newer,
+        pytest.param(
+            give_away,
+            marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("whose", ["in place", "in the backup"])
+def test_a_restore_whose_tokens_are_refused_changes_nothing(
+    program: InProcess, file: Path, change: Callable[[Path], None], whose: str
+) -> None:
+    program.run("backup", "--with-tokens", str(file))
+    lose_killmails(program)
+    refused = Path(f"{program.database if whose == 'in place' else file}.tokens")
+    change(refused)
+    done = program.run("restore", "--yes", "--with-tokens", str(file), exit_code=2)
+    assert str(refused) in done.stderr
+    assert done.stdout == ""
+    assert ids_in(program.database) == set()
+    assert ".before-restore" not in "".join(names_in(program.directory))
+    assert not drafts_in(program.directory)
+
+
+def test_a_backup_whose_tokens_cannot_be_written_writes_nothing(
+    program: InProcess, file: Path
+) -> None:
+    # with `.tokens` it is too long for a draft of its own
+    target = file.with_name("x" * 240)
+    done = program.run("backup", "--with-tokens", str(target), exit_code=2)
+    assert f"{target}.tokens: cannot be written: File name too long" in done.stderr
+    assert names_in(file.parent) == []
 
 
 # killed at every step

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -209,6 +210,24 @@ def test_a_sync_whose_output_is_full_is_done(killsync: Start) -> None:
     name = program.simulator.logins[0]["name"]
     assert in_shell(program, "sync", name, redirected=">/dev/full").returncode == 0
     program.assert_equals_truth()
+
+
+@pytest.mark.parametrize("redirected", [">/dev/full", "| true"])
+def test_tokens_are_backed_up_and_restored_whoever_reads_of_it(
+    killsync: Start, tmp_path: Path, redirected: str
+) -> None:
+    program = killsync(characters=1, killmails=1)
+    file = tmp_path / "copy.db"
+    stored = "SELECT user_id, refresh_token FROM tokens"
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
+        tokens = conn.execute(stored).fetchall()
+    done = in_shell(program, "backup", "--with-tokens", str(file), redirected=redirected)
+    assert done.returncode == 0
+    program.execute_on_tokens("DELETE FROM tokens")
+    restore = ("restore", "--yes", "--with-tokens", str(file))
+    assert in_shell(program, *restore, redirected=redirected).returncode == 0
+    with closing(sqlite3.connect(f"{program.database}.tokens")) as conn:
+        assert conn.execute(stored).fetchall() == tokens != []
 
 
 def test_a_configuration_is_written_whoever_reads_of_it(killsync: Start, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from killsync.cli import invocation, opening
-from killsync.cli.invocation import Invocation, print_result
+from killsync.cli.invocation import print_result
 from killsync.errors import UsageError
 from killsync.store import lock, paths
 from killsync.terminal.text import count, safe
@@ -45,31 +45,39 @@ def backup(
             _check_target(one, settings.database, force=force)
         with ExitStack() as opened:
             store = opened.enter_context(opening.for_reading(settings, any_version=True))
-            tokens = None
+            wanted = {target: store.conn}
             if with_tokens:
                 from killsync.tokens import copies
 
-                tokens = opened.enter_context(closing(copies.open_copy(settings.database)))
-            _write(call, store.conn, target)
-            if tokens is not None:
-                _write(call, tokens, paths.token_file(target), what="the tokens")
+                tokens = closing(copies.open_copy(settings.database))
+                wanted[paths.token_file(target)] = opened.enter_context(tokens)
+            _write(wanted)
+            if not call.quiet:
+                _print_done(store.conn, target, with_tokens=with_tokens)
 
 
-def _write(
-    call: Invocation, conn: sqlite3.Connection, target: Path, what: str | None = None
-) -> None:
-    from killsync.store import copies, restoring
+def _write(wanted: dict[Path, sqlite3.Connection]) -> None:
+    """Write all of them before any of them appears."""
+    from killsync.store import copies
 
+    target = None
     try:
-        copies.write(conn, target.resolve())
+        with ExitStack() as complete:
+            for target, conn in wanted.items():
+                complete.enter_context(copies.written(conn, target.resolve()))
     except OSError as error:
         raise UsageError(f"{target}: cannot be written: {error.strerror}") from error
-    if call.quiet:
-        return
-    if what is None:
-        users, killmails, _ = restoring.contents(conn)
-        what = f"{count(killmails, 'killmail')} of {count(users, 'user')}"
-    print_result(f"{safe(target, 400)}: {what}, {target.stat().st_size / 1_000_000:,.1f} MB")
+
+
+def _print_done(conn: sqlite3.Connection, target: Path, *, with_tokens: bool) -> None:
+    from killsync.store import restoring
+
+    users, killmails, _ = restoring.contents(conn)
+    done = {target: f"{count(killmails, 'killmail')} of {count(users, 'user')}"}
+    if with_tokens:
+        done[paths.token_file(target)] = "the tokens"
+    for file, what in done.items():
+        print_result(f"{safe(file, 400)}: {what}, {file.stat().st_size / 1_000_000:,.1f} MB")
 
 
 def _check_target(target: Path, database: Path, *, force: bool) -> None:

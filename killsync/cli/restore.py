@@ -56,10 +56,14 @@ def restore(
         if not yes:
             _ask(file, database, backup, with_tokens=with_tokens)
         files.create_private(lock_file(database))
-        with lock.hold(database, patience=_PATIENCE):
-            _print_done(call, database, restoring.restore(backup, database))
+        with lock.hold(database, patience=_PATIENCE), ExitStack() as prepared:
+            # what can refuse either of them comes before any of them is replaced
+            put = {"": prepared.enter_context(restoring.to_restore(backup, database))}
             if tokens is not None:
-                _print_done(call, database, copies.restore(tokens, database), what="its tokens")
+                to_restore = copies.to_restore(tokens, database)
+                put["its tokens"] = prepared.enter_context(to_restore)
+            for what, put_back in put.items():
+                _print_done(call, database, put_back(), what)
 
 
 def _ask(file: Path, database: Path, backup: sqlite3.Connection, *, with_tokens: bool) -> None:

@@ -4,9 +4,8 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from killsync import files
@@ -26,6 +25,8 @@ _IN_THE_WAY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _NOT_DAMAGED = {*_IN_THE_WAY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 Check = Callable[[sqlite3.Connection], None]
+# returns where what was there is kept, None if nothing was there
+PutBack = Callable[[], Path | None]
 
 
 def _leave(_: sqlite3.Connection) -> None:
@@ -53,48 +54,59 @@ def open_whole(file: Path, check: Check) -> sqlite3.Connection:
     return conn
 
 
-def write(conn: sqlite3.Connection, target: Path) -> None:
-    """Write what a connection sees now to a file that appears once it is complete.
+@contextmanager
+def written(conn: sqlite3.Connection, target: Path, *, check: bool = True) -> Iterator[None]:
+    """Write what a connection sees now to a file, which appears at the end if no error is raised.
 
     What SQLite kept beside an earlier file of that name is deleted: it would be played into this
     one. Raises OSError, and DatabaseError, with the earlier file as it was, if the copy is damaged.
     """
-    _write(conn, target, partial(_require_copied_whole, target))
+    with files.draft_of(target) as draft:
+        with readable_errors(target):
+            _copy(conn, draft)
+            if check:
+                with closing(reading.connect_unchanging(draft)) as copy:
+                    _require_copied_whole(target, copy)
+        yield
+        _remove(beside_in_use(target))
 
 
-def put_back(
+@contextmanager
+def to_put_back(
     conn: sqlite3.Connection, target: Path, check: Check, adapt: Check = _leave
-) -> Path | None:
-    """Put what a connection sees in place of `target`; return where that is kept, if it was there.
+) -> Iterator[PutBack]:
+    """Yield what puts that which a connection sees in place of `target`.
 
-    `check` raises if what is there is not to be replaced, unless it is damaged; `adapt` may change
-    the copy before. Killed at any point, `target` is as it was or as it shall be. Raises OSError,
-    DatabaseError and, if another program is in the way, DatabaseBusy.
+    Nothing is changed before it is called. `check` raises if what is there is not to be replaced,
+    unless it is damaged; `adapt` may change the copy. Killed at any point, `target` is as it was
+    or as it shall be. Raises OSError, DatabaseError and, if another program is in the way,
+    DatabaseBusy.
     """
     target = target.resolve()
-    with files.draft_beside(target) as draft, readable_errors(target):
-        _copy(conn, draft)
-        with closing(sqlite3.connect(draft, isolation_level=None)) as copy:
-            adapt(copy)
-            _require_whole(draft, copy)
-            page_size = _page_size(copy)
-        there = _open_sound(target, check)
-        if there is None:
-            return _replace(target, draft)
-        with closing(there):
+    with files.draft_beside(target) as draft, ExitStack() as opened:
+        with readable_errors(target):
+            _copy(conn, draft)
+            with closing(sqlite3.connect(draft, isolation_level=None)) as copy:
+                adapt(copy)
+                _require_whole(draft, copy)
+                page_size = _page_size(copy)
+            there = _open_sound(target, check)
+            if there is not None:
+                opened.enter_context(closing(there))
+        yield lambda: _put_back(target, there, draft, page_size)
+
+
+def _put_back(
+    target: Path, there: sqlite3.Connection | None, draft: Path, page_size: int
+) -> Path | None:
+    with readable_errors(target):
+        if there is not None:
             if _page_size(there) == page_size:
                 return _overwrite(target, there, draft)
             # its commits must not stand in a WAL that is deleted
             _empty_wal(target, there)
+            there.close()
         return _replace(target, draft)
-
-
-def _write(conn: sqlite3.Connection, target: Path, check: Check = _leave) -> None:
-    with files.draft_of(target) as draft, readable_errors(target):
-        _copy(conn, draft)
-        with closing(reading.connect_unchanging(draft)) as copy:
-            check(copy)
-        _remove(beside_in_use(target))
 
 
 def _copy(conn: sqlite3.Connection, draft: Path) -> None:
@@ -172,7 +184,8 @@ def _open_to_look(target: Path, *, alone: bool) -> sqlite3.Connection:
 def _overwrite(target: Path, there: sqlite3.Connection, draft: Path) -> Path:
     """Write the draft into a sound file, in one transaction; whoever has it open sees that."""
     kept = files.first_free_name(target, BEFORE, _KEPT_TOGETHER)
-    _write(there, kept)
+    with written(there, kept, check=False):
+        pass
     with closing(sqlite3.connect(draft)) as copy:
         copy.backup(there, progress=_patience(target), sleep=0.1)
     there.execute("PRAGMA wal_checkpoint(TRUNCATE)")

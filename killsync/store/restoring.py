@@ -1,7 +1,7 @@
 """Putting a backup of the killmail database back."""
 
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -24,15 +24,17 @@ def contents(conn: sqlite3.Connection) -> tuple[int, int, str | None]:
     return users, killmails, stored_at
 
 
-def restore(backup: sqlite3.Connection, database: Path) -> Path | None:
-    """Put a backup in place of the database; return where that is kept, if it was there.
+def to_restore(
+    backup: sqlite3.Connection, database: Path
+) -> AbstractContextManager[copies.PutBack]:
+    """Return a context with what puts a backup in place of the database.
 
     The caller holds the lock. What is missing since is found by the next scan: each user's stored
     id and ETag are the backup's, so that lists are read down to where it ends. What is stored
-    after that gets numbers that no program has seen before. Raises as `copies.put_back`.
+    after that gets numbers that no program has seen before. Raises as `copies.to_put_back`.
     """
     last = _last_number(database)
-    return copies.put_back(
+    return copies.to_put_back(
         backup,
         database,
         check=partial(connection.check_whose, database),

@@ -1,6 +1,7 @@
 """Copies of the token file: they hold secrets as it does, and are as private."""
 
 import sqlite3
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -20,14 +21,16 @@ def open_copy(database: Path) -> sqlite3.Connection:
     return copies.open_whole(file, partial(_check_version, file))
 
 
-def restore(backup: sqlite3.Connection, database: Path) -> Path | None:
-    """Put a copy in place of the token file; return where that is kept, if it was there.
+def to_restore(
+    backup: sqlite3.Connection, database: Path
+) -> AbstractContextManager[copies.PutBack]:
+    """Return a context with what puts a copy in place of the token file.
 
-    Raises as `copies.put_back`.
+    Raises as `copies.to_put_back`, and DatabaseError if the token file belongs to another user.
     """
     file = token_file(database)
     schema.require_own(file)
-    return copies.put_back(backup, file, check=partial(_check_version, file))
+    return copies.to_put_back(backup, file, check=partial(_check_version, file))
 
 
 def _check_version(file: Path, conn: sqlite3.Connection) -> None:
