@@ -1,5 +1,6 @@
 """`killsync backup` and `killsync restore`: whole copies, and nothing lost by putting one back."""
 
+import base64
 import os
 import signal
 import sqlite3
@@ -16,7 +17,7 @@ from world import TIMEOUT, Killsync, run_in_progress, simulator, wait_until
 
 from killsync import files
 from killsync.store import wal
-from killsync.store.paths import is_reserved
+from killsync.store.paths import is_reserved, token_files
 
 Start = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
@@ -25,6 +26,7 @@ Background = Callable[..., Popen[str]]
 STEPS = {"os.rename", "os.link", "os.remove", "os.rmdir", "os.chmod", "sqlite3.connect", "open"}
 MOST_STEPS = 200
 OTHER_USER = 65534
+KEY = base64.b64encode(bytes(32)).decode()
 
 
 @pytest.fixture(scope="module")
@@ -647,6 +649,38 @@ def test_a_backup_that_is_killed_leaves_the_old_file_or_the_new(
     assert not drafts_in(tmp_path)
 
 
+def test_a_restore_that_is_killed_hides_no_token_and_the_next_leaves_no_draft(
+    template: InProcess, tmp_path: Path
+) -> None:
+    secrets = [login["refresh_token"].encode() for login in template.simulator.logins]
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    file = backups / "copy.db"
+    template.run("backup", "--with-tokens", str(file))
+    left = set()
+    for step in range(1, MOST_STEPS):
+        directory = tmp_path / str(step)
+        directory.mkdir()
+        program = template.copy_to(directory)
+        killed = killed_at(step, program, "restore", "--yes", "--with-tokens", str(file))
+        holding = {
+            found
+            for found in directory.rglob("*")
+            if found.is_file() and any(secret in found.read_bytes() for secret in secrets)
+        }
+        assert holding <= set(token_files(program.database))
+        drafts = {found for found in holding if ".draft-" in found.parent.name}
+        said = program.run("users", "rekey", KILLSYNC_TOKEN_KEY=KEY).stderr
+        assert all(f"{draft}: may hold earlier tokens" in said for draft in drafts)
+        left |= {draft.parent.name.rpartition("-")[0] for draft in drafts}
+        program.run("restore", "--yes", str(file))
+        assert not drafts_in(directory)
+        if not killed:
+            break
+    assert not killed
+    assert left == {"killsync.db.tokens.draft", "killsync.db.tokens.before-restore.draft"}
+
+
 def test_a_draft_that_another_program_writes_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "copy.db"
     with files.draft_beside(file) as mine:
@@ -664,3 +698,42 @@ def test_a_directory_of_a_persons_own_is_not_taken_for_a_draft(tmp_path: Path) -
     with files.draft_of(tmp_path / "copy.db"):
         pass
     assert (own / "photo.jpg").exists()
+
+
+# copies that hold plain tokens
+
+
+def named_by(program: Killsync, file: Path) -> list[bool]:
+    """Return whether `users rekey`, `check` and `doctor` name a file as one with plain tokens."""
+    text = f"{file}: may hold earlier tokens that are not encrypted"
+    said = [
+        program.run("users", "rekey", KILLSYNC_TOKEN_KEY=KEY).stderr,
+        program.run("check", KILLSYNC_TOKEN_KEY=KEY).stdout,
+        program.run("doctor", exit_code=None, KILLSYNC_TOKEN_KEY=KEY).stdout,
+    ]
+    return [text in words for words in said]
+
+
+def test_what_a_restore_has_kept_is_named_while_it_holds_plain_tokens(
+    program: InProcess, file: Path
+) -> None:
+    program.run("backup", "--with-tokens", str(file))
+    restored(program, file, "--with-tokens")
+    kept = Path(f"{program.database}.tokens.before-restore")
+    assert named_by(program, kept) == [True, True, True]
+    restored(program, file, "--with-tokens")
+    # what is kept now is encrypted
+    assert named_by(program, Path(f"{kept}-2")) == [False, False, False]
+    kept.unlink()
+    assert named_by(program, kept) == [False, False, False]
+
+
+def test_what_a_restore_has_kept_of_linked_tokens_is_named(program: InProcess, file: Path) -> None:
+    tokens = Path(f"{program.database}.tokens")
+    elsewhere = program.directory / "elsewhere"
+    elsewhere.mkdir()
+    tokens.rename(elsewhere / "real")
+    tokens.symlink_to(elsewhere / "real")
+    program.run("backup", "--with-tokens", str(file))
+    restored(program, file, "--with-tokens")
+    assert named_by(program, elsewhere / "real.before-restore") == [True, True, True]

@@ -13,6 +13,7 @@ from killsync.model import UserState
 from killsync.store import lock, runs, verify, verify_bodies
 from killsync.store.connection import Store
 from killsync.store.paths import lock_file, token_file
+from killsync.tokens import copies
 from killsync.tokens import schema as token_schema
 
 # what is being looked at, how much of it is done, and how much there is (None: nobody knows)
@@ -202,6 +203,10 @@ def _check_files(verdict: Verdict, database: Path) -> None:
         advice = "if they are lost, delete it and run `killsync login` again"
         verdict.add(Finding(kind=Kind.FILE, text=str(error), advice=advice, repairable=False))
         return
+    verdict.notes += (
+        f"{file}: may hold earlier tokens that are not encrypted; delete it if you do not need it"
+        for file in copies.left_plain(database)
+    )
     active = [user for user in verdict.users if user.state == UserState.ACTIVE]
     if active and not token_path.exists():
         verdict.notes.append(_without_token_file(token_path))

@@ -45,6 +45,8 @@ def rekey(
             else:
                 done = _rekey(settings, store, plain=plain)
             _print_done(call, settings, done, plain=plain)
+            if not plain:
+                _warn_of_copies(call, store)
             if not _warn(call, store, done) and not plain and not call.quiet:
                 _print_older(settings)
         exit_with(1 if done.damaged else 0)
@@ -101,6 +103,16 @@ def _print_older(settings: Settings) -> None:
     if older > 0:
         print_result(
             f"{count(older, 'older key')} may be removed, unless a backup is to be read again"
+        )
+
+
+def _warn_of_copies(call: Invocation, store: Store) -> None:
+    from killsync.tokens import copies
+
+    for file in copies.left_plain(store.path):
+        call.warn(
+            f"{safe(file, 400)}: may hold earlier tokens that are not encrypted: delete it if you "
+            "do not need it"
         )
 
 

@@ -10,6 +10,7 @@ from killsync.doctor.setup import Setup
 from killsync.settings.config import Source
 from killsync.settings.places import expanded
 from killsync.store.paths import token_files
+from killsync.tokens import copies
 
 
 def examine(setup: Setup) -> Iterator[Diagnosis]:
@@ -21,6 +22,7 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
     if private and not wide:
         names = ", ".join(file.name for file in private)
         yield ok("permissions", f"only the owner can read {names}")
+    yield from _earlier_tokens(setup)
     yield from _key_beside_database(setup)
 
 
@@ -31,6 +33,12 @@ def _private_files(setup: Setup) -> list[Path]:
     files = [setup.file, *(expanded(name) for name in named if name)]
     files = [file for file in files if file.is_file()]
     return [*files, *token_files(settings.database)]
+
+
+def _earlier_tokens(setup: Setup) -> Iterator[Diagnosis]:
+    for file in copies.left_plain(setup.settings.database):
+        text = f"{file}: may hold earlier tokens that are not encrypted"
+        yield warning("copies of tokens", text, f"rm {_quoted(file)}, if you do not need it")
 
 
 def _key_beside_database(setup: Setup) -> Iterator[Diagnosis]:
