@@ -174,8 +174,7 @@ def test_a_damaged_encrypted_token_affects_one_user(sealed: Start) -> None:
         " WHERE user_id = ?",
         ill,
     )
-    assert "damaged" in program.run("scan").stderr
-    program.make_login_needed()
+    assert "damaged" in program.run("scan", exit_code=1).stderr
     assert (program.user(ill)["state"], program.user(well)["killmails"]) == ("needs_login", 1)
 
 

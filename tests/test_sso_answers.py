@@ -994,15 +994,13 @@ def test_a_token_of_the_wrong_kind_has_the_same_evidence_though_sso_replaces_it(
     assert evidence_of(tokens, connect()) == first
 
 
-def test_a_damaged_token_has_evidence_and_a_missing_one_has_not(
-    connect: Make, tokens: Tokens
-) -> None:
+def test_neither_a_damaged_nor_a_missing_token_is_evidence(connect: Make, tokens: Tokens) -> None:
     assert evidence_of(tokens, connect()) is None
     with pytest.raises(LoginNeeded) as failure:
         accounts.stored_access(tokens, USER, NOW)
     assert failure.value.evidence is None
     tokens.put(USER, Token("\ufffd"))
-    assert evidence_of(tokens, connect()) is not None
+    assert evidence_of(tokens, connect()) is None
 
 
 def elsewhere(path: Path, change: Callable[[Tokens], object], answer: Any) -> Any:

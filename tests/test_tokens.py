@@ -312,10 +312,9 @@ def test_a_damaged_token_affects_one_user_and_is_not_shown(killsync: Start) -> N
                 || CAST(substr(refresh_token, 12) AS BLOB) AS TEXT) WHERE user_id = ?""",
             [ill],
         )
-    done = program.run("scan")
+    done = program.run("scan", exit_code=1)
     token = program.simulator.logins[0]["refresh_token"]
     assert token[:10] not in done.stdout + done.stderr
-    program.make_login_needed()
     assert (program.user(ill)["state"], program.user(well)["killmails"]) == ("needs_login", 1)
 
 

@@ -156,10 +156,8 @@ def _stored(tokens: Tokens, sso: Sso, user_id: int) -> Token:
     if token is None:
         raise _no_token()
     if token.is_damaged:
-        raise LoginNeeded(
-            "the stored token of this character is damaged",
-            evidence=sso.fingerprint(token.refresh_token),
-        )
+        # nothing is asked with it: it is not a token that could be refused by mistake
+        raise LoginNeeded("the stored token of this character is damaged")
     return token
 
 
