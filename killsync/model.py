@@ -112,6 +112,7 @@ class Refusal(msgspec.Struct, frozen=True):
 class User(msgspec.Struct, frozen=True):
     """A row of `users`; times are unix seconds, `floor_id` is the lowest id above the gap.
 
+    `pages` is how many pages the list is known to have, as `esi.paging.Step` says of `known`;
     `skipped` is how many entries of a page were no references to killmails, the most since the
     newest full pass began; `troubled_since` is when a job failed first, if none has ended well
     since.

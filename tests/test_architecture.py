@@ -220,7 +220,10 @@ def test_only_commands_and_the_terminal_room_print() -> None:
 
 def test_decisions_ask_neither_clock_nor_database() -> None:
     asked = set().union(
-        *(top_level(module) for module in ("esi.paging", "esi.ratelimit", "sync.schedule"))
+        *(
+            top_level(module)
+            for module in ("esi.page_count", "esi.paging", "esi.ratelimit", "sync.schedule")
+        )
     )
     assert asked & {"time", "datetime", "random", "os", "sqlite3", "socket"} == set()
 

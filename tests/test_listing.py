@@ -468,3 +468,88 @@ def test_a_gap_moves_on_however_few_pages_a_run_may_list(
     for _ in range(runs):
         scan_later(program, KILLSYNC_MAX_PAGES=max_pages)
     program.assert_equals_truth()
+
+
+# one answer that claims to be the end of a list that goes on
+
+WRONG_ENDS: dict[str, dict[str, Any]] = {
+    "X-Pages 1": {"headers": {"X-Pages": "1"}},
+    "an empty page": {"status": 200, "body": "[]"},
+    "an empty page of 1": {"status": 200, "body": "[]", "headers": {"X-Pages": "1"}},
+    "an empty page of as many": {"wrong_json": "[]"},
+}
+
+
+@pytest.mark.parametrize("page", [1, 2, 4])
+@pytest.mark.parametrize("fault", WRONG_ENDS.values(), ids=WRONG_ENDS.keys())
+def test_one_answer_does_not_end_a_first_sync(
+    killsync: Make, page: int, fault: dict[str, Any]
+) -> None:
+    program, user_id = with_character(killsync, 29)
+    program.simulator.fault("list", page=page, times=1, **fault)
+    program.run("scan", exit_code=None)
+    scan_later(program)
+    assert gap(program, user_id) is None
+    program.assert_equals_truth()
+
+
+@pytest.mark.parametrize("fault", WRONG_ENDS.values(), ids=WRONG_ENDS.keys())
+def test_one_answer_does_not_close_an_open_gap(killsync: Make, fault: dict[str, Any]) -> None:
+    program, user_id = with_character(killsync, 29)
+    program.run("scan", KILLSYNC_MAX_PAGES="3")
+    program.simulator.add_killmails(user_id, 1)
+    program.simulator.fault("list", page=1, times=1, **fault)
+    scan_later(program, KILLSYNC_MAX_PAGES="1")
+    assert gap(program, user_id) is not None
+    scan_later(program)
+    assert gap(program, user_id) is None
+    program.assert_equals_truth()
+
+
+@pytest.mark.parametrize("fault", WRONG_ENDS.values(), ids=WRONG_ENDS.keys())
+def test_one_answer_does_not_end_the_reading_of_several_new_pages(
+    killsync: Make, fault: dict[str, Any]
+) -> None:
+    program, user_id = with_character(killsync, 19)
+    program.run("scan")
+    program.simulator.add_killmails(user_id, 16)
+    program.simulator.fault("list", page=1, times=1, **fault)
+    assert len(scan_later(program)) <= 7, "page 1 and 2 are read once more"
+    program.assert_equals_truth()
+
+
+def test_one_answer_that_is_not_believed_costs_an_idle_user_one_token_more(
+    killsync: Make,
+) -> None:
+    program, user_id = with_character(killsync, 29)
+    program.run("scan")
+    program.simulator.add_killmails(user_id, 1)
+    program.simulator.fault("list", page=1, times=1, headers={"X-Pages": "1"})
+    assert scan_later(program) == [1]
+    for status in (200, 304):
+        assert scan_later(program) == [1]
+        assert [entry["status"] for entry in program.simulator.log()].count(status) == 1
+    program.assert_equals_truth()
+
+
+def test_a_list_that_has_shrunk_to_one_page_costs_one_request_past_its_end(
+    killsync: Make,
+) -> None:
+    program, user_id = with_character(killsync, 19)
+    program.run("scan")
+    take_off(program, user_id, program.simulator.listed(user_id)[:18])
+    assert scan_later(program) == [1, 2]
+    program.simulator.add_killmails(user_id, 1)
+    assert scan_later(program) == [1]
+    assert gap(program, user_id) is None
+
+
+def test_a_list_that_grows_by_its_second_page_is_read_to_its_end_once(killsync: Make) -> None:
+    program, user_id = with_character(killsync, 5)
+    program.run("scan")
+    reads = []
+    for _ in range(3):
+        program.simulator.add_killmails(user_id, 1)
+        reads.append(scan_later(program))
+    assert reads == [[1, 2], [1], [1]]
+    program.assert_equals_truth()

@@ -8,6 +8,7 @@ from killsync.esi.paging import (
     Step,
     after_head,
     after_page,
+    after_unchanged,
     newest_first,
     resume_at,
     resumed,
@@ -20,10 +21,14 @@ ON_MONDAY = Pass(stamp=Stamp(MONDAY, 3))
 
 
 def page(
-    *ids: int, pages: int | None = 3, modified: str | None = MONDAY, past_end: bool = False
+    *ids: int,
+    pages: int | None = 3,
+    modified: str | None = MONDAY,
+    past_end: bool = False,
+    unchanged: bool = False,
 ) -> Page:
     refs = [KillmailRef(killmail_id, f"{killmail_id:040x}") for killmail_id in ids]
-    return Page(refs, pages, None, modified, 0.0, past_end=past_end)
+    return Page(refs, pages, None, modified, 0.0, past_end=past_end, unchanged=unchanged)
 
 
 def head(cursor: Cursor, first: Page, *, full: bool = False, cached: bool = False) -> Step:
@@ -249,11 +254,13 @@ def test_a_page_past_the_end_is_not_believed_before_the_one_above_it_was_read_ag
 
 
 def test_after_two_pages_past_the_end_page_1_says_where_the_list_ends() -> None:
-    first = after_page(Cursor(9, page=4), 4, page(past_end=True, pages=None), ON_MONDAY)
+    promised = Pass(stamp=Stamp(MONDAY, 4))
+    first = after_page(Cursor(9, page=4), 4, page(past_end=True, pages=None), promised)
     second = after_page(first.cursor, 3, page(past_end=True, pages=None), first.progress)
     assert second.next_page == 1
-    third = after_head(second.cursor, page(9, 8, pages=1), second.progress, full=False)
-    assert third.cursor == Cursor(9)
+    third = after_head(second.cursor, page(9, 8, pages=2), second.progress, full=False)
+    last = after_page(third.cursor, 2, page(7, pages=2), third.progress)
+    assert (last.next_page, last.cursor) == (None, Cursor(9))
 
 
 def test_a_killmail_taken_off_between_two_pages_hides_no_other() -> None:
@@ -323,6 +330,85 @@ def test_two_gaps_that_become_one_forget_the_floor_of_the_deeper() -> None:
     known = Pass(floor=3)
     step = after_head(Cursor(6, page=3, until_id=1), page(9, 8), known, full=False)
     assert step.progress.floor == 8
+
+
+# a single answer that speaks of fewer pages than are known
+
+
+def test_fewer_pages_than_are_known_end_nothing_on_page_1() -> None:
+    known = Pass(known=60)
+    step = after_head(Cursor(5), page(9, 8, pages=1), known, full=False)
+    assert (step.next_page, step.cursor) == (2, Cursor(9, page=2, until_id=5))
+    assert (step.known, step.keep_etag) == (None, False), "the next answer is believed"
+
+
+def test_fewer_pages_than_are_known_leave_an_open_gap_where_it_was() -> None:
+    gap, known = Cursor(8, page=13), Pass(known=60)
+    step = after_head(gap, page(9, 8, pages=1), known, full=False, cached=True)
+    assert (step.next_page, step.cursor) == (12, Cursor(9, page=13))
+    assert step.progress.doubtful
+
+
+def test_an_empty_page_1_of_several_is_read_again_after_page_2() -> None:
+    first = after_head(Cursor(9), page(pages=None, modified=None), Pass(known=3), full=False)
+    assert (first.next_page, first.known, first.keep_etag) == (2, None, False)
+    second = after_page(first.cursor, 2, page(7, 6), first.progress)
+    assert second.next_page == 1
+    again = after_head(second.cursor, page(10, 9), second.progress, full=False)
+    assert (again.next_page, again.cursor) == (None, Cursor(10)), "the gap's end is on page 1"
+
+
+def test_a_page_past_the_end_bears_out_that_there_are_fewer() -> None:
+    first = after_head(Cursor(5), page(9, 8, pages=1), Pass(known=60), full=False)
+    step = after_page(first.cursor, 2, page(past_end=True, pages=None), first.progress)
+    assert (step.next_page, step.cursor) == (None, Cursor(9))
+
+
+def test_page_1_is_believed_once_a_page_past_the_end_has_borne_it_out() -> None:
+    gap, known = Cursor(9, page=13), Pass(known=60, floor=6)
+    first = after_head(gap, page(9, 8, pages=3), known, full=False)
+    assert first.next_page == 12
+    deep = after_page(first.cursor, 12, page(past_end=True, pages=None), first.progress)
+    assert deep.next_page == 1
+    again = after_head(deep.cursor, page(9, 8, pages=3), deep.progress, full=False)
+    assert (again.next_page, again.known, again.keep_etag) == (2, 3, True)
+
+
+def test_a_page_read_again_that_claims_to_be_the_last_of_more_is_not() -> None:
+    again = Pass(floor=6, doubtful=True, known=60)
+    step = after_page(Cursor(9, page=13), 12, page(7, 5, pages=12), again)
+    assert step.next_page == 13
+
+
+def test_that_page_1_is_the_only_one_rests_on_one_answer_until_the_next() -> None:
+    first = head(Cursor(), page(9, 8, pages=1))
+    assert (first.known, first.keep_etag) == (0, True)
+    second = after_head(Cursor(9), page(9, 8, pages=1), Pass(known=first.known), full=False)
+    assert second.known == 1
+
+
+@pytest.mark.parametrize(("known", "pages"), [(0, 2), (1, 3), (3, 60)])
+def test_more_pages_than_can_have_been_added_have_the_whole_list_read(
+    known: int, pages: int
+) -> None:
+    step = after_head(Cursor(8), page(9, 8, pages=pages), Pass(known=known), full=False)
+    assert (step.next_page, step.cursor, step.whole) == (2, Cursor(9, page=2), True)
+    same = page(pages=pages, unchanged=True)
+    unchanged = after_unchanged(Cursor(9), same, Pass(known=known), cached=False)
+    assert (unchanged.next_page, unchanged.cursor) == (2, Cursor(9, page=2))
+    assert unchanged.whole
+
+
+@pytest.mark.parametrize(("known", "pages"), [(0, 1), (1, 2), (3, 4), (None, 60)])
+def test_a_page_more_is_no_reason_to_read_the_whole_list(known: int | None, pages: int) -> None:
+    step = after_head(Cursor(8), page(9, 8, pages=pages), Pass(known=known), full=False)
+    assert (step.next_page, step.cursor, step.whole) == (None, Cursor(9), pages == 1)
+
+
+def test_a_304_without_x_pages_leaves_a_doubt_to_the_next_answer() -> None:
+    silent = page(pages=None, unchanged=True)
+    assert not after_unchanged(Cursor(9), silent, Pass(known=0), cached=False).keep_etag
+    assert after_unchanged(Cursor(9), silent, Pass(known=1), cached=False).keep_etag
 
 
 # a gap that an earlier run left

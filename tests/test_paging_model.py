@@ -6,14 +6,20 @@ The reader is what `killsync.sync.listing` does with the decisions of `killsync.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
-from hypothesis import settings
+import msgspec
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from killsync.esi import paging
 from killsync.esi.paging import Pass
 from killsync.model import Cursor, KillmailRef, Page
+
+# what one answer may claim: nothing is on the page, and its headers are as they were or missing;
+# it is the last one; there is but one; it does not say how many there are; there is no such page
+Claim = Literal["empty", "nothing", "last", "only", "silent", "missing"]
 
 
 @dataclass
@@ -25,6 +31,10 @@ class EsiList:
     newest: int = 0
     version: int = 0
     used: set[int] = field(default_factory=set)
+    # which answer from now on is wrong, None: none is
+    wrong_in: int | None = None
+    claim: Claim = "empty"
+    says_pages_in_304: bool = True
 
     @property
     def pages(self) -> int:
@@ -36,6 +46,36 @@ class EsiList:
         past_end = number > self.pages
         pages = None if past_end else self.pages
         return Page(refs, pages, None, str(self.version), 0.0, past_end=past_end)
+
+    def answer(self, number: int, etag: tuple[int, ...] | None) -> Page:
+        """Answer a request, once wrongly."""
+        page = self.page(number)
+        if self.wrong_in is not None:
+            self.wrong_in -= 1
+            if self.wrong_in < 0:
+                self.wrong_in = None
+                return self._wrong(number, page)
+        if number == 1 and etag is not None and etag == ids_on(page):
+            pages = page.pages if self.says_pages_in_304 else None
+            return msgspec.structs.replace(page, refs=[], pages=pages, unchanged=True)
+        return page
+
+    def _wrong(self, number: int, page: Page) -> Page:
+        wrong = msgspec.structs.replace
+        match self.claim:
+            case "empty":
+                return wrong(page, refs=[], past_end=number > 1)
+            case "nothing":
+                return wrong(page, refs=[], pages=None, modified=None, past_end=number > 1)
+            case "last":
+                return wrong(page, pages=number)
+            case "only":
+                return wrong(page, pages=1)
+            case "silent":
+                return wrong(page, pages=None)
+            case "missing" if number > 1:
+                return wrong(page, refs=[], pages=None, modified=None, past_end=True)
+        return page
 
     def arrive(self, count: int) -> None:
         for _ in range(count):
@@ -62,6 +102,11 @@ class EsiList:
         self.version += 1
 
 
+def ids_on(page: Page) -> tuple[int, ...]:
+    """Return what makes up the ETag of a page."""
+    return tuple(ref.killmail_id for ref in page.refs)
+
+
 Change = tuple[Callable[[EsiList, int], None], int]
 
 
@@ -78,14 +123,18 @@ class Reader:
         self.head_version: int | None = None
         self.gap_version: int | None = None
         self.known_pages: int | None = None
+        self.etag: tuple[int, ...] | None = None
         self.next_page: int | None = None
         self.progress = Pass()
         self.full = False
         self.requests = 0
         self.most_requests = 0
+        # whether every answer is right
+        self.honest = True
 
     def begin(self, *, full: bool, in_cache_time: bool) -> None:
-        self.progress = Pass(floor=self.floor)
+        self.progress = Pass(floor=self.floor, known=self.known_pages)
+        self.head_done = False
         self.requests = self.most_requests = 0
         self.in_cache_time = in_cache_time
         head_cached = in_cache_time and self.head_version == self.esi.version
@@ -93,6 +142,7 @@ class Reader:
         self.next_page = 1
         if head_cached:
             cached = self._gap_cached()
+            self.head_done = True
             self.next_page = paging.resume_at(self.cursor, pages=self.known_pages, cached=cached)
             self.progress = paging.resumed(self.progress, self.cursor, self.next_page)
 
@@ -100,15 +150,29 @@ class Reader:
         """Ask for the next page, and record it with the step of the cursor."""
         number = self.next_page
         assert number is not None
-        page = self.esi.page(number)
+        page = self.esi.answer(number, None if self.full or self.head_done else self.etag)
         self.requests += 1
-        self.most_requests = max(self.most_requests, 5 * self.esi.pages)
+        self.most_requests = max(self.most_requests, 5 * self.esi.pages + 5)
         assert self.requests <= self.most_requests, "the pass does not end"
-        if number == 1:
+        if page.unchanged:
+            self._read_unchanged(page)
+        elif number == 1:
             self._read_head(page)
         else:
             self._read_gap(number, page)
         self.recorded |= {ref.killmail_id for ref in page.refs}
+
+    def _read_unchanged(self, page: Page) -> None:
+        step = paging.after_unchanged(self.cursor, page, self.progress, cached=self._gap_cached())
+        self._take_head(step, self.etag)
+
+    def _take_head(self, step: paging.Step, etag: tuple[int, ...] | None) -> None:
+        if step.cursor.page != self.cursor.page:
+            self.gap_version = None
+        self.head_done = True
+        self.head_version, self.known_pages = self.esi.version, step.known
+        self.etag = etag if step.keep_etag else None
+        self._move(step)
 
     def _read_head(self, page: Page) -> None:
         old = self.cursor.last_killmail_id
@@ -116,17 +180,14 @@ class Reader:
         step = paging.after_head(self.cursor, page, self.progress, full=self.full, cached=cached)
         whole = self.full or old is None
         self.owed |= {i for i in self.esi.ids if whole or i > (old or 0)}
-        if step.cursor.page != self.cursor.page:
-            self.gap_version = None
-        if step.cursor.page is None:
+        if step.cursor.page is None and self.honest:
             assert step.met == old or self.esi.pages == 1
-        self.head_version, self.known_pages = self.esi.version, page.pages
-        self._move(step)
+        self._take_head(step, ids_on(page))
 
     def _read_gap(self, number: int, page: Page) -> None:
         until = self.cursor.until_id
         step = paging.after_page(self.cursor, number, page, self.progress)
-        if step.cursor.page is None:
+        if step.cursor.page is None and not step.contradicted and self.honest:
             met = step.met is not None and step.met == until
             assert met or number >= self.esi.pages, "stopped neither at the id nor at the end"
             if met:
@@ -177,9 +238,9 @@ CHANGES = st.tuples(
 
 
 class ListReading(RuleBasedStateMachine):
-    @initialize(size=st.integers(1, 4), count=st.integers(0, 16))
-    def a_list_is_there(self, size: int, count: int) -> None:
-        self.esi = EsiList(size)
+    @initialize(size=st.integers(1, 4), count=st.integers(0, 16), told=st.booleans())
+    def a_list_is_there(self, size: int, count: int, told: bool) -> None:
+        self.esi = EsiList(size, says_pages_in_304=told)
         self.esi.arrive(count)
         self.reader = Reader(self.esi)
 
@@ -244,3 +305,78 @@ class ListReading(RuleBasedStateMachine):
 
 TestListReading = ListReading.TestCase
 TestListReading.settings = settings(max_examples=250, stateful_step_count=8, deadline=None)
+
+
+# one pass: what arrives and what goes at the end of the list before it, the most pages it reads,
+# whether it reads the whole list, and whether this is before its cache time is over
+PASSES = st.tuples(
+    st.integers(0, 9), st.integers(0, 2), st.integers(1, 30), st.booleans(), st.booleans()
+)
+
+
+@given(
+    size=st.integers(1, 4),
+    passes=st.lists(PASSES, min_size=1, max_size=5),
+    wrong_in=st.integers(0, 20),
+    claim=st.sampled_from(get_args(Claim)),
+    told=st.booleans(),
+)
+@settings(max_examples=1000)
+def test_one_wrong_answer_costs_nothing_that_two_more_passes_do_not_make_good(
+    size: int,
+    passes: list[tuple[int, int, int, bool, bool]],
+    wrong_in: int,
+    claim: Claim,
+    told: bool,
+) -> None:
+    esi = EsiList(size, says_pages_in_304=told, wrong_in=wrong_in, claim=claim)
+    reader = Reader(esi)
+    reader.honest = False
+    for arriving, expiring, most, full, in_cache_time in passes:
+        esi.arrive(arriving)
+        esi.expire(expiring)
+        reader.begin(full=full, in_cache_time=in_cache_time)
+        for _ in range(most):
+            if reader.next_page is not None:
+                reader.read()
+    esi.wrong_in = None
+    for _ in range(2):
+        reader.begin(full=False, in_cache_time=False)
+        while reader.next_page is not None:
+            reader.read()
+    assert set(esi.ids) <= reader.recorded
+    assert reader.cursor.page is None
+
+
+@given(
+    size=st.integers(1, 3),
+    pages=st.integers(2, 6),
+    most=st.integers(1, 6),
+    passes=st.lists(PASSES, min_size=1, max_size=3),
+    wrong_in=st.integers(0, 8),
+    claim=st.sampled_from(get_args(Claim)),
+)
+@settings(max_examples=1000)
+def test_one_wrong_answer_closes_no_gap_of_a_list_known_to_be_longer(
+    size: int,
+    pages: int,
+    most: int,
+    passes: list[tuple[int, int, int, bool, bool]],
+    wrong_in: int,
+    claim: Claim,
+) -> None:
+    esi = EsiList(size)
+    esi.arrive(size * pages)
+    reader = Reader(esi)
+    for number, (arriving, _, reads, full, in_cache_time) in enumerate(
+        [(0, 0, most, False, False), *passes]
+    ):
+        esi.arrive(arriving)
+        if number == 1:
+            esi.wrong_in, esi.claim, reader.honest = wrong_in, claim, False
+        reader.begin(full=full, in_cache_time=in_cache_time)
+        for _ in range(reads):
+            if reader.next_page is not None:
+                reader.read()
+            if reader.cursor.page is None and reader.next_page is None:
+                assert reader.owed <= reader.recorded

@@ -24,6 +24,14 @@ from itertools import pairwise
 
 import msgspec
 
+from killsync.esi.page_count import (
+    contradicts,
+    is_last,
+    known_after,
+    left_known,
+    said,
+    was_not_whole,
+)
 from killsync.model import Cursor, KillmailRef, Page
 
 _MOST_REREADS = 2
@@ -67,6 +75,8 @@ class Pass(msgspec.Struct, frozen=True):
     `stamp` is that of the page read before; `floor` the lowest id of the pages done (None: not
     known); `doubtful` says that the next page must overlap with them. `seam` is where the list
     was last seen to have changed, `ordered` whether every page so far was newest first.
+    `known` is how many pages the list has by all that has been said: by what the pass before has
+    left (`Step.known`), and by its own pages since. Only a page past the end lowers it.
     """
 
     stamp: Stamp | None = None
@@ -75,6 +85,7 @@ class Pass(msgspec.Struct, frozen=True):
     seam: Seam | None = None
     rereads: Rereads = Rereads()
     ordered: bool = True
+    known: int | None = None
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -83,6 +94,11 @@ class Step(msgspec.Struct, frozen=True):
     `next_page` is None when the pass has met its end, or must leave the gap to a later run;
     `met` is the id it stopped at, if any. `contradicted` says that a page does not exist which
     X-Pages has just promised.
+
+    After page 1, `whole` says that a reading of the whole list begins with it, and may end there;
+    `known` is how many pages the next pass may rely on: None if the answer contradicted what was
+    known, 0 if it alone says that page 1 is the only one. With `keep_etag` a 304 may stand for
+    the page next time; without, the next answer must say more.
     """
 
     cursor: Cursor
@@ -90,6 +106,9 @@ class Step(msgspec.Struct, frozen=True):
     next_page: int | None
     met: int | None = None
     contradicted: bool = False
+    whole: bool = False
+    known: int | None = None
+    keep_etag: bool = True
 
 
 def after_head(
@@ -97,15 +116,19 @@ def after_head(
 ) -> Step:
     """Decide after page 1: move the stored id up, and open, widen or close the gap below it.
 
-    With `full` the stored id is no reason to stop: the gap goes to the end of the list.
+    With `full` the stored id is no reason to stop: the gap goes to the end of the list. So it is
+    if there are more pages than a list can have that was whole before.
     `cached` is as in `resume_at`.
     """
     ids = [ref.killmail_id for ref in page.refs]
-    seen = _seen(page, progress)
+    seen = _seen(1, page, progress)
     old = cursor.last_killmail_id
+    full = full or was_not_whole(cursor, page, progress.known)
     met = old if old in ids and seen.ordered and not full else None
     newest = max(ids, default=old)
-    if is_last(1, page):
+    doubted = contradicts(1, page, seen.known)
+    ended = is_last(1, page, seen.known)
+    if ended or (met is not None and cursor.until_id in ids):
         after = Cursor(newest)
     elif met is not None:
         after = msgspec.structs.replace(cursor, last_killmail_id=newest)
@@ -117,17 +140,56 @@ def after_head(
     if after.page == 2:
         floor = None if met is None else progress.floor
         seen = msgspec.structs.replace(seen, floor=_lower(floor, page))
-    next_page = resume_at(after, pages=page.pages, cached=cached)
-    return Step(after, resumed(seen, after, next_page), next_page, met)
+    if doubted and not ids:
+        # whatever page 2 shows, page 1 must be read again
+        seen = msgspec.structs.replace(seen, stamp=Stamp(None, None))
+    pages = None if doubted else page.pages
+    next_page = resume_at(after, pages=pages, cached=cached and not doubted)
+    alone = ended and old not in ids and (progress.known is None or newest != old)
+    return Step(
+        after,
+        resumed(seen, after, next_page),
+        next_page,
+        met,
+        whole=full or ended or old is None,
+        known=0 if alone else left_known(page, progress.known, doubted=doubted),
+        keep_etag=not doubted,
+    )
+
+
+def after_unchanged(cursor: Cursor, page: Page, progress: Pass, *, cached: bool) -> Step:
+    """Decide after a 304 for page 1: go on with the gap, or open one if X-Pages shows a need."""
+    known = progress.known
+    after = cursor
+    whole = was_not_whole(cursor, page, progress.known)
+    if whole:
+        after = Cursor(cursor.last_killmail_id, 2, None)
+        progress = msgspec.structs.replace(progress, floor=None)
+    doubted = contradicts(1, page, known)
+    seen = msgspec.structs.replace(
+        progress,
+        stamp=Stamp(page.modified, said(page) or known),
+        known=_known_after(1, page, progress),
+    )
+    pages = None if doubted else said(page) or known
+    next_page = resume_at(after, pages=pages, cached=cached and not doubted)
+    return Step(
+        after,
+        resumed(seen, after, next_page),
+        next_page,
+        whole=whole,
+        known=left_known(page, known, doubted=doubted),
+        keep_etag=not doubted and (known != 0 or page.pages is not None),
+    )
 
 
 def after_page(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
     """Decide after page `number` (2 or higher) of the gap: go on, go back, or close it."""
-    seen = _seen(page, progress)
+    seen = _seen(number, page, progress)
     if progress.doubtful:
         decide = _forward if _overlaps(page, seen) else _back
         return decide(cursor, number, page, seen)
-    if not _changed(progress.stamp, page):
+    if not _changed(number, progress.stamp, page):
         return _forward(cursor, number, page, seen)
     seam = _seam(number, page, seen)
     if seam is not None and seam == progress.seam:
@@ -164,11 +226,6 @@ def resumed(progress: Pass, cursor: Cursor, next_page: int | None) -> Pass:
     return msgspec.structs.replace(progress, doubtful=again)
 
 
-def is_last(number: int, page: Page) -> bool:
-    """Return whether the list ends with this page; without X-Pages, only an empty one ends it."""
-    return page.past_end or (not page.refs if page.pages is None else number >= page.pages)
-
-
 def newest_first(refs: Sequence[KillmailRef]) -> bool:
     """Return whether the ids descend."""
     return all(a.killmail_id > b.killmail_id for a, b in pairwise(refs))
@@ -187,14 +244,23 @@ def _forward(cursor: Cursor, number: int, page: Page, progress: Pass) -> Step:
     done = msgspec.structs.replace(progress, doubtful=False, floor=_lower(progress.floor, page))
     until = cursor.until_id
     met = until if done.ordered and any(ref.killmail_id == until for ref in page.refs) else None
-    if met is not None or is_last(number, page):
+    if met is not None or is_last(number, page, done.known):
         return Step(Cursor(cursor.last_killmail_id), done, None, met)
     return Step(msgspec.structs.replace(cursor, page=number + 1), done, number + 1)
 
 
-def _seen(page: Page, progress: Pass) -> Pass:
-    ordered = progress.ordered and newest_first(page.refs)
-    return msgspec.structs.replace(progress, stamp=Stamp.from_page(page), ordered=ordered)
+def _seen(number: int, page: Page, progress: Pass) -> Pass:
+    return msgspec.structs.replace(
+        progress,
+        stamp=Stamp.from_page(page),
+        ordered=progress.ordered and newest_first(page.refs),
+        known=_known_after(number, page, progress),
+    )
+
+
+def _known_after(number: int, page: Page, progress: Pass) -> int | None:
+    promised = progress.stamp.pages if progress.stamp is not None else None
+    return known_after(number, page, progress.known, promised=promised)
 
 
 def _overlaps(page: Page, progress: Pass) -> bool:
@@ -204,11 +270,11 @@ def _overlaps(page: Page, progress: Pass) -> bool:
     return any(ref.killmail_id >= progress.floor for ref in page.refs)
 
 
-def _changed(before: Stamp | None, page: Page) -> bool:
+def _changed(number: int, before: Stamp | None, page: Page) -> bool:
     """Return whether entries may have moved since the page before this one was read."""
     if page.past_end:
-        # no surprise where X-Pages never told how many there are
-        return before is None or before.pages is not None
+        # no surprise where X-Pages did not tell of it
+        return before is None or (before.pages is not None and number <= before.pages)
     return before is not None and before != Stamp.from_page(page)
 
 

@@ -216,11 +216,13 @@ def set_head(
     cached_until: float,
     pages: int | None,
 ) -> None:
-    """Record that the head pass has ended, and what ESI said of page 1."""
+    """Record that the head pass has ended, and what ESI said of page 1.
+
+    `pages` is how many pages of the list the next pass may rely on, as in `paging.Step`.
+    """
     conn.execute(
         """UPDATE users SET last_killmail_sync_at = :now, list_etag = :etag,
-            list_cached_until = :cached, list_pages = coalesce(:pages, list_pages),
-            not_before = NULL
+            list_cached_until = :cached, list_pages = :pages, not_before = NULL
         WHERE user_id = :id""",
         {
             "now": iso(now),

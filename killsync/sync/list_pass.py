@@ -6,7 +6,7 @@ import msgspec
 
 from killsync.errors import ServerFault
 from killsync.esi import paging
-from killsync.esi.paging import Pass, Stamp, Step
+from killsync.esi.paging import Pass, Step
 from killsync.model import Access, Cursor, Job, Page, Priority, User, UserState
 from killsync.settings.config import Settings
 from killsync.store import jobs, pending, users
@@ -45,7 +45,7 @@ class ListPass:
         self.head_done = self.cached
         self._gap_before = user.cursor.page
         self._settings = settings
-        self._progress = Pass(floor=user.floor_id)
+        self._progress = Pass(floor=user.floor_id, known=user.pages)
         self.next_page: int | None = 1
         if self.cached:
             self._resume(now)
@@ -127,7 +127,7 @@ class ListPass:
             return
         if not self.head_done:
             self.full = True
-        elif (self.user.pages or 1) > 1:
+        elif self.user.pages is None or self.user.pages > 1:
             self._open_whole_gap()
 
     def _open_whole_gap(self) -> None:
@@ -155,7 +155,7 @@ class ListPass:
         )
 
     def _resume(self, now: float) -> None:
-        """Go on with the gap, if there is one, after a page 1 that has not changed."""
+        """Go on with the gap, if there is one, while page 1 is cached."""
         user = self.user
         cached = schedule.gap_cached(user, now)
         self.next_page = paging.resume_at(user.cursor, pages=user.pages, cached=cached)
@@ -170,13 +170,9 @@ class ListPass:
 
     def _after(self, number: int, page: Page, step: Step, now: float) -> User:
         user, cursor = self.user, step.cursor
-        full_from, last_full_at = user.full_from, user.last_full_at
-        if cursor.page is None and number == 1 and paging.is_last(number, page):
-            full_from, last_full_at = None, now
-        elif cursor.page is None:
+        full_from, last_full_at = now if step.whole else user.full_from, user.last_full_at
+        if cursor.page is None:
             full_from, last_full_at = None, full_from or last_full_at
-        elif number == 1 and (self.full or user.cursor.last_killmail_id is None):
-            full_from = now
         user = msgspec.structs.replace(
             user,
             cursor=cursor,
@@ -184,43 +180,42 @@ class ListPass:
             last_full_at=last_full_at,
             gap_cached_until=self._gap_cached_until(number, page, step),
             floor_id=None if cursor.page is None else step.progress.floor,
-            skipped=page.skipped if self._begins(number, page) else max(user.skipped, page.skipped),
+            skipped=page.skipped if step.whole else max(user.skipped, page.skipped),
         )
-        return self._with_head(user, page, now) if number == 1 else user
-
-    def _begins(self, number: int, page: Page) -> bool:
-        """Return whether a page is the first of a pass that reads the whole list."""
-        return number == 1 and (self.full or paging.is_last(number, page))
+        return self._with_head(user, page, step, now) if number == 1 else user
 
     def _gap_cached_until(self, number: int, page: Page, step: Step) -> float | None:
         if number == 1:
             return self.user.gap_cached_until if step.cursor.page == self.user.cursor.page else None
         return page.cached_until if step.cursor.page == number + 1 else None
 
-    def _with_head(self, user: User, page: Page, now: float) -> User:
+    def _with_head(self, user: User, page: Page, step: Step, now: float) -> User:
         return msgspec.structs.replace(
             user,
             last_sync_at=now,
             # a 304 would hide the entries that were skipped once they are whole again
-            etag=None if page.skipped else page.etag or user.etag,
+            etag=page.etag or user.etag if step.keep_etag and not page.skipped else None,
             cached_until=page.cached_until,
-            pages=page.pages or user.pages,
+            pages=step.known,
         )
 
     def _take_unchanged(self, page: Page, journal: Journal, now: float) -> None:
-        self.user = self._with_head(self.user, page, now)
-        stamp = Stamp(page.modified, self.user.pages)
-        self._progress = msgspec.structs.replace(self._progress, stamp=stamp)
+        cached = schedule.gap_cached(self.user, now)
+        step = paging.after_unchanged(self.user.cursor, page, self._progress, cached=cached)
+        self.user = self._after(1, page, step, now)
+        self._progress = step.progress
+        self.next_page = step.next_page
         self.unchanged = True
         self.head_done = True
         self.pages += 1
-        self._resume(now)
         self.ready_at = now + self._settings.page_delay
         user, job_id = self.user, self.job.id
 
         def write(conn: sqlite3.Connection) -> None:
             if jobs.get(conn, job_id) is not None:
                 _write_head(conn, user, now)
+                if step.whole:
+                    _write_cursor(conn, user)
                 jobs.progress(conn, job_id, 0)
 
         journal.add(write, now)
@@ -240,16 +235,7 @@ class ListPass:
                 _write_head(conn, user, now)
             if starts_full:
                 jobs.clear_full(conn, job.id)
-            users.set_cursor(
-                conn,
-                job.user_id,
-                user.cursor,
-                full_from=user.full_from,
-                last_full_at=user.last_full_at,
-                gap_cached_until=user.gap_cached_until,
-                floor_id=user.floor_id,
-                skipped=user.skipped,
-            )
+            _write_cursor(conn, user)
             jobs.start(conn, [job.id], now)
             jobs.progress(conn, job.id, new)
 
@@ -272,4 +258,17 @@ def _write_head(conn: sqlite3.Connection, user: User, now: float) -> None:
         etag=user.etag,
         cached_until=user.cached_until or now,
         pages=user.pages,
+    )
+
+
+def _write_cursor(conn: sqlite3.Connection, user: User) -> None:
+    users.set_cursor(
+        conn,
+        user.user_id,
+        user.cursor,
+        full_from=user.full_from,
+        last_full_at=user.last_full_at,
+        gap_cached_until=user.gap_cached_until,
+        floor_id=user.floor_id,
+        skipped=user.skipped,
     )
