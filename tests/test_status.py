@@ -239,6 +239,9 @@ def test_the_gap_of_a_first_sync_reaches_to_the_end_of_the_list(crowd: Killsync)
 def test_the_gap_of_a_later_sync_reaches_to_the_stored_id(killsync: Make) -> None:
     program = killsync(characters=1, killmails=2, page_size=2)
     program.run("scan")
+    # a second answer bears out that the list has one page
+    program.make_due()
+    program.run("scan")
     user_id = first_user(program)
     stored = program.user(user_id)["last_killmail_id"]
     program.simulator.add_killmails(user_id, 5)

@@ -61,10 +61,17 @@ FAULTS = [
     PutBack(
         LASTING,
         "one refused refresh means that a login is needed",
-        _changed(
-            "sync/verdict.py",
-            "if first is None or not same or now - first.at < schedule.REFUSALS_APART:",
-            "if False:",
+        (
+            Change(
+                "sync/verdict.py",
+                "    if first is None or not first.is_of(error.evidence, client_id, now):\n",
+                "    if True:\n        return NeedsLogin(reason, now)\n    if first is None:\n",
+            ),
+            Change(
+                "store/users.py",
+                "AND (:refused IS NULL OR (refused_token = :refused AND refused_client = :client))",
+                "AND (:refused IS NULL OR :refused <> '')",
+            ),
         ),
         "marks",
         "refresh: invalid_grant, once",
@@ -100,7 +107,7 @@ FAULTS = [
         "nobody hears of a run that holds the lock",
         _changed(
             "sync/alerts.py",
-            "return Overdue(holder) if now > ends_by + _GRACE else None",
+            "return Overdue(holder, ends_by) if now > ends_by + _GRACE else None",
             "return None",
         ),
         "outputs",
