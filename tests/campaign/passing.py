@@ -146,6 +146,8 @@ def _faults(at: str, rules: dict[str, dict[str, Any]], within: dict[Span, float]
 
 
 _OF_A_LIST = _within(TWO_TICKS, TWO_TICKS, BACK_OFF)
+# to read a list of a dozen pages again takes two windows of its limit
+_OF_A_LONG_LIST = _within(2 * TWO_TICKS, 2 * TWO_TICKS, BACK_OFF)
 _RESTING = _within(ONE_REST, LONGEST_REST)
 _ODD = {name: {"headers": headers} for name, headers in _HEADERS.items()}
 
@@ -153,7 +155,7 @@ FAULTS = [
     *_faults(BODY, _BODIES, _within(TWO_TICKS, LADDER, LADDER)),
     *_faults(BODY, _LARGE, {ONCE: TWO_TICKS, OF_ONE: LADDER}),
     *_faults(LIST, _LISTS, _OF_A_LIST),
-    *_faults(LATER, {name: _LISTS[name] for name in _LATER}, _OF_A_LIST),
+    *_faults(LATER, {name: _LISTS[name] for name in _LATER}, _OF_A_LONG_LIST),
     *_faults(REFRESH, _REFUSED, _within(TWO_TICKS, TWO_TICKS, NEXT_DAY)),
     *_faults(REFRESH, _FAILED, _within(TWO_TICKS, TWO_TICKS, BACK_OFF)),
     *_faults(REFRESH, {"429 for years": _RESTS["429 for years"]}, _RESTING),

@@ -65,7 +65,7 @@ FAULTS = [
             Change(
                 "sync/verdict.py",
                 "    if first is None or not first.is_of(error.evidence, client_id, now):\n",
-                "    if True:\n        return NeedsLogin(reason, now)\n    if first is None:\n",
+                "    if True:\n        return NeedsLogin(reason, None)\n    if first is None:\n",
             ),
             Change(
                 "store/users.py",
