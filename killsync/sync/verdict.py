@@ -103,7 +103,7 @@ class EndRun(msgspec.Struct, frozen=True):
     error: KillsyncError
 
 
-JobVerdict = Finish | PutOff | NextRun | Fail | HoldRefusal | NeedsLogin | Renew | GiveBack | EndRun
+JobVerdict = Finish | PutOff | NextRun | Fail | HoldRefusal | Renew | GiveBack | EndRun
 BodyVerdict = PutOff | Refuse | GiveBack | HoldBack | EndRun
 
 
@@ -183,7 +183,9 @@ def on_refusal(
     if now - first.at < schedule.REFUSALS_APART:
         return NextRun(f"{describe(error)}; if that lasts, `killsync login` renews it")
     if not counts and now - first.at < DAY:
-        return NextRun(f"{describe(error)}, and no other one: check client_id, or wait for SSO")
+        return NextRun(
+            f"{describe(error)}, and has accepted no other since: check client_id, or wait for SSO"
+        )
     return NeedsLogin(reason, now + DAY)
 
 

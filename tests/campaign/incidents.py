@@ -9,10 +9,10 @@ from itertools import cycle
 from typing import Any
 
 from campaign import addresses
-from campaign.case import Case, case
-from campaign.clock import TICK, Clock, cheap_days
+from campaign.case import Case
+from campaign.clock import TICK, Clock
 from campaign.score import Score, chosen, two_at_a_time
-from campaign.strikes import label_problems
+from campaign.series import play_in_turn
 from campaign.ticks import DAY, HOUR, TWO_TICKS, Cron, Tick
 
 PART = "incidents"
@@ -156,27 +156,14 @@ def _in_series(incidents: list[Incident]) -> Iterator[list[Incident]]:
 
 def play_series(seed: int, series: list[list[Incident]], number: int) -> Score:
     """Play incidents on one database, on another one after each that has left something behind."""
-    score = Score(PART)
-    rng = random.Random(f"{PART} {seed} {number}")
-    left = list(series[number])
-    options: dict[str, Any] = {"killmails": 2, "shared": 0, "users": False}
-    with cheap_days() as clock:
-        while left:
-            played = Score(PART)
-            incident = left.pop(0)
-            options["characters"] = incident.users
-            with (
-                label_problems(played, f"series from {incident.name}"),
-                case(rng, encrypted=number % 2 == 1, **options) as program,
-            ):
-                incidents = Incidents(played, program, clock)
-                incidents.play(incident)
-                while left and not played.problems:
-                    incidents.play(left.pop(0))
-                if not played.problems:
-                    program.judge(played)
-            score.add(played)
-    return score
+    return play_in_turn(
+        PART,
+        seed,
+        number,
+        series[number],
+        lambda first: {"characters": first.users, "killmails": 2, "shared": 0},
+        lambda *given: Incidents(*given).play,
+    )
 
 
 class Incidents:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from campaign.case import Case, case
-from campaign.clock import TICK, Clock, cheap_days
+from campaign.case import Case
+from campaign.clock import TICK, Clock
 from campaign.passing import (
     ANOTHER_CLIENT,
     BODY,
@@ -20,11 +20,11 @@ from campaign.passing import (
     Trial,
 )
 from campaign.score import Score, chosen, two_at_a_time
-from campaign.strikes import label_problems
+from campaign.series import play_in_turn
 from campaign.ticks import HOUR, TWO_TICKS, Cron
 
 PART = "marks"
-USERS, KILLMAILS, PAGE_SIZE = 3, 4, 10
+OPTIONS = {"characters": 3, "killmails": 4, "shared": 0, "page_size": 10}
 # of each user, on two pages, so that a gap opens
 NEW = 12
 LASTING = 3 * HOUR
@@ -55,33 +55,9 @@ def sample(rng: random.Random) -> list[Trial]:
 
 def play_series(seed: int, series: list[list[Trial]], number: int) -> Score:
     """Play trials on one database, on another one after each that has left something behind."""
-    score = Score(PART)
-    rng = random.Random(f"{PART} {seed} {number}")
-    left = list(series[number])
-    options: dict[str, Any] = {
-        "characters": USERS,
-        "killmails": KILLMAILS,
-        "shared": 0,
-        "page_size": PAGE_SIZE,
-        # later, by the clock
-        "users": False,
-    }
-    with cheap_days() as clock:
-        while left:
-            played = Score(PART)
-            trial = left.pop(0)
-            with (
-                label_problems(played, f"series from {trial.name}"),
-                case(rng, encrypted=number % 2 == 1, **options) as program,
-            ):
-                marks = Marks(played, program, clock)
-                marks.play(trial)
-                while left and not played.problems:
-                    marks.play(left.pop(0))
-                if not played.problems:
-                    program.judge(played)
-            score.add(played)
-    return score
+    return play_in_turn(
+        PART, seed, number, series[number], lambda _: OPTIONS, lambda *given: Marks(*given).play
+    )
 
 
 class Marks:
