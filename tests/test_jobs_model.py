@@ -101,7 +101,7 @@ class JobTable(RuleBasedStateMachine):
             and row.priority > above
             and (only is None or row.user_id in only)
         ]
-        wanted.sort(key=lambda row: (-row.priority, row.id))
+        wanted.sort(key=lambda row: (-row.priority, row.attempts > 0, row.id))
         taken: list[int] = []
         while job := jobs.next_job(conn, self.now, taken=taken, above=above, only_users=only):
             taken.append(job.id)

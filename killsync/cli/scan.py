@@ -113,6 +113,8 @@ class _Scan:
         if self._stop.exit_code is not None:
             return code
         alert = alerts.current(self._store, self._settings, time.time())
+        if alert is not None and alert.error:
+            cause = None  # it says why itself
         return _warn_once(self._call, self._store, alert, code, cause=cause)
 
     def _queue(self, selected: Selection, report: Report, now: float, began: float) -> None:

@@ -9,7 +9,7 @@ from killsync.settings.config import Settings
 from killsync.store import facts, lock, pending, waiting_users
 from killsync.store.connection import Store
 from killsync.store.runs import LockHolder
-from killsync.times import DAY, MINUTE, duration, iso, unix
+from killsync.times import DAY, HOUR, MINUTE, duration, iso, unix
 
 _GRACE = 5 * MINUTE
 # one killmail that can never be had is no reason to warn every day
@@ -91,13 +91,14 @@ def current(store: Store, settings: Settings, now: float) -> Unsynced | Unfetche
 def is_news(about: str, last: tuple[str, float] | None, now: float) -> bool:
     """Return whether an alert is to be said: a day after the last, or if it is about another thing.
 
-    Also if it is about the same, and of more than twice as many users.
+    Also if it is about the same, and after an hour of more than twice as many users: not all wait
+    for equally long.
     """
     if last is None or not 0 <= now - last[1] < DAY:
         return True
     (kind, _, number), (before, _, known) = about.partition(": "), last[0].partition(": ")
     grown = number.isdecimal() and known.isdecimal() and int(number) > 2 * int(known)
-    return kind != before or grown
+    return kind != before or (grown and now - last[1] >= HOUR)
 
 
 def subject(alert: Unsynced | Unfetched) -> str:
@@ -114,11 +115,12 @@ def take_note(store: Store, alert: Unsynced | Unfetched | None, now: float) -> b
                 facts.set_last_alert(conn, None, now)
         return False
     about = subject(alert)
-    if not is_news(about, last, now):
-        return False
-    with store.transaction() as conn:
-        facts.set_last_alert(conn, about, now)
-    return True
+    news = is_news(about, last, now)
+    at = now if news or last is None else last[1]
+    if news or (about != (last and last[0]) and now - at < HOUR):
+        with store.transaction() as conn:
+            facts.set_last_alert(conn, about, at)
+    return news
 
 
 def take_note_of_lock(store: Store, alert: Overdue, now: float) -> bool:
