@@ -184,7 +184,8 @@ def on_refusal(
         return NextRun(f"{describe(error)}; if that lasts, `killsync login` renews it")
     if not counts and now - first.at < DAY:
         return NextRun(
-            f"{describe(error)}, and has accepted no other since: check client_id, or wait for SSO"
+            f"{describe(error)}, nor has it accepted another since: check client_id, or wait; "
+            "if that lasts, `killsync login` renews it"
         )
     return NeedsLogin(reason, now + DAY)
 
