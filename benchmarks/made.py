@@ -10,7 +10,7 @@ import msgspec
 from killsync.killmail.body import decode
 from killsync.model import KillmailRef, Priority
 from killsync.simulator import bodies
-from killsync.store import connection, killmails, origin, pending, users
+from killsync.store import connection, origin, pending, storing, users
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
 from killsync.times import iso
@@ -78,7 +78,7 @@ def store_all(store: Store, made: Sequence[Raw], now: float) -> None:
         with store.transaction() as conn:
             wanted = pending.still_pending(conn, ids)
             kept = [arrival for arrival in fetched if arrival.killmail.killmail_id in wanted]
-            pending.done(conn, ids, killmails.insert(conn, kept, iso(now)))
+            pending.done(conn, ids, storing.store(conn, kept, iso(now)))
 
 
 def in_batches(made: Sequence[Raw]) -> Iterator[Sequence[Raw]]:

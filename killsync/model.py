@@ -176,6 +176,17 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     is_set_aside: bool = False
 
 
+class ItemType(msgspec.Struct, frozen=True, gc=False):
+    """A type of the game, such as a ship or a module; what only ESI has named lacks the rest."""
+
+    type_id: int
+    name: str
+    group_id: int | None = None
+    group: str | None = None
+    category_id: int | None = None
+    category: str | None = None
+
+
 class Access(msgspec.Struct, frozen=True):
     """An access token of a character and when it expires, in unix seconds."""
 

@@ -251,7 +251,7 @@ DAMAGES = {
         NOTHING,
     ),
     "a list without a user": (
-        f"INSERT INTO user_killmails VALUES ({UNKNOWN}, {ONE})",
+        f"INSERT INTO user_killmails (user_id, killmail_id) VALUES ({UNKNOWN}, {ONE})",
         "orphan",
         "1 of the rows of user_killmails belong to nothing that exists",
         NOTHING,
@@ -276,7 +276,7 @@ DAMAGES = {
         ONE_LIST,
     ),
     "a list row too many": (
-        f"INSERT INTO user_killmails VALUES ({FIRST_USER}, {UNKNOWN})",
+        f"INSERT INTO user_killmails (user_id, killmail_id) VALUES ({FIRST_USER}, {UNKNOWN})",
         "list",
         ": listed, but neither stored nor pending",
         ONE_LIST,
@@ -731,8 +731,8 @@ def test_how_far_each_list_of_a_healthy_database_is_complete(synced: InProcess) 
     status = {user["user_id"]: user for user in synced.status()["users"]}
     for user in verdict(synced)["users"]:
         (oldest,) = synced.rows(
-            "SELECT min(killmail_time) FROM killmails JOIN user_killmails USING (killmail_id)"
-            " WHERE user_id = ?",
+            """SELECT min(killmails.killmail_time) FROM killmails
+            JOIN user_killmails USING (killmail_id) WHERE user_id = ?""",
             user["user_id"],
         )[0]
         until = status[user["user_id"]]["last_killmail_sync_at"]
@@ -865,7 +865,9 @@ def test_after_a_repair_an_open_gap_is_still_to_be_read(killsync: Make) -> None:
 def test_repair_counts_disabled_users_with_an_incomplete_list(synced: InProcess) -> None:
     user_id = synced.simulator.logins[0]["character_id"]
     synced.run("users", "disable", str(user_id))
-    damage(synced, f"INSERT INTO user_killmails VALUES ({user_id}, {UNKNOWN})")
+    damage(
+        synced, f"INSERT INTO user_killmails (user_id, killmail_id) VALUES ({user_id}, {UNKNOWN})"
+    )
     ending = "2 problems fixed; 1 user is disabled: `killsync users enable`"
     assert lines_of(synced, "--repair")[-1] == ending
 

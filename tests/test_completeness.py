@@ -56,9 +56,13 @@ def fill(conn: sqlite3.Connection, listed: dict[int, str], **columns: Any) -> No
     conn.execute("INSERT INTO users (user_id, name, added_at) VALUES (7, 'B', ?)", [day(0)])
     for seq, (when, kind) in enumerate(listed.items()):
         store(conn, when, kind, seq)
-        conn.execute("INSERT INTO user_killmails VALUES (?, ?)", [USER, 10 * when])
+        conn.execute(
+            "INSERT INTO user_killmails (user_id, killmail_id) VALUES (?, ?)", [USER, 10 * when]
+        )
     for number in range(0, 61, 20):
-        conn.execute("INSERT INTO user_killmails VALUES (7, ?)", [10 * number + 5])
+        conn.execute(
+            "INSERT INTO user_killmails (user_id, killmail_id) VALUES (7, ?)", [10 * number + 5]
+        )
 
 
 def store(conn: sqlite3.Connection, when: int, kind: str, seq: int) -> None:

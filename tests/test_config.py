@@ -34,6 +34,10 @@ TABLE = [
     ("connections", "KILLSYNC_CONNECTIONS", 8),
     ("max_runtime", "KILLSYNC_MAX_RUNTIME", 9 * MINUTE),
     ("reserve", "KILLSYNC_RESERVE", 0.2),
+    ("names", "KILLSYNC_NAMES", True),
+    ("prices", "KILLSYNC_PRICES", True),
+    ("time_zone", "KILLSYNC_TIME_ZONE", "eve"),
+    ("images", "KILLSYNC_IMAGES", False),
     ("token_key", "KILLSYNC_TOKEN_KEY", ""),
     ("token_key_file", "KILLSYNC_TOKEN_KEY_FILE", ""),
 ]
@@ -56,6 +60,10 @@ OTHERS = [
     ("connections", "16", "16", 16),
     ("max_runtime", '"2h"', "2h", 2 * HOUR),
     ("reserve", "0.5", "0.5", 0.5),
+    ("names", "false", "off", False),
+    ("prices", "false", "No", False),
+    ("time_zone", '"local"', "local", "local"),
+    ("images", "true", "1", True),
     ("token_key", '"abc="', "abc=", "abc="),
     ("token_key_file", '"/run/key"', "/run/key", "/run/key"),
 ]

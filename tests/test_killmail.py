@@ -489,7 +489,10 @@ def history(conn: sqlite3.Connection) -> sqlite3.Connection:
     days = {n: f"2026-11-0{3 - (n - 1) // 3}T00:00:00Z" for n in range(1, 10)}
     store(conn, *(body(n, killmail_time=day) for n, day in days.items()))
     conn.execute("INSERT INTO users (user_id, name, added_at) VALUES (42, 'A', ?)", (NOW,))
-    conn.executemany("INSERT INTO user_killmails VALUES (42, ?)", [(n,) for n in range(1, 10, 2)])
+    conn.executemany(
+        "INSERT INTO user_killmails (user_id, killmail_id) VALUES (42, ?)",
+        [(n,) for n in range(1, 10, 2)],
+    )
     return conn
 
 

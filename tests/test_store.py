@@ -30,7 +30,6 @@ from killsync.store import (
     connection,
     facts,
     jobs,
-    killmails,
     limits,
     lock,
     origin,
@@ -38,6 +37,7 @@ from killsync.store import (
     retries,
     runs,
     schema,
+    storing,
     users,
     waiting_users,
 )
@@ -101,7 +101,7 @@ def arrival(killmail_id: int) -> FetchedKillmail:
 
 def store_bodies(conn: sqlite3.Connection, *ids: int) -> None:
     arrivals = [arrival(killmail_id) for killmail_id in ids]
-    pending.done(conn, ids, killmails.insert(conn, arrivals, NOW_ISO))
+    pending.done(conn, ids, storing.store(conn, arrivals, NOW_ISO))
 
 
 def values(store: Store, sql: str, *parameters: object) -> list[object]:

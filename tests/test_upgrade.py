@@ -114,7 +114,9 @@ def test_marks_that_were_made_on_a_single_answer_are_lifted_by_the_upgrade(kills
         (lost, "2026-01-01T00:00:00Z", None),
         (later, None, "2026-01-01T00:00:00Z"),
     ):
-        program.execute("INSERT INTO user_killmails VALUES (?, ?)", first, killmail_id)
+        program.execute(
+            "INSERT INTO user_killmails (user_id, killmail_id) VALUES (?, ?)", first, killmail_id
+        )
         program.execute(
             """INSERT INTO pending_killmails (killmail_id, killmail_hash, priority, attempts,
                 set_aside_at, not_before) VALUES (?, ?, 2, 1, ?, ?)""",

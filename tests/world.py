@@ -106,6 +106,9 @@ class Killsync:
             "KILLSYNC_SSO_URL": simulator.url,
             "KILLSYNC_CLIENT_ID": simulator.client_id,
             "KILLSYNC_PAGE_DELAY": "0s",
+            # what tests count are requests for killmails, unless they say otherwise
+            "KILLSYNC_NAMES": "off",
+            "KILLSYNC_PRICES": "off",
         }
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:

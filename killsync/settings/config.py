@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -50,6 +50,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     connections: Annotated[int, Meta(ge=1, le=64)] = 8
     max_runtime: Duration = Duration(540)
     reserve: Annotated[float, Meta(ge=0, le=0.9)] = 0.2
+    names: bool = True
+    prices: bool = True
+    time_zone: Literal["eve", "local"] = "eve"
+    images: bool = False
     token_key: str = ""
     token_key_file: str = ""
 
@@ -62,6 +66,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         """
         path = places.expanded(self.db) if self.db else places.default_database()
         return path.resolve() if path.is_symlink() else path
+
+
+# how a person may write them in an environment; a file has TOML's own true and false
+_ON_OR_OFF = {"on": True, "yes": True, "off": False, "no": False}
+_SWITCHES = ("names", "prices", "images")
+_EXPECTED = {"time_zone": "expected eve or local"} | dict.fromkeys(
+    _SWITCHES, "expected true or false"
+)
 
 
 class Source(StrEnum):
@@ -227,9 +239,17 @@ def _read_secret(key: str, name: str) -> str:
 
 def _check(values: Mapping[str, object], origin: str, *, strict: bool) -> Settings:
     try:
-        return msgspec.convert(values, Settings, strict=strict, dec_hook=_decode_special)
+        given = values if strict else {key: _switched(key, v) for key, v in values.items()}
+        return msgspec.convert(given, Settings, strict=strict, dec_hook=_decode_special)
     except msgspec.ValidationError as error:
         raise UsageError(_explain(str(error), values, origin)) from error
+
+
+def _switched(key: str, value: object) -> object:
+    """Return what `on` or `off` mean for a setting that is one of both."""
+    if key in _SWITCHES and isinstance(value, str):
+        return _ON_OR_OFF.get(value.strip().lower(), value)
+    return value
 
 
 def _decode_special(kind: type, value: object) -> object:
@@ -252,6 +272,7 @@ def _explain(message: str, values: Mapping[str, object], origin: str) -> str:
     key = path.rstrip("`")
     shown = _shown(key, values)
     reason = reason[:1].lower() + reason[1:]
+    reason = _EXPECTED.get(key, reason)
     return f"{origin}: {key} is {shown}: {reason.replace('`', '')}"
 
 

@@ -32,6 +32,10 @@ DESCRIPTIONS = {
     "workers": "Users that are synced at a time",
     "connections": "Killmails that are asked for at a time",
     "reserve": "The share of each rate limit that is kept for manual syncs",
+    "names": "Whether scans ask for the names of players, corporations and alliances",
+    "prices": "Whether scans keep a day's market prices, with which killmails are valued",
+    "time_zone": "How times are shown at a terminal: eve (UTC) or local",
+    "images": "Whether `browse` shows pictures of EVE's image server, which sees what is looked at",
     "esi_url": "ESI's address",
     "sso_url": "The address of EVE's single sign-on",
 }
@@ -67,4 +71,4 @@ def toml(key: str, value: object) -> str:
     if isinstance(value, str):
         # JSON escapes what TOML does, but for one character
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+    return str(value).lower() if isinstance(value, bool) else repr(value)

@@ -12,6 +12,7 @@ from msgspec.structs import astuple
 
 from killsync.killmail.body import Attacker, Extra, Item, Killmail, Position, Victim
 from killsync.killmail.hash import expected_hash
+from killsync.store import roles
 from killsync.store.connection import snapshot
 from killsync.times import iso, unix
 
@@ -72,11 +73,11 @@ ORDER BY killmail_time, killmail_id LIMIT ?
 # CROSS JOIN keeps SQLite walking the time index: the other way round it would sort the user's
 # whole list again for each batch
 _NEXT_OF_USER = """
-SELECT killmail_time, killmails.killmail_id FROM killmails
+SELECT killmails.killmail_time, killmails.killmail_id FROM killmails
 CROSS JOIN user_killmails
     ON user_killmails.user_id = ? AND user_killmails.killmail_id = killmails.killmail_id
-WHERE (killmail_time, killmails.killmail_id) > (?, ?)
-ORDER BY killmail_time, killmails.killmail_id LIMIT ?
+WHERE (killmails.killmail_time, killmails.killmail_id) > (?, ?)
+ORDER BY killmails.killmail_time, killmails.killmail_id LIMIT ?
 """
 
 # about how many rows a killmail takes; the highest ordinal is found without a count
@@ -171,6 +172,7 @@ def few_enough(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> int:
 def remove(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
     """Delete bodies with their attackers and items; the caller holds the transaction."""
     conn.execute(_REMOVE, (_json(killmail_ids),))
+    roles.forget(conn, killmail_ids)
 
 
 def _next_keys(

@@ -8,6 +8,7 @@ from operator import attrgetter
 import msgspec
 
 from killsync.model import KillmailRef, Pending, Priority
+from killsync.store import roles
 from killsync.times import DAY, iso, unix_or_none
 
 _HISTORY_AT_ONCE = 10_000
@@ -18,6 +19,11 @@ LONGEST_WAIT = SET_ASIDE_FOR + DAY
 _SHOWN_AGAIN_AFTER = DAY
 _READY = "not_before IS NULL"
 _PUT_OFF = "not_before IS NOT NULL AND set_aside_at IS NULL"
+# a killmail in which the user takes part may be known already from another user's list
+_LIST = """
+INSERT INTO user_killmails (user_id, killmail_id) VALUES (?, ?)
+ON CONFLICT (user_id, killmail_id) DO UPDATE SET listed = 1 WHERE NOT listed
+"""
 _COLUMNS = """killmail_id, killmail_hash, priority, attempts, refusals, refused_at,
     set_aside_at IS NOT NULL"""
 
@@ -38,11 +44,7 @@ def record(
     # rising keys fill SQLite's pages; ESI lists the newest first
     shown = {ref.killmail_id: ref for ref in sorted(refs, key=attrgetter("killmail_id"))}
     listed = [
-        ref
-        for ref in shown.values()
-        if conn.execute(
-            "INSERT OR IGNORE INTO user_killmails VALUES (?, ?)", [user_id, ref.killmail_id]
-        ).rowcount
+        ref for ref in shown.values() if conn.execute(_LIST, [user_id, ref.killmail_id]).rowcount
     ]
     bodiless = _without_body(conn, list(shown))
     conn.executemany(
@@ -69,10 +71,11 @@ def record(
         [{"id": ref.killmail_id, "priority": priority} for ref in listed],
     )
     if listed:
-        stored = sum(ref.killmail_id not in bodiless for ref in listed)
+        with_body = [ref.killmail_id for ref in listed if ref.killmail_id not in bodiless]
+        roles.look_up(conn, with_body)
         conn.execute(
             "UPDATE users SET listed = listed + ?, killmails = killmails + ? WHERE user_id = ?",
-            [len(listed), stored, user_id],
+            [len(listed), len(with_body), user_id],
         )
     return len(listed)
 
@@ -143,7 +146,8 @@ def done(conn: sqlite3.Connection, killmail_ids: Sequence[int], stored: Sequence
     conn.execute(
         """UPDATE users SET killmails = killmails + listed_now.number FROM (
             SELECT user_id, count(*) AS number FROM json_each(?)
-            CROSS JOIN user_killmails ON killmail_id = value GROUP BY user_id) AS listed_now
+            CROSS JOIN user_killmails ON killmail_id = value AND listed
+            GROUP BY user_id) AS listed_now
         WHERE users.user_id = listed_now.user_id""",
         [json.dumps(list(stored))],
     )

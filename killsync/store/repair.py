@@ -146,7 +146,8 @@ def repair_cursor(store: Store, user_id: int, now: float) -> None:
         conn.execute(
             f"""UPDATE users SET {"".join(f"{column} = NULL, " for column in of_gap)}
                 last_killmail_id = (
-                    SELECT max(killmail_id) FROM user_killmails WHERE user_id = :user),
+                    SELECT max(killmail_id) FROM user_killmails
+                    WHERE user_id = :user AND listed),
                 backfill_page = iif(backfill_page IS NULL, NULL, 2)
             WHERE user_id = :user""",
             {"user": user_id},
@@ -236,7 +237,9 @@ def _batches(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
 
 
 def _listing(conn: sqlite3.Connection, killmail_id: int) -> list[int]:
-    rows = conn.execute("SELECT user_id FROM user_killmails WHERE killmail_id = ?", [killmail_id])
+    rows = conn.execute(
+        "SELECT user_id FROM user_killmails WHERE killmail_id = ? AND listed", [killmail_id]
+    )
     return [user_id for (user_id,) in rows]
 
 
@@ -276,10 +279,10 @@ def _recount(conn: sqlite3.Connection, user_ids: Iterable[int]) -> None:
     conn.executemany(
         """UPDATE users SET
             listed = (SELECT count(*) FROM user_killmails AS mine
-                WHERE mine.user_id = users.user_id),
+                WHERE mine.user_id = users.user_id AND mine.listed),
             killmails = (SELECT count(*) FROM user_killmails AS mine
                 JOIN killmails ON killmails.killmail_id = mine.killmail_id
-                WHERE mine.user_id = users.user_id)
+                WHERE mine.user_id = users.user_id AND mine.listed)
         WHERE user_id = ?""",
         [[user_id] for user_id in user_ids],
     )

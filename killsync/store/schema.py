@@ -2,6 +2,8 @@
 
 from sqlite_utils import Database, Migrations
 
+from killsync.store import schema5, views
+
 migrations = Migrations("killsync")
 
 _USERS = """
@@ -271,3 +273,12 @@ def m004_evidence(db: Database) -> None:
     db.execute("UPDATE users SET not_before = NULL, failures = 0 WHERE failures > 0")
     db.execute("UPDATE jobs SET not_before = NULL WHERE state = 'queued'")
     db.execute("PRAGMA user_version = 4")
+
+
+@migrations()
+def m005_meaning(db: Database) -> None:
+    """Keep names, prices, values and roles; scans fill them in for what is stored already."""
+    for script in schema5.SCRIPTS:
+        db.executescript(script)
+    views.create(db.conn)
+    db.execute("PRAGMA user_version = 5")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from killsync.model import Cursor, Refusal, User, UserState
+from killsync.store import roles
 from killsync.times import DAY, iso, iso_after, unix, unix_or_none
 
 # no user is left alone for longer; a time further ahead was written by a wrong clock
@@ -105,6 +106,8 @@ def add(conn: sqlite3.Connection, user_id: int, name: str, now: float) -> bool:
             refused_at = NULL, refused_token = NULL, refused_client = NULL""",
         {"id": user_id, "name": name, "now": iso(now)},
     )
+    if known is None:
+        roles.look_up_earlier(conn, user_id)
     return known is None
 
 

@@ -56,24 +56,24 @@ SELECT count(*), count(killmails.killmail_id), count(pending_killmails.killmail_
 FROM user_killmails
 LEFT JOIN killmails ON killmails.killmail_id = user_killmails.killmail_id
 LEFT JOIN pending_killmails ON pending_killmails.killmail_id = user_killmails.killmail_id
-WHERE user_id = :user
+WHERE user_id = :user AND listed
 """
-_IS_RECORDED = "SELECT 1 FROM user_killmails WHERE user_id = ? AND killmail_id = ?"
+_IS_RECORDED = "SELECT 1 FROM user_killmails WHERE user_id = ? AND killmail_id = ? AND listed"
 _OLDEST = """
-SELECT killmail_time FROM user_killmails
+SELECT killmails.killmail_time FROM user_killmails
 CROSS JOIN killmails ON killmails.killmail_id = user_killmails.killmail_id
-WHERE user_id = ? ORDER BY user_killmails.killmail_id LIMIT 1
+WHERE user_id = ? AND listed ORDER BY user_killmails.killmail_id LIMIT 1
 """
 _TIME_BELOW = """
-SELECT killmail_time FROM user_killmails
+SELECT killmails.killmail_time FROM user_killmails
 CROSS JOIN killmails ON killmails.killmail_id = user_killmails.killmail_id
-WHERE user_id = ? AND user_killmails.killmail_id < ?
+WHERE user_id = ? AND listed AND user_killmails.killmail_id < ?
 ORDER BY user_killmails.killmail_id DESC LIMIT 1
 """
 _TIME_ABOVE = """
-SELECT killmail_time FROM user_killmails
+SELECT killmails.killmail_time FROM user_killmails
 CROSS JOIN killmails ON killmails.killmail_id = user_killmails.killmail_id
-WHERE user_id = ? AND user_killmails.killmail_id BETWEEN ? + 1 AND ?
+WHERE user_id = ? AND listed AND user_killmails.killmail_id BETWEEN ? + 1 AND ?
 ORDER BY user_killmails.killmail_id LIMIT 1
 """
 _HIGHEST_ID = 2**63 - 1

@@ -7,7 +7,7 @@ from functools import partial
 from killsync.esi.ratelimit import body_bucket
 from killsync.killmail.body import Killmail
 from killsync.model import Pending, Priority
-from killsync.store import facts, killmails, pending, retries
+from killsync.store import facts, pending, retries, storing
 from killsync.store.killmails import FetchedKillmail
 from killsync.sync import verdict
 from killsync.sync.context import Services, Tally
@@ -106,7 +106,7 @@ class Bodies:
         def write(conn: sqlite3.Connection) -> None:
             wanted = pending.still_pending(conn, ids)
             kept = [fetched for fetched in batch if fetched.killmail.killmail_id in wanted]
-            stored.extend(killmails.insert(conn, kept, iso(now)))
+            stored.extend(storing.store(conn, kept, iso(now)))
             if failed_before:
                 retries.lift(conn, failed_before)
             pending.done(conn, ids, stored)

@@ -1,0 +1,31 @@
+"""Who takes part in a killmail, and on which side."""
+
+from collections.abc import Container, Iterable
+from enum import StrEnum
+
+# the ids of somebody on a killmail: its character and its corporation, either of which may lack
+Party = tuple[int | None, int | None]
+
+
+class Role(StrEnum):
+    """What a user is on a killmail; the words stand in `user_killmails.role`."""
+
+    VICTIM = "victim"
+    FINAL_BLOW = "final_blow"
+    ATTACKER = "attacker"
+
+
+def roles(
+    victim: Party, attackers: Iterable[tuple[Party, bool]], ours: Container[int]
+) -> dict[int, Role]:
+    """Return the role of each of `ours` that takes part, characters and corporations alike.
+
+    Each attacker comes with whether the final blow was theirs. Whoever is the victim has no other
+    role: a corporation that shot its own member has lost a ship.
+    """
+    found: dict[int, Role] = {}
+    for party, final_blow in attackers:
+        for id_ in party:
+            if id_ is not None and id_ in ours and found.get(id_) is not Role.FINAL_BLOW:
+                found[id_] = Role.FINAL_BLOW if final_blow else Role.ATTACKER
+    return found | {id_: Role.VICTIM for id_ in victim if id_ is not None and id_ in ours}

@@ -1,0 +1,19 @@
+"""Storing a killmail with all that follows from it: whose it is, and what else it makes known."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from killsync.store import killmails, roles
+from killsync.store.killmails import FetchedKillmail
+
+
+def store(conn: sqlite3.Connection, batch: Sequence[FetchedKillmail], now_iso: str) -> list[int]:
+    """Store what is not stored yet, and return the ids stored now.
+
+    Everything that follows from a body is written with it, so that none is seen without. The
+    caller holds the transaction.
+    """
+    stored = killmails.insert(conn, batch, now_iso)
+    by_id = {fetched.killmail.killmail_id: fetched.killmail for fetched in batch}
+    roles.record(conn, [by_id[killmail_id] for killmail_id in stored])
+    return stored

@@ -1,0 +1,190 @@
+"""The views for people who use SQL; README documents their columns.
+
+A view is no part of the data: `create` replaces all of them, so that a migration may call it
+whenever one has changed.
+"""
+
+import sqlite3
+
+# An id above the first is a player's, above the second a player's or a player corporation's.
+# Source: ESI's documentation of id ranges.
+_NPC_CHARACTERS_UP_TO = 3_999_999
+_NPC_CORPORATIONS_UP_TO = 1_999_999
+_SHIP, _STRUCTURE = 6, 65
+_CAPSULE, _SHUTTLE, _CORVETTE = 29, 31, 237
+
+_ATTACKERS = "FROM attackers AS a WHERE a.killmail_id = k.killmail_id"
+_PLAYERS = f"a.character_id > {_NPC_CHARACTERS_UP_TO}"
+
+SOLO = f"""(ship.category_id IS {_SHIP}
+    AND ship.group_id NOT IN ({_CAPSULE}, {_SHUTTLE}, {_CORVETTE})
+    AND (SELECT count(*) {_ATTACKERS} AND {_PLAYERS}) = 1
+    AND NOT EXISTS (SELECT 1 {_ATTACKERS} AND EXISTS (
+        SELECT 1 FROM types WHERE type_id = a.ship_type_id AND category_id = {_STRUCTURE})))"""
+NPC = f"""NOT EXISTS (SELECT 1 {_ATTACKERS}
+    AND ({_PLAYERS} OR a.corporation_id > {_NPC_CORPORATIONS_UP_TO}))"""
+AWOX = f"""(coalesce(ship.group_id, 0) NOT IN ({_CAPSULE}, {_CORVETTE})
+    AND coalesce(k.victim_corporation_id, 0) > {_NPC_CORPORATIONS_UP_TO}
+    AND final.corporation_id IS k.victim_corporation_id
+    AND final.character_id IS NOT k.victim_character_id)"""
+
+FINAL_BLOW = """LEFT JOIN attackers AS final ON final.killmail_id = k.killmail_id
+    AND final.ordinal = (SELECT min(a.ordinal) FROM attackers AS a
+        WHERE a.killmail_id = k.killmail_id AND a.final_blow = 1)"""
+
+# what the game shows: 0.04 is 0.1, for it is no null security
+SECURITY = """CASE WHEN {0} > 0 AND {0} < 0.05 THEN 0.1 ELSE round({0}, 1) END"""
+
+# what is asked of one killmail `k`, beside its id, its time, and whose it is
+KILL_COLUMNS = f"""
+    victim.name AS victim,
+    k.victim_character_id AS victim_id,
+    victim_corporation.name AS victim_corporation,
+    k.victim_corporation_id,
+    victim_alliance.name AS victim_alliance,
+    k.victim_alliance_id,
+    ship.name AS ship,
+    k.victim_ship_type_id AS ship_id,
+    ship.group_name AS ship_group,
+    ship.group_id AS ship_group_id,
+    system.name AS system,
+    k.solar_system_id AS system_id,
+    {SECURITY.format("system.security")} AS security,
+    system.region,
+    system.region_id,
+    final_pilot.name AS final_blow,
+    iif(final.character_id > {_NPC_CHARACTERS_UP_TO}, final.character_id, NULL) AS final_blow_id,
+    coalesce(final_corporation.name, final_faction.name) AS final_blow_corporation,
+    coalesce(final.corporation_id, final.faction_id) AS final_blow_corporation_id,
+    final_ship.name AS final_blow_ship,
+    final.ship_type_id AS final_blow_ship_id,
+    k.attacker_count AS attackers,
+    v.total AS value,
+    v.dropped,
+    v.destroyed,
+    v.unpriced,
+    {SOLO} AS solo,
+    {NPC} AS npc,
+    {AWOX} AS awox,
+    'https://zkillboard.com/kill/' || k.killmail_id || '/' AS url"""
+KILL_TABLES = f"""
+    LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id
+    LEFT JOIN types AS ship ON ship.type_id = k.victim_ship_type_id
+    LEFT JOIN systems AS system ON system.system_id = k.solar_system_id
+    LEFT JOIN names AS victim ON victim.id = k.victim_character_id
+    LEFT JOIN names AS victim_corporation ON victim_corporation.id = k.victim_corporation_id
+    LEFT JOIN names AS victim_alliance ON victim_alliance.id = k.victim_alliance_id
+    {FINAL_BLOW}
+    LEFT JOIN names AS final_pilot ON final_pilot.id = final.character_id
+        AND final.character_id > {_NPC_CHARACTERS_UP_TO}
+    LEFT JOIN names AS final_corporation ON final_corporation.id = final.corporation_id
+    LEFT JOIN factions AS final_faction
+        ON final_faction.faction_id = final.faction_id AND final.corporation_id IS NULL
+    LEFT JOIN types AS final_ship ON final_ship.type_id = final.ship_type_id"""
+
+_KILLS = f"""
+CREATE VIEW kills AS
+SELECT u.user_id, users.name AS user, iif(u.role = 'victim', 'loss', 'kill') AS side,
+    u.role, u.killmail_id, u.killmail_time AS time,{KILL_COLUMNS}
+FROM user_killmails AS u
+    JOIN users ON users.user_id = u.user_id
+    JOIN killmails AS k ON k.killmail_id = u.killmail_id{KILL_TABLES}
+WHERE u.role IS NOT NULL
+"""
+
+# a killmail that several of ours are on counts once: a loss if one of them is the victim
+_SIDES = """
+CREATE VIEW sides AS
+SELECT killmail_id, max(role = 'victim') AS is_loss
+FROM user_killmails WHERE role IS NOT NULL GROUP BY killmail_id
+"""
+
+_LOSSES_BY_SHIP = """
+CREATE VIEW losses_by_ship AS
+SELECT k.victim_ship_type_id AS ship_id, ship.name AS ship, ship.group_name AS ship_group,
+    count(*) AS losses, sum(v.total) AS lost, max(k.killmail_time) AS last_lost
+FROM sides
+    JOIN killmails AS k ON k.killmail_id = sides.killmail_id
+    LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id
+    LEFT JOIN types AS ship ON ship.type_id = k.victim_ship_type_id
+WHERE sides.is_loss
+GROUP BY k.victim_ship_type_id
+"""
+
+_ACTIVITY_BY_DAY = """
+CREATE VIEW activity_by_day AS
+SELECT substr(k.killmail_time, 1, 10) AS day,
+    sum(NOT sides.is_loss) AS kills, sum(sides.is_loss) AS losses,
+    coalesce(sum(iif(sides.is_loss, 0, v.total)), 0) AS destroyed,
+    coalesce(sum(iif(sides.is_loss, v.total, 0)), 0) AS lost
+FROM sides
+    JOIN killmails AS k ON k.killmail_id = sides.killmail_id
+    LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id
+GROUP BY day
+"""
+
+_ITEM_LINES = """
+CREATE VIEW item_lines AS
+SELECT i.killmail_id, k.killmail_time AS time, i.ordinal, i.parent, i.flag,
+    CASE
+        WHEN i.flag BETWEEN 11 AND 18 THEN 'low slot'
+        WHEN i.flag BETWEEN 19 AND 26 THEN 'mid slot'
+        WHEN i.flag BETWEEN 27 AND 34 THEN 'high slot'
+        WHEN i.flag BETWEEN 92 AND 99 THEN 'rig slot'
+        WHEN i.flag BETWEEN 125 AND 132 THEN 'subsystem slot'
+        WHEN i.flag BETWEEN 164 AND 171 THEN 'service slot'
+        WHEN i.flag BETWEEN 159 AND 163 THEN 'fighter tube'
+        WHEN i.flag = 5 THEN 'cargo'
+        WHEN i.flag = 87 THEN 'drone bay'
+        WHEN i.flag = 88 THEN 'booster'
+        WHEN i.flag = 89 THEN 'implant'
+        WHEN i.flag = 90 THEN 'ship hangar'
+        WHEN i.flag = 155 THEN 'fleet hangar'
+        WHEN i.flag = 158 THEN 'fighter bay'
+        ELSE 'flag ' || i.flag
+    END AS place,
+    i.item_type_id AS type_id, item.name AS type, item.group_name AS type_group,
+    item.category_name AS type_category, i.singleton,
+    coalesce(i.quantity_dropped, 0) AS dropped, coalesce(i.quantity_destroyed, 0) AS destroyed
+FROM items AS i
+    JOIN killmails AS k ON k.killmail_id = i.killmail_id
+    LEFT JOIN types AS item ON item.type_id = i.item_type_id
+"""
+
+_ATTACKER_LINES = f"""
+CREATE VIEW attacker_lines AS
+SELECT a.killmail_id, k.killmail_time AS time, a.ordinal, a.final_blow, a.damage_done,
+    a.security_status,
+    pilot.name AS pilot, a.character_id AS pilot_id,
+    corporation.name AS corporation, a.corporation_id,
+    alliance.name AS alliance, a.alliance_id,
+    faction.name AS faction, a.faction_id,
+    ship.name AS ship, a.ship_type_id AS ship_id,
+    weapon.name AS weapon, a.weapon_type_id AS weapon_id,
+    {_PLAYERS} IS 1 AS is_player
+FROM attackers AS a
+    JOIN killmails AS k ON k.killmail_id = a.killmail_id
+    LEFT JOIN names AS pilot ON pilot.id = a.character_id
+    LEFT JOIN names AS corporation ON corporation.id = a.corporation_id
+    LEFT JOIN names AS alliance ON alliance.id = a.alliance_id
+    LEFT JOIN factions AS faction ON faction.faction_id = a.faction_id
+    LEFT JOIN types AS ship ON ship.type_id = a.ship_type_id
+    LEFT JOIN types AS weapon ON weapon.type_id = a.weapon_type_id
+"""
+
+_VIEWS = {
+    "kills": _KILLS,
+    "sides": _SIDES,
+    "losses_by_ship": _LOSSES_BY_SHIP,
+    "activity_by_day": _ACTIVITY_BY_DAY,
+    "item_lines": _ITEM_LINES,
+    "attacker_lines": _ATTACKER_LINES,
+}
+
+
+def create(conn: sqlite3.Connection) -> None:
+    """Create every view, in place of what bears its name; the caller holds the transaction."""
+    for name in _VIEWS:
+        conn.execute(f"DROP VIEW IF EXISTS {name}")
+    for script in _VIEWS.values():
+        conn.execute(script)
