@@ -24,6 +24,7 @@ class Service(StrEnum):
     SSO = "sso"
 
 
+# what is sent beside the killmails proves nothing about them
 ASKS = {Kind.LIST: Service.ESI, Kind.BODY: Service.ESI, Kind.REFRESH: Service.SSO}
 
 
@@ -104,6 +105,8 @@ class Health:
     def count(self, returned: Returned) -> None:
         """Count how a request ended."""
         kind, error = returned.kind, returned.error
+        if kind not in ASKS:
+            return
         service = ASKS[kind]
         if error is None:
             self._count_success(kind, returned.of)

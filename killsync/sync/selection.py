@@ -6,7 +6,7 @@ import msgspec
 
 from killsync.model import Priority, User
 from killsync.settings.config import Settings
-from killsync.store import jobs, pending, retries, users, waiting_users
+from killsync.store import jobs, pending, retries, roles, users, waiting_users
 from killsync.sync import schedule
 from killsync.sync.schedule import Waits
 from killsync.times import iso_or_none
@@ -15,7 +15,7 @@ _MOST_PROBES = 10
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """The users that are due, and whether jobs or bodies of earlier runs wait."""
+    """The users that are due, and whether jobs, bodies or upkeep of earlier runs wait."""
 
     due: list[User]
     waiting: bool
@@ -41,9 +41,17 @@ def find(
     ]
     due += waiting_users.failing(conn, now, _MOST_PROBES)
     waiting = (
-        jobs.any_open(conn, now) or pending.any_ready(conn) or retries.any_put_off_ready(conn, now)
+        jobs.any_open(conn, now)
+        or pending.any_ready(conn)
+        or retries.any_put_off_ready(conn, now)
+        or _has_upkeep(conn)
     )
     return Selection(due, waiting)
+
+
+def _has_upkeep(conn: sqlite3.Connection) -> bool:
+    """Return whether there is something to do beside killmails, though none is due."""
+    return roles.any_to_look_up(conn)
 
 
 class Waiters(msgspec.Struct, frozen=True):

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     LIST = "list"
     REFRESH = "refresh"
     BODY = "body"
+    NAMES = "names"
+    PRICES = "prices"
 
 
 class Request(msgspec.Struct, Generic[T], frozen=True):
@@ -68,6 +70,10 @@ class Slots:
     def busy(self) -> int:
         """How many requests are in flight."""
         return sum(self._busy.values())
+
+    def any_busy(self, *kinds: Kind) -> bool:
+        """Return whether a request of one of these kinds is in flight."""
+        return any(self._busy[kind, urgent] for kind in kinds for urgent in (False, True))
 
     def start(self, request: Request[T]) -> None:
         """Send a request from a free slot; it comes back by `wait`."""

@@ -13,11 +13,12 @@ from killsync.store.runs import Answered
 from killsync.sync.bodies import Bodies
 from killsync.sync.context import Services, Tally
 from killsync.sync.events import Waiting
-from killsync.sync.health import Health, Service
+from killsync.sync.health import ASKS, Health, Service
 from killsync.sync.journal import Journal
 from killsync.sync.lists import Lists
 from killsync.sync.schedule import LONGEST_PAUSE
 from killsync.sync.slots import Kind, Slots
+from killsync.sync.upkeep import RoleLookup, Upkeep
 from killsync.sync.verdict import Answering
 
 REFRESHES = 2
@@ -49,6 +50,8 @@ class Worker:
                 Kind.LIST: settings.workers,
                 Kind.REFRESH: REFRESHES,
                 Kind.BODY: settings.connections,
+                Kind.NAMES: 1,
+                Kind.PRICES: 1,
             }
         )
         self.tally = Tally()
@@ -57,6 +60,7 @@ class Worker:
         parts = (services, self._journal, self._slots, self._health, self.tally)
         self._bodies = Bodies(*parts)
         self._lists = Lists(*parts, on_listed=self._bodies.look_again)
+        self._upkeep = self._planned_upkeep()
         self._seen: int | None = None
         self._looked_at = 0.0
         self._reported_waiting = False
@@ -98,18 +102,33 @@ class Worker:
             self._lists.start(now)
             self._bodies.start(now)
         self._commit_what_is_due(now)
-        wait = _LOOK_AROUND
-        if not self._slots.busy:
-            pause = None if stopping else self._pause(now)
-            if pause is None:
-                return False
-            self._report_waiting(pause)
-            wait = min(wait, max(pause, _SHORTEST_WAIT))
+        wait = self._longest_wait(now, stopping=stopping)
+        if wait is None:
+            return False
         soonest = min((t - now for t in self._lists.ready_times() if t > now), default=wait)
         for returned in self._slots.wait(min(wait, soonest)):
             self._health.count(returned)
             returned.settle(self._clock())
         return True
+
+    def _longest_wait(self, now: float, *, stopping: bool) -> float | None:
+        """Start what is done beside the killmails; return for how long to wait for an answer.
+
+        None if there is nothing left to do.
+        """
+        killmails_in_flight = self._slots.any_busy(*ASKS)
+        pause = None if stopping or killmails_in_flight else self._pause(now)
+        if not stopping:
+            now_or_soon = killmails_in_flight or (pause is not None and pause <= 0)
+            self._upkeep.start(now, is_idle=not now_or_soon)
+            if not killmails_in_flight and self._upkeep.is_waiting(now):
+                return _SHORTEST_WAIT
+        if self._slots.busy:
+            return _LOOK_AROUND
+        if pause is None:
+            return None
+        self._report_waiting(pause)
+        return min(_LOOK_AROUND, max(pause, _SHORTEST_WAIT))
 
     def _is_stopping(self) -> bool:
         if time.monotonic() >= self._deadline and not self._s.stopping.is_set():
@@ -117,6 +136,11 @@ class Worker:
             # nothing is tried again either
             self._s.stopping.set()
         return self._s.stopping.is_set()
+
+    def _planned_upkeep(self) -> Upkeep:
+        if self._s.only_users is not None:
+            return Upkeep()
+        return Upkeep(after=[RoleLookup(self._s, self._journal)])
 
     def _look_around(self, now: float) -> None:
         """Notice what other processes have changed, and what was put off until now."""
