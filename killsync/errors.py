@@ -36,6 +36,10 @@ class ApplicationError(UsageError):
     """SSO does not accept the EVE application itself: the configuration is wrong, no token is."""
 
 
+class GameDataBroken(UsageError):
+    """A file of game data that is damaged or of an unknown form; nothing of it is used."""
+
+
 class WrongEnvironment(UsageError):
     """The environment names a proxy or certificates with which no request can work."""
 
