@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from killsync import files
 from killsync.cli.invocation import Invocation
 from killsync.settings.config import Settings
-from killsync.store import connection, lock, origin
+from killsync.store import connection, game_data, lock, origin
 from killsync.store.connection import Store
 from killsync.store.paths import lock_file
 from killsync.store.sqlite_errors import readable_errors
@@ -34,10 +34,11 @@ def for_writing(settings: Settings, *, create: bool = False) -> Iterator[Store]:
 
 @contextmanager
 def locked(store: Store, patience: float) -> Iterator[None]:
-    """Hold the lock, with the schema up to date. Raises lock.RunInProgress."""
+    """Hold the lock, with schema and game data up to date. Raises lock.RunInProgress."""
     files.create_private(lock_file(store.path))
     with lock.hold(store.path, patience=patience):
         connection.upgrade(store)
+        game_data.load_if_outdated(store)
         yield
 
 

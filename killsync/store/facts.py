@@ -8,6 +8,8 @@ from killsync.times import iso, unix
 _BODIES_FAIL_SINCE = "bodies_fail_since"
 _ALERTED_AT = "alerted_at"
 _ALERTED_OF = "alerted_of"
+_GAME_DATA = "game_data"
+_GAME_DATA_RELEASED_AT = "game_data_released_at"
 
 
 def bodies_fail_since(conn: sqlite3.Connection) -> float | None:
@@ -32,12 +34,26 @@ def set_last_alert(conn: sqlite3.Connection, about: str | None, now: float) -> N
     _set(conn, _ALERTED_AT, None if about is None else iso(now))
 
 
+def game_data(conn: sqlite3.Connection) -> tuple[int, str] | None:
+    """Return which build of the game data is loaded and when it was released; None: none is."""
+    build = _get(conn, _GAME_DATA)
+    if not isinstance(build, int):
+        return None
+    return build, str(_get(conn, _GAME_DATA_RELEASED_AT) or "")
+
+
+def set_game_data(conn: sqlite3.Connection, build: int, released_at: str) -> None:
+    """Remember which build of the game data is loaded, and when it was released."""
+    _set(conn, _GAME_DATA, build)
+    _set(conn, _GAME_DATA_RELEASED_AT, released_at)
+
+
 def _get(conn: sqlite3.Connection, name: str) -> Any:
     row = conn.execute("SELECT value FROM facts WHERE name = ?", [name]).fetchone()
     return None if row is None else row[0]
 
 
-def _set(conn: sqlite3.Connection, name: str, value: str | None) -> None:
+def _set(conn: sqlite3.Connection, name: str, value: str | int | None) -> None:
     if value is None:
         conn.execute("DELETE FROM facts WHERE name = ?", [name])
     else:
