@@ -27,6 +27,7 @@ SUMMARIES = {
     "login": "Register a character through EVE SSO, or renew its login.",
     "users": "List, add, disable, enable and remove characters; rekey tokens.",
     "check": "Verify the database offline; --repair fixes what can be fixed.",
+    "data": "Show the game data (types, systems); update brings newer ones.",
     "backup": "Copy the database to a file, also while a run goes on.",
     "restore": "Put a backup back; what it replaces is kept.",
     "export": "Write stored killmails as JSON lines, oldest first.",

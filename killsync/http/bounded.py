@@ -33,38 +33,41 @@ _BROKEN_OFF = (
 class BoundedAdapter(HTTPAdapter):
     """Sends as requests does, and reads an answer only up to a size and until a deadline.
 
-    A large answer waits for its turn, which its reader ends.
+    A large answer waits for its turn, which its reader ends. One that is asked for as a stream is
+    left to be read, until the same deadline: DEADLINE, if no other is given.
     """
 
-    def __init__(self, large: OneLarge, **options: Any) -> None:
+    def __init__(self, large: OneLarge, deadline: float | None = None, **options: Any) -> None:
+        self._deadline = deadline
         super().__init__(**options)
         self._large = large
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Bound every direct connection."""
         super().init_poolmanager(*arguments, **options)
-        _bound(self.poolmanager)
+        _bound(self.poolmanager, self._deadline)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         """Bound the connections through a proxy too, of whatever kind."""
         manager = super().proxy_manager_for(proxy, **options)
-        _bound(manager)
+        _bound(manager, self._deadline)
         return manager
 
     def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> Any:
-        """Send one request, and read the whole of its answer."""
+        """Send one request, and read the whole of its answer unless a stream is asked for."""
         response = super().send(request, **options | {"stream": True})
-        response.raw = _read(response.raw, self._large)
+        if not options.get("stream"):
+            response.raw = _read(response.raw, self._large)
         return response
 
 
 class _TimedReading(io.RawIOBase):
     """Reads from a socket until a deadline, however slowly the bytes drip."""
 
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: float) -> None:
         self._raw = raw
         self._sock = sock
-        self._deadline = time.monotonic() + DEADLINE
+        self._deadline = time.monotonic() + deadline
 
     def readable(self) -> bool:
         return True
@@ -82,28 +85,33 @@ class _TimedReading(io.RawIOBase):
 
 
 class _TimedResponse(HTTPResponse):
-    """An answer that must be whole within DEADLINE, headers and all."""
+    """An answer that must be whole within `deadline` seconds, or DEADLINE, headers and all."""
+
+    deadline: float | None = None
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
-        self.fp = io.BufferedReader(_TimedReading(self.fp.detach(), sock))
+        self.fp = io.BufferedReader(
+            _TimedReading(self.fp.detach(), sock, self.deadline or DEADLINE)
+        )
 
 
-def _bound(manager: Any) -> None:
+def _bound(manager: Any, deadline: float | None) -> None:
     """Make every pool of a manager read in time, however it connects."""
     pools = manager.pool_classes_by_scheme
-    manager.pool_classes_by_scheme = {scheme: _timed(pool) for scheme, pool in pools.items()}
+    manager.pool_classes_by_scheme = {s: _timed(pool, deadline) for s, pool in pools.items()}
 
 
 @cache
-def _timed(pool: Any) -> Any:
+def _timed(pool: Any, deadline: float | None) -> Any:
     """Return a class of pools whose connections give timed responses."""
     if issubclass(pool.ConnectionCls.response_class, _TimedResponse):
         return pool
+    response = type("TimedResponse", (_TimedResponse,), {"deadline": deadline})
     connection = type(
         f"Timed{pool.ConnectionCls.__name__}",
         (pool.ConnectionCls,),
-        {"response_class": _TimedResponse},
+        {"response_class": response},
     )
     return type(f"Timed{pool.__name__}", (pool,), {"ConnectionCls": connection})
 

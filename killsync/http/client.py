@@ -5,16 +5,16 @@ Certificates are checked, redirects never followed; `environment` says what is h
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from http.cookiejar import DefaultCookiePolicy
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 import requests
 import tenacity
 
-from killsync.errors import NotSent, ServerFault, Unavailable
+from killsync.errors import NotSent, ServerFault, TooLarge, Unavailable
 from killsync.http import environment
 from killsync.http.bounded import TIMEOUT, BoundedAdapter
 from killsync.http.environment import Environment
@@ -23,6 +23,7 @@ from killsync.http.translation import translated_errors
 
 ATTEMPTS = 3
 _LONGEST_WAIT = 8.0
+_PIECE = 65536
 
 T = TypeVar("T")
 
@@ -38,13 +39,20 @@ class Answer(msgspec.Struct, frozen=True):
 class Http:
     """Sends requests; each thread keeps its own connections alive.
 
-    Once `stopping` is set, nothing is sent any more.
+    Once `stopping` is set, nothing is sent any more. An answer must be whole within `deadline`
+    seconds, or a minute.
     """
 
-    def __init__(self, user_agent: str, stopping: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        user_agent: str,
+        stopping: threading.Event | None = None,
+        deadline: float | None = None,
+    ) -> None:
         self.stopping = stopping or threading.Event()
         self.large = OneLarge(self.stopping)
         self._user_agent = user_agent
+        self._deadline = deadline
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._environments: dict[str, Environment] = {}
@@ -83,6 +91,33 @@ class Http:
             if keeps_turn:
                 turn.pop_all()
             return answer
+
+    def download(self, url: str, into: BinaryIO, largest: int) -> int:
+        """Write the body of an answer 200 into a file, piece by piece; return the status.
+
+        Raises TooLarge once it has more than `largest` bytes, what `send` raises, and OSError if
+        the file cannot be written.
+        """
+        self.raise_if_stopping()
+        found = self._environment_for(url)
+        with translated_errors(url, found):
+            response = self._session().get(
+                url, proxies=found.proxies, verify=found.verify, timeout=TIMEOUT, stream=True
+            )
+        size = 0
+        with closing(response):
+            while response.status_code == 200:
+                self.raise_if_stopping()
+                # an error of the file's is none of the server's
+                with translated_errors(url, found):
+                    piece = response.raw.read1(_PIECE, decode_content=True)
+                if not piece:
+                    break
+                size += len(piece)
+                if size > largest:
+                    raise TooLarge(f"{url}: the answer is larger than {largest >> 20} MiB")
+                into.write(piece)
+        return int(response.status_code)
 
     def raise_if_stopping(self) -> None:
         """Raise NotSent if nothing may be sent any more."""
@@ -130,7 +165,9 @@ class Http:
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             session.max_redirects = 0
             for scheme in ("http://", "https://"):
-                adapter = BoundedAdapter(self.large, pool_connections=2, pool_maxsize=1)
+                adapter = BoundedAdapter(
+                    self.large, self._deadline, pool_connections=2, pool_maxsize=1
+                )
                 session.mount(scheme, adapter)
             self._sessions.append(session)
         return session
