@@ -147,6 +147,17 @@ class KillmailUnknown(Refused):
     """ESI says that it has no killmail of this id and hash (404, 422)."""
 
 
+class IdsUnknown(Refused):
+    """ESI names nothing that it was asked for, since one of the ids is unknown to it.
+
+    `errors_left` is how many errors ESI still allows, None if it does not say.
+    """
+
+    def __init__(self, message: str, status: int, errors_left: int | None) -> None:
+        super().__init__(message, status)
+        self.errors_left = errors_left
+
+
 class LoginNeeded(KillsyncError):
     """The refresh token does not work, or lacks the scope: if that lasts, a new login is needed.
 

@@ -84,13 +84,13 @@ class Esi:
 
         def attempt() -> Page:
             nonlocal seen_before
-            answer = self._get(path, bucket, priority, headers)
+            answer = self.ask(path, bucket, priority, headers)
             if answer.status == 404 and page > 1:
                 return self._page(answer, [], past_end=True)
             if answer.status == 304 and etag is not None:
                 # it vouches for what was sent, whatever ETag it names
                 return msgspec.structs.replace(self._page(answer, [], unchanged=True), etag=etag)
-            _raise_for_status(answer)
+            raise_for_status(answer)
             refs, skipped = listed.decode(answer.body)
             if skipped and not seen_before:
                 seen_before = True
@@ -108,11 +108,11 @@ class Esi:
         path = f"/killmails/{ref_id}/{ref_hash}"
 
         def attempt() -> tuple[Killmail, int]:
-            answer = self._get(path, body_bucket(), priority, {}, keeps_turn=True)
+            answer = self.ask(path, body_bucket(), priority, {}, keeps_turn=True)
             if answer.status in (404, 422):
                 text = f"ESI says {answer.status}: {_reason(answer)}"
                 raise KillmailUnknown(text, answer.status)
-            _raise_for_status(answer)
+            raise_for_status(answer)
             return self._decode_body(answer, ref_id), len(answer.body)
 
         def attempt_in_turn() -> tuple[Killmail, int]:
@@ -128,21 +128,28 @@ class Esi:
 
         Raises Unavailable or ServerFault if no answer comes, RateLimited, NotSent or OutOfFiles.
         """
-        answer = self._get("/status", status_bucket(), Priority.MANUAL, {})
+        answer = self.ask("/status", status_bucket(), Priority.MANUAL, {})
         date, age = http_date(answer.headers.get("Date")), answer.headers.get("Age", "")
         if date is not None and age.isdecimal() and len(age) < 10:
             date += int(age)  # a cache on the way repeats an older answer
         return StatusAnswer(answer.status, date)
 
-    def _get(
+    def ask(
         self,
         path: str,
         bucket: Bucket,
         priority: int,
         headers: Mapping[str, str],
         *,
+        body: str | None = None,
         keeps_turn: bool = False,
     ) -> Answer:
+        """Send one request, once: a POST if it has a `body`, which is JSON.
+
+        It is booked before and settled by the answer, whose status is the caller's to judge.
+        Raises RateLimited, also if the answer asks for a rest, Unavailable, ServerFault, TooLarge,
+        NotSent or OutOfFiles.
+        """
         self._http.raise_if_stopping()
         self._limits.book(bucket, priority, self._clock())
         self.requests += 1
@@ -150,13 +157,15 @@ class Esi:
         unsent = False
         try:
             answer = self._http.send(
-                "GET",
+                "GET" if body is None else "POST",
                 self._url + path,
                 {
                     "Accept": "application/json",
                     "X-Compatibility-Date": COMPATIBILITY_DATE,
+                    **({} if body is None else {"Content-Type": "application/json"}),
                     **headers,
                 },
+                body,
                 keeps_turn=keeps_turn,
             )
         except Unavailable as error:
@@ -230,17 +239,18 @@ def _raise_whose_fault(answer: Answer, rejection: BodyRejected) -> NoReturn:
     except RecursionError:
         pass
     if isinstance(rejection, NotAKillmail):
-        reason = _reason_or_none(answer) or rejection
+        reason = reason_or_none(answer) or rejection
         raise ServerFault(f"ESI's answer is not a killmail: {reason}") from None
     raise rejection from None
 
 
 def _reason(answer: Answer) -> str:
     """Return ESI's own reason, shortened; nothing of an HTML page, and no token."""
-    return _reason_or_none(answer) or "no reason given"
+    return reason_or_none(answer) or "no reason given"
 
 
-def _reason_or_none(answer: Answer) -> str | None:
+def reason_or_none(answer: Answer) -> str | None:
+    """Return ESI's own reason as `_reason` does, None if the answer gives none."""
     if len(answer.body) > _LONGEST_REASON:
         return None  # what a hostile answer holds may need much memory
     try:
@@ -251,7 +261,11 @@ def _reason_or_none(answer: Answer) -> str | None:
     return text.encode("ascii", "backslashreplace").decode()[:200]
 
 
-def _raise_for_status(answer: Answer) -> None:
+def raise_for_status(answer: Answer) -> None:
+    """Raise what an answer's status means, unless it is 200.
+
+    Raises Unavailable, ServerFault, AccessRejected or Refused.
+    """
     status = answer.status
     if status == 200:
         return

@@ -24,6 +24,12 @@ def pages(headers: Mapping[str, str]) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
+def errors_left(headers: Mapping[str, str]) -> int | None:
+    """Return how many errors the legacy error limit still allows; None if that is not said."""
+    text = headers.get("X-ESI-Error-Limit-Remain", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
 def cache_time(headers: Mapping[str, str]) -> float:
     """Return for how many seconds nothing can change, by Expires or max-age, the longer."""
     found = []

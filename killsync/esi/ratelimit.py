@@ -176,6 +176,14 @@ def status_bucket() -> Bucket:
     return Bucket("status", "", 600, 900.0)
 
 
+def names_bucket() -> Bucket:
+    """Return the bucket of names, full: 600 tokens in 15 minutes, a limit of killsync's own.
+
+    ESI documents none for them but its limit on errors.
+    """
+    return Bucket("names", "", 600, 900.0)
+
+
 def sso_bucket() -> Bucket:
     """Return what SSO is counted as: it has no bucket, but may ask for a rest."""
     return Bucket(_SSO, "", 1_000_000, 60.0)
