@@ -3,7 +3,8 @@
 import sqlite3
 from collections.abc import Sequence
 
-from killsync.store import killmails, roles
+from killsync.killmail.ids import ids_with_names
+from killsync.store import killmails, names, roles
 from killsync.store.killmails import FetchedKillmail
 
 
@@ -15,5 +16,7 @@ def store(conn: sqlite3.Connection, batch: Sequence[FetchedKillmail], now_iso: s
     """
     stored = killmails.insert(conn, batch, now_iso)
     by_id = {fetched.killmail.killmail_id: fetched.killmail for fetched in batch}
-    roles.record(conn, [by_id[killmail_id] for killmail_id in stored])
+    bodies = [by_id[killmail_id] for killmail_id in stored]
+    roles.record(conn, bodies)
+    names.ask_later(conn, ids_with_names(bodies))
     return stored
