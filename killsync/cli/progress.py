@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def line_report(call: Invocation) -> LineReport:
     """Return what writes events as lines, as this call wants them."""
-    return LineReport(quiet=call.quiet, as_json=call.log_format == "json")
+    return LineReport(quiet=call.quiet, as_json=call.log_format == "json", verbose=call.verbose)
 
 
 def print_event(call: Invocation, event: Event, *, dated: bool = False) -> None:
@@ -44,11 +44,12 @@ def reporting(call: Invocation) -> Iterator[Report]:
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)
     columns = (TextColumn("killmails"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        yield _TerminalReport(progress)
+        yield _TerminalReport(progress, verbose=call.verbose)
 
 
 class _TerminalReport:
-    def __init__(self, progress: "Progress") -> None:
+    def __init__(self, progress: "Progress", *, verbose: bool) -> None:
+        self._verbose = verbose
         self._progress = progress
         self._task = progress.add_task("killmails", total=0, visible=False)
         self._expected = 0
@@ -57,6 +58,8 @@ class _TerminalReport:
         """Show one event."""
         if isinstance(event, events.BodiesStored):
             self._progress.advance(self._task, event.batch)
+            return
+        if isinstance(event, events.Detail) and not self._verbose:
             return
         self._expect(event)
         from rich.text import Text

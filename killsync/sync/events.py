@@ -19,6 +19,10 @@ class Trouble(Event, frozen=True, kw_only=True):
     first: bool = True
 
 
+class Detail(Event, frozen=True):
+    """Base of what is shown only to who asks for more."""
+
+
 class UserDue(Event, frozen=True):
     """A user was found due; the last sync is `age_s` seconds old, both None if there was none."""
 
@@ -160,6 +164,19 @@ class HashMismatch(Trouble, frozen=True):
     """A killmail is stored, but its hash is not what its content gives."""
 
     killmail_id: int
+
+
+class NamesStored(Detail, frozen=True):
+    """So many ids have got their names; ESI does not know the `unknown` ones."""
+
+    named: int
+    unknown: int
+
+
+class NamesStopped(Detail, frozen=True):
+    """No more names are asked for in this run; the next one goes on."""
+
+    reason: str
 
 
 class Waiting(Event, frozen=True):

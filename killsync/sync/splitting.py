@@ -52,6 +52,11 @@ class Splitting:
         """Ask for no more in this run."""
         self.is_over = True
 
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left of the batches to be asked for."""
+        return self._doubted is None and not self._parts
+
     def next_ids(self) -> tuple[int, ...]:
         """Return what to ask for now; nothing if the batches are done, or the run asks no more."""
         if self.is_over:

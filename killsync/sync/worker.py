@@ -16,6 +16,7 @@ from killsync.sync.events import Waiting
 from killsync.sync.health import ASKS, Health, Service
 from killsync.sync.journal import Journal
 from killsync.sync.lists import Lists
+from killsync.sync.naming import Naming
 from killsync.sync.schedule import LONGEST_PAUSE
 from killsync.sync.slots import Kind, Slots
 from killsync.sync.upkeep import RoleLookup, Upkeep
@@ -140,7 +141,12 @@ class Worker:
     def _planned_upkeep(self) -> Upkeep:
         if self._s.only_users is not None:
             return Upkeep()
-        return Upkeep(after=[RoleLookup(self._s, self._journal)])
+        return Upkeep(
+            after=[
+                RoleLookup(self._s, self._journal),
+                Naming(self._s, self._journal, self._slots),
+            ]
+        )
 
     def _look_around(self, now: float) -> None:
         """Notice what other processes have changed, and what was put off until now."""

@@ -10,7 +10,7 @@ import msgspec
 
 from killsync.model import Priority
 from killsync.sync import events
-from killsync.sync.events import Event, Trouble
+from killsync.sync.events import Detail, Event, Trouble
 from killsync.sync.forecast import Backlog
 from killsync.terminal.advice import describe_backlog, describe_waiting
 from killsync.terminal.text import count, safe
@@ -126,6 +126,17 @@ def _(event: events.HashMismatch) -> str:
 
 
 @sentence.register
+def _(event: events.NamesStored) -> str:
+    unknown = f", {count(event.unknown, 'id')} unknown to ESI" if event.unknown else ""
+    return f"{count(event.named, 'name')} stored{unknown}"
+
+
+@sentence.register
+def _(event: events.NamesStopped) -> str:
+    return f"no more names in this run: {safe(event.reason)}"
+
+
+@sentence.register
 def _(event: events.Waiting) -> str:
     return f"waiting {duration(event.seconds)}, until ESI may be asked again"
 
@@ -204,14 +215,24 @@ def line(event: Event, now: float, *, as_json: bool, dated: bool) -> str:
 class LineReport:
     """Writes an event a line to standard error, with the time unless it is a terminal."""
 
-    def __init__(self, *, quiet: bool, as_json: bool, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        quiet: bool,
+        as_json: bool,
+        verbose: bool = False,
+        stream: TextIO | None = None,
+    ) -> None:
         self._quiet = quiet
+        self._verbose = verbose
         self._as_json = as_json
         self._stream = stream or sys.stderr
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
         if self._quiet and not (isinstance(event, Trouble) and event.first):
+            return
+        if isinstance(event, Detail) and not self._verbose:
             return
         dated = not self._stream.isatty()
         shown = line(event, time.time(), as_json=self._as_json, dated=dated)

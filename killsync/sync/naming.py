@@ -1,0 +1,118 @@
+"""Asking ESI for names: after the killmails, one request at a time, and never in their way.
+
+What goes wrong here costs names only, until the next run: no exit code, no tally, no user.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+
+from killsync.errors import (
+    IdsUnknown,
+    Misshapen,
+    NotSent,
+    TooLarge,
+    describe,
+)
+from killsync.esi import universe
+from killsync.esi.ratelimit import names_bucket
+from killsync.esi.universe import AT_ONCE, NAMES_PRIORITY, Names
+from killsync.store import names
+from killsync.sync.context import Services
+from killsync.sync.events import NamesStopped, NamesStored
+from killsync.sync.journal import Journal
+from killsync.sync.slots import Kind, Request, Slots
+from killsync.sync.splitting import Splitting
+
+# ESI allows 100 errors a minute; the rest is left for killmails
+LEAST_ERRORS_LEFT = 50
+# most that were unknown still are: of few, a refusal is decided for each by itself soon
+_AGAIN_AT_ONCE = 10
+
+
+class Naming:
+    """The names that one scan asks for."""
+
+    def __init__(self, services: Services, journal: Journal, slots: Slots) -> None:
+        self._s = services
+        self._journal = journal
+        self._slots = slots
+        self._splitting = Splitting()
+        self._renewed = False
+        if not services.settings.names or services.only_users is not None:
+            self._splitting.stop()
+
+    def start(self, now: float) -> None:
+        """Send the next request, if there is one that may be sent now."""
+        if not self.is_waiting(now):
+            return
+        ids = self._splitting.next_ids()
+        self._slots.start(
+            Request(
+                Kind.NAMES,
+                of=ids[0],
+                urgent=False,
+                failed_before=False,
+                send=partial(universe.names, self._s.esi, ids),
+                answered=self._answered,
+                failed=self._failed,
+            )
+        )
+
+    def is_waiting(self, now: float) -> bool:
+        """Return whether there is something to ask for, and it may be sent right now."""
+        if self._splitting.is_over or not self._slots.free(Kind.NAMES, urgent=False):
+            return False
+        if self._s.limits.ready_at(names_bucket(), NAMES_PRIORITY, now) > now:
+            return False
+        if self._splitting.is_done:
+            self._splitting.add(self._next_batch(now))
+        return not self._splitting.is_done
+
+    def _next_batch(self, now: float) -> Sequence[int]:
+        conn = self._s.store.conn
+        found = names.next_to_ask(conn, AT_ONCE)
+        found = found or names.next_to_ask_again(conn, _AGAIN_AT_ONCE, now)
+        if found or self._renewed:
+            return found
+        self._renewed = True
+        if not names.any_to_renew(conn, now):
+            return []
+        self._journal.commit(partial(names.renew, limit=AT_ONCE, now=now))
+        return names.next_to_ask(conn, AT_ONCE)
+
+    def _answered(self, answer: Names, now: float) -> None:
+        unknown = self._splitting.answered({one.id for one in answer.named})
+
+        def write(conn: sqlite3.Connection) -> None:
+            unknown.extend(names.named(conn, answer.named, now))
+            names.unknown(conn, unknown, now)
+
+        self._journal.commit(write)
+        self._s.report(NamesStored(len(answer.named), len(unknown)))
+        self._keep_errors(answer.errors_left)
+
+    def _failed(self, error: BaseException, now: float) -> None:
+        match error:
+            case IdsUnknown() | Misshapen() | TooLarge():
+                # one of the ids may be to blame, whatever is wrong with the answer
+                unknown = self._splitting.refused()
+                if unknown:
+                    self._journal.commit(partial(names.unknown, ids=unknown, now=now))
+                    self._s.report(NamesStored(0, len(unknown)))
+                if self._splitting.is_over:
+                    self._stop(describe(error))
+            case NotSent():
+                self._splitting.stop()
+            case _:
+                self._stop(describe(error))
+        if isinstance(error, IdsUnknown):
+            self._keep_errors(error.errors_left)
+
+    def _keep_errors(self, left: int | None) -> None:
+        if left is not None and left < LEAST_ERRORS_LEFT and not self._splitting.is_over:
+            self._stop(f"only {left} errors are left of ESI's limit")
+
+    def _stop(self, reason: str) -> None:
+        self._splitting.stop()
+        self._s.report(NamesStopped(reason))
