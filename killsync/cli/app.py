@@ -26,6 +26,7 @@ SUMMARIES = {
     "retry": "Try again what was set aside or put off.",
     "login": "Register a character through EVE SSO, or renew its login.",
     "users": "List, add, disable, enable and remove characters; rekey tokens.",
+    "names": "Show how many ids have names, and which have none.",
     "check": "Verify the database offline; --repair fixes what can be fixed.",
     "data": "Show the game data (types, systems); update brings newer ones.",
     "backup": "Copy the database to a file, also while a run goes on.",

@@ -1,0 +1,72 @@
+"""How many ids have names, and which have none, as a person or a pipe reads it."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from killsync.store.names import NameCounts, UnnamedId
+from killsync.terminal.text import count, safe
+from killsync.times import ago, clock, unix
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+def lines(found: NameCounts, without: Sequence[UnnamedId]) -> Iterator[str]:
+    """Yield a line for each kind and each id without a name, for a pipe: tab-separated."""
+    for kind, number in found.named.items():
+        yield f"named\t{kind}\t{number}"
+    yield f"unnamed\tall\t{found.unnamed}"
+    for one in without:
+        yield f"unnamed\t{one.id}\t{one.attempts}\t{one.not_before or ''}"
+
+
+def view(found: NameCounts, without: Sequence[UnnamedId], now: float) -> "Group":
+    """Return the same for a terminal."""
+    from rich.console import Group
+    from rich.text import Text
+
+    kinds = _table("Names of", "How many")
+    for kind, number in found.named.items():
+        kinds.add_row(f"{kind}s", f"{number:,}")
+    parts: list[Any] = [kinds, *(Text(line) for line in _sentences(found, now))]
+    if without:
+        parts.append(_unnamed(without, now))
+    if len(without) < found.unnamed:
+        parts.append(Text(f"... and {count(found.unnamed - len(without), 'id')} more: --limit 0"))
+    return Group(*parts)
+
+
+def _sentences(found: NameCounts, now: float) -> Iterator[str]:
+    if found.oldest is not None:
+        yield f"The oldest of ESI's names was given {ago(unix(found.oldest), now)}."
+    if found.renewing:
+        yield f"{count(found.renewing, 'old name')} kept until ESI gives it again."
+    if not found.unnamed:
+        yield "Every id has a name."
+        return
+    text = f"{count(found.unnamed, 'id')} without a name"
+    parts = []
+    if untried := found.unnamed - found.unknown:
+        parts.append(f"{untried:,} not asked for yet")
+    if found.unknown:
+        parts.append(f"{found.unknown:,} unknown to ESI")
+    yield f"{text}: {', '.join(parts)}."
+
+
+def _unnamed(without: Sequence[UnnamedId], now: float) -> Any:
+    table = _table("Without a name", "Why", "Asked for again")
+    for one in without:
+        why = f"unknown to ESI, {count(one.attempts, 'time')}" if one.attempts else "not asked yet"
+        again = "next scan" if one.not_before is None else clock(safe(one.not_before), now)
+        table.add_row(str(one.id), why, again)
+    return table
+
+
+def _table(*columns: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="right" if name == "How many" else "left")
+    return table
