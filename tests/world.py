@@ -5,14 +5,18 @@ import os
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import commands
+
+from killsync.store import connection, game_data
 
 TIMEOUT = commands.TIMEOUT
 
@@ -91,6 +95,22 @@ def simulator(**options: Any) -> Iterator[Simulator]:
             process.terminate()
 
 
+@cache
+def _new_database() -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "killsync.db"
+        with closing(connection.connect(path, create=True)) as store:
+            connection.upgrade(store)
+            game_data.load_if_outdated(store)
+        return path.read_bytes()
+
+
+def copy_new_database(path: Path) -> None:
+    """Put a database there as the first command creates it, which takes longer by itself."""
+    path.touch(mode=0o600)
+    path.write_bytes(_new_database())
+
+
 class Killsync:
     """The command line against one database and one simulator."""
 
@@ -134,6 +154,8 @@ class Killsync:
 
     def add_users(self) -> None:
         """Register every character that the simulator has given a token for."""
+        if not self.database.exists():
+            copy_new_database(self.database)
         tokens = "".join(f"{login['refresh_token']}\n" for login in self.simulator.logins)
         self.run("users", "add", given=tokens)
 
