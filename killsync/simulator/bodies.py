@@ -6,23 +6,27 @@ only on the seed and its killmail, so none has to be kept.
 
 import hashlib
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 import msgspec
 
-from killsync.simulator import names
+from killsync.simulator import catalogue, names, places
+from killsync.simulator.catalogue import ID_OF
+from killsync.simulator.fits import WEAPONS
+from killsync.simulator.habits import habits_of
+from killsync.simulator.items import make_items
 
 FILETIME_EPOCH = 116_444_736_000_000_000
 MAX_ATTACKERS = 2000
 
-_SHIPS, _STRUCTURES = list(names.SHIPS), list(names.STRUCTURES)
-_WEAPONS, _MODULES, _CARGO = list(names.WEAPONS), list(names.MODULES), list(names.CARGO)
-_CONTAINERS, _SYSTEMS = list(names.CONTAINERS), list(names.SYSTEMS)
-_FACTIONS, _NPC_CORPORATIONS = list(names.FACTIONS), list(names.NPC_CORPORATIONS)
-_SLOT_FLAGS = (11, 12, 13, 14, 19, 20, 21, 22, 27, 28, 29, 30, 31, 92, 93, 94)
-_BAY_FLAGS = (5, 5, 5, 5, 87, 133, 155, 158)
+_STRUCTURES, _DEPLOYABLES = list(catalogue.STRUCTURES), list(catalogue.DEPLOYABLES)
+_CAPSULE, _GOLDEN_CAPSULE = 670, 33328
+_HUMBLE = [ID_OF["Ibis"], ID_OF["Caldari Shuttle"]]
+_ABYSS = list(places.ABYSS)
+_MILITIAS = [500001, 500002, 500003, 500004]
 
 
 class Killmail(msgspec.Struct, gc=False):
@@ -51,31 +55,55 @@ def make_killmail(
     rng = Random(seed << 64 | killmail_id << 1)
     chance = rng.random()
     owner_died = chance < 0.4
-    other = partner or _stranger(rng, owner_died, chance)
+    other = partner or _stranger(rng, owner, owner_died, chance)
     victim, final_blow = (owner, other) if owner_died else (other, owner)
-    ships = _STRUCTURES if victim is None and rng.random() < 0.6 else _SHIPS
-    killmail = Killmail(killmail_id, time, victim, final_blow, _pick(rng, ships))
+    type_id = _thing(rng) if victim is None else _ship(rng, seed, victim)
+    killmail = Killmail(killmail_id, time, victim, final_blow, type_id)
     killmail.killmail_hash = killmail_hash(killmail)
     return killmail
 
 
-def _stranger(rng: Random, owner_died: bool, chance: float) -> int | None:
+def _stranger(rng: Random, owner: int, owner_died: bool, chance: float) -> int | None:
     nobody = chance < 0.06 if owner_died else chance > 0.9
-    return None if nobody else _pilot(rng)
+    if nobody:
+        return None
+    # a friend's fire, now and then
+    return _comrade(rng, owner) if rng.random() < 0.015 else _pilot(rng)
+
+
+def _thing(rng: Random) -> int:
+    """Choose what is nobody's ship."""
+    return _pick(rng, _STRUCTURES if rng.random() < 0.6 else _DEPLOYABLES)
+
+
+def _ship(rng: Random, seed: int, character_id: int) -> int:
+    """Choose the ship that a character loses."""
+    chance = rng.random()
+    if chance < 0.12:
+        return _CAPSULE if chance < 0.11 else _GOLDEN_CAPSULE
+    return _pick(rng, _HUMBLE) if chance < 0.15 else habits_of(seed, character_id).hull(rng)
 
 
 def _pilot(rng: Random) -> int:
     return names.PILOT_BASE + int(rng.random() * names.PILOTS)
 
 
-def _pick(rng: Random, choices: list[int]) -> int:
+def _comrade(rng: Random, character_id: int) -> int:
+    """Choose a pilot of a character's corporation."""
+    squads = names.PILOTS // names.CORPORATIONS
+    base = names.PILOT_BASE + character_id % names.CORPORATIONS
+    return base + int(rng.random() * squads) * names.CORPORATIONS
+
+
+def _pick(rng: Random, choices: Sequence[int]) -> int:
     return choices[int(rng.random() * len(choices))]
 
 
 def make_body(seed: int, killmail: Killmail) -> dict[str, Any]:
     """Generate the full body of a killmail."""
     rng = Random(seed << 64 | killmail.killmail_id << 1 | 1)
-    body: dict[str, Any] = {"attackers": _attackers(rng, killmail)}
+    body: dict[str, Any] = {"attackers": _attackers(rng, seed, killmail)}
+    players = any("character_id" in attacker for attacker in body["attackers"])
     damage = sum(attacker["damage_done"] for attacker in body["attackers"])
     body["killmail_id"] = killmail.killmail_id
     body["killmail_time"] = datetime.fromtimestamp(killmail.killmail_time, UTC).strftime(
@@ -83,39 +111,75 @@ def make_body(seed: int, killmail: Killmail) -> dict[str, Any]:
     )
     if rng.random() < 0.05:
         body["moon_id"] = 40_000_000 + int(rng.random() * 350_000)
-    body["solar_system_id"] = _pick(rng, _SYSTEMS)
+    body["solar_system_id"] = _system(rng, seed, killmail, players)
     body["victim"] = _victim(rng, killmail, damage)
     if rng.random() < 0.07:
         body["war_id"] = 600_000 + int(rng.random() * 150_000)
     return body
 
 
-def _attackers(rng: Random, killmail: Killmail) -> list[dict[str, Any]]:
+def _system(rng: Random, seed: int, killmail: Killmail, players: bool) -> int:
+    if not players and rng.random() < 0.3:
+        return _pick(rng, _ABYSS)
+    either = (killmail.victim_id, killmail.final_blow_id)
+    known = [character_id for character_id in either if character_id]
+    # strangers come to where the owner lives
+    owners = [character_id for character_id in known if not names.is_stranger(character_id)]
+    return habits_of(seed, (owners or known or [0])[0]).system(rng)
+
+
+def _attackers(rng: Random, seed: int, killmail: Killmail) -> list[dict[str, Any]]:
     count = min(MAX_ATTACKERS, max(1, round(math.exp(rng.gauss(1.2, 1.5)))))
-    attackers = [_attacker(rng) for _ in range(count - 1)]
-    last = _attacker(rng, killmail.final_blow_id) if killmail.final_blow_id else _npc(rng)
+    final_blow = killmail.final_blow_id
+    # what rats have killed, rats alone have fought, more often than not
+    if final_blow is None and rng.random() < 0.6:
+        band = _pick_band(rng)
+        attackers = [_npc(rng, band) for _ in range(min(count, 12) - 1)]
+        last = _npc(rng, band)
+    else:
+        pilots = _fleet(rng, killmail, count - 1)
+        attackers = [_attacker(rng, seed, pilot) for pilot in pilots]
+        last = _fighter(rng, seed, final_blow) if final_blow else _npc(rng, _pick_band(rng))
     # Without a final blow the hash is computed from the first attacker.
     has_final_blow = rng.random() >= 0.01
     last["final_blow"] = has_final_blow
-    attackers.insert(int(rng.random() ** 3 * count) if has_final_blow else 0, last)
+    attackers.insert(int(rng.random() ** 3 * (len(attackers) + 1)) if has_final_blow else 0, last)
     return attackers
 
 
-def _attacker(rng: Random, character_id: int | None = None) -> dict[str, Any]:
-    chance = 0.0 if character_id else rng.random()
+def _fleet(rng: Random, killmail: Killmail, count: int) -> list[int]:
+    """Choose pilots, none of them twice, most of them of one corporation."""
+    leader = killmail.final_blow_id or _pilot(rng)
+    fleet: dict[int, None] = {}
+    taken = {killmail.victim_id, killmail.final_blow_id}
+    for _ in range(count):
+        pilot = _comrade(rng, leader) if rng.random() < 0.6 else _pilot(rng)
+        while pilot in taken:
+            pilot = _pilot(rng)
+        taken.add(pilot)
+        fleet[pilot] = None
+    return list(fleet)
+
+
+def _attacker(rng: Random, seed: int, pilot: int) -> dict[str, Any]:
+    chance = rng.random()
     if chance > 0.98:
-        return _npc(rng)
-    if chance > 0.97:
-        return _structure(rng)
-    pilot = character_id or _pilot(rng)
+        return _npc(rng, _pick_band(rng))
+    return _structure(rng) if chance > 0.97 else _fighter(rng, seed, pilot)
+
+
+def _fighter(rng: Random, seed: int, pilot: int) -> dict[str, Any]:
+    """Make a player among the attackers."""
     attacker = _affiliation(pilot) | {"damage_done": _damage(rng)}
     if rng.random() < 0.05:
-        attacker["faction_id"] = _pick(rng, _FACTIONS[:4])
+        attacker["faction_id"] = _pick(rng, _MILITIAS)
     attacker |= {"final_blow": False, "security_status": _security_status(rng)}
+    type_id = habits_of(seed, pilot).hull(rng)
     if rng.random() < 0.9:
-        attacker["ship_type_id"] = _pick(rng, _SHIPS)
+        attacker["ship_type_id"] = type_id
     if rng.random() < 0.97:
-        attacker["weapon_type_id"] = _pick(rng, _WEAPONS)
+        # ESI names the ship where it knows of no weapon
+        attacker["weapon_type_id"] = _pick(rng, WEAPONS[type_id] or [type_id])
     return attacker
 
 
@@ -135,12 +199,16 @@ def _security_status(rng: Random) -> int | float:
     return (5, 0, -10)[int(chance * 6)] if chance < 0.5 else round(rng.uniform(-10, 5), 1)
 
 
-def _npc(rng: Random) -> dict[str, Any]:
+def _pick_band(rng: Random) -> names.Band:
+    return names.BANDS[int(rng.random() * len(names.BANDS))]
+
+
+def _npc(rng: Random, band: names.Band) -> dict[str, Any]:
     npc: dict[str, Any] = {}
     if rng.random() < 0.7:
-        npc["corporation_id"] = _pick(rng, _NPC_CORPORATIONS)
-    npc |= {"damage_done": _damage(rng), "faction_id": _pick(rng, _FACTIONS), "final_blow": False}
-    return npc | {"security_status": 0, "ship_type_id": _pick(rng, _SHIPS)}
+        npc["corporation_id"] = band.corporation_id
+    npc |= {"damage_done": _damage(rng), "faction_id": band.faction_id, "final_blow": False}
+    return npc | {"security_status": 0, "ship_type_id": _pick(rng, band.ships)}
 
 
 def _structure(rng: Random) -> dict[str, Any]:
@@ -152,14 +220,14 @@ def _structure(rng: Random) -> dict[str, Any]:
 
 def _victim(rng: Random, killmail: Killmail, damage: int) -> dict[str, Any]:
     victim = _affiliation(killmail.victim_id or _pilot(rng))
-    structure = killmail.ship_type_id in names.STRUCTURES
+    structure = killmail.ship_type_id in catalogue.STRUCTURES
     if killmail.victim_id is None:
         del victim["character_id"]
     victim["damage_taken"] = damage
-    if rng.random() < 0.1 or (killmail.victim_id is None and not structure):
-        victim["faction_id"] = _pick(rng, _FACTIONS)
+    if rng.random() < 0.1:
+        victim["faction_id"] = _pick(rng, _MILITIAS)
     if rng.random() >= 0.05:
-        victim["items"] = _items(rng)
+        victim["items"] = make_items(rng, killmail.ship_type_id)
     if rng.random() < (0.5 if structure else 0.97):
         victim["position"] = _position(rng)
     victim["ship_type_id"] = killmail.ship_type_id
@@ -170,29 +238,3 @@ def _position(rng: Random) -> dict[str, int | float]:
     if rng.random() < 0.1:
         return {axis: rng.randrange(-(10**13), 10**13) for axis in "xyz"}
     return {axis: rng.uniform(-3e12, 3e12) for axis in "xyz"}
-
-
-def _items(rng: Random) -> list[dict[str, Any]]:
-    if rng.random() < 0.15:
-        return []
-    items = [_item(rng) for _ in range(1 + int(rng.random() * 42))]
-    if rng.random() < 0.1:
-        container = {"flag": 5, "item_type_id": _pick(rng, _CONTAINERS)}
-        content = [_item(rng, in_container=True) for _ in range(1 + int(rng.random() * 9))]
-        items.append(container | {"items": content, "quantity_destroyed": 1, "singleton": 0})
-    return items
-
-
-def _item(rng: Random, in_container: bool = False) -> dict[str, Any]:
-    fitted = rng.random() < 0.6 and not in_container
-    flags = _SLOT_FLAGS if fitted else _BAY_FLAGS
-    flag = 5 if in_container else flags[int(rng.random() * len(flags))]
-    item = {"flag": flag, "item_type_id": _pick(rng, _MODULES if fitted else _CARGO)}
-    quantity = 1 if fitted else 1 + int(rng.random() ** 6 * 100_000)
-    chance = rng.random()
-    if chance < 0.55:
-        item["quantity_destroyed"] = quantity
-    if chance > 0.5:
-        item["quantity_dropped"] = quantity
-    item["singleton"] = 2 if rng.random() < 0.005 else 0
-    return item

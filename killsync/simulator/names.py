@@ -4,51 +4,35 @@ import random
 
 import msgspec
 
-SHIPS = {
-    587: "Rifter", 602: "Kestrel", 593: "Tristan", 597: "Punisher", 621: "Caracal",
-    626: "Vexor", 627: "Thorax", 629: "Rupture", 638: "Raven", 639: "Tempest",
-    641: "Megathron", 645: "Dominix", 670: "Capsule", 11377: "Nemesis", 11999: "Vagabond",
-    12005: "Ishtar", 12015: "Muninn", 12034: "Hound", 16227: "Ferox", 16231: "Cyclone",
-    17478: "Retriever", 17480: "Procurer", 17715: "Gila", 17738: "Machariel",
-    20185: "Charon", 22456: "Sabre", 24696: "Harbinger", 24698: "Drake", 24702: "Hurricane",
-    28352: "Rorqual", 29984: "Tengu", 29990: "Loki", 33328: "Capsule - Genolution 'Auroral' 197",
-}  # fmt: skip
-STRUCTURES = {
-    35825: "Raitaru", 35826: "Azbel", 35832: "Astrahus", 35833: "Fortizar", 35834: "Keepstar",
-    35835: "Athanor", 35836: "Tatara",
-}  # fmt: skip
-WEAPONS = {
-    2410: "Heavy Missile Launcher II", 2929: "800mm Repeating Cannon II",
-    2961: "1400mm Howitzer Artillery II", 3057: "Mega Pulse Laser II", 2185: "Hammerhead II",
-    2456: "Hobgoblin II", 2488: "Warrior II", 27351: "Caldari Navy Inferno Torpedo",
-}  # fmt: skip
-MODULES = {
-    2048: "Damage Control II", 519: "Gyrostabilizer II", 438: "1MN Afterburner II",
-    440: "5MN Microwarpdrive II", 448: "Warp Scrambler II", 527: "Stasis Webifier II",
-    3244: "Warp Disruptor II", 2281: "Multispectrum Shield Hardener II",
-    3841: "Large Shield Extender II", 2364: "Heat Sink II",
-    10190: "Magnetic Field Stabilizer II", 22291: "Ballistic Control System II",
-}  # fmt: skip
-CARGO = {
-    28668: "Nanite Repair Paste", 34: "Tritanium", 35: "Pyerite", 36: "Mexallon", 37: "Isogen",
-    38: "Nocxium", 39: "Zydrine", 40: "Megacyte", 44992: "PLEX", 16273: "Liquid Ozone",
-}  # fmt: skip
-CONTAINERS = {
-    3465: "Large Secure Container", 3466: "Medium Secure Container",
-    3467: "Small Secure Container", 11489: "Giant Secure Container",
-}  # fmt: skip
-SYSTEMS = {
-    30000142: "Jita", 30000144: "Perimeter", 30002187: "Amarr", 30002659: "Dodixie",
-    30002510: "Rens", 30002053: "Hek", 30002813: "Tama", 30002537: "Amamake",
-    30004759: "1DQ1-A", 30005196: "Ahbazon", 30002718: "Rancer", 30001161: "HED-GP",
-    30002768: "Uedama", 31000005: "Thera",
-}  # fmt: skip
+from killsync.simulator import catalogue, places
+
 FACTIONS = {
     500001: "Caldari State", 500002: "Minmatar Republic", 500003: "Amarr Empire",
-    500004: "Gallente Federation", 500010: "Guristas Pirates", 500011: "Angel Cartel",
-    500012: "Blood Raider Covenant", 500019: "Sansha's Nation", 500020: "Serpentis",
+    500004: "Gallente Federation", 500006: "CONCORD Assembly", 500010: "Guristas Pirates",
+    500011: "Angel Cartel", 500012: "Blood Raider Covenant", 500020: "Serpentis",
 }  # fmt: skip
-NPC_CORPORATIONS = {1000125: "CONCORD", 1000127: "Guristas", 1000133: "Salvation Angels"}
+NPC_CORPORATIONS = {
+    1000125: "CONCORD", 1000127: "Guristas", 1000133: "Salvation Angels", 1000134: "Blood Raiders",
+    1000135: "Serpentis Corporation", 1000167: "State War Academy", 1000168: "Federal Navy Academy",
+}  # fmt: skip
+
+
+class Band(msgspec.Struct, frozen=True):
+    """NPCs that fight together."""
+
+    faction_id: int
+    corporation_id: int
+    ships: list[int]
+
+
+_NPC_SHIPS = list(catalogue.NPC_SHIPS)
+BANDS = [
+    Band(500010, 1000127, _NPC_SHIPS[:3]),
+    Band(500011, 1000133, _NPC_SHIPS[3:6]),
+    Band(500012, 1000134, _NPC_SHIPS[6:9]),
+    Band(500020, 1000135, _NPC_SHIPS[9:12]),
+    Band(500006, 1000125, _NPC_SHIPS[12:]),
+]
 
 _FIRST = (
     "Aldric", "Anwe", "Arkon", "Astra", "Belisar", "Brannoc", "Caelia", "Corvin", "Dagan",
@@ -77,6 +61,7 @@ PILOT_BASE, PILOTS = 2_112_000_000, 6000
 CHARACTER_BASE = 90_000_001
 CORPORATION_BASE, CORPORATIONS = 98_600_000, 100
 ALLIANCE_BASE, ALLIANCES = 99_010_000, 30
+ACADEMY = 1_000_167
 
 
 class Name(msgspec.Struct):
@@ -96,14 +81,21 @@ def character_name(seed: int, number: int) -> str:
     return f"{_FIRST[first]} {_LAST[last]}" + (f" {generation + 1}" if generation else "")
 
 
+def is_stranger(character_id: int) -> bool:
+    """Return whether an id is one of the made-up pilots, of whom nobody has a token."""
+    return 0 <= character_id - PILOT_BASE < PILOTS
+
+
 def corporation_of(character_id: int) -> int:
-    """Return the corporation that a character belongs to."""
+    """Return the corporation that a character belongs to: some never leave their academy."""
+    if character_id % 97 == 0:
+        return ACADEMY
     return CORPORATION_BASE + character_id * 7919 % CORPORATIONS
 
 
 def alliance_of(corporation_id: int) -> int | None:
     """Return the alliance that a corporation belongs to; every eighth belongs to none."""
-    if corporation_id % 8 == 0:
+    if corporation_id % 8 == 0 or corporation_id in NPC_CORPORATIONS:
         return None
     return ALLIANCE_BASE + corporation_id * 31 % ALLIANCES
 
@@ -113,8 +105,8 @@ def _group_name(number: int) -> str:
 
 
 _FIXED = [
-    (SHIPS | STRUCTURES | WEAPONS | MODULES | CARGO | CONTAINERS, "inventory_type"),
-    (SYSTEMS, "solar_system"),
+    ({type_id: article.name for type_id, article in catalogue.TYPES.items()}, "inventory_type"),
+    (places.SYSTEMS, "solar_system"),
     (FACTIONS, "faction"),
     (NPC_CORPORATIONS, "corporation"),
 ]
@@ -125,7 +117,7 @@ def name_of(seed: int, thing_id: int) -> Name | None:
     for names, category in _FIXED:
         if thing_id in names:
             return Name(thing_id, names[thing_id], category)
-    if 0 <= thing_id - PILOT_BASE < PILOTS:
+    if is_stranger(thing_id):
         name = character_name(seed + 1, thing_id - PILOT_BASE)
         return Name(thing_id, name, "character")
     if 0 <= thing_id - CORPORATION_BASE < CORPORATIONS:

@@ -10,6 +10,7 @@ import msgspec
 
 from killsync.simulator import names
 from killsync.simulator.bodies import Killmail, make_body, make_killmail
+from killsync.simulator.habits import HOUR, Calendar
 from killsync.simulator.lists import Snapshot, etag_of
 from killsync.simulator.options import Options
 
@@ -55,8 +56,8 @@ def _by_id(killmail: Killmail) -> int:
 class World:
     """Everything that exists in the simulated game.
 
-    A killmail's time follows from its id, one id per second, so that ids rise with time even if a
-    killmail shows up late.
+    A killmail's time follows from its id, about one id per second, denser when people play, so that
+    ids rise with time even if a killmail shows up late.
     """
 
     def __init__(self, options: Options, now: float) -> None:
@@ -67,7 +68,8 @@ class World:
         self.killmails: dict[int, Killmail] = {}
         self._rng = Random(options.seed)
         # A whole hour, so that worlds made from one seed within that hour are equal.
-        self._start = int(now) // 3600 * 3600 - 7200 - HISTORY
+        start = int(now) // HOUR * HOUR - 2 * HOUR - HISTORY
+        self._calendar = Calendar(options.seed, start, HISTORY // HOUR)
         self._newest_id = FIRST_ID + HISTORY
         self._bodies: OrderedDict[int, tuple[bytes, str]] = OrderedDict()
         for _ in range(options.characters):
@@ -148,7 +150,7 @@ class World:
         """
         if killmail_id in self.killmails:
             raise WorldError(f"killmail {killmail_id} exists")
-        time = min(self._start + killmail_id - FIRST_ID, int(now))
+        time = min(self._calendar.time(killmail_id - FIRST_ID), int(now))
         other = partner.character_id if partner else None
         seed = self.options.seed
         killmail = make_killmail(seed, killmail_id, max(time, 0), owner.character_id, other)
