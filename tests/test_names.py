@@ -106,7 +106,7 @@ def test_one_bad_id_of_a_thousand_costs_no_other_name(named: Callable[..., InPro
 def test_ten_thousand_names_take_ten_requests(named: Callable[..., InProcess]) -> None:
     program = named()
     ids = range(UNKNOWN, UNKNOWN + 10_000)
-    program.simulator.control("names", "POST", names=[
+    program.simulator.control("names", "POST", given=[
         {"id": i, "name": f"Pilot {i}", "category": "character"} for i in ids
     ])  # fmt: skip
     put_in_line(program, ids)
@@ -192,7 +192,7 @@ def test_names_end_for_a_run_while_half_of_the_errors_are_left(
 def test_many_bad_ids_are_found_run_by_run(named: Callable[..., InProcess]) -> None:
     program = named()
     bad = set(range(PILOT, PILOT + 100, 25))
-    program.simulator.control("names", "POST", names=[
+    program.simulator.control("names", "POST", given=[
         {"id": i, "name": "x", "category": "nothing known"} for i in bad
     ])  # fmt: skip
     ids = [*range(PILOT, PILOT + 100), *range(UNKNOWN, UNKNOWN + 8)]
@@ -209,7 +209,7 @@ def test_many_bad_ids_are_found_run_by_run(named: Callable[..., InProcess]) -> N
 def test_names_may_be_any_text(named: Callable[..., InProcess]) -> None:
     program = named()
     given = {UNKNOWN + n: name for n, name in enumerate(HOSTILE)}
-    program.simulator.control("names", "POST", names=[
+    program.simulator.control("names", "POST", given=[
         {"id": i, "name": name, "category": "character"} for i, name in given.items()
     ])  # fmt: skip
     put_in_line(program, given)
@@ -222,7 +222,7 @@ def test_each_category_has_its_table(named: Callable[..., InProcess]) -> None:
     kinds = ["character", "corporation", "alliance", "inventory_type", "solar_system", "faction",
              "station", "constellation", "region"]  # fmt: skip
     given = dict(enumerate(kinds, UNKNOWN))
-    program.simulator.control("names", "POST", names=[
+    program.simulator.control("names", "POST", given=[
         {"id": i, "name": kind, "category": kind} for i, kind in given.items()
     ])  # fmt: skip
     put_in_line(program, given)

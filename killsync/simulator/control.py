@@ -9,8 +9,9 @@ from killsync.simulator.bodies import Killmail
 from killsync.simulator.faults import Fault, FaultRules
 from killsync.simulator.limits import ErrorLimit
 from killsync.simulator.log import Log
-from killsync.simulator.names import Name
+from killsync.simulator.naming import Naming, NewNames
 from killsync.simulator.options import Count, Options, Positive, Seconds, change
+from killsync.simulator.prices import Market, NewPrices
 from killsync.simulator.routes import CONTROL_PREFIX, to_number
 from killsync.simulator.sso import Sso
 from killsync.simulator.wire import Answer, Request, error, json_answer
@@ -66,12 +67,6 @@ class NewToken(msgspec.Struct, forbid_unknown_fields=True):
     client_id: str | None = None
 
 
-class GivenNames(msgspec.Struct, forbid_unknown_fields=True):
-    """Names to give to ids, instead of those they may have."""
-
-    names: list[Name]
-
-
 class ForcedErrorLimit(msgspec.Struct, forbid_unknown_fields=True):
     """How long the error limit counts as exceeded."""
 
@@ -86,6 +81,8 @@ class Control:
         options: Options,
         world: World,
         sso: Sso,
+        naming: Naming,
+        market: Market,
         faults: FaultRules,
         errors: ErrorLimit,
         log: Log,
@@ -94,6 +91,8 @@ class Control:
         self.world = world
         self.sso = sso
         self.tokens = sso.tokens
+        self.naming = naming
+        self.market = market
         self.faults = faults
         self.errors = errors
         self.log = log
@@ -112,9 +111,14 @@ class Control:
             ("POST", "killmails"): self._add_killmails,
             ("POST", "remove"): self._remove_killmails,
             ("POST", "thaw"): self._thaw_lists,
+            ("POST", "names"): lambda request, now: self.naming.change(
+                msgspec.json.decode(request.body, type=NewNames)
+            ),
+            ("POST", "prices"): lambda request, now: self.market.change(
+                msgspec.json.decode(request.body, type=NewPrices)
+            ),
             ("POST", "faults"): self._add_fault,
             ("DELETE", "faults"): lambda request, now: self.faults.clear(),
-            ("POST", "names"): self._give_names,
             ("POST", "error_limit"): self._force_error_limit,
             ("POST", "rotate_key"): lambda request, now: self.tokens.rotate_key(),
             ("POST", "revoke"): self._revoke_tokens,
@@ -213,10 +217,6 @@ class Control:
 
     def _add_fault(self, request: Request, now: float) -> None:
         self.faults.add(msgspec.json.decode(request.body, type=Fault))
-
-    def _give_names(self, request: Request, now: float) -> None:
-        given = msgspec.json.decode(request.body, type=GivenNames).names
-        self.world.given_names.update({name.id: name for name in given})
 
     def _force_error_limit(self, request: Request, now: float) -> None:
         self.errors.force(msgspec.json.decode(request.body, type=ForcedErrorLimit).seconds, now)

@@ -1,13 +1,14 @@
 """ESI's routes, as its OpenAPI document and best practices describe them."""
 
 from datetime import UTC, date, datetime
-from typing import Annotated
 
 import msgspec
 
 from killsync.simulator.limits import Allowance
 from killsync.simulator.lists import etag_of
+from killsync.simulator.naming import Naming
 from killsync.simulator.options import Options
+from killsync.simulator.prices import Market
 from killsync.simulator.routes import Target
 from killsync.simulator.tokens import AccessToken, Tokens
 from killsync.simulator.wire import Answer, Request, error, http_date, json_answer
@@ -15,18 +16,27 @@ from killsync.simulator.world import SCOPE, World
 
 BODY_MAX_AGE = 30 * 86400
 STATUS_MAX_AGE = 30
+PRICES_MAX_AGE = 3600
 CHANGE_HOUR = 11 * 3600
-
-_Ids = Annotated[list[int], msgspec.Meta(min_length=1, max_length=1000)]
 
 
 class Esi:
     """ESI for one world; limits and faults are applied elsewhere."""
 
-    def __init__(self, options: Options, world: World, tokens: Tokens, now: float) -> None:
+    def __init__(
+        self,
+        options: Options,
+        world: World,
+        tokens: Tokens,
+        naming: Naming,
+        market: Market,
+        now: float,
+    ) -> None:
         self.options = options
         self.world = world
         self.tokens = tokens
+        self.naming = naming
+        self.market = market
         self._started = now
 
     def allowance(self, route: str) -> Allowance | None:
@@ -63,7 +73,9 @@ class Esi:
             case "body":
                 return self._body(request, target, now)
             case "names":
-                return self._names(request)
+                return self.naming.answer(request)
+            case "prices":
+                return self._prices(request, now)
             case "status":
                 return self._status(request, now)
         return error(404, "Not found")
@@ -102,17 +114,9 @@ class Esi:
         headers |= _cache_headers(etag, now + BODY_MAX_AGE, now)
         return _conditional(request, body, etag, headers)
 
-    def _names(self, request: Request) -> Answer:
-        try:
-            ids = msgspec.json.decode(request.body, type=_Ids)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return error(400, "Invalid ids: 1 to 1000 integers are required")
-        if len(set(ids)) != len(ids):
-            return error(400, "Invalid ids: they must be unique")
-        found = [name for name in map(self.world.name, ids) if name]
-        if len(found) != len(ids):
-            return error(404, "Ensure all IDs are valid before resolving")
-        return json_answer(found)
+    def _prices(self, request: Request, now: float) -> Answer:
+        body = self.market.listed(now)
+        return _published(request, body, PRICES_MAX_AGE, now)
 
     def _status(self, request: Request, now: float) -> Answer:
         started = datetime.fromtimestamp(int(self._started), UTC)
@@ -123,10 +127,15 @@ class Esi:
                 "start_time": started,
             }
         )
-        etag = etag_of(body)
-        expires = (int(now) // STATUS_MAX_AGE + 1) * STATUS_MAX_AGE
-        headers = {"Last-Modified": http_date(expires - STATUS_MAX_AGE)}
-        return _conditional(request, body, etag, headers | _cache_headers(etag, expires, now))
+        return _published(request, body, STATUS_MAX_AGE, now)
+
+
+def _published(request: Request, body: bytes, max_age: int, now: float) -> Answer:
+    """Answer with what ESI makes afresh once in every `max_age` seconds."""
+    etag = etag_of(body)
+    expires = (int(now) // max_age + 1) * max_age
+    headers = {"Last-Modified": http_date(expires - max_age)}
+    return _conditional(request, body, etag, headers | _cache_headers(etag, expires, now))
 
 
 def _check_headers(request: Request, now: float) -> Answer | None:

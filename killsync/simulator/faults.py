@@ -10,8 +10,9 @@ from killsync.simulator.routes import Target
 from killsync.simulator.wire import Answer
 
 Route = Literal[
-    "list", "body", "names", "status", "metadata", "authorize", "token", "jwks", "revoke", "any"
-]
+    "list", "body", "names", "prices", "status", "metadata", "authorize", "token", "jwks", "revoke",
+    "any",
+]  # fmt: skip
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 _HTML = b"<html><head><title>%d</title></head><body><h1>%d Bad Gateway</h1></body></html>"

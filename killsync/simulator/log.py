@@ -8,7 +8,8 @@ import msgspec
 class Entry(msgspec.Struct):
     """One request; times are unix times, and `status` is None if no answer was sent.
 
-    `sent` counts the bytes of a huge answer that have been sent.
+    `ids` are those that a request for names holds. `sent` counts the bytes of a huge answer that
+    have been sent.
     """
 
     n: int
@@ -32,6 +33,7 @@ class Entry(msgspec.Struct):
     remaining: int | None = None
     # the number of the refresh token in a token request; later tokens have higher numbers
     generation: int | None = None
+    ids: list[int] | None = None
     fault: bool = False
     sent: int = 0
 

@@ -28,6 +28,8 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     list_max_age: Seconds = 300
     past_end: Literal["404", "empty"] = "404"
     refresh_between_pages: bool = False
+    # players, corporations and alliances have names that may do harm where they are shown
+    hostile_names: bool = False
 
     latency_list: Seconds = 0
     latency_body: Seconds = 0

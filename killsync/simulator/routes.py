@@ -11,7 +11,11 @@ SSO_PATHS = {
     ("GET", "/oauth/jwks"): "jwks",
     ("POST", "/v2/oauth/revoke"): "revoke",
 }
-ESI_PATHS = {("POST", "/universe/names"): "names", ("GET", "/status"): "status"}
+ESI_PATHS = {
+    ("POST", "/universe/names"): "names",
+    ("GET", "/markets/prices"): "prices",
+    ("GET", "/status"): "status",
+}
 CONTROL_PREFIX = "/_control/"
 
 

@@ -9,7 +9,9 @@ from killsync.simulator.esi import Esi
 from killsync.simulator.faults import Fault, FaultRules, apply
 from killsync.simulator.limits import Allowance, Bucket, Limits, bucket_headers, cost_of
 from killsync.simulator.log import Entry, Log
+from killsync.simulator.naming import Naming, ids_asked
 from killsync.simulator.options import Options
+from killsync.simulator.prices import Market
 from killsync.simulator.routes import CONTROL_PREFIX, Target, target_of
 from killsync.simulator.sso import Sso
 from killsync.simulator.tokens import Tokens
@@ -40,12 +42,21 @@ class Service:
         self.world = World(options, now)
         self.tokens = Tokens(options, self.world)
         self.sso = Sso(options, self.world, self.tokens)
-        self.esi = Esi(options, self.world, self.tokens, now)
+        self.naming = Naming(options, self.world)
+        self.market = Market(options)
+        self.esi = Esi(options, self.world, self.tokens, self.naming, self.market, now)
         self.limits = Limits()
         self.faults = FaultRules()
         self.log = Log()
         self.control = Control(
-            options, self.world, self.sso, self.faults, self.limits.errors, self.log
+            options,
+            self.world,
+            self.sso,
+            self.naming,
+            self.market,
+            self.faults,
+            self.limits.errors,
+            self.log,
         )
 
     def respond(self, request: Request, connection: int, now: float) -> Outcome:
@@ -92,6 +103,7 @@ class Service:
             connection=connection,
             in_flight=in_flight,
             generation=target.generation,
+            ids=ids_asked(request) if target.route == "names" else None,
         )
         self.log.add(entry)
         return entry
@@ -99,7 +111,7 @@ class Service:
     def _latency(self, route: str) -> float:
         if route == "list":
             return self.options.latency_list
-        if route in ("body", "names", "status", "unknown"):
+        if route in ("body", "names", "prices", "status", "unknown"):
             return self.options.latency_body
         return self.options.latency_sso
 

@@ -64,7 +64,6 @@ class World:
         self.options = options
         self.characters: dict[int, Character] = {}
         # what a test has named
-        self.given_names: dict[int, names.Name] = {}
         self.killmails: dict[int, Killmail] = {}
         self._rng = Random(options.seed)
         # A whole hour, so that worlds made from one seed within that hour are equal.
@@ -205,8 +204,6 @@ class World:
 
     def name(self, thing_id: int) -> names.Name | None:
         """Return the name of an id, or None if it is unknown."""
-        if thing_id in self.given_names:
-            return self.given_names[thing_id]
         if thing_id in self.characters:
             return names.Name(thing_id, self.characters[thing_id].name, "character")
         return names.name_of(self.options.seed, thing_id)
