@@ -11,12 +11,11 @@ from typing import Annotated, BinaryIO
 import typer
 
 from killsync import files
-from killsync.cli import invocation, opening
+from killsync.cli import invocation, moments, opening
 from killsync.cli.find_users import find_users
 from killsync.errors import UsageError
 from killsync.store import paths
 from killsync.terminal.text import safe_json
-from killsync.times import iso, parse_duration, unix
 
 
 def export(
@@ -36,7 +35,7 @@ def export(
     call = invocation.from_context(context)
     with invocation.edge(call):
         settings = call.settings()
-        moment = None if since is None else iso(_since(since, time.time()))
+        moment = moments.since_text(since, time.time())
         with opening.for_reading(settings) as store:
             from killsync.killmail import body as killmail
             from killsync.store import killmails
@@ -49,19 +48,6 @@ def export(
                     if sink.isatty():
                         line = safe_json(line.decode()).encode()
                     sink.write(line + b"\n")
-
-
-def _since(text: str, now: float) -> float:
-    try:
-        return now - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        return unix(text)
-    except ValueError:
-        raise UsageError(
-            f"--since is {text!r}: give a duration such as 7d, or a time such as 2026-11-24"
-        ) from None
 
 
 def _check_target(output: Path | None, database: Path) -> None:
