@@ -1,8 +1,6 @@
 """Finding the users that a person names."""
 
-import difflib
-import unicodedata
-
+from killsync.board.nearest import folded, nearest
 from killsync.cli.invocation import storable
 from killsync.errors import UsageError
 from killsync.model import User
@@ -11,10 +9,6 @@ from killsync.store.connection import Store
 from killsync.terminal.text import safe
 
 _MOST_NAMED = 5
-# a name in EVE has 37 characters at most; comparing long texts takes long
-_LONGEST_COMPARED = 100
-_NEAR = 0.6
-_NEAR_FOR_ONE_WORD = 0.75
 
 
 def find_users(store: Store, words: list[str]) -> list[User]:
@@ -61,18 +55,14 @@ def _beginning(store: Store, word: str) -> list[User]:
 
 def _folded_matches(store: Store, word: str, *, whole: bool) -> list[User]:
     """Return the users whose names match in any case: SQLite knows the cases of ASCII only."""
-    folded = _folded(word)
+    wanted = folded(word)
     same = [
         name
         for name in users.names(store.conn)
-        if (_folded(name) == folded if whole else _folded(name).startswith(folded))
+        if (folded(name) == wanted if whole else folded(name).startswith(wanted))
     ]
-    exact = dict.fromkeys(sorted(same, key=_folded)[: _MOST_NAMED + 1])
+    exact = dict.fromkeys(sorted(same, key=folded)[: _MOST_NAMED + 1])
     return [user for name in exact for user in users.named(store.conn, name) if user.name == name]
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def _no_user(word: str) -> str:
@@ -86,20 +76,7 @@ def _ambiguous(word: str, matches: list[User]) -> str:
 
 
 def _unknown(word: str, names: list[str]) -> str:
-    nearest = _nearest(word, names)
-    if nearest is None:
+    near = nearest(word, names)
+    if near is None:
         return f"{_no_user(word)}; `killsync users` lists them"
-    return f"{_no_user(word)}; the nearest is {safe(nearest, 60)!r}"
-
-
-def _nearest(word: str, names: list[str]) -> str | None:
-    """Return the name that a word is a slip of: of all of it, or of one of its words."""
-    if len(word) > _LONGEST_COMPARED:
-        return None
-    whole = {_folded(name): name for name in names}
-    words = {_folded(part): name for name in names for part in name.split()}
-    for compared, cutoff in ((whole, _NEAR), (words, _NEAR_FOR_ONE_WORD)):
-        found = difflib.get_close_matches(_folded(word), compared, n=1, cutoff=cutoff)
-        if found:
-            return compared[found[0]]
-    return None
+    return f"{_no_user(word)}; the nearest is {safe(near, 60)!r}"

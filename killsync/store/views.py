@@ -11,19 +11,19 @@ import sqlite3
 _NPC_CHARACTERS_UP_TO = 3_999_999
 _NPC_CORPORATIONS_UP_TO = 1_999_999
 _SHIP, _STRUCTURE = 6, 65
-_CAPSULE, _SHUTTLE, _CORVETTE = 29, 31, 237
+CAPSULE, _SHUTTLE, _CORVETTE = 29, 31, 237
 
-_ATTACKERS = "FROM attackers AS a WHERE a.killmail_id = k.killmail_id"
+ATTACKERS = "FROM attackers AS a WHERE a.killmail_id = k.killmail_id"
 _PLAYERS = f"a.character_id > {_NPC_CHARACTERS_UP_TO}"
 
 SOLO = f"""(ship.category_id IS {_SHIP}
-    AND ship.group_id NOT IN ({_CAPSULE}, {_SHUTTLE}, {_CORVETTE})
-    AND (SELECT count(*) {_ATTACKERS} AND {_PLAYERS}) = 1
-    AND NOT EXISTS (SELECT 1 {_ATTACKERS} AND EXISTS (
+    AND ship.group_id NOT IN ({CAPSULE}, {_SHUTTLE}, {_CORVETTE})
+    AND (SELECT count(*) {ATTACKERS} AND {_PLAYERS}) = 1
+    AND NOT EXISTS (SELECT 1 {ATTACKERS} AND EXISTS (
         SELECT 1 FROM types WHERE type_id = a.ship_type_id AND category_id = {_STRUCTURE})))"""
-NPC = f"""NOT EXISTS (SELECT 1 {_ATTACKERS}
+NPC = f"""NOT EXISTS (SELECT 1 {ATTACKERS}
     AND ({_PLAYERS} OR a.corporation_id > {_NPC_CORPORATIONS_UP_TO}))"""
-AWOX = f"""(coalesce(ship.group_id, 0) NOT IN ({_CAPSULE}, {_CORVETTE})
+AWOX = f"""(coalesce(ship.group_id, 0) NOT IN ({CAPSULE}, {_CORVETTE})
     AND coalesce(k.victim_corporation_id, 0) > {_NPC_CORPORATIONS_UP_TO}
     AND final.corporation_id IS k.victim_corporation_id
     AND final.character_id IS NOT k.victim_character_id)"""

@@ -11,6 +11,7 @@ from killsync.terminal.advice import (
     describe_backlog,
     describe_holder,
 )
+from killsync.terminal.console import show
 from killsync.terminal.text import count, safe
 from killsync.times import ago, duration, unix, unix_or_none
 
@@ -26,25 +27,6 @@ _STATES = {
     UserState.DISABLED: ("disabled", "dim"),
     UserState.UNKNOWN: ("damaged: run `killsync check`", "bold red"),
 }
-
-
-def show(renderable: Any) -> None:
-    """Print something of rich's to standard output; colour only at a terminal."""
-    console().print(renderable)
-
-
-def console() -> Any:
-    """Return a console for standard output that reads no markup and invents no emoji.
-
-    It raises BrokenPipeError, where rich's own would end the program with 1.
-    """
-    from rich.console import Console
-
-    class PipedConsole(Console):
-        def on_broken_pipe(self) -> None:
-            raise
-
-    return PipedConsole(markup=False, emoji=False, highlight=False)
 
 
 def show_users(users: list[UserStatus]) -> None:

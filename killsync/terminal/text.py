@@ -7,6 +7,7 @@ import unicodedata
 from typing import TextIO
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+_RIGHT_TO_LEFT = {"R", "AL"}
 
 
 def safe(text: object, limit: int = 200) -> str:
@@ -14,6 +15,11 @@ def safe(text: object, limit: int = 200) -> str:
     whole = str(text)
     shown = "".join(_escape(c) if _is_hidden(c) else c for c in whole[:limit])
     return shown if len(whole) <= limit else shown + "…"
+
+
+def is_right_to_left(text: str) -> bool:
+    """Return whether a terminal may show a part of this text from right to left."""
+    return any(unicodedata.bidirectional(c) in _RIGHT_TO_LEFT for c in text)
 
 
 def safe_json(text: str) -> str:

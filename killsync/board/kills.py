@@ -1,0 +1,141 @@
+"""Which killmails a person asks for: words become ids and values, mistakes become one line."""
+
+import re
+import sqlite3
+
+from msgspec import Struct
+
+from killsync.board import names
+from killsync.errors import UsageError
+from killsync.store.kills import Filters, Side
+from killsync.store.named import Named
+
+_UNITS = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+_ISK = re.compile(r"(\d+(?:\.\d+)?(?:e\d{1,2})?)([kmbt]?)", re.IGNORECASE | re.ASCII)
+_OPTIONS = {
+    Named.SHIP: "--ship",
+    Named.SHIP_GROUP: "--ship",
+    Named.SYSTEM: "--system",
+    Named.REGION: "--region",
+    Named.PARTY: "--with",
+}
+
+
+class Asked(Struct, frozen=True):
+    """The filters as a person gives them; `since` and `until` are ISO text, both inclusive."""
+
+    user: str | None = None
+    user_id: int | None = None
+    since: str | None = None
+    until: str | None = None
+    kills: bool = False
+    losses: bool = False
+    ship: str | None = None
+    system: str | None = None
+    region: str | None = None
+    opponent: str | None = None
+    min_value: str | None = None
+    solo: bool = False
+    npc: bool = False
+    awox: bool = False
+    no_pods: bool = False
+    everyone: bool = False
+
+
+def filters(conn: sqlite3.Connection, asked: Asked) -> Filters:
+    """Return what is asked for in ids and values.
+
+    Raises UsageError for a name that means nothing or several things, for an amount that is not
+    one, and for filters that contradict each other.
+    """
+    _check_for_contradictions(asked)
+    min_value = None if asked.min_value is None else parse_isk(asked.min_value)
+    return Filters(
+        user_id=asked.user_id,
+        side=Side.LOSS if asked.losses else Side.KILL if asked.kills else None,
+        since=asked.since,
+        until=asked.until,
+        ships=None if asked.ship is None else names.ships(conn, asked.ship),
+        systems=_systems(conn, asked),
+        opponents=None if asked.opponent is None else names.parties(conn, asked.opponent),
+        min_value=min_value,
+        solo=asked.solo,
+        npc=asked.npc,
+        awox=asked.awox,
+        no_pods=asked.no_pods,
+        everyone=asked.everyone,
+    )
+
+
+def parse_isk(text: str) -> float:
+    """Return the ISK of `100m`, `1.2b`, `500k`, `1e9` or `1,000,000`; raise UsageError otherwise.
+
+    It is a lower bound: anything is worth at least 0.
+    """
+    match = _ISK.fullmatch(text.strip().replace(",", ""))
+    if match is None:
+        raise UsageError(
+            f"--min-value is {text[:60]!r}: give ISK such as 100m, 1.2b, 500k or 1000000"
+        )
+    return float(match[1]) * _UNITS[match[2].lower()]
+
+
+def describe(asked: Asked) -> str:
+    """Return the filters as options, as a person reads what was searched."""
+    given = {
+        "--user": asked.user,
+        "--since": asked.since,
+        "--until": asked.until,
+        "--kills": asked.kills,
+        "--losses": asked.losses,
+        "--ship": asked.ship,
+        "--system": asked.system,
+        "--region": asked.region,
+        "--with": asked.opponent,
+        "--min-value": asked.min_value,
+        "--solo": asked.solo,
+        "--npc": asked.npc,
+        "--awox": asked.awox,
+        "--no-pods": asked.no_pods,
+        "--all": asked.everyone,
+    }
+    said = [
+        name if value is True else f"{name} {value[:60]}"
+        for name, value in given.items()
+        if value is not None and value is not False
+    ]
+    return " ".join(said)
+
+
+def meant_by(conn: sqlite3.Connection, word: str) -> list[str]:
+    """Return the options that would take a word that stands where an id should, likeliest first."""
+    known = names.kinds_of(conn, word)
+    return list(dict.fromkeys(_OPTIONS[kind] for kind in known))
+
+
+def _systems(conn: sqlite3.Connection, asked: Asked) -> names.Ids | None:
+    if asked.system is not None:
+        return names.systems(conn, asked.system)
+    return None if asked.region is None else names.systems_of_region(conn, asked.region)
+
+
+def _check_for_contradictions(asked: Asked) -> None:
+    contradictions = [
+        (asked.kills and asked.losses, "--kills and --losses: leave out both for all killmails"),
+        (asked.solo and asked.npc, "--solo and --npc: a killmail cannot be both"),
+        (
+            asked.system is not None and asked.region is not None,
+            "--system and --region: give one of them",
+        ),
+        (
+            asked.everyone and (asked.kills or asked.losses),
+            "--all with --kills or --losses: what none of your users is on is neither",
+        ),
+        (
+            asked.everyone and asked.user is not None,
+            "--all and --user: give one of them",
+        ),
+    ]
+    for is_so, said in contradictions:
+        if is_so:
+            raise UsageError(said)

@@ -1,0 +1,88 @@
+"""What a name means that a person gives: the ids of ships, systems or players."""
+
+import sqlite3
+
+from killsync.board.nearest import nearest
+from killsync.errors import UsageError
+from killsync.store import named
+from killsync.store.named import Named
+
+_MOST_NAMED = 5
+_LONGEST_ID = 18
+
+Ids = tuple[int, ...]
+
+
+def ships(conn: sqlite3.Connection, word: str) -> Ids:
+    """Return the types that the name of a ship or of a group of ships means, or an id.
+
+    Raises UsageError.
+    """
+    found = _by_name(conn, word, (Named.SHIP, Named.SHIP_GROUP))
+    groups = found.get(Named.SHIP_GROUP)
+    of_groups = named.ships_of_groups(conn, groups) if groups else []
+    return tuple(dict.fromkeys([*found.get(Named.SHIP, []), *of_groups]))
+
+
+def systems(conn: sqlite3.Connection, word: str) -> Ids:
+    """Return the systems that a name or an id means. Raises UsageError."""
+    return tuple(_by_name(conn, word, (Named.SYSTEM,))[Named.SYSTEM])
+
+
+def systems_of_region(conn: sqlite3.Connection, word: str) -> Ids:
+    """Return the systems of the region that a name or an id means. Raises UsageError."""
+    regions = _by_name(conn, word, (Named.REGION,))[Named.REGION]
+    return tuple(named.systems_of_regions(conn, regions))
+
+
+def parties(conn: sqlite3.Connection, word: str) -> Ids:
+    """Return the pilots, corporations, alliances and factions that a name or an id means.
+
+    Raises UsageError.
+    """
+    return tuple(_by_name(conn, word, (Named.PARTY,))[Named.PARTY])
+
+
+def kinds_of(conn: sqlite3.Connection, word: str) -> list[Named]:
+    """Return what bears exactly this name."""
+    return [kind for kind in Named if named.exactly(conn, kind, word)]
+
+
+def _by_name(
+    conn: sqlite3.Connection, given: str, kinds: tuple[Named, ...]
+) -> dict[Named, list[int]]:
+    """Return the ids that a word means among things of these kinds, at least one.
+
+    It is an id, else a whole name, of everything that bears it, else the beginning of one name
+    only. The kinds are asked in order for a beginning, all together for a whole name.
+    """
+    # an argument that is not UTF-8 names nothing, and SQLite takes none
+    word = given.encode(errors="replace").decode().strip()
+    if word.isascii() and word.isdecimal() and len(word) <= _LONGEST_ID:
+        return {kinds[0]: [int(word)]}
+    exact = {kind: ids for kind in kinds if (ids := named.exactly(conn, kind, word))}
+    if exact:
+        return exact
+    for kind in kinds if word else ():
+        begun = named.beginning(conn, kind, word, _MOST_NAMED + 1)
+        if len({name for _, name in begun}) > 1:
+            raise UsageError(_ambiguous(word, kind, begun))
+        if begun:
+            return {kind: [id_ for id_, _ in begun]}
+    raise UsageError(_unknown(conn, word, kinds))
+
+
+def _ambiguous(word: str, kind: Named, begun: list[tuple[int, str]]) -> str:
+    names = list(dict.fromkeys(name[:60] for _, name in begun))
+    more = ", ..." if len(names) > _MOST_NAMED else ""
+    listed = ", ".join(names[:_MOST_NAMED])
+    return f"{word[:60]!r} begins the name of more than one {kind}: {listed}{more}"
+
+
+def _unknown(conn: sqlite3.Connection, word: str, kinds: tuple[Named, ...]) -> str:
+    what = f"no {' or '.join(kinds)} {word[:60]!r}"
+    known = [name for kind in kinds for name in named.similar(conn, kind, word)]
+    if not known:
+        return f"{what}: no such names are known yet; give an id, or run `killsync scan` first"
+    near = nearest(word, known)
+    return f"{what} is known" if near is None else f"{what}; the nearest is {near[:60]!r}"

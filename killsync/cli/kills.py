@@ -1,0 +1,203 @@
+"""`killsync kills`: kills and losses as a list, and single killmails."""
+
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from killsync.board import kills as board
+from killsync.board.kills import Asked
+from killsync.cli import invocation, kills_output, moments, opening
+from killsync.cli.find_users import find_users
+from killsync.cli.invocation import Invocation, print_result
+from killsync.errors import UsageError
+from killsync.settings.config import Settings
+from killsync.store import kills as stored
+from killsync.store import roles
+from killsync.store.connection import Store
+from killsync.store.kills import Filters, Kill
+from killsync.terminal.text import safe
+
+# how far what is not shown is counted
+_MOST_COUNTED = 10_000
+
+
+def kills(
+    context: typer.Context,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID...", help="Show these killmails whole, not a list."),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="USER", help="Only killmails that this user is on.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From then on: 7d, or 2026-11-24.")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Up to then; a day counts to its end."),
+    ] = None,
+    only_kills: Annotated[bool, typer.Option("--kills", help="Only kills.")] = False,
+    only_losses: Annotated[bool, typer.Option("--losses", help="Only losses.")] = False,
+    ship: Annotated[
+        str | None,
+        typer.Option(metavar="SHIP", help="What was lost: a ship, or a group such as Frigate."),
+    ] = None,
+    system: Annotated[str | None, typer.Option(metavar="SYSTEM", help="Where it was.")] = None,
+    region: Annotated[str | None, typer.Option(metavar="REGION", help="Where it was.")] = None,
+    opponent: Annotated[
+        str | None,
+        typer.Option(
+            "--with",
+            metavar="NAME",
+            help="A pilot, corporation or alliance on the other side.",
+        ),
+    ] = None,
+    min_value: Annotated[
+        str | None, typer.Option(metavar="ISK", help="Worth at least this: 100m, 1.2b.")
+    ] = None,
+    solo: Annotated[bool, typer.Option("--solo", help="One player against a ship.")] = False,
+    npc: Annotated[bool, typer.Option("--npc", help="Only NPCs shot.")] = False,
+    awox: Annotated[
+        bool, typer.Option("--awox", help="Killed by the victim's own corporation.")
+    ] = False,
+    no_pods: Annotated[bool, typer.Option("--no-pods", help="Leave out capsules.")] = False,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="Also killmails that none of your users is on.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 is no limit.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a table for spreadsheets.")] = False,
+) -> None:
+    """Show kills and losses, newest first, with names and ISK.
+
+    In a pipe each is one line of fields between tabs, without a header.
+
+    \b
+    Example:  killsync kills --losses --since 7d
+
+    \b
+    Exit codes:  0  done, also if nothing matches
+                 2  a name, a time or an option is wrong
+    """
+    call = invocation.from_context(context)
+    with invocation.edge(call):
+        first, last = moments.period(since, until, time.time())
+        if as_json and as_csv:
+            raise UsageError("--json and --csv: give one of them")
+        form = "json" if as_json else "csv" if as_csv else None
+        settings = call.settings()
+        with opening.for_reading(settings) as store:
+            user_id = None if user is None else find_users(store, [user])[0].user_id
+            asked = Asked(
+                user=user,
+                user_id=user_id,
+                since=first,
+                until=last,
+                kills=only_kills,
+                losses=only_losses,
+                ship=ship,
+                system=system,
+                region=region,
+                opponent=opponent,
+                min_value=min_value,
+                solo=solo,
+                npc=npc,
+                awox=awox,
+                no_pods=no_pods,
+                everyone=everyone,
+            )
+            if ids:
+                raise UsageError(_not_an_id(store, ids[0]))
+            _show(call, settings, store, asked, limit or None, form)
+
+
+def _show(
+    call: Invocation,
+    settings: Settings,
+    store: Store,
+    asked: Asked,
+    limit: int | None,
+    form: str | None,
+) -> None:
+    wanted = board.filters(store.conn, asked)
+    batches = stored.read(store.conn, wanted, limit)
+    shown = _print(batches, settings, form)
+    sys.stdout.flush()
+    if call.quiet:
+        return
+    if not shown:
+        call.warn(_nothing_found(store, asked))
+    elif form is None and shown == limit and sys.stdout.isatty():
+        _print_rest(store, wanted, limit)
+    if (limit is None or shown < limit) and roles.any_to_look_up(store.conn):
+        call.warn("not every stored killmail is looked through yet; `killsync scan` goes on")
+
+
+def _print(batches: Iterator[list[Kill]], settings: Settings, form: str | None) -> int:
+    """Print all killmails; return how many."""
+    shown = 0
+
+    def counted() -> Iterator[Kill]:
+        nonlocal shown
+        for batch in batches:
+            shown += len(batch)
+            yield from batch
+
+    if form == "json":
+        kills_output.write_json(counted())
+    elif form == "csv":
+        kills_output.write_csv(counted())
+    elif sys.stdout.isatty():
+        from killsync.terminal.console import make_console
+        from killsync.terminal.kills_table import print_kills
+
+        console = make_console()
+        for batch in batches:
+            shown += len(batch)
+            print_kills(batch, console, local=settings.time_zone == "local")
+    else:
+        kills_output.write_lines(counted())
+    return shown
+
+
+def _print_rest(store: Store, wanted: Filters, shown: int) -> None:
+    """Print how many more there are, if that is quickly found out."""
+    plain = Filters(
+        user_id=wanted.user_id, since=wanted.since, until=wanted.until, everyone=wanted.everyone
+    )
+    if wanted != plain:
+        # of few that match, counting might read everything
+        print_result(f"the newest {shown:,}; --limit 0 shows all")
+        return
+    found = stored.count(store.conn, wanted, _MOST_COUNTED + 1)
+    if found > shown:
+        said = f"{found:,}" if found <= _MOST_COUNTED else f"more than {_MOST_COUNTED:,}"
+        print_result(f"{shown:,} of {said}; --limit 0 shows all")
+
+
+def _nothing_found(store: Store, asked: Asked) -> str:
+    if not stored.any_stored(store.conn):
+        return "no killmails are stored yet; `killsync scan` fetches them"
+    searched = board.describe(asked)
+    if not searched:
+        return "no stored killmail is one of your users'; --all shows the others"
+    return f"no killmails match {safe(searched, 400)}"
+
+
+def _not_an_id(store: Store, word: str) -> str:
+    """Return what to tell a person whose word is no killmail's id."""
+    options = board.meant_by(store.conn, word)
+    try:
+        find_users(store, [word])
+    except UsageError:
+        pass
+    else:
+        options = ["--user", *options]
+    quoted = shlex.quote(word)
+    meant = " or ".join(f"`killsync kills {option} {quoted}`" for option in options)
+    return f"{word!r} is no killmail's id" + (f"; {meant} may be meant" if meant else "")

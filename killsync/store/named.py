@@ -1,0 +1,77 @@
+"""Finding the ids that bear a name: of ships, systems, regions, players and their corporations."""
+
+import sqlite3
+from enum import StrEnum
+
+# what may be the victim of a killmail, so that nobody is offered a blueprint: ships, deployables,
+# starbases, sovereignty structures, orbitals, structures, fighters; NULL: only ESI has named it
+_VICTIMS = "(category_id IN (6, 22, 23, 40, 46, 65, 87) OR category_id IS NULL)"
+# where nothing near is to be looked for among more
+_MOST_COMPARED = 20_000
+
+
+class Named(StrEnum):
+    """What bears a name; the words are those that a person reads."""
+
+    SHIP = "ship"
+    SHIP_GROUP = "group of ships"
+    SYSTEM = "system"
+    REGION = "region"
+    PARTY = "pilot, corporation or alliance"
+
+
+_SOURCES = {
+    Named.SHIP: f"SELECT type_id AS id, name FROM types WHERE {_VICTIMS}",
+    Named.SHIP_GROUP: f"""SELECT DISTINCT group_id AS id, group_name AS name FROM types
+        WHERE {_VICTIMS} AND group_name IS NOT NULL""",
+    Named.SYSTEM: "SELECT system_id AS id, name FROM systems",
+    Named.REGION: """SELECT DISTINCT region_id AS id, region AS name FROM systems
+        WHERE region IS NOT NULL""",
+    Named.PARTY: """SELECT id, name FROM names
+        UNION ALL SELECT faction_id, name FROM factions""",
+}
+_BEGINS = "name COLLATE NOCASE >= :start AND name COLLATE NOCASE < :start || char(0x10FFFF)"
+
+
+def exactly(conn: sqlite3.Connection, named: Named, name: str) -> list[int]:
+    """Return the ids of that name, whatever the case of its ASCII letters."""
+    rows = conn.execute(f"SELECT id FROM ({_SOURCES[named]}) WHERE name = ? COLLATE NOCASE", [name])
+    return [id_ for (id_,) in rows]
+
+
+def beginning(
+    conn: sqlite3.Connection, named: Named, start: str, limit: int
+) -> list[tuple[int, str]]:
+    """Return up to `limit` ids and names that begin so, whatever the case of ASCII letters."""
+    return conn.execute(
+        f"""SELECT id, name FROM ({_SOURCES[named]}) WHERE {_BEGINS}
+        ORDER BY name COLLATE NOCASE, id LIMIT :limit""",
+        {"start": start, "limit": limit},
+    ).fetchall()
+
+
+def similar(conn: sqlite3.Connection, named: Named, name: str) -> list[str]:
+    """Return the names that are worth comparing with one that nothing bears.
+
+    Of pilots, of whom there may be a million, only those with the same first letter.
+    """
+    start = name[:1] if named is Named.PARTY else ""
+    rows = conn.execute(
+        f"SELECT name FROM ({_SOURCES[named]}) WHERE {_BEGINS} LIMIT :limit",
+        {"start": start, "limit": _MOST_COMPARED},
+    )
+    return [found for (found,) in rows]
+
+
+def ships_of_groups(conn: sqlite3.Connection, group_ids: list[int]) -> list[int]:
+    """Return the types of these groups."""
+    marks = ", ".join("?" * len(group_ids))
+    rows = conn.execute(f"SELECT type_id FROM types WHERE group_id IN ({marks})", group_ids)
+    return [type_id for (type_id,) in rows]
+
+
+def systems_of_regions(conn: sqlite3.Connection, region_ids: list[int]) -> list[int]:
+    """Return the systems of these regions."""
+    marks = ", ".join("?" * len(region_ids))
+    rows = conn.execute(f"SELECT system_id FROM systems WHERE region_id IN ({marks})", region_ids)
+    return [system_id for (system_id,) in rows]

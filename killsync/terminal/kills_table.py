@@ -1,0 +1,155 @@
+"""The list of killmails that a person looks at: as much of it as the terminal is wide."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from killsync.store.kills import Kill, Side
+from killsync.terminal.isk import isk
+from killsync.terminal.kills_lines import final_blow, named, opponent, victim
+from killsync.terminal.moments import shown_time
+from killsync.terminal.text import is_right_to_left, safe
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_GAP = 2
+# a name that must give way keeps so many cells, with its `…`
+_SHORTEST_NAME = 8
+_SIGNS = {Side.KILL: ("+", "green"), Side.LOSS: ("-", "red"), None: (" ", "")}
+# as the game colours a system's security, from 1.0 down to 0.0 and below
+_SECURITY = (
+    *("#2c74e0", "#3a9aeb", "#4ecef8", "#60dba3", "#71e754", "#f3fd82"),
+    *("#dc6d07", "#ce4611", "#bc1117", "#722020", "#8d3264"),
+)
+# which columns are shown, the most of them first; an opponent stands for victim and final blow
+_LAYOUTS = (
+    "time side ship victim system region final_blow final_ship attackers isk id",
+    "time side ship victim system final_blow final_ship attackers isk id",
+    "time side ship victim system final_blow attackers isk id",
+    "time side ship victim system final_blow isk id",
+    "time side ship opponent system attackers isk id",
+    "time side ship opponent system isk id",
+    "time side ship opponent isk id",
+    "time side ship opponent isk",
+)
+_NUMBERS = ("attackers", "isk", "id")
+# these lose their ends where there is no room even for the last layout
+_NAMES = ("ship", "opponent")
+# keeps what follows a name from right to left where it is
+_LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
+
+
+class _Column(Struct, frozen=True):
+    """A column: its title, and what it shows of a killmail."""
+
+    title: str
+    shown: Callable[[Kill], "Text"]
+
+
+def print_kills(
+    kills: Sequence[Kill], console: "Console", *, local: bool, now: float | None = None
+) -> None:
+    """Print killmails as a table that fits the console; times are local or EVE's."""
+    columns = _columns(local, now)
+    cells = {
+        name: [_text(column.title, "bold"), *map(column.shown, kills)]
+        for name, column in columns.items()
+    }
+    needed = {name: max(cell.cell_len for cell in cells[name]) for name in columns}
+    shown, widths = fitting(needed, console.width)
+    for line in zip(*(cells[name] for name in shown), strict=True):
+        row = dict(zip(shown, line, strict=True))
+        console.print(_line(row, widths), no_wrap=True, overflow="ellipsis")
+
+
+def _line(row: dict[str, "Text"], widths: dict[str, int]) -> "Text":
+    line = _text("")
+    for name, cell in row.items():
+        if line:
+            # the sign stands close to what it is the sign of
+            line.append(" " * (_GAP if "side" not in row or name != "ship" else 1))
+        cell.truncate(widths[name], overflow="ellipsis")
+        cell.align("right" if name in _NUMBERS else "left", widths[name])
+        line.append_text(cell)
+        if is_right_to_left(cell.plain):
+            line.append(_LEFT_TO_RIGHT)
+    line.rstrip()
+    return line
+
+
+def fitting(needed: dict[str, int], width: int) -> tuple[list[str], dict[str, int]]:
+    """Return the columns to show in so many cells, and how wide each is.
+
+    `needed` is how many cells each would take. The least needed columns are left out until the
+    rest fits; only when none may be left out do names lose their ends, the longest first.
+    """
+    for layout in _LAYOUTS:
+        shown = layout.split()
+        widths = {name: needed[name] for name in shown}
+        if _total(widths) <= width:
+            return shown, widths
+    while _total(widths) > width:
+        longest = max((name for name in shown if name in _NAMES), key=widths.__getitem__)
+        if widths[longest] <= _SHORTEST_NAME:
+            break
+        widths[longest] -= 1
+    return shown, widths
+
+
+def _total(widths: dict[str, int]) -> int:
+    return sum(widths.values()) + _GAP * (len(widths) - 2) + 1
+
+
+def _columns(local: bool, now: float | None) -> dict[str, _Column]:
+    """Return every column by its name."""
+    return {
+        "time": _Column("Time", lambda kill: _text(_time(kill, local, now))),
+        "side": _Column("", lambda kill: _text(*_SIGNS[kill.side])),
+        "ship": _Column("Ship", lambda kill: _name(kill.ship, kill.ship_id, _style(kill))),
+        "victim": _Column("Victim", lambda kill: _text(victim(kill))),
+        "opponent": _Column("Opponent", lambda kill: _text(opponent(kill))),
+        "system": _Column("System", _system),
+        "region": _Column("Region", lambda kill: _name(kill.region, kill.region_id)),
+        "final_blow": _Column("Final blow", lambda kill: _text(final_blow(kill))),
+        "final_ship": _Column(
+            "Flying", lambda kill: _name(kill.final_blow_ship, kill.final_blow_ship_id)
+        ),
+        "attackers": _Column("Shot by", lambda kill: _text(f"{kill.attackers:,}")),
+        "isk": _Column("ISK", lambda kill: _text(isk(kill.value), _style(kill))),
+        "id": _Column("Id", lambda kill: _text(str(kill.killmail_id), "dim")),
+    }
+
+
+def _time(kill: Kill, local: bool, now: float | None) -> str:
+    try:
+        return shown_time(kill.time, local, now)
+    except ValueError:
+        return safe(kill.time, 20)
+
+
+def _style(kill: Kill) -> str:
+    return _SIGNS[kill.side][1]
+
+
+def _system(kill: Kill) -> "Text":
+    text = _name(kill.system, kill.system_id)
+    if kill.security is not None:
+        text.append(f" {kill.security:.1f}", _SECURITY[10 - round(10 * _known(kill.security))])
+    return text
+
+
+def _known(security: float) -> float:
+    return min(1.0, max(0.0, security))
+
+
+def _name(name: str | None, id_: int | None, style: str = "") -> "Text":
+    return _text(named(name, id_), style)
+
+
+def _text(text: str, style: str = "") -> "Text":
+    from rich.text import Text
+
+    return Text(text, style)
