@@ -5,7 +5,8 @@ import sys
 from killsync.store.kills import Kill, Side
 from killsync.terminal.text import safe
 
-_LONGEST_NAME = 60
+# of a corporation; a player's has 37 characters at most
+_LONGEST_NAME = 50
 _WHOLE = sys.maxsize
 
 

@@ -1,6 +1,6 @@
 """The list of killmails that a person looks at: as much of it as the terminal is wide."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _GAP = 2
+# what lies beyond so many cells of a name is less needed than any column
+_LONG_NAME = 20
 # a name that must give way keeps so many cells, with its `…`
 _SHORTEST_NAME = 8
 _SIGNS = {Side.KILL: ("+", "green"), Side.LOSS: ("-", "red"), None: (" ", "")}
@@ -24,7 +26,8 @@ _SECURITY = (
     *("#2c74e0", "#3a9aeb", "#4ecef8", "#60dba3", "#71e754", "#f3fd82"),
     *("#dc6d07", "#ce4611", "#bc1117", "#722020", "#8d3264"),
 )
-# which columns are shown, the most of them first; an opponent stands for victim and final blow
+# which columns are shown, the most of them first; an opponent stands for victim and
+# final blow, a place for the system and its security
 _LAYOUTS = (
     "time side ship victim system region final_blow final_ship attackers isk id",
     "time side ship victim system final_blow final_ship attackers isk id",
@@ -32,12 +35,13 @@ _LAYOUTS = (
     "time side ship victim system final_blow isk id",
     "time side ship opponent system attackers isk id",
     "time side ship opponent system isk id",
+    "time side ship opponent place isk id",
     "time side ship opponent isk id",
     "time side ship opponent isk",
 )
 _NUMBERS = ("attackers", "isk", "id")
-# these lose their ends where there is no room even for the last layout
-_NAMES = ("ship", "opponent")
+# these may lose their ends
+_NAMES = ("ship", "victim", "opponent", "final_blow", "final_ship", "region")
 # keeps what follows a name from right to left where it is
 _LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
 
@@ -69,8 +73,7 @@ def _line(row: dict[str, "Text"], widths: dict[str, int]) -> "Text":
     line = _text("")
     for name, cell in row.items():
         if line:
-            # the sign stands close to what it is the sign of
-            line.append(" " * (_GAP if "side" not in row or name != "ship" else 1))
+            line.append(" " * (1 if name == "ship" else _GAP))
         cell.truncate(widths[name], overflow="ellipsis")
         cell.align("right" if name in _NUMBERS else "left", widths[name])
         line.append_text(cell)
@@ -84,14 +87,15 @@ def fitting(needed: dict[str, int], width: int) -> tuple[list[str], dict[str, in
     """Return the columns to show in so many cells, and how wide each is.
 
     `needed` is how many cells each would take. The least needed columns are left out until the
-    rest fits; only when none may be left out do names lose their ends, the longest first.
+    rest fits. Names lose their ends, the longest first, only when none may be left out any more;
+    a very long one does so before it costs a column.
     """
     for layout in _LAYOUTS:
         shown = layout.split()
-        widths = {name: needed[name] for name in shown}
-        if _total(widths) <= width:
-            return shown, widths
-    while _total(widths) > width:
+        if _total([_least(name, needed[name]) for name in shown]) <= width:
+            break
+    widths = {name: needed[name] for name in shown}
+    while _total(widths.values()) > width:
         longest = max((name for name in shown if name in _NAMES), key=widths.__getitem__)
         if widths[longest] <= _SHORTEST_NAME:
             break
@@ -99,8 +103,13 @@ def fitting(needed: dict[str, int], width: int) -> tuple[list[str], dict[str, in
     return shown, widths
 
 
-def _total(widths: dict[str, int]) -> int:
-    return sum(widths.values()) + _GAP * (len(widths) - 2) + 1
+def _least(name: str, needed: int) -> int:
+    return min(needed, _LONG_NAME) if name in _NAMES else needed
+
+
+def _total(widths: Collection[int]) -> int:
+    # the sign stands close to what it is the sign of
+    return sum(widths) + _GAP * (len(widths) - 2) + 1
 
 
 def _columns(local: bool, now: float | None) -> dict[str, _Column]:
@@ -112,6 +121,7 @@ def _columns(local: bool, now: float | None) -> dict[str, _Column]:
         "victim": _Column("Victim", lambda kill: _text(victim(kill))),
         "opponent": _Column("Opponent", lambda kill: _text(opponent(kill))),
         "system": _Column("System", _system),
+        "place": _Column("System", _place),
         "region": _Column("Region", lambda kill: _name(kill.region, kill.region_id)),
         "final_blow": _Column("Final blow", lambda kill: _text(final_blow(kill))),
         "final_ship": _Column(
@@ -137,12 +147,18 @@ def _style(kill: Kill) -> str:
 def _system(kill: Kill) -> "Text":
     text = _name(kill.system, kill.system_id)
     if kill.security is not None:
-        text.append(f" {kill.security:.1f}", _SECURITY[10 - round(10 * _known(kill.security))])
+        text.append(f" {kill.security:.1f}", _security_style(kill))
     return text
 
 
-def _known(security: float) -> float:
-    return min(1.0, max(0.0, security))
+def _place(kill: Kill) -> "Text":
+    return _name(kill.system, kill.system_id, _security_style(kill))
+
+
+def _security_style(kill: Kill) -> str:
+    if kill.security is None:
+        return ""
+    return _SECURITY[10 - round(10 * min(1.0, max(0.0, kill.security)))]
 
 
 def _name(name: str | None, id_: int | None, style: str = "") -> "Text":
