@@ -82,7 +82,7 @@ def _ambiguous(word: str, kind: Named, begun: list[tuple[int, str]]) -> str:
 def _unknown(conn: sqlite3.Connection, word: str, kinds: tuple[Named, ...]) -> str:
     what = f"no {' or '.join(kinds)} {word[:60]!r}"
     known = [name for kind in kinds for name in named.similar(conn, kind, word)]
-    if not known:
+    if not known and Named.PARTY not in kinds:
         return f"{what}: no such names are known yet; give an id, or run `killsync scan` first"
     near = nearest(word, known)
     return f"{what} is known" if near is None else f"{what}; the nearest is {near[:60]!r}"

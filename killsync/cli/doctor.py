@@ -68,9 +68,9 @@ def _show_json(found: "Iterable[Diagnosis]") -> Counter[str]:
 def _show(found: "Iterable[Diagnosis]", *, quiet: bool) -> Counter[str]:
     from rich.text import Text
 
-    from killsync.terminal.console import make_console
+    from killsync.terminal import tables
 
-    console = make_console()
+    console = tables.console()
     counts: Counter[str] = Counter()
     area = ""
     for diagnosis in found:

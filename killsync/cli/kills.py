@@ -153,13 +153,13 @@ def _print(batches: Iterator[list[Kill]], settings: Settings, form: str | None) 
     elif form == "csv":
         kills_output.write_csv(counted())
     elif sys.stdout.isatty():
-        from killsync.terminal.console import make_console
+        from killsync.terminal.console import console
         from killsync.terminal.kills_table import print_kills
 
-        console = make_console()
+        at_terminal = console()
         for batch in batches:
             shown += len(batch)
-            print_kills(batch, console, local=settings.time_zone == "local")
+            print_kills(batch, at_terminal, local=settings.time_zone == "local")
     else:
         kills_output.write_lines(counted())
     return shown

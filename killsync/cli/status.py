@@ -44,9 +44,9 @@ def status(
             elif watch:
                 _watch(store, settings, user)
             else:
-                from killsync.terminal.console import show
+                from killsync.terminal import tables
 
-                show(_view(store, settings, user))
+                tables.show(_view(store, settings, user))
 
 
 def _read(store: Store, settings: Settings, names: list[str] | None) -> Status:
@@ -66,9 +66,9 @@ def _watch(store: Store, settings: Settings, names: list[str] | None) -> None:
 
     # a shell that starts a program in the background lets it ignore Ctrl-C, its only way out
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from killsync.terminal.console import make_console
+    from killsync.terminal import tables
 
-    with Live(console=make_console(), screen=True, auto_refresh=False) as live:
+    with Live(console=tables.console(), screen=True, auto_refresh=False) as live:
         while True:
             live.update(_view(store, settings, names), refresh=True)
             time.sleep(_WATCH_EVERY)

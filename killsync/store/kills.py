@@ -122,22 +122,30 @@ def read(
     No read lasts longer than one batch, as in `killmails.export`. Only what is shown is read with
     its names: first the ids are found, then the rest.
     """
-    before, left = _first(wanted), limit
+    before, left = first(wanted), limit
     while left is None or left > 0:
         at_once = batch if left is None else min(left, batch)
         with snapshot(conn):
-            keys = conn.execute(*_keys(wanted, before, at_once)).fetchall()
-            found = _kills(conn, [killmail_id for _, killmail_id in keys], wanted.user_id)
+            found = page(conn, wanted, at_once, before)
         if found:
             yield found
-        if len(keys) < at_once:
+        if len(found) < at_once:
             return
-        before, left = keys[-1], None if left is None else left - len(keys)
+        before = (found[-1].time, found[-1].killmail_id)
+        left = None if left is None else left - len(found)
+
+
+def page(
+    conn: sqlite3.Connection, wanted: Filters, limit: int, before: tuple[str, int] | None = None
+) -> list[Kill]:
+    """Return the newest killmails that come before a time and id; None: the newest of all."""
+    places = conn.execute(*keys(wanted, before or first(wanted), limit)).fetchall()
+    return _kills(conn, [killmail_id for _, killmail_id in places], wanted.user_id)
 
 
 def count(conn: sqlite3.Connection, wanted: Filters, most: int) -> int:
     """Return how many killmails match, counted up to `most`."""
-    sql, parameters = _keys(wanted, _first(wanted), most)
+    sql, parameters = keys(wanted, first(wanted), most)
     return int(conn.execute(f"SELECT count(*) FROM ({sql})", parameters).fetchone()[0])
 
 
@@ -146,12 +154,13 @@ def any_stored(conn: sqlite3.Connection) -> bool:
     return bool(conn.execute("SELECT EXISTS (SELECT 1 FROM killmails)").fetchone()[0])
 
 
-def _first(wanted: Filters) -> tuple[str, int]:
-    # the one upper bound that the index is entered at
+def first(wanted: Filters) -> tuple[str, int]:
+    """Return the time and id that all killmails asked for come before."""
+    # the one upper bound that the index is entered at: `until` is no other condition
     return (wanted.until or _LATEST, _HIGHEST_ID)
 
 
-def _keys(wanted: Filters, before: tuple[str, int], limit: int) -> tuple[str, dict[str, object]]:
+def keys(wanted: Filters, before: tuple[str, int], limit: int) -> tuple[str, dict[str, object]]:
     """Return the query for the times and ids of the next killmails, and its parameters."""
     of = "k" if wanted.user_id is None else "u"
     sql = f"""SELECT {of}.killmail_time, {of}.killmail_id {_walk(wanted, of)}

@@ -5,10 +5,10 @@ from typing import Any
 
 def show(renderable: Any) -> None:
     """Print something of rich's to standard output; colour only at a terminal."""
-    make_console().print(renderable)
+    console().print(renderable)
 
 
-def make_console() -> Any:
+def console() -> Any:
     """Return a console for standard output that reads no markup and invents no emoji.
 
     It raises BrokenPipeError, where rich's own would end the program with 1.

@@ -9,6 +9,7 @@ from killsync.store.kills import Kill, Side
 from killsync.terminal.isk import isk
 from killsync.terminal.kills_lines import final_blow, named, opponent, victim
 from killsync.terminal.moments import shown_time
+from killsync.terminal.security import security_style
 from killsync.terminal.text import is_right_to_left, safe
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ _LONG_NAME = 20
 # a name that must give way keeps so many cells, with its `…`
 _SHORTEST_NAME = 8
 _SIGNS = {Side.KILL: ("+", "green"), Side.LOSS: ("-", "red"), None: (" ", "")}
-# as the game colours a system's security, from 1.0 down to 0.0 and below
-_SECURITY = (
-    *("#2c74e0", "#3a9aeb", "#4ecef8", "#60dba3", "#71e754", "#f3fd82"),
-    *("#dc6d07", "#ce4611", "#bc1117", "#722020", "#8d3264"),
-)
 # which columns are shown, the most of them first; an opponent stands for victim and
 # final blow, a place for the system and its security
 _LAYOUTS = (
@@ -156,9 +152,7 @@ def _place(kill: Kill) -> "Text":
 
 
 def _security_style(kill: Kill) -> str:
-    if kill.security is None:
-        return ""
-    return _SECURITY[10 - round(10 * min(1.0, max(0.0, kill.security)))]
+    return "" if kill.security is None else security_style(kill.security)
 
 
 def _name(name: str | None, id_: int | None, style: str = "") -> "Text":

@@ -11,7 +11,8 @@ from killsync.terminal.advice import (
     describe_backlog,
     describe_holder,
 )
-from killsync.terminal.console import show
+from killsync.terminal.console import console as console
+from killsync.terminal.console import show as show
 from killsync.terminal.text import count, safe
 from killsync.times import ago, duration, unix, unix_or_none
 
