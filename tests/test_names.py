@@ -1,11 +1,13 @@
 """Names in scans: what is asked for, what a bad id costs, and that killmails never pay for it."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 from in_process import InProcess
+from terminal import at_terminal
 from world import Killsync, Simulator, wait_until
 
 PILOT = 2_112_000_000  # the first of the simulator's pilots
@@ -56,6 +58,11 @@ def names(program: Killsync) -> dict[int, str]:
 
 def in_line(program: Killsync) -> list[tuple[Any, ...]]:
     return program.rows("SELECT id, attempts FROM unnamed_ids ORDER BY id")
+
+
+def plain(line: str) -> str:
+    """Return a line without the terminal's codes."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", line)
 
 
 def scan_again(program: Killsync) -> None:
@@ -128,7 +135,7 @@ def test_where_names_are_off_nothing_is_sent(named: Callable[..., InProcess], by
     program.run("scan")
     assert asked(program) == []
     assert program.rows("SELECT count(*) FROM unnamed_ids") != [(0,)]
-    assert "names are switched off" in program.run("names").stderr
+    assert "`names` is off" in program.run("names").stderr
 
 
 def test_a_manual_sync_asks_for_no_names(named: Callable[..., InProcess]) -> None:
@@ -313,6 +320,15 @@ def test_names_shows_what_lacks_a_name_and_when_it_is_asked_for_again(
     assert f"unnamed\t{UNKNOWN}\t1\t{again}" in lines
     assert "named\tcharacter\t1" in lines
     assert program.run_forked("names").stdout.splitlines() == lines
+    shown = at_terminal(program, "names", "--limit=2", columns=80)
+    assert "31 ids without a name: 30 not asked for yet, 1 unknown to ESI." in map(
+        str.rstrip, shown
+    )
+    assert any(line.split() == ["characters", "1"] for line in map(plain, shown))
+    rows = [line for line in shown if str(UNKNOWN)[:9] in line]
+    assert ["unknown to ESI, 1 time" in row for row in rows] == [True, False]
+    assert "next scan" in rows[1]
+    assert "29 more" in "".join(shown)
 
 
 def test_refresh_has_the_next_scan_ask_for_everything_again(

@@ -17,7 +17,7 @@ from killsync.terminal.text import count
 # ten requests of a run
 _MOST_RENEWED = 10_000
 _NOT_JUST_GIVEN = 3600.0
-_OFF = "names are switched off, and scans ask for none: `killsync init --set names=true`"
+_OFF = "`names` is off, so scans ask for none: `killsync init --set names=true` switches it on"
 
 
 def names(
@@ -54,13 +54,16 @@ def _refresh(settings: Settings, *, as_json: bool) -> None:
         found = stored.counts(conn)
     if as_json:
         print_result(json.dumps({"unnamed": found.unnamed, "renewing": found.renewing}))
-    elif not found.unnamed and not found.renewing:
-        print_result("every id has a name, none older than an hour: nothing to ask for")
+        return
+    parts = []
+    if found.unnamed:
+        parts.append(f"{count(found.unnamed, 'id')} without a name")
+    if found.renewing:
+        parts.append(f"{count(found.renewing, 'name')} again")
+    if parts:
+        print_result(f"the next scan with work to do asks ESI for {' and for '.join(parts)}")
     else:
-        print_result(
-            f"the next scan that has work asks ESI for {count(found.unnamed, 'id')} without a name "
-            f"and for {count(found.renewing, 'name')} again"
-        )
+        print_result("every id has a name, none older than an hour: nothing to ask for")
 
 
 def _show(settings: Settings, limit: int, *, as_json: bool) -> None:

@@ -26,7 +26,7 @@ from killsync.sync.splitting import Splitting
 
 # ESI allows 100 errors a minute; the rest is left for killmails
 LEAST_ERRORS_LEFT = 50
-# most that were unknown still are: of few, a refusal is decided for each by itself soon
+# most that were unknown still are: the fewer there are, the sooner each is asked for on its own
 _AGAIN_AT_ONCE = 10
 
 
@@ -43,8 +43,12 @@ class Naming:
             self._splitting.stop()
 
     def start(self, now: float) -> None:
-        """Send the next request, if there is one that may be sent now."""
+        """Send the next request that may be sent now; with none left, put old names in line."""
         if not self.is_waiting(now):
+            return
+        if self._splitting.is_done:
+            self._renewed = True
+            self._journal.commit(partial(names.renew, limit=AT_ONCE, now=now))
             return
         ids = self._splitting.next_ids()
         self._slots.start(
@@ -67,19 +71,16 @@ class Naming:
             return False
         if self._splitting.is_done:
             self._splitting.add(self._next_batch(now))
-        return not self._splitting.is_done
+        return not self._splitting.is_done or self._may_renew(now)
 
     def _next_batch(self, now: float) -> Sequence[int]:
         conn = self._s.store.conn
-        found = names.next_to_ask(conn, AT_ONCE)
-        found = found or names.next_to_ask_again(conn, _AGAIN_AT_ONCE, now)
-        if found or self._renewed:
-            return found
-        self._renewed = True
-        if not names.any_to_renew(conn, now):
-            return []
-        self._journal.commit(partial(names.renew, limit=AT_ONCE, now=now))
-        return names.next_to_ask(conn, AT_ONCE)
+        return names.next_to_ask(conn, AT_ONCE) or names.next_to_ask_again(
+            conn, _AGAIN_AT_ONCE, now
+        )
+
+    def _may_renew(self, now: float) -> bool:
+        return not self._renewed and names.any_to_renew(self._s.store.conn, now)
 
     def _answered(self, answer: Names, now: float) -> None:
         unknown = self._splitting.answered({one.id for one in answer.named})

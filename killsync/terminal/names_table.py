@@ -32,7 +32,7 @@ def view(found: NameCounts, without: Sequence[UnnamedId], now: float) -> "Group"
     if without:
         parts.append(_unnamed(without, now))
     if len(without) < found.unnamed:
-        parts.append(Text(f"... and {count(found.unnamed - len(without), 'id')} more: --limit 0"))
+        parts.append(Text(f"... and {found.unnamed - len(without):,} more; --limit 0 shows all"))
     return Group(*parts)
 
 
