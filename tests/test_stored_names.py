@@ -3,12 +3,12 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from killmail_strategies import bodies
 from test_store import BIG, scans, statements
@@ -112,20 +112,22 @@ def test_what_was_stored_before_can_be_put_in_line(store: Store) -> None:
     assert line(store) == IDS
 
 
+class _Undo(Exception):
+    """Rolls a transaction back."""
+
+
 @given(body=bodies)
-@settings(max_examples=30)
-def test_both_ways_into_the_line_agree(tmp_path_factory: pytest.TempPathFactory, body: Any) -> None:
-    path = tmp_path_factory.mktemp("names") / "killsync.db"
-    with closing(connection.connect(path, create=True)) as store:
-        connection.upgrade(store)
-        one = fetched(body, body["killmail_id"])
-        with store.transaction() as conn:
-            storing.store(conn, [one], iso(NOW))
-            assert line(store) == sorted(i for i in ids_with_names([one.killmail]) if i > 0)
-            before = line(store)
-            conn.execute("DELETE FROM unnamed_ids")
-            names.ask_later_about(conn, [body["killmail_id"]])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_both_ways_into_the_line_agree(store: Store, body: Any) -> None:
+    one = fetched(body, body["killmail_id"])
+    with suppress(_Undo), store.transaction() as conn:
+        storing.store(conn, [one], iso(NOW))
+        before = line(store)
+        assert before == sorted(i for i in ids_with_names([one.killmail]) if i > 0)
+        conn.execute("DELETE FROM unnamed_ids")
+        names.ask_later_about(conn, [body["killmail_id"]])
         assert line(store) == before
+        raise _Undo
 
 
 def named(*ids: int, category: str = "character") -> list[Named]:
@@ -145,6 +147,15 @@ def test_what_stays_unknown_is_asked_for_later_each_time(store: Store) -> None:
         assert names.next_to_ask_again(conn, 10, NOW + waits[-1] - 1) == []
         assert names.next_to_ask_again(conn, 10, NOW + waits[-1]) == [1]
     assert waits == [HOUR, DAY, 7 * DAY, 30 * DAY, 30 * DAY]
+
+
+def test_what_was_unknown_never_goes_with_what_was_not(store: Store) -> None:
+    conn = store.conn
+    names.ask_later(conn, [1, 2])
+    names.unknown(conn, [1], NOW)
+    assert names.forget_waits(conn) == 1
+    assert names.next_to_ask(conn, 10) == [2]
+    assert names.next_to_ask_again(conn, 10, NOW) == [1]
 
 
 def test_a_wait_that_a_wrong_clock_has_set_is_over(store: Store) -> None:
@@ -186,16 +197,6 @@ def test_game_data_keep_their_other_columns_beside_a_name_of_esi(store: Store) -
     assert conn.execute("SELECT * FROM types").fetchall() == [
         (587, "Rifter", 25, "Frigate", 6, "Ship")
     ]
-
-
-def test_what_game_data_name_meanwhile_leaves_the_line(store: Store) -> None:
-    conn = store.conn
-    names.ask_later(conn, [587, 500001, 30000142, 90000001])
-    conn.execute("INSERT INTO types (type_id, name) VALUES (587, 'Rifter')")
-    conn.execute("INSERT INTO systems (system_id, name) VALUES (30000142, 'Jita')")
-    conn.execute("INSERT INTO factions VALUES (500001, 'Caldari State')")
-    names.forget_known(conn)
-    assert line(store) == [90000001]
 
 
 def test_names_of_all_kinds_are_read_at_once(store: Store) -> None:

@@ -38,9 +38,6 @@ _ASK_LATER = f"""
 INSERT OR IGNORE INTO unnamed_ids (id)
 SELECT value FROM json_each(?) WHERE value BETWEEN 1 AND {LARGEST_ID} AND {_UNKNOWN}
 """
-_FORGET_KNOWN = "DELETE FROM unnamed_ids WHERE " + " OR ".join(
-    f"id IN (SELECT {_KEYS[table]} FROM {table})" for table in ("types", "systems", "factions")
-)
 _UNNAMED = f"FROM (SELECT id AS value, * FROM unnamed_ids) WHERE {_UNKNOWN}"
 # UNION makes the ids of many rows distinct before any of them is looked up
 _IDS_ON = """
@@ -205,11 +202,6 @@ def forget_waits(conn: sqlite3.Connection) -> int:
     return conn.execute(
         "UPDATE unnamed_ids SET not_before = NULL WHERE not_before IS NOT NULL"
     ).rowcount
-
-
-def forget_known(conn: sqlite3.Connection) -> None:
-    """Take out of the line what game data have named meanwhile."""
-    conn.execute(_FORGET_KNOWN)
 
 
 def names_of(conn: sqlite3.Connection, ids: Iterable[int]) -> dict[int, str]:
