@@ -1,6 +1,7 @@
 """The ids on a killmail that have names: players, corporations, alliances, types and the rest."""
 
 from collections.abc import Iterable
+from typing import cast
 
 from killsync.killmail.body import Killmail
 
@@ -11,16 +12,18 @@ def ids_with_names(killmails: Iterable[Killmail]) -> set[int]:
     Moons and wars have ids too, but no names that ESI gives for them.
     """
     found: set[int | None] = set()
+    add = found.update  # looked up once: there are thousands of attackers
     for killmail in killmails:
-        victim = killmail.victim
+        v = killmail.victim
+        add((v.alliance_id, v.character_id, v.corporation_id, v.faction_id, v.ship_type_id))
         found.add(killmail.solar_system_id)
-        found.update((victim.alliance_id, victim.character_id, victim.corporation_id))
-        found.update((victim.faction_id, victim.ship_type_id))
-        for one in killmail.attackers:
-            found.update((one.alliance_id, one.character_id, one.corporation_id))
-            found.update((one.faction_id, one.ship_type_id, one.weapon_type_id))
-        items = list(victim.items or ())
+        for a in killmail.attackers:
+            add((a.alliance_id, a.character_id, a.corporation_id, a.faction_id, a.ship_type_id))
+            found.add(a.weapon_type_id)
+        items = list(v.items or ())
         for item in items:
             found.add(item.item_type_id)
-            items += item.items or ()
-    return {id_ for id_ in found if id_ is not None}
+            if item.items:
+                items += item.items
+    found.discard(None)
+    return cast("set[int]", found)

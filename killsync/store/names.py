@@ -104,7 +104,7 @@ def ask_later(conn: sqlite3.Connection, ids: Iterable[int]) -> None:
     The caller holds the transaction. What can be no id of ESI's is left out.
     """
     # rising keys fill SQLite's pages
-    conn.execute(_ASK_LATER, [json.dumps(sorted(set(ids)))])
+    conn.execute(_ASK_LATER, [msgspec.json.encode(sorted(set(ids))).decode()])
 
 
 def ask_later_about(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
