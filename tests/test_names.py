@@ -2,13 +2,14 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 from in_process import InProcess
 from terminal import at_terminal
-from world import Killsync, Simulator, wait_until
+from world import Killsync, Simulator, wait_for_exit, wait_until
 
 PILOT = 2_112_000_000  # the first of the simulator's pilots
 UNKNOWN = 2_150_000_000  # nobody of the simulator's
@@ -289,6 +290,19 @@ def test_names_that_wait_for_a_killed_run_are_asked_for_by_the_next(
     process.communicate()
     scan_again(program)
     assert names(program).keys() == {PILOT}
+
+
+def test_a_stop_ends_with_the_request_in_flight_whose_names_are_kept(
+    named: Callable[..., InProcess], background: Callable[..., subprocess.Popen[str]]
+) -> None:
+    program = named()
+    put_in_line(program, range(PILOT, PILOT + 1_500))
+    program.simulator.fault("names", delay=1)
+    process = background(program, "scan")
+    wait_until(lambda: asked(program))
+    assert wait_for_exit(process) == 143
+    assert asked(program) == [200]
+    assert len(names(program)) == 1_000
 
 
 def test_verbose_scans_say_what_was_named_and_others_do_not(
