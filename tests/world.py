@@ -17,6 +17,7 @@ from typing import Any
 import commands
 
 from killsync.store import connection, game_data
+from killsync.store.paths import lock_file
 
 TIMEOUT = commands.TIMEOUT
 
@@ -107,7 +108,8 @@ def _new_database() -> bytes:
 
 def copy_new_database(path: Path) -> None:
     """Put a database there as the first command creates it, which takes longer by itself."""
-    path.touch(mode=0o600)
+    for file in (path, lock_file(path)):
+        file.touch(mode=0o600)
     path.write_bytes(_new_database())
 
 
