@@ -62,10 +62,12 @@ class Listener:
         self._server.close()
         # bound again at once, so that no other process takes the port
         sock = _bind(port)
+        # before anybody can learn of it, who would then find a port that refuses
+        fillers = [] if refusing else _fill_queue(sock)
         for connection in list(self.connections):
             connection.abort()
         self._absence = asyncio.get_running_loop().create_task(
-            self._come_back(sock, seconds, refusing=refusing)
+            self._come_back(sock, seconds, fillers)
         )
 
     async def _listen(self, sock: socket.socket) -> None:
@@ -73,9 +75,11 @@ class Listener:
             lambda: Connection(self._service, self, next(self._numbers)), sock=sock, backlog=BACKLOG
         )
 
-    async def _come_back(self, sock: socket.socket, seconds: float, *, refusing: bool) -> None:
+    async def _come_back(
+        self, sock: socket.socket, seconds: float, fillers: list[socket.socket]
+    ) -> None:
         with ExitStack() as held:
-            for filler in [] if refusing else _fill_queue(sock):
+            for filler in fillers:
                 held.callback(filler.close)
             await asyncio.sleep(seconds)
         await self._listen(sock)
