@@ -5,7 +5,7 @@ from random import Random
 
 import msgspec
 
-from killsync.simulator.catalogue import TYPES
+from killsync.simulator.catalogue import SHIPS, STRUCTURES, TYPES
 from killsync.simulator.options import Options
 
 DAY = 86400
@@ -68,12 +68,13 @@ class Market:
 def price_of(seed: int, type_id: int, day: int) -> Price | None:
     """Return a type's price on a day, counted from 1970; None if it is not on the list.
 
-    Of what is traded, one type in thirty is not listed, one in twelve has no average price, and one
-    in fifteen no adjusted one.
+    Of what is traded, one type in thirty is not listed unless it is a ship or a structure, one in
+    twelve has no average price, and one in fifteen no adjusted one.
     """
     worth = TYPES[type_id].price
     rng = Random(f"{type_id}:{seed}")
-    if not worth or rng.random() < 1 / 30:
+    rare = rng.random() < 1 / 30 and type_id not in SHIPS and type_id not in STRUCTURES
+    if not worth or rare:
         return None
     lacks = rng.random()
     # a slow wave, and some noise each day

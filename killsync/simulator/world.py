@@ -63,7 +63,6 @@ class World:
     def __init__(self, options: Options, now: float) -> None:
         self.options = options
         self.characters: dict[int, Character] = {}
-        # what a test has named
         self.killmails: dict[int, Killmail] = {}
         self._rng = Random(options.seed)
         # A whole hour, so that worlds made from one seed within that hour are equal.
