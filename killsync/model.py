@@ -187,6 +187,17 @@ class ItemType(msgspec.Struct, frozen=True, gc=False):
     category: str | None = None
 
 
+class TypePrice(msgspec.Struct, frozen=True, gc=False):
+    """What a type costs on the market, in ISK: the average of all regions, and CCP's adjusted one.
+
+    One of them is given at least.
+    """
+
+    type_id: int
+    average: float | None = None
+    adjusted: float | None = None
+
+
 class Access(msgspec.Struct, frozen=True):
     """An access token of a character and when it expires, in unix seconds."""
 
