@@ -3,10 +3,12 @@
 import sqlite3
 from typing import Any
 
-from killsync.times import iso, unix
+from killsync.times import iso, iso_after, unix
 
 _BODIES_FAIL_SINCE = "bodies_fail_since"
 _ALERTED_AT = "alerted_at"
+_PRICES_NOT_BEFORE = "prices_not_before"
+_VALUES_BELOW = "values_below"
 _ALERTED_OF = "alerted_of"
 _GAME_DATA = "game_data"
 _GAME_DATA_RELEASED_AT = "game_data_released_at"
@@ -46,6 +48,27 @@ def set_game_data(conn: sqlite3.Connection, build: int, released_at: str) -> Non
     """Remember which build of the game data is loaded, and when it was released."""
     _set(conn, _GAME_DATA, build)
     _set(conn, _GAME_DATA_RELEASED_AT, released_at)
+
+
+def prices_not_before(conn: sqlite3.Connection) -> float | None:
+    """Return when prices may be asked for again, in unix seconds; None: at once."""
+    return _time(_get(conn, _PRICES_NOT_BEFORE))
+
+
+def set_prices_not_before(conn: sqlite3.Connection, until: float | None) -> None:
+    """Remember when prices may be asked for again; None: at once."""
+    _set(conn, _PRICES_NOT_BEFORE, None if until is None else iso_after(until))
+
+
+def values_below(conn: sqlite3.Connection) -> int | None:
+    """Return below which id stored killmails are still to be valued, after an upgrade."""
+    below = _get(conn, _VALUES_BELOW)
+    return below if isinstance(below, int) else None
+
+
+def set_values_below(conn: sqlite3.Connection, below: int | None) -> None:
+    """Remember below which id stored killmails are still to be valued; None: all are."""
+    _set(conn, _VALUES_BELOW, below)
 
 
 def _get(conn: sqlite3.Connection, name: str) -> Any:

@@ -169,6 +169,11 @@ def few_enough(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> int:
     return max(1, sum(total <= _MOST_WEIGHT for total in totals))
 
 
+def carried(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> dict[int, list[Item]]:
+    """Return what the victims of these killmails carried; of those not stored, nothing."""
+    return _read_items(conn.execute(_SELECT_ITEMS, (_json(killmail_ids),)))
+
+
 def remove(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
     """Delete bodies with their attackers and items; the caller holds the transaction."""
     conn.execute(_REMOVE, (_json(killmail_ids),))

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from killsync.killmail.ids import ids_with_names
-from killsync.store import killmails, names, roles
+from killsync.store import killmails, names, roles, values
 from killsync.store.killmails import FetchedKillmail
 
 
@@ -19,4 +19,5 @@ def store(conn: sqlite3.Connection, batch: Sequence[FetchedKillmail], now_iso: s
     bodies = [by_id[killmail_id] for killmail_id in stored]
     roles.record(conn, bodies)
     names.ask_later(conn, ids_with_names(bodies))
+    values.write(conn, bodies)
     return stored

@@ -1,0 +1,78 @@
+"""Market prices by type and day, kept only where they changed.
+
+A type that ESI's list no longer shows keeps its last price: it may be traded again tomorrow, and
+what was worth something yesterday is not worth nothing today.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from killsync.model import TypePrice
+from killsync.times import iso
+
+SOURCE = "esi-markets-prices"
+"""Where the prices come from, as `killmail_values.source` names it."""
+
+# through the primary key: the last row up to the day
+_LAST = "FROM prices WHERE type_id = {} AND day <= {} ORDER BY day DESC LIMIT 1"
+# a price of zero is given for what is never traded
+_PRICES_ON = f"""
+SELECT value, (SELECT coalesce(nullif(average, 0), adjusted) {_LAST.format("value", "?1")})
+FROM json_each(?2)
+"""
+_LAST_ROW = f"SELECT average, adjusted {_LAST.format('?', '?')}"
+# min and max of a key are looked up, not searched for
+_DAY_FOR = """
+SELECT coalesce(
+    (SELECT min(day) FROM price_days WHERE day >= ?), (SELECT max(day) FROM price_days))
+"""
+
+
+def record(conn: sqlite3.Connection, day: str, prices: Sequence[TypePrice], now: float) -> int:
+    """Keep the prices of a UTC day (`2026-11-24`), fetched at a time in unix seconds.
+
+    The caller holds the transaction. Returns how many differ from the last before. A day that is
+    there already is not changed: killmails have been valued by it.
+    """
+    if is_fetched(conn, day):
+        return 0
+    changed = [
+        (price.type_id, day, price.average, price.adjusted)
+        for price in prices
+        if conn.execute(_LAST_ROW, (price.type_id, day)).fetchone()
+        != (price.average, price.adjusted)
+    ]
+    conn.executemany("INSERT OR REPLACE INTO prices VALUES (?, ?, ?, ?)", changed)
+    conn.execute("INSERT INTO price_days VALUES (?, ?)", (day, iso(now)))
+    return len(changed)
+
+
+def prices_on(conn: sqlite3.Connection, day: str, type_ids: Iterable[int]) -> dict[int, float]:
+    """Return the prices that these types had on a day, in ISK; those without one are left out.
+
+    That is the average price, or else the adjusted one.
+    """
+    found = conn.execute(_PRICES_ON, (day, json.dumps(list(type_ids))))
+    return {type_id: price for type_id, price in found if price is not None}
+
+
+def day_for(conn: sqlite3.Connection, day: str) -> str | None:
+    """Return the day whose prices count on a day; None if there are no prices at all.
+
+    It is the day itself if its prices were fetched, else the nearest later day, else the nearest
+    earlier one.
+    """
+    found: str | None = conn.execute(_DAY_FOR, (day,)).fetchone()[0]
+    return found
+
+
+def is_fetched(conn: sqlite3.Connection, day: str) -> bool:
+    """Return whether the prices of a day were fetched."""
+    found = conn.execute("SELECT 1 FROM price_days WHERE day = ?", (day,))
+    return found.fetchone() is not None
+
+
+def any_fetched(conn: sqlite3.Connection) -> bool:
+    """Return whether there are prices of any day."""
+    return bool(conn.execute("SELECT EXISTS (SELECT 1 FROM price_days)").fetchone()[0])

@@ -1,0 +1,99 @@
+"""What stored killmails are worth: rows of `killmail_values`, one for each.
+
+A killmail is valued once, when it is stored, by the prices of its day if they were fetched, else of
+the nearest later day, else the nearest earlier. While there are no prices at all everything of its
+row is NULL.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from killsync.killmail.body import Item, Killmail
+from killsync.killmail.value import unit_price, value_of
+from killsync.model import ItemType
+from killsync.store.prices import SOURCE, day_for, prices_on
+from killsync.times import iso, unix
+
+_INSERT = "INSERT OR REPLACE INTO killmail_values VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_TYPE = "SELECT name, group_id, group_name, category_id, category_name FROM types WHERE type_id = ?"
+_NOTHING = (None,) * 9
+TOTAL = 6  # where a row has it
+DAY_LENGTH = len("2026-11-24")
+_ISO = len("2026-11-24T03:00:00Z")
+# killmails come by day, and each day has its prices
+_DAYS_AT_HAND = 4
+_TYPES_AT_HAND = 20_000
+
+Loss = tuple[int, str, int, Sequence[Item]]
+"""What is valued: a killmail's id, its day, the hull, and what it carried."""
+Row = tuple[Any, ...]
+"""A row of `killmail_values`."""
+
+
+def write(conn: sqlite3.Connection, killmails: Sequence[Killmail]) -> None:
+    """Value killmails in the transaction that stores them; the caller holds it."""
+    losses = [
+        (k.killmail_id, _day(k.killmail_time), k.victim.ship_type_id, k.victim.items or [])
+        for k in killmails
+    ]
+    write_rows(conn, rows(conn, losses))
+
+
+def rows(conn: sqlite3.Connection, losses: Iterable[Loss]) -> list[Row]:
+    """Return the rows that follow from the prices at hand."""
+    priced: dict[str, str | None] = {}
+    made: list[Row] = []
+    for killmail_id, day, hull, carried in losses:
+        if day not in priced:
+            priced[day] = day_for(conn, day)
+        priced_on = priced[day]
+        if priced_on is None:
+            made.append((killmail_id, *_NOTHING))
+            continue
+        found = value_of(hull, carried, _worth(conn, priced_on).__getitem__)
+        made.append(
+            (
+                *(killmail_id, found.hull, found.fitted, found.cargo, found.dropped),
+                *(found.destroyed, found.total, found.unpriced, priced_on, SOURCE),
+            )
+        )
+    return made
+
+
+def write_rows(conn: sqlite3.Connection, made: Iterable[Row]) -> None:
+    """Write rows, in place of those that are there; the caller holds the transaction."""
+    conn.executemany(_INSERT, made)
+
+
+class _UnitPrices(dict[int, int | None]):
+    """What one of each type is worth on a day, in cents, looked up once for each type."""
+
+    def __init__(self, conn: sqlite3.Connection, day: str) -> None:
+        self._conn = conn
+        self._day = day
+
+    def __missing__(self, type_id: int) -> int | None:
+        if len(self) >= _TYPES_AT_HAND:
+            self.clear()  # no game has as many: a hostile body
+        price = prices_on(self._conn, self._day, [type_id]).get(type_id)
+        self[type_id] = cents = unit_price(price, _type(self._conn, type_id))
+        return cents
+
+
+# a day's prices do not change once they are fetched
+@lru_cache(maxsize=_DAYS_AT_HAND)
+def _worth(conn: sqlite3.Connection, day: str) -> _UnitPrices:
+    return _UnitPrices(conn, day)
+
+
+def _type(conn: sqlite3.Connection, type_id: int) -> ItemType | None:
+    row = conn.execute(_TYPE, (type_id,)).fetchone()
+    return None if row is None else ItemType(type_id, *row)
+
+
+def _day(time: str) -> str:
+    # as ESI writes times; others may mean another day in UTC
+    is_plain = len(time) == _ISO and time[-1] == "Z"
+    return (time if is_plain else iso(unix(time)))[:DAY_LENGTH]
