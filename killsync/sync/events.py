@@ -185,6 +185,21 @@ class Waiting(Event, frozen=True):
     seconds: float
 
 
+class PricesKept(Detail, frozen=True):
+    """ESI's market prices of a UTC day are kept; `changed` of them differ from the last."""
+
+    day: str
+    types: int
+    changed: int
+
+
+class PricesPutOff(Detail, frozen=True):
+    """ESI's market prices could not be had; they are asked for again after `until`."""
+
+    reason: str
+    until: str
+
+
 class Idle(Event, frozen=True):
     """A scan has nothing to do: why the users wait, nobody if there are none, and what is left."""
 

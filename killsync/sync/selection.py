@@ -7,7 +7,7 @@ import msgspec
 from killsync.model import Priority, User
 from killsync.settings.config import Settings
 from killsync.store import jobs, pending, retries, roles, users, waiting_users
-from killsync.sync import schedule
+from killsync.sync import schedule, values_due
 from killsync.sync.schedule import Waits
 from killsync.times import iso_or_none
 
@@ -44,14 +44,14 @@ def find(
         jobs.any_open(conn, now)
         or pending.any_ready(conn)
         or retries.any_put_off_ready(conn, now)
-        or _has_upkeep(conn)
+        or _has_upkeep(conn, now, settings)
     )
     return Selection(due, waiting)
 
 
-def _has_upkeep(conn: sqlite3.Connection) -> bool:
+def _has_upkeep(conn: sqlite3.Connection, now: float, settings: Settings) -> bool:
     """Return whether there is something to do beside killmails, though none is due."""
-    return roles.any_to_look_up(conn)
+    return roles.any_to_look_up(conn) or values_due.is_due(conn, now, asks=settings.prices)
 
 
 class Waiters(msgspec.Struct, frozen=True):

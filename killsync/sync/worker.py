@@ -17,6 +17,7 @@ from killsync.sync.health import ASKS, Health, Service
 from killsync.sync.journal import Journal
 from killsync.sync.lists import Lists
 from killsync.sync.naming import Naming
+from killsync.sync.pricing import Pricing, Valuing
 from killsync.sync.schedule import LONGEST_PAUSE
 from killsync.sync.slots import Kind, Slots
 from killsync.sync.upkeep import RoleLookup, Upkeep
@@ -141,11 +142,10 @@ class Worker:
     def _planned_upkeep(self) -> Upkeep:
         if self._s.only_users is not None:
             return Upkeep()
+        parts = (self._s, self._journal, self._slots)
         return Upkeep(
-            after=[
-                RoleLookup(self._s, self._journal),
-                Naming(self._s, self._journal, self._slots),
-            ]
+            beside=[Pricing(*parts)],
+            after=[RoleLookup(self._s, self._journal), Valuing(*parts), Naming(*parts)],
         )
 
     def _look_around(self, now: float) -> None:

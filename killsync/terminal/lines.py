@@ -142,6 +142,16 @@ def _(event: events.Waiting) -> str:
 
 
 @sentence.register
+def _(event: events.PricesKept) -> str:
+    return f"market prices of {event.day}: {count(event.types, 'type')}, {event.changed:,} changed"
+
+
+@sentence.register
+def _(event: events.PricesPutOff) -> str:
+    return f"market prices: {safe(event.reason)}; asked for again after {event.until}"
+
+
+@sentence.register
 def _(event: events.Idle) -> str:
     if not event.waiting:
         return "no users yet: add one with `killsync login`"
