@@ -13,6 +13,7 @@ import typer
 from killsync import files
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import Invocation, print_result
+from killsync.cli.reprice import reprice
 from killsync.errors import UsageError
 from killsync.gamedata.form import ADDRESS
 from killsync.gamedata.game_data import GameData
@@ -98,6 +99,9 @@ def update(
                 _load(call, store, _read(file), str(file))
             else:
                 _fetch(call, settings, store, _checked(url))
+
+
+app.command()(reprice)
 
 
 def _loaded(settings: Settings) -> Edition | None:

@@ -1,0 +1,133 @@
+"""`killsync data reprice`: the value of every stored killmail is computed again."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import msgspec
+import typer
+
+from killsync.cli import invocation, opening
+from killsync.cli.invocation import Invocation, exit_with, print_result
+from killsync.cli.signals import StopOnSignal
+from killsync.store import lock, prices, revaluing
+from killsync.store.connection import Store
+from killsync.store.revaluing import Step
+from killsync.terminal.text import count
+
+_LOCK_PATIENCE = 60.0
+_LOCK_STEP = 0.2
+_NO_PRICES = (
+    "there are no prices yet, and nothing was changed: the next `killsync scan` that has something "
+    "to value asks ESI for them"
+)
+
+
+class _Done(msgspec.Struct):
+    """What was done so far; `before` and `after` are the sums of the totals, in ISK."""
+
+    killmails: int = 0
+    changed: int = 0
+    before: float = 0.0
+    after: float = 0.0
+
+    def add(self, step: Step) -> None:
+        self.killmails += step.killmails
+        self.changed += step.changed
+        self.before += step.before
+        self.after += step.after
+
+
+def reprice(context: typer.Context) -> None:
+    """Value every stored killmail again, by the prices of its day and the rules of this version.
+
+    Nobody is asked: the prices are those that scans have kept. Otherwise a value never changes
+    once it is known. It may be stopped and started again at any time.
+
+    \b
+    Example:  killsync data reprice
+
+    \b
+    Exit codes:  0         every killmail is valued again, or there are no prices yet
+                 75        a run did not end within a minute
+                 130, 143  stopped by a signal; what was valued again stays so
+    """
+    call = invocation.from_context(context)
+    with invocation.edge(call, works=True), StopOnSignal() as stop:
+        with opening.for_writing(call.settings()) as store, _locked(call, store, stop):
+            if prices.any_fetched(store.conn):
+                done, total = _Done(), revaluing.stored(store.conn)
+                with _progress(call, total) as show:
+                    _reprice(store, stop, done, show)
+                _print(call, _describe(done, total, stop.signal_name))
+            else:
+                _print(call, _NO_PRICES)
+        exit_with(stop.exit_code or 0)
+
+
+def _reprice(store: Store, stop: StopOnSignal, done: _Done, show: Callable[[int], None]) -> None:
+    below: int | None = None
+    while stop.exit_code is None:
+        with store.transaction() as conn:
+            step = revaluing.reprice(conn, below)
+        done.add(step)
+        show(done.killmails)
+        below = step.lowest
+        if below is None:
+            return
+
+
+@contextmanager
+def _locked(call: Invocation, store: Store, stop: StopOnSignal) -> Iterator[None]:
+    """Hold the lock; a signal ends the wait for it."""
+    deadline = time.monotonic() + _LOCK_PATIENCE
+    with ExitStack() as held:
+        waits = False
+        while True:
+            try:
+                held.enter_context(opening.locked(store, _LOCK_STEP))
+                break
+            except lock.RunInProgress:
+                if stop.exit_code is not None or time.monotonic() >= deadline:
+                    raise
+            if not waits and not call.quiet:
+                call.warn("waiting for another run to end")
+            waits = True
+        yield
+
+
+def _describe(done: _Done, total: int, stopped: str | None) -> str:
+    worth = f"{done.after:,.2f} ISK in all"
+    if done.changed:
+        worth += f", {done.before:,.2f} ISK before"
+    changed = f"{done.changed:,} changed" if done.changed else "none changed"
+    if stopped is None:
+        return f"{count(done.killmails, 'killmail')} valued again, {changed}: {worth}"
+    return (
+        f"stopped by {stopped}: {done.killmails:,} of {count(total, 'killmail')} valued again, "
+        f"{changed}; `killsync data reprice` starts over"
+    )
+
+
+def _print(call: Invocation, text: str) -> None:
+    if not call.quiet:
+        print_result(text)
+
+
+@contextmanager
+def _progress(call: Invocation, total: int) -> Iterator[Callable[[int], None]]:
+    """Yield what shows how many killmails are done: a bar at a terminal, elsewhere nothing."""
+    if call.quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    columns = (TextColumn("killmails"), BarColumn(), MofNCompleteColumn(), TimeLeft())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, completed=done)
