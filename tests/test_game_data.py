@@ -1,6 +1,8 @@
 """The game data that are shipped, and the reader of CCP's export: faithful, and hard to break."""
 
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from killsync.gamedata.reading import read
 from killsync.gamedata.shipped import SHIPPED, shipped, shipped_build
 from killsync.model import ItemType
 
+SCRIPT = Path(__file__).parent.parent / "scripts" / "build_game_data.py"
 NEWER = build.BUILD + 1000
 
 # one line of each of CCP's files, with keys and languages that killsync has no use for
@@ -217,3 +220,18 @@ def test_every_file_of_the_form_is_shipped() -> None:
     with zipfile.ZipFile(SHIPPED) as archive:
         members = {member for member, _ in form.FILES.values()}
         assert set(archive.namelist()) == members | {form.RELEASE_FILE}
+
+
+def test_the_script_writes_all_that_is_needed_and_the_same_each_time(tmp_path: Path) -> None:
+    export = write_export(tmp_path / "export.zip")
+    written = []
+    for name in ("one", "two"):
+        output = tmp_path / name / "game-data.zip"
+        output.parent.mkdir()
+        words = [sys.executable, str(SCRIPT), "--export", str(export), "--output", str(output)]
+        subprocess.run(words, check=True)
+        written.append((output.read_bytes(), output.with_name("build.py").read_text()))
+        assert read(output) == read(export)
+    assert written[0] == written[1]
+    assert "BUILD = 9\n" in written[0][1]
+    assert "TYPES = 2\n" in written[0][1]

@@ -84,12 +84,12 @@ def update(
 
     \b
     Examples:  killsync data update
-               killsync data update --file eve-online-static-data-3650286-jsonl.zip
+               killsync data update --file ~/Downloads/eve-online-static-data.zip
 
     \b
     Exit codes:  0   loaded, or there is nothing newer
-                 2   the file is broken, of an unknown form or older; nothing is changed
-                 75  CCP's server is down, or another run is in progress: try later
+                 2   the file is broken, unknown or older; nothing is changed
+                 75  CCP's server is down, or a run is in progress: try later
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True):
