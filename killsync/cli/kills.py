@@ -1,5 +1,6 @@
 """`killsync kills`: kills and losses as a list, and single killmails."""
 
+import re
 import shlex
 import sys
 import time
@@ -10,7 +11,7 @@ import typer
 
 from killsync.board import kills as board
 from killsync.board.kills import Asked
-from killsync.cli import invocation, kills_output, moments, opening
+from killsync.cli import invocation, kills_output, moments, one_killmail, opening
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, print_result
 from killsync.errors import UsageError
@@ -21,6 +22,7 @@ from killsync.store.connection import Store
 from killsync.store.kills import Filters, Kill
 from killsync.terminal.text import safe
 
+_AN_ID = re.compile(r"[0-9]{1,18}")
 # how far what is not shown is counted
 _MOST_COUNTED = 10_000
 
@@ -72,24 +74,26 @@ def kills(
     limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 is no limit.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table for spreadsheets.")] = False,
+    as_eft: Annotated[bool, typer.Option("--eft", help="Of ID: print the fit as EFT.")] = False,
+    as_dna: Annotated[bool, typer.Option("--dna", help="Of ID: print the fit as DNA.")] = False,
 ) -> None:
-    """Show kills and losses, newest first, with names and ISK.
+    """Show kills and losses, newest first, with names and ISK; or single killmails, whole.
 
-    In a pipe each is one line of fields between tabs, without a header.
+    In a pipe each of a list is one line of fields between tabs, without a header. Of an ID, --json
+    prints what ESI sent.
 
     \b
     Example:  killsync kills --losses --since 7d
+              killsync kills 126440215 --eft
 
     \b
     Exit codes:  0  done, also if nothing matches
-                 2  a name, a time or an option is wrong
+                 2  a name, a time or an option is wrong, or an ID is not stored
     """
     call = invocation.from_context(context)
     with invocation.edge(call):
         first, last = moments.period(since, until, time.time())
-        if as_json and as_csv:
-            raise UsageError("--json and --csv: give one of them")
-        form = "json" if as_json else "csv" if as_csv else None
+        form = _form(bool(ids), json=as_json, csv=as_csv, eft=as_eft, dna=as_dna)
         settings = call.settings()
         with opening.for_reading(settings) as store:
             user_id = None if user is None else find_users(store, [user])[0].user_id
@@ -112,8 +116,28 @@ def kills(
                 everyone=everyone,
             )
             if ids:
-                raise UsageError(_not_an_id(store, ids[0]))
-            _show(call, settings, store, asked, limit or None, form)
+                one_killmail.show(call, settings, store, _ids(store, ids), form=form)
+            else:
+                _show(call, settings, store, asked, limit or None, form)
+
+
+def _form(of_ids: bool, **forms: bool) -> str | None:
+    """Return the form that was asked for; None: as a person reads it."""
+    asked = [f"--{form}" for form, is_asked in forms.items() if is_asked]
+    if len(asked) > 1:
+        raise UsageError(f"{' and '.join(asked)}: give one of them")
+    if asked == ["--csv"] and of_ids:
+        raise UsageError("--csv is for a list; of an id there are --json, --eft and --dna")
+    if not of_ids and {*asked} & {"--eft", "--dna"}:
+        raise UsageError(f"{asked[0]}: name a killmail too, as `killsync kills ID {asked[0]}`")
+    return asked[0].lstrip("-") if asked else None
+
+
+def _ids(store: Store, words: list[str]) -> list[int]:
+    for word in words:
+        if not _AN_ID.fullmatch(word):
+            raise UsageError(_not_an_id(store, word))
+    return [int(word) for word in words]
 
 
 def _show(

@@ -1,0 +1,120 @@
+"""What a victim carried, as lines by place in the game's order, each with its worth. Pure."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from killsync.killmail.body import Item
+from killsync.killmail.fit import mount
+from killsync.killmail.places import RACKS, place_name, place_of, place_order
+from killsync.killmail.value import BLUEPRINT_COPY, ESCAPE_BAY
+from killsync.model import ItemType
+
+Cents = Callable[[int, int], int | None]
+"""What one of a type, with its singleton, is worth in cents; None: it has no price."""
+
+
+def _worthless(_type_id: int, _singleton: int) -> None:
+    return None
+
+
+class Line(Struct, frozen=True):
+    """Some of one type that dropped, or that were destroyed; `depth` is what they lie in.
+
+    `isk` is what they are worth together, None if they have no price.
+    """
+
+    name: str
+    quantity: int
+    dropped: bool
+    isk: float | None
+    depth: int = 0
+
+
+class Section(Struct, frozen=True):
+    """What lay in one place."""
+
+    place: str
+    lines: list[Line]
+
+
+def sections(items: list[Item], types: Mapping[int, ItemType], cents: Cents) -> list[Section]:
+    """Return the places of what was carried, in the game's order, and what lay there.
+
+    A module has what it was loaded with below it, and a container what it held. What lay in the
+    frigate escape bay is worth nothing.
+    """
+    places: dict[tuple[tuple[int, int], str], list[Item]] = defaultdict(list)
+    for item in items:
+        places[place_order(item.flag), place_name(item.flag)].append(item)
+    made = []
+    for (_, name), lying in sorted(places.items()):
+        worth = _worthless if lying[0].flag == ESCAPE_BAY else cents
+        lines = _Lines(types, worth)
+        if place_of(lying[0].flag) in RACKS:
+            lines.add_rack(lying)
+        else:
+            lines.add_bay(lying, 0)
+        made.append(Section(name, lines.lines))
+    return made
+
+
+class _Lines:
+    """The lines of one place while they are made."""
+
+    def __init__(self, types: Mapping[int, ItemType], cents: Cents) -> None:
+        self.lines: list[Line] = []
+        self._types = types
+        self._cents = cents
+
+    def add_rack(self, items: list[Item]) -> None:
+        for mounted in mount(items, self._types):
+            self._add(mounted.item, 0)
+            for charge in mounted.charges:
+                self._add(charge, 1)
+
+    def add_bay(self, items: list[Item], depth: int) -> None:
+        """Add the same things once, those that hold others each by itself."""
+        alike: dict[tuple[int, int], list[Item]] = {}
+        for number, item in enumerate(items):
+            # a number that is no singleton keeps a container apart from all others
+            apart = -1 - number if item.items else item.singleton
+            alike.setdefault((item.item_type_id, apart), []).append(item)
+        for same in alike.values():
+            self._add(_together(same), depth)
+
+    def _add(self, item: Item, depth: int) -> None:
+        dropped, destroyed = _number(item.quantity_dropped), _number(item.quantity_destroyed)
+        if dropped:
+            self._add_line(item, dropped, depth, dropped=True)
+        if destroyed or not dropped:
+            self._add_line(item, destroyed, depth, dropped=False)
+        if item.items:
+            self.add_bay(item.items, depth + 1)
+
+    def _add_line(self, item: Item, quantity: int, depth: int, *, dropped: bool) -> None:
+        known = self._types.get(item.item_type_id)
+        name = f"Type {item.item_type_id}" if known is None else known.name
+        if item.singleton == BLUEPRINT_COPY:
+            name += " (copy)"
+        cents = self._cents(item.item_type_id, item.singleton)
+        isk = None if cents is None else cents * quantity / 100
+        self.lines.append(Line(name, quantity, dropped, isk, depth))
+
+
+def _number(quantity: int | None) -> int:
+    """Return how many; one that is absent or negative counts as none, as in its value."""
+    return max(0, quantity or 0)
+
+
+def _together(same: list[Item]) -> Item:
+    first = same[0]
+    return Item(
+        item_type_id=first.item_type_id,
+        flag=first.flag,
+        singleton=first.singleton,
+        quantity_dropped=sum(_number(item.quantity_dropped) for item in same),
+        quantity_destroyed=sum(_number(item.quantity_destroyed) for item in same),
+        items=first.items,
+    )
