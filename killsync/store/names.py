@@ -8,11 +8,15 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from killsync.esi.universe import LARGEST_ID, Named
 from killsync.times import DAY, HOUR, iso, iso_after
+
+if TYPE_CHECKING:
+    # reading names must not load what sends requests
+    from killsync.esi.universe import Named
 
 # after the first time that an id is unknown, the second, ...
 ASK_AGAIN = (HOUR, DAY, 7 * DAY, 30 * DAY)
@@ -20,6 +24,8 @@ RENEW_AFTER = 90 * DAY
 # a time further ahead was written by a wrong clock
 _LONGEST_WAIT = ASK_AGAIN[-1] + DAY
 
+# of a column of SQLite's; ESI's are not larger
+_LARGEST_ID = 2**63 - 1
 _PEOPLE = "names"
 _TABLES = {
     "character": _PEOPLE,
@@ -36,7 +42,7 @@ _KEYS = {"names": "id", "types": "type_id", "systems": "system_id", "factions": 
 _UNKNOWN = " AND ".join(f"value NOT IN (SELECT {key} FROM {table})" for table, key in _KEYS.items())
 _ASK_LATER = f"""
 INSERT OR IGNORE INTO unnamed_ids (id)
-SELECT value FROM json_each(?) WHERE value BETWEEN 1 AND {LARGEST_ID} AND {_UNKNOWN}
+SELECT value FROM json_each(?) WHERE value BETWEEN 1 AND {_LARGEST_ID} AND {_UNKNOWN}
 """
 _UNNAMED = f"FROM (SELECT id AS value, * FROM unnamed_ids) WHERE {_UNKNOWN}"
 # UNION makes the ids of many rows distinct before any of them is looked up
@@ -135,7 +141,7 @@ def next_to_ask_again(conn: sqlite3.Connection, limit: int, now: float) -> list[
     return [id_ for (id_,) in rows]
 
 
-def named(conn: sqlite3.Connection, answers: Sequence[Named], now: float) -> list[int]:
+def named(conn: sqlite3.Connection, answers: "Sequence[Named]", now: float) -> list[int]:
     """Store what ESI has named, and return the ids that it says are of a kind without a table.
 
     What was put in line is done then. The caller holds the transaction.
