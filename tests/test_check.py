@@ -393,6 +393,37 @@ DAMAGES = {
         "): jobs.state 'x' is not one of queued, running, done, failed",
         NOTHING,
     ),
+    "a victim who is none": (
+        "UPDATE user_killmails SET role = iif(role = 'victim', 'attacker', 'victim')"
+        f" WHERE killmail_id = {ONE}",
+        "role",
+        "1 of the rows of user_killmails do not fit their killmails",
+        NOTHING,
+    ),
+    "a role that was forgotten": (
+        "UPDATE user_killmails SET role = NULL, killmail_time = NULL",
+        "role",
+        "of the rows of user_killmails do not fit their killmails",
+        NOTHING,
+    ),
+    "a killmail without values": (
+        f"DELETE FROM killmail_values WHERE killmail_id = {ONE}",
+        "value",
+        "1 of the stored killmails have no row in killmail_values",
+        NOTHING,
+    ),
+    "values without a killmail": (
+        f"INSERT INTO killmail_values (killmail_id) VALUES ({UNKNOWN})",
+        "orphan",
+        "1 of the rows of killmail_values belong to nothing that exists",
+        NOTHING,
+    ),
+    "a missing view": (
+        "DROP VIEW kills",
+        "schema",
+        "the view kills is missing",
+        NOTHING,
+    ),
     "a missing index": (
         "DROP INDEX killmails_time",
         "schema",
@@ -911,6 +942,7 @@ def without_bodies(program: Killsync, killmail_ids: list[int]) -> None:
             SELECT killmail_id, killmail_hash, 3 FROM killmails {chosen}""",
         f"DELETE FROM killmails {chosen}",
         f"DELETE FROM attackers {chosen}",
+        f"DELETE FROM killmail_values {chosen}",
         "UPDATE users SET killmails = (SELECT count(*) FROM killmails)",
     )
     program.execute(

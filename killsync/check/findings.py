@@ -18,6 +18,8 @@ class Kind(StrEnum):
     BODY = "body"
     FEED = "feed"
     LIST = "list"
+    ROLE = "role"
+    VALUE = "value"
     CURSOR = "cursor"
     COUNTER = "counter"
     PENDING = "pending"

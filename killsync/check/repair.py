@@ -6,7 +6,7 @@ from pathlib import Path
 from killsync import files
 from killsync.check.findings import Finding, Kind, Verdict
 from killsync.errors import TryLater
-from killsync.store import repair
+from killsync.store import derived, repair
 from killsync.store.connection import Store, back_up
 
 _Found = list[Finding]
@@ -67,6 +67,11 @@ def _bodies(store: Store, found: _Found, now: float) -> None:
     repair.ask_again(store, failing, now)
 
 
+def _schema(store: Store, found: _Found, now: float) -> None:
+    derived.create_views(store)
+    repair.add_missing_indexes(store)
+
+
 # the counter of the feed first: the numbers of bodies that go must never come back; indexes last,
 # when nothing is there twice any more
 _CURES: dict[Kind, _Cure] = {
@@ -76,11 +81,13 @@ _CURES: dict[Kind, _Cure] = {
     Kind.BODY: _bodies,
     Kind.PENDING: lambda store, found, now: repair.repair_pending(store, now),
     Kind.LIST: _of_each_user(repair.forget_lost),
+    Kind.ROLE: _anywhere(derived.look_up_roles_again),
+    Kind.VALUE: _anywhere(derived.value_again),
     Kind.CURSOR: _of_each_user(repair.repair_cursor),
     Kind.COUNTER: _of_each_user(repair.recount),
     Kind.WORD: _anywhere(repair.repair_words),
     Kind.JOB: _anywhere(repair.repair_jobs),
     Kind.LIMIT: _anywhere(repair.forget_bad_limits),
-    Kind.SCHEMA: _anywhere(repair.add_missing_indexes),
+    Kind.SCHEMA: _schema,
     Kind.TOKEN: _of_each_user(lambda store, user_id, now: repair.needs_login(store, user_id)),
 }

@@ -10,7 +10,7 @@ from killsync.check import completeness
 from killsync.check.findings import Finding, Kind, UserCompleteness, Verdict
 from killsync.errors import DatabaseError
 from killsync.model import UserState
-from killsync.store import lock, runs, verify, verify_bodies
+from killsync.store import derived, lock, runs, verify, verify_bodies
 from killsync.store.connection import Store
 from killsync.store.paths import lock_file, token_file
 from killsync.tokens import copies
@@ -61,7 +61,7 @@ def _check_schema(verdict: Verdict, content: list[str], changes: list[str]) -> N
         # a body that breaks the schema's rules is found as one that fails, and repaired as such
         verdict.add(Finding(kind=Kind.CONTENT, text=line, advice=_BACKUP, repairable=False))
     for change in changes:
-        missing = " index " in change and "missing" in change
+        missing = (" index " in change and "missing" in change) or " view " in change
         advice = "--repair creates it again" if missing else _BACKUP
         verdict.add(Finding(kind=Kind.SCHEMA, text=change, advice=advice, repairable=missing))
 
@@ -103,6 +103,7 @@ def _check_rest(verdict: Verdict, conn: sqlite3.Connection, progress: Progress) 
     for finding in (
         *completeness.feed_problems(feed),
         *_pending_problems(conn),
+        *_derived_problems(conn),
         *_unreadable(conn),
     ):
         verdict.add(finding)
@@ -116,6 +117,15 @@ def _check_rest(verdict: Verdict, conn: sqlite3.Connection, progress: Progress) 
             verdict.users.append(completeness.user_completeness(recorded))
             for finding in completeness.user_problems(recorded):
                 verdict.add(finding)
+
+
+def _derived_problems(conn: sqlite3.Connection) -> Iterator[Finding]:
+    if wrong := derived.wrong_roles(conn):
+        text = f"{wrong} of the rows of user_killmails do not fit their killmails"
+        yield Finding(kind=Kind.ROLE, text=text, advice="--repair has the next scan look again")
+    if without := derived.without_value(conn):
+        text = f"{without} of the stored killmails have no row in killmail_values"
+        yield Finding(kind=Kind.VALUE, text=text, advice="--repair has the next scan value them")
 
 
 def _unreadable(conn: sqlite3.Connection) -> Iterator[Finding]:

@@ -30,6 +30,7 @@ _BATCH = 500
 _OWNED = {
     "attackers": ("killmails", "killmail_id"),
     "items": ("killmails", "killmail_id"),
+    "killmail_values": ("killmails", "killmail_id"),
     "user_killmails": ("users", "user_id"),
     "jobs": ("users", "user_id"),
 }
