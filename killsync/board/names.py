@@ -8,6 +8,7 @@ from killsync.store import named
 from killsync.store.named import Named
 
 _MOST_NAMED = 5
+_MOST_BEGUN = 100
 _LONGEST_ID = 18
 
 Ids = tuple[int, ...]
@@ -64,12 +65,21 @@ def _by_name(
     if exact:
         return exact
     for kind in kinds if word else ():
-        begun = named.beginning(conn, kind, word, _MOST_NAMED + 1)
-        if len({name for _, name in begun}) > 1:
-            raise UsageError(_ambiguous(word, kind, begun))
-        if begun:
-            return {kind: [id_ for id_, _ in begun]}
+        if begun := _begun(conn, kind, word):
+            return {kind: begun}
     raise UsageError(_unknown(conn, word, kinds))
+
+
+def _begun(conn: sqlite3.Connection, kind: Named, word: str) -> list[int]:
+    """Return the ids of the one name that begins so, of ships the hull's among its editions'."""
+    found = named.beginning(conn, kind, word, _MOST_BEGUN)
+    if not found:
+        return []
+    first = found[0][1]
+    is_hull = kind is Named.SHIP and len(found) < _MOST_BEGUN
+    if any(name != first and not (is_hull and name.startswith(first)) for _, name in found):
+        raise UsageError(_ambiguous(word, kind, found))
+    return [id_ for id_, name in found if name == first]
 
 
 def _ambiguous(word: str, kind: Named, begun: list[tuple[int, str]]) -> str:

@@ -58,8 +58,8 @@ def opponent(kill: Kill) -> str:
 
 
 def named(name: str | None, id_: int | None, limit: int = _LONGEST_NAME) -> str:
-    """Return a name, harmless; the id of one that is not known, as `#2112000001`; `-` for none."""
-    if name is not None:
+    """Return a name, harmless; `#2112000001` for one that is not known or blank; `-` for none."""
+    if name and not name.isspace():
         return safe(name, limit)
     return "-" if id_ is None else f"#{id_}"
 
