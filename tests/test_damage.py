@@ -21,6 +21,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("sync", "90000001"),
     ("status",),
     ("users",),
+    ("kills",),
     ("export",),
 )
 

@@ -247,6 +247,8 @@ RESULTS = [
     ("users", "--json"),
     ("check",),
     ("doctor",),
+    ("kills",),
+    ("kills", "--json"),
     ("export",),
     ("--help",),
     ("--version",),

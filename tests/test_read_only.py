@@ -16,7 +16,7 @@ from world import TIMEOUT, Killsync
 Start = Callable[..., Killsync]
 Done = subprocess.CompletedProcess[str]
 
-READING = [("status",), ("status", "--json"), ("users",), ("export",), ("check",)]
+READING = [("status",), ("status", "--json"), ("users",), ("kills",), ("export",), ("check",)]
 NEEDS_MOUNTS = pytest.mark.skipif(
     shutil.which("unshare") is None, reason="no unshare to mount a read-only disk"
 )

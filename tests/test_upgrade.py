@@ -84,7 +84,7 @@ def test_a_command_that_reads_refuses_an_old_database_and_names_what_upgrades_it
     old: Killsync,
 ) -> None:
     before = version(old.database)
-    for command in ("status", "export"):
+    for command in ("status", "kills", "export"):
         done = run_here(command, environment=old.environment)
         assert done.returncode == 2
         assert "`killsync scan` upgrades it" in done.stderr
