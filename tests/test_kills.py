@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -194,7 +195,7 @@ class Model:
         )
 
     def is_awox(self, killmail: dict[str, Any]) -> bool:
-        final = next(a for a in killmail["attackers"] if a["final_blow"])
+        final: dict[str, Any] = next((a for a in killmail["attackers"] if a["final_blow"]), {})
         victim = killmail["victim"]
         return (
             self.group(killmail) not in (29, 237)
@@ -442,6 +443,23 @@ def test_times_as_people_read_them(text: str, shown: str) -> None:
     assert shown_time(text, False, 1_800_000_000.0) == shown
 
 
+def test_local_times_are_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XXX-3")
+    time.tzset()
+    try:
+        assert shown_time("2027-01-14T21:00:00Z", True, 1_800_000_000.0) == "today 00:00"
+        assert shown_time("2027-01-14T21:00:00Z", False, 1_800_000_000.0) == "yesterday 21:00"
+        assert shown_time("9999-12-31T23:59:59Z", True, 1_800_000_000.0) == "9999-12-31"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_local_times_are_for_a_terminal_only(program: InProcess) -> None:
+    usual = program.run("kills").stdout
+    assert program.run("kills", KILLSYNC_TIME_ZONE="local", TZ="XXX-3").stdout == usual
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
@@ -547,6 +565,13 @@ def test_where_nothing_is_stored_yet_the_next_command_is_named(killsync: Any) ->
     done = killsync(characters=1, killmails=1).run("kills")
     assert done.stdout == ""
     assert "killsync scan" in done.stderr
+
+
+def test_where_nothing_has_a_value_yet_a_least_value_says_so(own: InProcess) -> None:
+    own.execute("UPDATE killmail_values SET total = NULL")
+    done = own.run("kills", "--min-value", "1")
+    assert done.stdout == ""
+    assert "none has a value yet" in done.stderr
 
 
 def test_killmails_of_others_only_are_not_hidden_in_silence(own: InProcess) -> None:

@@ -210,7 +210,9 @@ def _nothing_found(store: Store, asked: Asked) -> str:
     searched = board.describe(asked)
     if not searched:
         return "no stored killmail is one of your users'; --all shows the others"
-    return f"no killmails match {safe(searched, 400)}"
+    valued = asked.min_value is None or stored.any_valued(store.conn)
+    why = "" if valued else ": none has a value yet; `killsync scan` asks for prices"
+    return f"no killmails match {safe(searched, 400)}{why}"
 
 
 def _not_an_id(store: Store, word: str) -> str:

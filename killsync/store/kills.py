@@ -154,6 +154,12 @@ def any_stored(conn: sqlite3.Connection) -> bool:
     return bool(conn.execute("SELECT EXISTS (SELECT 1 FROM killmails)").fetchone()[0])
 
 
+def any_valued(conn: sqlite3.Connection) -> bool:
+    """Return whether a killmail has a value."""
+    row = conn.execute("SELECT EXISTS (SELECT 1 FROM killmail_values WHERE total IS NOT NULL)")
+    return bool(row.fetchone()[0])
+
+
 def first(wanted: Filters) -> tuple[str, int]:
     """Return the time and id that all killmails asked for come before."""
     # the one upper bound that the index is entered at: `until` is no other condition
