@@ -87,6 +87,9 @@ ALTER TABLE user_killmails ADD COLUMN role TEXT
     CHECK (role IN ('victim', 'final_blow', 'attacker'));
 -- that of the killmail, from when its body is stored and the role is known
 ALTER TABLE user_killmails ADD COLUMN killmail_time TEXT;
+-- statistics read the sides of all killmails from it alone
+DROP INDEX user_killmails_killmail;
+CREATE INDEX user_killmails_killmail ON user_killmails (killmail_id, role);
 CREATE INDEX user_killmails_newest ON user_killmails (user_id, killmail_time)
     WHERE role IS NOT NULL;
 -- stored killmails with a lower id are still to be looked at for the user's role

@@ -17,7 +17,7 @@ ATTACKERS = "FROM attackers AS a WHERE a.killmail_id = k.killmail_id"
 _PLAYERS = f"a.character_id > {_NPC_CHARACTERS_UP_TO}"
 
 SOLO = f"""(ship.category_id IS {_SHIP}
-    AND ship.group_id NOT IN ({CAPSULE}, {_SHUTTLE}, {_CORVETTE})
+    AND coalesce(ship.group_id, 0) NOT IN ({CAPSULE}, {_SHUTTLE}, {_CORVETTE})
     AND (SELECT count(*) {ATTACKERS} AND {_PLAYERS}) = 1
     AND NOT EXISTS (SELECT 1 {ATTACKERS} AND EXISTS (
         SELECT 1 FROM types WHERE type_id = a.ship_type_id AND category_id = {_STRUCTURE})))"""
@@ -28,12 +28,15 @@ AWOX = f"""(coalesce(ship.group_id, 0) NOT IN ({CAPSULE}, {_CORVETTE})
     AND final.corporation_id IS k.victim_corporation_id
     AND final.character_id IS NOT k.victim_character_id)"""
 
+# an attacker's character, unless that is an NPC
+PILOT = f"iif({{0}}.character_id > {_NPC_CHARACTERS_UP_TO}, {{0}}.character_id, NULL)"
+
 FINAL_BLOW = """LEFT JOIN attackers AS final ON final.killmail_id = k.killmail_id
     AND final.ordinal = (SELECT min(a.ordinal) FROM attackers AS a
         WHERE a.killmail_id = k.killmail_id AND a.final_blow = 1)"""
 
-# what the game shows: 0.04 is 0.1, for it is no null security
-SECURITY = """CASE WHEN {0} > 0 AND {0} < 0.05 THEN 0.1 ELSE round({0}, 1) END"""
+# what the game shows: 0.04 is 0.1, for it is no null security; adding nothing makes -0.0 a 0.0
+SECURITY = """CASE WHEN {0} > 0 AND {0} < 0.05 THEN 0.1 ELSE round({0}, 1) + 0.0 END"""
 
 # what is asked of one killmail `k`, beside its id, its time, and whose it is
 KILL_COLUMNS = f"""
@@ -53,7 +56,7 @@ KILL_COLUMNS = f"""
     system.region,
     system.region_id,
     final_pilot.name AS final_blow,
-    iif(final.character_id > {_NPC_CHARACTERS_UP_TO}, final.character_id, NULL) AS final_blow_id,
+    {PILOT.format("final")} AS final_blow_id,
     coalesce(final_corporation.name, final_faction.name) AS final_blow_corporation,
     coalesce(final.corporation_id, final.faction_id) AS final_blow_corporation_id,
     final_ship.name AS final_blow_ship,
@@ -99,27 +102,28 @@ SELECT killmail_id, max(role = 'victim') AS is_loss
 FROM user_killmails WHERE role IS NOT NULL GROUP BY killmail_id
 """
 
-_LOSSES_BY_SHIP = """
+# of killmails `k` on a side, with their values `v`; what has no value is not worth nothing
+FIGURES = """sum(NOT sides.is_loss) AS kills, sum(sides.is_loss) AS losses,
+    iif(sum(NOT sides.is_loss) = 0, 0.0, sum(iif(sides.is_loss, NULL, v.total))) AS destroyed,
+    iif(sum(sides.is_loss) = 0, 0.0, sum(iif(sides.is_loss, v.total, NULL))) AS lost"""
+FIGURES_TABLES = """sides
+    JOIN killmails AS k ON k.killmail_id = sides.killmail_id
+    LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id"""
+
+_LOSSES_BY_SHIP = f"""
 CREATE VIEW losses_by_ship AS
 SELECT k.victim_ship_type_id AS ship_id, ship.name AS ship, ship.group_name AS ship_group,
     count(*) AS losses, sum(v.total) AS lost, max(k.killmail_time) AS last_lost
-FROM sides
-    JOIN killmails AS k ON k.killmail_id = sides.killmail_id
-    LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id
+FROM {FIGURES_TABLES}
     LEFT JOIN types AS ship ON ship.type_id = k.victim_ship_type_id
 WHERE sides.is_loss
 GROUP BY k.victim_ship_type_id
 """
 
-_ACTIVITY_BY_DAY = """
+_ACTIVITY_BY_DAY = f"""
 CREATE VIEW activity_by_day AS
-SELECT substr(k.killmail_time, 1, 10) AS day,
-    sum(NOT sides.is_loss) AS kills, sum(sides.is_loss) AS losses,
-    coalesce(sum(iif(sides.is_loss, 0, v.total)), 0) AS destroyed,
-    coalesce(sum(iif(sides.is_loss, v.total, 0)), 0) AS lost
-FROM sides
-    JOIN killmails AS k ON k.killmail_id = sides.killmail_id
-    LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id
+SELECT substr(k.killmail_time, 1, 10) AS day, {FIGURES}
+FROM {FIGURES_TABLES}
 GROUP BY day
 """
 
