@@ -32,12 +32,12 @@ _STATES = {
 
 def show_users(users: list[UserStatus]) -> None:
     """Print the characters."""
-    table = _table(
+    table = new_table(
         ("Character", "left"), ("Id", "right"), ("State", "left"), ("Killmails", "right")
     )
     for user in users:
         table.add_row(
-            _name(safe(user.name, 40)),
+            name_cell(safe(user.name, 40)),
             str(user.user_id),
             _cell(*_STATES[user.state]),
             f"{user.killmails:,}",
@@ -60,7 +60,7 @@ def status_view(status: Status, runs: list[Run], now: float) -> "Group":
 
 
 def _users(users: list[UserStatus], now: float) -> "Table":
-    table = _table(
+    table = new_table(
         ("Character", "left"),
         ("Last sync", "right"),
         ("Next due", "right"),
@@ -71,7 +71,7 @@ def _users(users: list[UserStatus], now: float) -> "Table":
     )
     for user in users:
         table.add_row(
-            _name(safe(user.name, 40)),
+            name_cell(safe(user.name, 40)),
             ago(unix_or_none(user.last_killmail_sync_at), now),
             _next_due(user.next_due_at, now),
             f"{user.killmails:,}",
@@ -140,7 +140,7 @@ def _lock(status: Status, now: float) -> "Text":
 
 
 def _runs(runs: list[Run], holder: LockHolder | None, now: float) -> "Table":
-    table = _table(
+    table = new_table(
         ("Last runs", "left"),
         ("Started", "right"),
         ("Took", "right"),
@@ -176,12 +176,12 @@ def _took(run: Run) -> str:
 
 
 def _rate_limits(limits: list[RateLimit]) -> "Table":
-    table = _table(
+    table = new_table(
         ("Rate limit", "left"), ("Left", "right"), ("Window", "right"), ("Goes on at", "left")
     )
     for limit in sorted(limits, key=_share_left)[:_MOST_BUCKETS]:
         table.add_row(
-            _name(safe(f"{limit.group} {limit.key}")),
+            name_cell(safe(f"{limit.group} {limit.key}")),
             f"{limit.remaining:,} of {limit.limit:,}",
             duration(limit.window_s),
             limit.retry_at or limit.ready_at or "",
@@ -193,18 +193,22 @@ def _share_left(limit: RateLimit) -> float:
     return limit.remaining / limit.limit
 
 
-def _table(*columns: tuple[str, str]) -> "Table":
+def new_table(*columns: tuple[str, str]) -> "Table":
+    """Return an empty table; each column has a heading and is justified `left` or `right`.
+
+    Where there is too little room only the first column, a name, gives way.
+    """
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for number, (name, justify) in enumerate(columns):
-        # where there is too little room only the first column, a name, gives way
         table.add_column(name, justify=justify, no_wrap=number > 0)  # type: ignore[arg-type]
     return table
 
 
-def _name(text: str) -> "Text":
+def name_cell(text: str) -> "Text":
+    """Return a cell of a name, which keeps its beginning where there is too little room."""
     from rich.text import Text
 
     return Text(text, no_wrap=True, overflow="ellipsis")

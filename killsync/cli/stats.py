@@ -1,0 +1,154 @@
+"""`killsync stats`: what was done and lost, by ship, system, opponent, month or hour."""
+
+import csv
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from killsync.board import statistics
+from killsync.board.statistics import By, Overview, Table
+from killsync.cli import invocation, moments, opening
+from killsync.cli.find_users import find_users
+from killsync.cli.invocation import Invocation, print_result
+from killsync.errors import UsageError
+from killsync.model import User
+from killsync.store import roles
+from killsync.store.connection import Store
+from killsync.store.statistics import Scope
+from killsync.terminal.text import safe, safe_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LIMIT = 20
+
+
+def stats(
+    context: typer.Context,
+    by: Annotated[
+        By | None,
+        typer.Option(help="A row for each; `ship` is the victim's, `flown` the one you were in."),
+    ] = None,
+    user: Annotated[
+        list[str] | None,
+        typer.Option(metavar="USER", help="Only this user's killmails; several count together."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From then on: 7d, or 2026-11-24.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Up to then; a day counts to its end.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, help="At most so many rows, but all months and hours; 0: all.")
+    ] = _LIMIT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print csv, with --by only.")] = False,
+) -> None:
+    """Show kills, losses, ISK destroyed and lost, and efficiency; all users together.
+
+    A killmail counts once, though several of your users are on it.
+
+    Example: killsync stats --by ship --since 30d
+
+    Exit codes: 0 done, also if nothing was found; 2 wrong usage.
+    """
+    call = invocation.from_context(context)
+    with invocation.edge(call):
+        _check(by, as_json=as_json, as_csv=as_csv)
+        first, last = moments.period(since, until, time.time())
+        settings = call.settings()
+        with opening.for_reading(settings) as store:
+            users = find_users(store, user) if user else None
+            ids = None if users is None else tuple(one.user_id for one in users)
+            scope = Scope(ids, first, last)
+            found = _read(store, by, scope, limit)
+            whose = _describe(users, scope)
+            _warn(call, store, found, whose)
+        _show(found, whose, as_json=as_json, as_csv=as_csv)
+
+
+def _check(by: By | None, *, as_json: bool, as_csv: bool) -> None:
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude each other")
+    if as_csv and by is None:
+        raise UsageError(f"--csv needs --by: {', '.join(By)}")
+
+
+def _read(store: Store, by: By | None, scope: Scope, limit: int) -> Table | Overview:
+    if by is None:
+        return statistics.overview(store.conn, scope)
+    return statistics.table(store.conn, by, scope, limit or None)
+
+
+def _describe(users: "Sequence[User] | None", scope: Scope) -> str:
+    """Return whose killmails of which time are counted."""
+    whose = "all users" if users is None else ", ".join(safe(user.name, 40) for user in users)
+    since = f" since {scope.since}" if scope.since else ""
+    return f"{whose}{since}" + (f" until {scope.until}" if scope.until else "")
+
+
+def _warn(call: Invocation, store: Store, found: Table | Overview, whose: str) -> None:
+    if call.quiet:
+        return
+    if roles.any_to_look_up(store.conn):
+        call.warn("not all stored killmails are counted yet: the next `killsync scan` goes on")
+    if not found.total.killmails:
+        call.warn(f"nothing found: no kill and no loss of {whose}")
+
+
+def _show(found: Table | Overview, whose: str, *, as_json: bool, as_csv: bool) -> None:
+    if as_json:
+        text = json.dumps(_plain(found), indent=2, ensure_ascii=False)
+        print_result(safe_json(text) if sys.stdout.isatty() else text)
+    elif as_csv and isinstance(found, Table):
+        _write_csv(found)
+    elif not found.total.killmails:
+        return
+    elif sys.stdout.isatty():
+        _show_tables(found, whose)
+    else:
+        _write_lines(found)
+
+
+def _plain(found: Table | Overview) -> dict[str, Any]:
+    if isinstance(found, Table):
+        return statistics.plain(found)
+    return statistics.plain_overview(found)
+
+
+def _show_tables(found: Table | Overview, whose: str) -> None:
+    from killsync.terminal import statistics_tables, tables
+
+    console = tables.console()
+    if isinstance(found, Table):
+        console.print(statistics_tables.table_view(found, console.width))
+    else:
+        console.print(statistics_tables.overview_view(found, whose, console.width))
+
+
+def _write_csv(found: Table) -> None:
+    writer = csv.DictWriter(sys.stdout, statistics.columns(found.by), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_shown(row) for row in map(statistics.plain_row, found.rows))
+    sys.stdout.flush()
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of csv, its name harmless where a person looks at it."""
+    if row["name"] is None or not sys.stdout.isatty():
+        return row
+    return row | {"name": safe(row["name"])}
+
+
+def _write_lines(found: Table | Overview) -> None:
+    """Write tab-separated lines: the rows, or of the overview the totals, each with its name."""
+    if isinstance(found, Table):
+        rows = [list(statistics.plain_row(row).values()) for row in found.rows]
+    else:
+        rows = [list(pair) for pair in _plain(found)["total"].items()]
+    for row in rows:
+        print_result("\t".join("" if value is None else safe(value) for value in row))
