@@ -5,6 +5,9 @@ whenever one has changed.
 """
 
 import sqlite3
+from itertools import groupby
+
+from killsync.killmail.places import place_of
 
 # An id above the first is a player's, above the second a player's or a player corporation's.
 # Source: ESI's documentation of id ranges.
@@ -85,13 +88,15 @@ KILL_TABLES = f"""
         ON final_faction.faction_id = final.faction_id AND final.corporation_id IS NULL
     LEFT JOIN types AS final_ship ON final_ship.type_id = final.ship_type_id"""
 
+# CROSS JOIN keeps SQLite walking killmails by time: the newest ones, or those of some time, are
+# then found at once, and what asks for all of them costs no more
 _KILLS = f"""
 CREATE VIEW kills AS
 SELECT u.user_id, users.name AS user, iif(u.role = 'victim', 'loss', 'kill') AS side,
-    u.role, u.killmail_id, u.killmail_time AS time,{KILL_COLUMNS}
-FROM user_killmails AS u
-    JOIN users ON users.user_id = u.user_id
-    JOIN killmails AS k ON k.killmail_id = u.killmail_id{KILL_TABLES}
+    u.role, k.killmail_id, k.killmail_time AS time,{KILL_COLUMNS}
+FROM killmails AS k
+    CROSS JOIN user_killmails AS u ON u.killmail_id = k.killmail_id
+    CROSS JOIN users ON users.user_id = u.user_id{KILL_TABLES}
 WHERE u.role IS NOT NULL
 """
 
@@ -127,32 +132,53 @@ FROM {FIGURES_TABLES}
 GROUP BY day
 """
 
-_ITEM_LINES = """
+_FLAGS = range(256)
+_ESCAPE_BAY = 179
+_BLUEPRINT_COPY = 2
+_SKIN = 91
+_DEAREST = 1e15
+
+
+def _places() -> str:
+    """Return the places of flags as the cases of a CASE, neighbours of one place together."""
+    cases = []
+    for place, run in groupby(_FLAGS, place_of):
+        flags = list(run)
+        if place is not None:
+            cases.append(f"WHEN i.flag BETWEEN {flags[0]} AND {flags[-1]} THEN '{place}'")
+    return "\n        ".join(cases)
+
+
+# on the day whose prices the killmail was valued with, by the rules of its value
+_MARKET_PRICE = f"""(SELECT iif(market BETWEEN 0.005 AND {_DEAREST}, round(market, 2), NULL) FROM (
+            SELECT coalesce(nullif(p.average, 0), p.adjusted) AS market FROM prices AS p
+            WHERE p.type_id = i.item_type_id AND p.day <= v.priced_on
+            ORDER BY p.day DESC LIMIT 1))"""
+_PRICE = f"""CASE
+        WHEN v.priced_on IS NULL THEN NULL
+        WHEN i.flag = {_ESCAPE_BAY} THEN 0.0
+        WHEN i.singleton = {_BLUEPRINT_COPY} OR item.category_id = {_SKIN} THEN 0.01
+        WHEN item.group_id = {CAPSULE} THEN 10000.0
+        ELSE {_MARKET_PRICE} END"""
+
+_ITEM_LINES = f"""
 CREATE VIEW item_lines AS
 SELECT i.killmail_id, k.killmail_time AS time, i.ordinal, i.parent, i.flag,
     CASE
-        WHEN i.flag BETWEEN 11 AND 18 THEN 'low slot'
-        WHEN i.flag BETWEEN 19 AND 26 THEN 'mid slot'
-        WHEN i.flag BETWEEN 27 AND 34 THEN 'high slot'
-        WHEN i.flag BETWEEN 92 AND 99 THEN 'rig slot'
-        WHEN i.flag BETWEEN 125 AND 132 THEN 'subsystem slot'
-        WHEN i.flag BETWEEN 164 AND 171 THEN 'service slot'
-        WHEN i.flag BETWEEN 159 AND 163 THEN 'fighter tube'
-        WHEN i.flag = 5 THEN 'cargo'
-        WHEN i.flag = 87 THEN 'drone bay'
-        WHEN i.flag = 88 THEN 'booster'
-        WHEN i.flag = 89 THEN 'implant'
-        WHEN i.flag = 90 THEN 'ship hangar'
-        WHEN i.flag = 155 THEN 'fleet hangar'
-        WHEN i.flag = 158 THEN 'fighter bay'
+        WHEN i.parent IS NOT NULL THEN 'Inside'
+        {_places()}
         ELSE 'flag ' || i.flag
     END AS place,
     i.item_type_id AS type_id, item.name AS type, item.group_name AS type_group,
     item.category_name AS type_category, i.singleton,
-    coalesce(i.quantity_dropped, 0) AS dropped, coalesce(i.quantity_destroyed, 0) AS destroyed
+    coalesce(i.quantity_dropped, 0) AS dropped, coalesce(i.quantity_destroyed, 0) AS destroyed,
+    {_PRICE} AS price,
+    ({_PRICE})
+        * (coalesce(i.quantity_dropped, 0) + coalesce(i.quantity_destroyed, 0)) AS value
 FROM items AS i
     JOIN killmails AS k ON k.killmail_id = i.killmail_id
     LEFT JOIN types AS item ON item.type_id = i.item_type_id
+    LEFT JOIN killmail_values AS v ON v.killmail_id = i.killmail_id
 """
 
 _ATTACKER_LINES = f"""
