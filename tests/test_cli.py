@@ -188,8 +188,8 @@ def test_no_command_shows_the_help() -> None:
 
 def test_the_completion_script_completes_commands() -> None:
     assert "complete" in run(_KILLSYNC_COMPLETE="source_bash").stdout
-    line = {"_KILLSYNC_COMPLETE": "complete_bash", "COMP_WORDS": "killsync sta", "COMP_CWORD": "1"}
-    assert run(**line).stdout.split() == ["status"]
+    line = {"_KILLSYNC_COMPLETE": "complete_bash", "COMP_WORDS": "killsync stat", "COMP_CWORD": "1"}
+    assert run(**line).stdout.split() == ["status", "stats"]
 
 
 # ---- global options

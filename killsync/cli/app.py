@@ -24,7 +24,7 @@ SUMMARIES = {
     "sync": "Sync users now, before all background work.",
     "status": "Show users, queue, lock, last runs and rate limits.",
     "kills": "Show kills and losses, newest first, with names and ISK.",
-    "stats": "Show what was done and lost, by ship, system, opponent, month or hour.",
+    "stats": "Show what was done and lost, by ship, opponent, month or hour.",
     "retry": "Try again what was set aside or put off.",
     "login": "Register a character through EVE SSO, or renew its login.",
     "users": "List, add, disable, enable and remove characters; rekey tokens.",
