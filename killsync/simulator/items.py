@@ -8,8 +8,16 @@ from killsync.simulator.catalogue import ID_OF
 
 BLUEPRINT_COPY = 2
 
+# nobody carries more of a ware than this is worth, in ISK
+_MOST_WORTH = 300_000_000
+
 _IMPLANTS, _BOOSTERS = list(catalogue.IMPLANTS), list(catalogue.BOOSTERS)
-_MODULES, _CARGO = list(catalogue.MODULES), list(catalogue.CARGO)
+_CARGO = list(catalogue.CARGO)
+_SPARE_MODULES = [
+    type_id
+    for type_id in catalogue.MODULES
+    if not catalogue.TYPES[type_id].name.startswith("Standup")
+]
 _CONTAINERS, _BLUEPRINTS = list(catalogue.CONTAINERS), list(catalogue.BLUEPRINTS)
 _SKINS = list(catalogue.SKINS)
 _CAPSULES = {
@@ -95,8 +103,10 @@ def _loose(rng: Random) -> Item:
     if chance < 0.05:
         return _item(rng, fits.CARGO, rng.choice(_SKINS))
     if chance < 0.3:
-        return _item(rng, fits.CARGO, rng.choice(_MODULES))
-    return _item(rng, fits.CARGO, rng.choice(_CARGO), 1 + int(rng.random() ** 6 * 100_000))
+        return _item(rng, fits.CARGO, rng.choice(_SPARE_MODULES))
+    ware = rng.choice(_CARGO)
+    most = min(100_000, _MOST_WORTH / catalogue.TYPES[ware].price)
+    return _item(rng, fits.CARGO, ware, 1 + int(rng.random() ** 6 * most))
 
 
 def _item(rng: Random, flag: int, type_id: int, quantity: int = 1) -> Item:
