@@ -543,6 +543,7 @@ def test_all_that_bear_one_name_are_meant(own: InProcess) -> None:
         (("the forge",), "`killsync kills --region 'the forge'`"),
         (("no such thing",), "no killmail's id"),
         (("--", "-5"), "no killmail's id"),
+        ((str(FIRST), "--losses"), "--losses: filters are for the list"),
     ],
 )
 def test_a_mistake_is_one_line(program: InProcess, arguments: tuple[str, ...], said: str) -> None:

@@ -116,7 +116,8 @@ def kills(
                 everyone=everyone,
             )
             if ids:
-                one_killmail.show(call, settings, store, _ids(store, ids), form=form)
+                killmail_ids = _ids(store, ids, asked)
+                one_killmail.show(call, settings, store, killmail_ids, form=form)
             else:
                 _show(call, settings, store, asked, limit or None, form)
 
@@ -133,10 +134,13 @@ def _form(of_ids: bool, **forms: bool) -> str | None:
     return asked[0].lstrip("-") if asked else None
 
 
-def _ids(store: Store, words: list[str]) -> list[int]:
+def _ids(store: Store, words: list[str], asked: Asked) -> list[int]:
+    """Return the ids that are named. Raises UsageError for another word, and for a filter."""
     for word in words:
         if not _AN_ID.fullmatch(word):
             raise UsageError(_not_an_id(store, word))
+    if filters := board.describe(asked):
+        raise UsageError(f"{filters}: filters are for the list; leave out {' '.join(words[:3])}")
     return [int(word) for word in words]
 
 
