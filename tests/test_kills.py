@@ -287,7 +287,7 @@ def words(asked: dict[str, Any]) -> list[str]:
     return [w for name, v in asked.items() for w in ([name] if v is True else [name, str(v)])]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(asked=FILTERS.filter(lambda asked: not any(pair <= {*asked} for pair in AGAINST_EACH_OTHER)))
 def test_filters_mean_what_they_say(
     program: InProcess, model: Model, asked: dict[str, Any]
@@ -607,12 +607,22 @@ HOSTILE = [
 @pytest.fixture
 def hostile(own: InProcess) -> InProcess:
     """Every name is one that somebody may have chosen to do harm."""
-    for number, name in enumerate(HOSTILE):
-        for table, key in (("names", "id"), ("types", "type_id"), ("systems", "system_id")):
-            own.execute(
-                f"UPDATE {table} SET name = ? WHERE {key} % ? = ?", name, len(HOSTILE), number
+    shown = {
+        ("names", "id"): "SELECT id FROM names",
+        ("types", "type_id"): """SELECT victim_ship_type_id FROM killmails
+            UNION SELECT ship_type_id FROM attackers""",
+        ("systems", "system_id"): "SELECT solar_system_id FROM killmails",
+    }
+    with closing(sqlite3.connect(own.database)) as conn, conn:
+        for (table, key), asked in shown.items():
+            conn.executemany(
+                f"UPDATE {table} SET name = ? WHERE {key} % ? = ? AND {key} IN ({asked})",
+                [(name, len(HOSTILE), number) for number, name in enumerate(HOSTILE)],
             )
-    own.execute("UPDATE systems SET region = char(10) || region || char(9)")
+        conn.execute(
+            """UPDATE systems SET region = char(10) || region || char(9)
+            WHERE system_id IN (SELECT solar_system_id FROM killmails)"""
+        )
     return own
 
 
