@@ -16,7 +16,7 @@ from killmail_strategies import bodies
 
 from killsync.killmail.body import decode
 from killsync.model import TypePrice
-from killsync.store import connection, facts, prices, revaluing, storing
+from killsync.store import connection, facts, prices, revaluing, storing, values
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
 
@@ -202,14 +202,14 @@ def test_without_any_prices_everything_is_null_until_there_are_some(store: Store
     keep_prices(store, "2026-11-30", t587=100.0)
     assert fill_all(store, 1) == 2
     assert rows(store, "total, unpriced, priced_on") == [(100.0, 1, "2026-11-30")] * 2
-    assert not revaluing.any_waiting(store.conn)
+    assert not values.any_waiting(store.conn)
 
 
 def test_what_has_no_price_on_the_day_is_not_asked_about_again(store: Store) -> None:
     keep_prices(store, "2026-11-24", t1=1.0)
     keep(store, lost(1))
     assert rows(store, "total, unpriced, priced_on") == [(None, 2, "2026-11-24")]
-    assert not revaluing.any_to_fill(store.conn)
+    assert not values.any_to_fill(store.conn)
 
 
 def test_values_do_not_change_when_other_prices_come(store: Store) -> None:
@@ -351,13 +351,13 @@ def test_everything_goes_by_an_index(store: Store) -> None:
     keep(store, lost(7))
     fill_all(store, 2)
     as_of_before_values(store)
-    revaluing.any_to_fill(store.conn)
+    values.any_to_fill(store.conn)
     asked = [sql for sql in asked if not re.search(r"max\(killmail_id|DELETE FROM \w+$", sql)]
     fill_all(store, 2)
     with store.transaction() as conn:
         revaluing.reprice(conn, 5)
     store.conn.set_trace_callback(None)
-    assert any("INSERT OR REPLACE INTO killmail_values" in sql for sql in asked)
+    assert any("INTO killmail_values" in sql for sql in asked)
     assert {table for sql in asked for table in walked(store.conn, sql)} == set()
 
 

@@ -40,18 +40,6 @@ class Step(msgspec.Struct, frozen=True):
     after: float
 
 
-def any_waiting(conn: sqlite3.Connection) -> bool:
-    """Return whether some stored killmail has no value, whether there are prices or not."""
-    return facts.values_below(conn) is not None or bool(conn.execute(_MISSING, (1,)).fetchall())
-
-
-def any_to_fill(conn: sqlite3.Connection) -> bool:
-    """Return whether `fill_next` has something to do."""
-    if facts.values_below(conn) is not None:
-        return True
-    return prices.any_fetched(conn) and any_waiting(conn)
-
-
 def fill_next(conn: sqlite3.Connection) -> None:
     """Do the next step of what is to be filled in."""
     if not fill_below(conn):

@@ -13,11 +13,15 @@ from typing import Any
 from killsync.killmail.body import Item, Killmail
 from killsync.killmail.value import unit_price, value_of
 from killsync.model import ItemType
-from killsync.store.prices import SOURCE, day_for, prices_on
+from killsync.store import facts
+from killsync.store.prices import SOURCE, any_fetched, day_for, prices_on
 from killsync.times import iso, unix
 
-_INSERT = "INSERT OR REPLACE INTO killmail_values VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# a new killmail has no row; were there one, REPLACE would cost twice as much
+_INSERT = "INSERT OR IGNORE INTO killmail_values VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_REPLACE = _INSERT.replace("IGNORE", "REPLACE")
 _TYPE = "SELECT name, group_id, group_name, category_id, category_name FROM types WHERE type_id = ?"
+_ANY_MISSING = "SELECT EXISTS (SELECT 1 FROM killmail_values WHERE priced_on IS NULL)"
 _NOTHING = (None,) * 9
 TOTAL = 6  # where a row has it
 DAY_LENGTH = len("2026-11-24")
@@ -38,7 +42,7 @@ def write(conn: sqlite3.Connection, killmails: Sequence[Killmail]) -> None:
         (k.killmail_id, _day(k.killmail_time), k.victim.ship_type_id, k.victim.items or [])
         for k in killmails
     ]
-    write_rows(conn, rows(conn, losses))
+    conn.executemany(_INSERT, rows(conn, losses))
 
 
 def rows(conn: sqlite3.Connection, losses: Iterable[Loss]) -> list[Row]:
@@ -62,9 +66,21 @@ def rows(conn: sqlite3.Connection, losses: Iterable[Loss]) -> list[Row]:
     return made
 
 
+def any_waiting(conn: sqlite3.Connection) -> bool:
+    """Return whether some stored killmail has no value, whether there are prices or not."""
+    return facts.values_below(conn) is not None or bool(conn.execute(_ANY_MISSING).fetchone()[0])
+
+
+def any_to_fill(conn: sqlite3.Connection) -> bool:
+    """Return whether `revaluing.fill_next` has something to do."""
+    if facts.values_below(conn) is not None:
+        return True
+    return any_fetched(conn) and any_waiting(conn)
+
+
 def write_rows(conn: sqlite3.Connection, made: Iterable[Row]) -> None:
     """Write rows, in place of those that are there; the caller holds the transaction."""
-    conn.executemany(_INSERT, made)
+    conn.executemany(_REPLACE, made)
 
 
 class _UnitPrices(dict[int, int | None]):

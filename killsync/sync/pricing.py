@@ -9,7 +9,7 @@ from functools import partial
 from killsync.errors import NotSent, RateLimited, describe
 from killsync.esi import prices as market
 from killsync.model import TypePrice
-from killsync.store import facts, pending, prices, revaluing
+from killsync.store import facts, pending, prices, revaluing, values
 from killsync.sync.context import Services
 from killsync.sync.events import PricesKept, PricesPutOff
 from killsync.sync.journal import Journal
@@ -52,11 +52,12 @@ class Pricing:
 
     def is_waiting(self, now: float) -> bool:
         """Return whether prices are to be asked for right now."""
-        if self._is_over:
-            return False
         conn = self._s.store.conn
-        has_work = pending.any_ready(conn) or revaluing.any_waiting(conn)
-        return has_work and may_ask_now(conn, now)
+        if self._is_over or not may_ask_now(conn, now):
+            # a run is too short for that to change
+            self._is_over = True
+            return False
+        return pending.any_ready(conn) or values.any_waiting(conn)
 
     def _answered(self, day: str, found: list[TypePrice], now: float) -> None:
         changed = 0
@@ -94,4 +95,4 @@ class Valuing:
 
     def is_waiting(self, now: float) -> bool:
         """Return whether killmails can be valued now; while prices are under way they wait."""
-        return not self._slots.any_busy(Kind.PRICES) and revaluing.any_to_fill(self._store.conn)
+        return not self._slots.any_busy(Kind.PRICES) and values.any_to_fill(self._store.conn)

@@ -3,7 +3,7 @@
 import sqlite3
 
 from killsync.esi.ratelimit import LONGEST_REST
-from killsync.store import facts, prices, revaluing
+from killsync.store import facts, prices, values
 from killsync.times import has_passed, iso
 
 
@@ -12,9 +12,9 @@ def is_due(conn: sqlite3.Connection, now: float, *, asks: bool) -> bool:
 
     `asks` says whether prices may be asked for at all.
     """
-    if revaluing.any_to_fill(conn):
+    if values.any_to_fill(conn):
         return True
-    return asks and revaluing.any_waiting(conn) and may_ask_now(conn, now)
+    return asks and values.any_waiting(conn) and may_ask_now(conn, now)
 
 
 def may_ask_now(conn: sqlite3.Connection, now: float) -> bool:
