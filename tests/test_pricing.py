@@ -2,13 +2,16 @@
 
 import re
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 from world import Killsync, read_until, run_in_progress, wait_for_exit, wait_until
 
+from killsync.store import lock
 from killsync.sync.values_due import day_of, may_ask
 from killsync.times import DAY, HOUR, unix
 
@@ -242,7 +245,7 @@ def test_repricing_changes_values_and_says_how_many(priced: Make) -> None:
     program.execute("UPDATE prices SET average = average * 2")
     said = reprice(program)
     assert re.search(
-        r"5 killmails valued again, [45] changed: [\d,.]+ ISK in all, [\d,.]+ ISK before", said
+        r"5 killmails valued again, [45] changed: [\d.]+[kmbt] ISK in all, [\d.]+[kmbt] more", said
     )
     program.execute("UPDATE prices SET average = average / 2")
     reprice(program)
@@ -264,3 +267,16 @@ def test_repricing_waits_for_a_run_until_it_is_told_to_stop(priced: Make) -> Non
         read_until(waiting, "waiting for another run to end")
         assert wait_for_exit(waiting, signal.SIGINT) == 130
     assert "none changed" in reprice(program)
+
+
+def test_repricing_stops_though_another_program_keeps_the_database_locked(priced: Make) -> None:
+    program = priced()
+    program.run("scan")
+    program.execute("UPDATE prices SET average = average * 2")
+    before = program.rows("SELECT * FROM killmail_values")
+    with closing(sqlite3.connect(program.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        blocked = program.start("data", "reprice")
+        wait_until(lambda: lock.is_held(program.database))
+        assert wait_for_exit(blocked, signal.SIGTERM) == 143
+    assert program.rows("SELECT * FROM killmail_values") == before

@@ -15,6 +15,7 @@ from killsync.cli.signals import StopOnSignal
 from killsync.store import lock, prices, revaluing
 from killsync.store.connection import Store
 from killsync.store.revaluing import Step
+from killsync.terminal.isk import isk
 from killsync.terminal.text import count
 
 _LOCK_PATIENCE = 60.0
@@ -57,6 +58,8 @@ def reprice(context: typer.Context) -> None:
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), StopOnSignal() as stop:
         with opening.for_writing(call.settings()) as store, _locked(call, store, stop):
+            # another program may keep the database locked for long
+            store.gives_up = stop.flag.is_set
             if prices.any_fetched(store.conn):
                 done, total = _Done(), revaluing.stored(store.conn)
                 with _progress(call, total) as show:
@@ -99,16 +102,17 @@ def _locked(call: Invocation, store: Store, stop: StopOnSignal) -> Iterator[None
 
 
 def _describe(done: _Done, total: int, stopped: str | None) -> str:
-    worth = f"{done.after:,.2f} ISK in all"
-    if done.changed:
-        worth += f", {done.before:,.2f} ISK before"
     changed = f"{done.changed:,} changed" if done.changed else "none changed"
-    if stopped is None:
-        return f"{count(done.killmails, 'killmail')} valued again, {changed}: {worth}"
-    return (
-        f"stopped by {stopped}: {done.killmails:,} of {count(total, 'killmail')} valued again, "
-        f"{changed}; `killsync data reprice` starts over"
-    )
+    if stopped is not None:
+        return (
+            f"stopped by {stopped}: {done.killmails:,} of {count(total, 'killmail')} valued again, "
+            f"{changed}; `killsync data reprice` starts over"
+        )
+    worth = f"{isk(done.after)} ISK in all"
+    if done.changed:
+        more = done.after - done.before
+        worth += f", {isk(abs(more))} {'less' if more < 0 else 'more'} than before"
+    return f"{count(done.killmails, 'killmail')} valued again, {changed}: {worth}"
 
 
 def _print(call: Invocation, text: str) -> None:
