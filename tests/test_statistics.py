@@ -404,6 +404,11 @@ def test_nothing_found_says_what_was_searched_and_exits_0(filled: Store) -> None
     assert read(filled, "--until", "2020-01-01")["total"]["efficiency"] is None
 
 
+def test_without_users_it_says_how_to_add_one(tmp_path: Path) -> None:
+    with database(tmp_path / "killsync.db", {}) as nobodys:
+        assert "`killsync login`" in run(nobodys).stderr
+
+
 def test_killmails_not_looked_at_yet_are_mentioned(filled: Store) -> None:
     filled.conn.execute("UPDATE users SET roles_below = 4 WHERE user_id = ?", [ALT])
     try:

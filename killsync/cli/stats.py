@@ -15,7 +15,7 @@ from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, print_result
 from killsync.errors import UsageError
 from killsync.model import User
-from killsync.store import roles
+from killsync.store import roles, users
 from killsync.store.connection import Store
 from killsync.store.statistics import Scope
 from killsync.terminal.text import safe, safe_json
@@ -62,11 +62,11 @@ def stats(
         first, last = moments.period(since, until, time.time())
         settings = call.settings()
         with opening.for_reading(settings) as store:
-            users = find_users(store, user) if user else None
-            ids = None if users is None else tuple(one.user_id for one in users)
+            ours = find_users(store, user) if user else None
+            ids = None if ours is None else tuple(one.user_id for one in ours)
             scope = Scope(ids, first, last)
             found = _read(store, by, scope, limit)
-            whose = _describe(users, scope)
+            whose = _describe(ours, scope)
             _warn(call, store, found, whose)
         _show(found, whose, as_json=as_json, as_csv=as_csv)
 
@@ -84,9 +84,9 @@ def _read(store: Store, by: By | None, scope: Scope, limit: int) -> Table | Over
     return statistics.table(store.conn, by, scope, limit or None)
 
 
-def _describe(users: "Sequence[User] | None", scope: Scope) -> str:
+def _describe(ours: "Sequence[User] | None", scope: Scope) -> str:
     """Return whose killmails of which time are counted."""
-    whose = "all users" if users is None else ", ".join(safe(user.name, 40) for user in users)
+    whose = "all users" if ours is None else ", ".join(safe(user.name, 40) for user in ours)
     since = f" since {scope.since}" if scope.since else ""
     return f"{whose}{since}" + (f" until {scope.until}" if scope.until else "")
 
@@ -97,7 +97,10 @@ def _warn(call: Invocation, store: Store, found: Table | Overview, whose: str) -
     if roles.any_to_look_up(store.conn):
         call.warn("not all stored killmails are counted yet: the next `killsync scan` goes on")
     if not found.total.killmails:
-        call.warn(f"nothing found: no kill and no loss of {whose}")
+        if users.any_user(store.conn):
+            call.warn(f"nothing found among the kills and losses of {whose}")
+        else:
+            call.warn("there are no users yet: add one with `killsync login`")
 
 
 def _show(found: Table | Overview, whose: str, *, as_json: bool, as_csv: bool) -> None:
