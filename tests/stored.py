@@ -91,12 +91,13 @@ def set_name(store: Store, id_: int, name: str) -> None:
 
 
 def empty(store: Store) -> None:
-    """Delete every killmail."""
+    """Delete every killmail and every price."""
     with store.transaction() as conn:
         ids = [killmail_id for (killmail_id,) in conn.execute("SELECT killmail_id FROM killmails")]
         conn.execute("DELETE FROM killmails")
         roles.forget(conn, ids)
         conn.execute("DELETE FROM user_killmails")
+        conn.execute("DELETE FROM prices")
 
 
 def rows(store: Store, sql: str, *parameters: Any) -> list[Any]:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from stored import (
     ASTRAHUS,
     CAPSULE,
@@ -240,6 +242,52 @@ def test_item_lines_say_place_price_and_value(store: Store) -> None:
     ]
     set_value(store, 7, None)
     assert set(rows(store, "SELECT price, value FROM item_lines")) == {(None, None)}
+
+
+TYPES = st.sampled_from([2048, 34, 3465, CAPSULE, RIFTER, 1])
+
+
+def item_lists(inside: st.SearchStrategy[list[Body]]) -> st.SearchStrategy[list[Body]]:
+    items = st.fixed_dictionaries(
+        {
+            "item_type_id": TYPES,
+            "flag": st.sampled_from([0, 5, 11, 27, 90, 92, 179, 200]),
+            "singleton": st.integers(0, 2),
+        },
+        optional={
+            "quantity_dropped": st.integers(0, 10**6),
+            "quantity_destroyed": st.integers(0, 10**6),
+            "items": inside,
+        },
+    )
+    return st.lists(items, max_size=4)
+
+
+@given(
+    items=item_lists(item_lists(st.just([]))),
+    prices=st.dictionaries(TYPES, st.integers(0, 10**11).map(lambda cents: cents / 100)),
+)
+@settings(max_examples=40)
+def test_item_lines_and_the_hull_add_up_to_the_value(
+    module_store: Store, items: list[Body], prices: dict[int, float]
+) -> None:
+    empty(module_store)
+    conn = module_store.conn
+    # each example has a day of its own, for what a day's prices are is kept
+    day = rows(module_store, "SELECT date('2026-01-01', count(*) || ' days') FROM price_days")[0][0]
+    conn.execute("INSERT INTO price_days VALUES (?, '2026-11-24T00:00:00Z')", [day])
+    conn.executemany(
+        "INSERT INTO prices VALUES (?, ?, ?, NULL)",
+        [(type_id, day, p) for type_id, p in prices.items()],
+    )
+    put(module_store, [loss(FOES, items=items, time=f"{day}T20:00:00Z")])
+    (value,) = rows(module_store, "SELECT hull, total, unpriced FROM killmail_values")
+    (lines,) = rows(
+        module_store, "SELECT sum(value), coalesce(sum(price IS NULL), 0) FROM item_lines"
+    )
+    hull, total, unpriced = value
+    assert lines[1] + (not prices.get(RIFTER)) == unpriced
+    assert (lines[0] or 0.0) + (hull or 0.0) == pytest.approx(total or 0.0, rel=1e-9)
 
 
 def test_attacker_lines_name_everybody(store: Store) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 from itertools import groupby
 
 from killsync.killmail.places import place_of
+from killsync.killmail.value import BLUEPRINT_COPY, CAPSULES, DEAREST, ESCAPE_BAY, SKINS
 
 # An id above the first is a player's, above the second a player's or a player corporation's.
 # Source: ESI's documentation of id ranges.
@@ -133,10 +134,6 @@ GROUP BY day
 """
 
 _FLAGS = range(256)
-_ESCAPE_BAY = 179
-_BLUEPRINT_COPY = 2
-_SKIN = 91
-_DEAREST = 1e15
 
 
 def _places() -> str:
@@ -150,15 +147,17 @@ def _places() -> str:
 
 
 # on the day whose prices the killmail was valued with, by the rules of its value
-_MARKET_PRICE = f"""(SELECT iif(market BETWEEN 0.005 AND {_DEAREST}, round(market, 2), NULL) FROM (
+_MARKET_PRICE = f"""(SELECT iif(market BETWEEN 0.005 AND {DEAREST}, round(market, 2), NULL) FROM (
             SELECT coalesce(nullif(p.average, 0), p.adjusted) AS market FROM prices AS p
             WHERE p.type_id = i.item_type_id AND p.day <= v.priced_on
             ORDER BY p.day DESC LIMIT 1))"""
 _PRICE = f"""CASE
         WHEN v.priced_on IS NULL THEN NULL
-        WHEN i.flag = {_ESCAPE_BAY} THEN 0.0
-        WHEN i.singleton = {_BLUEPRINT_COPY} OR item.category_id = {_SKIN} THEN 0.01
-        WHEN item.group_id = {CAPSULE} THEN 10000.0
+        WHEN i.flag = {ESCAPE_BAY} OR EXISTS (
+            SELECT 1 FROM items AS p WHERE p.killmail_id = i.killmail_id AND p.ordinal = i.parent
+                AND p.flag = {ESCAPE_BAY}) THEN 0.0
+        WHEN i.singleton = {BLUEPRINT_COPY} OR item.category_id = {SKINS} THEN 0.01
+        WHEN item.group_id = {CAPSULES} THEN 10000.0
         ELSE {_MARKET_PRICE} END"""
 
 _ITEM_LINES = f"""
