@@ -1,7 +1,10 @@
-"""`killsync export` gives back ESI's JSON, of those killmails that were asked for, and no more."""
+"""`killsync export` gives back ESI's JSON or csv, of what was asked for, and no more."""
 
+import csv
+import itertools
 import json
 import os
+import re
 import resource
 import signal
 import stat
@@ -322,3 +325,270 @@ def test_export_sends_no_request(template: InProcess) -> None:
     template.simulator.clear_log()
     template.run("export")
     assert template.simulator.log() == []
+
+
+# What is asked for
+
+
+def sides(body: dict[str, Any], ours: set[int]) -> set[str]:
+    """Return which sides some characters are on, by the body of a killmail."""
+    shot = {attacker.get("character_id") for attacker in body["attackers"]}
+    victim = body["victim"].get("character_id")
+    return {"loss"} if victim in ours else {"kill"} if shot & ours else set()
+
+
+def test_filters_together_give_what_all_of_them_allow(template: InProcess) -> None:
+    bodies = truth(template)
+    days = sorted({body["killmail_time"][:10] for body in bodies.values()})
+    first, last = days[len(days) // 3], days[2 * len(days) // 3]
+    everybody = {login["character_id"] for login in template.simulator.logins}
+    one = min(everybody)
+    listed = {None: set(bodies), one: set(template.simulator.listed(one))}
+    different = set()
+    for user, side, since, until in itertools.product(
+        (None, one), (None, "kill", "loss"), (None, first), (None, last)
+    ):
+        ours = everybody if user is None else {user}
+        expected = {
+            killmail_id
+            for killmail_id, body in bodies.items()
+            if (since or "") <= body["killmail_time"][:10] <= (until or "9")
+            and (
+                side in sides(body, ours)
+                if side
+                else killmail_id in listed[user] or sides(body, ours)
+            )
+        }
+        words = [
+            *([f"--user={user}"] if user else []),
+            *({"kill": ["--kills"], "loss": ["--losses"]}[side] if side else []),
+            *([f"--since={since}"] if since else []),
+            *([f"--until={until}"] if until else []),
+        ]
+        assert set(ids(template.export(*words))) == expected, words
+        different.add(frozenset(expected))
+    assert len(different) > 12
+
+
+def test_kills_of_all_users_together_are_no_losses_of_any(template: InProcess) -> None:
+    kills, losses = ids(template.export("--kills")), ids(template.export("--losses"))
+    assert kills
+    assert losses
+    assert sorted(kills + losses) == sorted(truth(template))
+
+
+def test_a_user_who_is_on_a_killmail_that_no_list_of_theirs_shows(synced: InProcess) -> None:
+    user = synced.simulator.logins[0]["character_id"]
+    (shot, *_) = synced.rows(
+        "SELECT killmail_id FROM user_killmails WHERE user_id = ? AND role = 'victim'", user
+    )
+    synced.execute("UPDATE user_killmails SET listed = 0 WHERE killmail_id = ?", *shot)
+    assert shot[0] in ids(synced.export("--user", str(user)))
+
+
+def test_after_seq_gives_what_was_stored_later_in_that_order(
+    synced: InProcess, folder: Path
+) -> None:
+    # as a first sync stores them: the newest first
+    synced.execute("UPDATE killmails SET stored_seq = 1000 - stored_seq")
+    newest_first = ids(synced.export())[::-1]
+    first = 1000 - len(newest_first)
+    assert ids(synced.export("--after-seq", "0")) == newest_first
+    assert ids(synced.export("--after-seq", str(first + 4))) == newest_first[5:]
+    assert synced.export("--after-seq", "999") == []
+    to_csv(synced, folder, "--after-seq", str(first + 4))
+    assert [int(row[0]) for row in table(folder, "killmails")[1:]] == newest_first[5:]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_what_matches_nothing_is_said(template: InProcess, folder: Path, form: str) -> None:
+    words = ("export", "--format", form, "--until=2003-05-06", "-o", str(folder / "out"))
+    done = template.run(*words)
+    assert done.stderr.splitlines() == ["killsync: no killmails match --until 2003-05-06T23:59:59Z"]
+    assert template.run(*words, "--quiet").stderr == ""
+
+
+def test_nothing_new_after_a_stored_seq_is_not_worth_a_word(template: InProcess) -> None:
+    assert template.run("export", "--losses", "--after-seq", "999").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "about"),
+    [
+        (["--kills", "--losses"], "--kills and --losses"),
+        (["--since=2026-03-02", "--until=2026-03-01"], "--until"),
+        (["--until=soon"], "--until"),
+        (["--after-seq=-1"], "--after-seq"),
+        (["--after-seq=9223372036854775808"], "--after-seq"),
+        (["--format=parquet"], "--format"),
+        (["--format=csv"], "-o"),
+        (["--format=csv", "-o", "-"], "-o"),
+    ],
+)
+def test_options_that_make_no_sense_exit_2(
+    template: InProcess, words: list[str], about: str
+) -> None:
+    done = template.run("export", *words, exit_code=2)
+    assert done.stdout == ""
+    assert about in done.stderr
+
+
+# Hashes
+
+
+def hashes(program: Killsync) -> dict[int, str]:
+    return dict(program.rows("SELECT killmail_id, killmail_hash FROM killmails"))
+
+
+def test_with_hash_each_object_has_its_hash_and_is_else_the_same(template: InProcess) -> None:
+    exported = {body["killmail_id"]: body for body in template.export("--with-hash")}
+    assert {key: body.pop("killmail_hash") for key, body in exported.items()} == hashes(template)
+    assert exported == truth(template)
+
+
+def test_without_being_asked_for_no_hash_leaves(template: InProcess, folder: Path) -> None:
+    template.run("export", "-o", str(folder / "out.jsonl"))
+    template.run("export", "--format=csv", "-o", str(folder))
+    files = sorted(folder.iterdir())
+    assert len(files) == 4
+    for file in files:
+        assert not re.search(r"[0-9a-fA-F]{40}", file.read_text()), file
+        assert "killmail_hash" not in file.read_text()
+
+
+# csv
+
+NAMES = ["attackers.csv", "items.csv", "killmails.csv"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def to_csv(program: InProcess, folder: Path, *words: str, exit_code: int = 0) -> str:
+    """Export csv into a folder; return what was said to standard error."""
+    done = program.run("export", "--format=csv", "-o", str(folder), *words, exit_code=exit_code)
+    assert done.stdout == ""
+    return done.stderr
+
+
+def table(folder: Path, name: str) -> list[list[str]]:
+    with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.mark.parametrize("hash_too", [False, True])
+def test_csv_is_the_tables_of_the_database(synced: InProcess, folder: Path, hash_too: bool) -> None:
+    awkward = '{"=1+1": "a, \\"b\\"",\r\n "é": null}'
+    for name in ("killmails", "attackers", "items"):
+        some = f"SELECT max(killmail_id) FROM {name}"
+        synced.execute(f"UPDATE {name} SET extra = ? WHERE killmail_id = ({some})", awkward)
+    assert to_csv(synced, folder, *(["--with-hash"] if hash_too else [])) == ""
+    assert names(folder) == NAMES
+    for name, ordinal in (("killmails", ""), ("attackers", ", ordinal"), ("items", ", ordinal")):
+        columns = [row[1] for row in synced.rows(f"PRAGMA table_info({name})")]
+        columns = [column for column in columns if hash_too or column != "killmail_hash"]
+        chosen = ", ".join(f't."{column}"' for column in columns)
+        stored = synced.rows(
+            f"SELECT {chosen} FROM {name} AS t JOIN killmails AS k USING (killmail_id) "
+            f"ORDER BY k.killmail_time, t.killmail_id{ordinal}"
+        )
+        assert len(stored) > 12
+        header, *rows = table(folder, name)
+        assert header == columns
+        assert rows == [["" if v is None else str(v) for v in row] for row in stored]
+        assert any(row[-1] == awkward for row in rows)
+
+
+def test_csv_holds_the_killmails_that_were_asked_for_and_nothing_of_others(
+    template: InProcess, folder: Path
+) -> None:
+    words = ("--losses", "--user", str(template.simulator.logins[0]["character_id"]))
+    expected = ids(template.export(*words))
+    to_csv(template, folder, *words)
+    assert [int(row[0]) for row in table(folder, "killmails")[1:]] == expected
+    for name in ("attackers", "items"):
+        found = list(dict.fromkeys(int(row[0]) for row in table(folder, name)[1:]))
+        assert found == [killmail_id for killmail_id in expected if killmail_id in found]
+
+
+def test_csv_of_an_empty_selection_has_headers_only(template: InProcess, folder: Path) -> None:
+    to_csv(template, folder / "in" / "here", "--until=2003-05-06")
+    assert [len(table(folder / "in" / "here", name[:-4])) for name in NAMES] == [1, 1, 1]
+
+
+def test_csv_takes_the_place_of_an_earlier_export(template: InProcess, folder: Path) -> None:
+    to_csv(template, folder, "--with-hash")
+    to_csv(template, folder, "--until=2003-05-06")
+    assert [len(table(folder, name[:-4])) for name in NAMES] == [1, 1, 1]
+    (folder / "notes.csv").write_text("mine")
+    to_csv(template, folder, "--with-hash")
+    assert len(table(folder, "killmails")) == len(truth(template)) + 1
+    assert names(folder) == sorted([*NAMES, "notes.csv"])
+
+
+def test_csv_takes_the_place_of_an_export_that_knew_fewer_columns(
+    synced: InProcess, folder: Path
+) -> None:
+    to_csv(synced, folder)
+    synced.execute("ALTER TABLE killmails ADD COLUMN tomorrow TEXT")
+    to_csv(synced, folder)
+    assert table(folder, "killmails")[0][-1] == "tomorrow"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "killmail_id,name\n1,mine\n", "\0\xff" * 9_000, "killmail_id"],
+    ids=["empty", "columns", "bytes", "cut"],
+)
+def test_a_file_that_no_export_has_written_is_not_replaced(
+    template: InProcess, folder: Path, content: str
+) -> None:
+    (folder / "items.csv").write_text(content)
+    said = to_csv(template, folder, exit_code=2)
+    assert len(said.splitlines()) == 1
+    assert str(folder / "items.csv") in said
+    assert (folder / "items.csv").read_text() == content
+    assert names(folder) == ["items.csv"]
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "link"])
+def test_what_is_no_file_is_not_replaced(template: InProcess, folder: Path, kind: str) -> None:
+    path = folder / "killmails.csv"
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(template.database)
+    assert str(path) in to_csv(template, folder, exit_code=2)
+    assert names(folder) == ["killmails.csv"]
+
+
+def test_csv_into_a_file_exits_2(template: InProcess, folder: Path) -> None:
+    (folder / "out").write_text("precious")
+    assert "is no directory" in to_csv(template, folder / "out", exit_code=2)
+    assert (folder / "out").read_text() == "precious"
+
+
+def test_csv_that_is_broken_off_leaves_every_file_as_it_was(
+    synced: InProcess, folder: Path
+) -> None:
+    to_csv(synced, folder, "--until=2003-05-06")
+    # the killmails fit, the items do not
+    synced.execute("UPDATE items SET extra = ? WHERE ordinal = 0", f'"{"x" * 100_000}"')
+    before = [(folder / name).read_bytes() for name in NAMES]
+    done = subprocess.run(
+        [sys.executable, "-m", "killsync", "export", "--format=csv", "-o", str(folder)],
+        capture_output=True,
+        text=True,
+        env=synced.environment,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        check=False,
+        timeout=TIMEOUT,
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert str(folder) in done.stderr
+    assert [(folder / name).read_bytes() for name in NAMES] == before
+    assert names(folder) == NAMES

@@ -18,8 +18,10 @@ from killmail_strategies import bodies
 from killsync.errors import BodyRejected, NotAKillmail
 from killsync.killmail.body import decode, encode
 from killsync.killmail.hash import expected_hash
-from killsync.store import killmails
+from killsync.store import exporting, killmails
+from killsync.store.exporting import Selection
 from killsync.store.killmails import FetchedKillmail
+from killsync.store.kills import Side
 from killsync.store.schema import migrations
 from killsync.store.verify_bodies import in_batches
 
@@ -479,8 +481,9 @@ def test_read_keeps_the_order_asked_for_and_leaves_out_what_is_not_stored(
 
 
 def exported(conn: sqlite3.Connection, **choice: Any) -> list[int]:
-    choice = {"user_id": None, "since": None, **choice}
-    return [killmail.killmail_id for killmail in killmails.export(conn, **choice)]
+    batch = choice.pop("batch", exporting.BATCH)
+    found = exporting.bodies(conn, Selection(**choice), batch=batch)
+    return [killmail.killmail_id for killmail in found]
 
 
 @pytest.fixture
@@ -521,23 +524,44 @@ def test_export_begins_at_since(history: sqlite3.Connection) -> None:
     assert exported(history, since="2026-11-02T00:00:01Z", user_id=42) == [1, 3]
 
 
+def test_export_ends_with_until(history: sqlite3.Connection) -> None:
+    assert exported(history, until="2026-11-02T00:00:00Z") == [7, 8, 9, 4, 5, 6]
+    days = {"since": "2026-11-01T00:00:01Z", "until": "2026-11-02T00:00:00Z"}
+    assert exported(history, **days) == [4, 5, 6]
+    assert sorted(exported(history, **days, after_seq=0)) == [4, 5, 6]
+
+
 def test_export_of_a_user_without_killmails_is_empty(history: sqlite3.Connection) -> None:
     assert exported(history, user_id=43) == []
 
 
 def test_export_holds_no_read_between_batches(history: sqlite3.Connection) -> None:
-    rest = killmails.export(history, user_id=None, since=None, batch=2)
+    rest = exporting.bodies(history, Selection(), batch=2)
     next(rest)
     assert not history.in_transaction
     killmails.remove(history, [9])
     assert [killmail.killmail_id for killmail in rest] == [8, 4, 5, 6, 1, 2, 3]
 
 
+@pytest.mark.parametrize("side", [None, *Side])
 @pytest.mark.parametrize("user_id", [None, 42])
-def test_export_scans_no_table(history: sqlite3.Connection, user_id: int | None) -> None:
+@pytest.mark.parametrize(
+    ("index", "start"),
+    [
+        ("killmails_time", {"since": "2026-11-02T00:00:00Z"}),
+        ("killmails_stored_seq", {"after_seq": 2}),
+    ],
+)
+def test_export_scans_no_table(
+    history: sqlite3.Connection,
+    index: str,
+    start: dict[str, Any],
+    user_id: int | None,
+    side: Side | None,
+) -> None:
     statements: list[str] = []
     history.set_trace_callback(statements.append)
-    exported(history, user_id=user_id, since="2026-11-02T00:00:00Z")
+    exported(history, user_id=user_id, side=side, **start)
     history.set_trace_callback(None)
     plans = [
         step[3]
@@ -545,6 +569,6 @@ def test_export_scans_no_table(history: sqlite3.Connection, user_id: int | None)
         if text.lstrip().startswith("SELECT")
         for step in history.execute("EXPLAIN QUERY PLAN " + text)
     ]
-    assert any("killmails USING COVERING INDEX killmails_time (" in step for step in plans)
+    assert any(f"killmails USING COVERING INDEX {index} (" in step for step in plans)
     assert [step for step in plans if "SCAN" in step and "json_each" not in step] == []
     assert [step for step in plans if "TEMP B-TREE" in step] == []

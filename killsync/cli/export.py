@@ -1,53 +1,157 @@
-"""`killsync export`: stored killmails as ESI's own JSON, one per line."""
+"""`killsync export`: stored killmails for other programs, as ESI's own JSON or as csv."""
 
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from killsync import files
 from killsync.cli import invocation, moments, opening
 from killsync.cli.find_users import find_users
+from killsync.cli.invocation import Invocation
 from killsync.errors import UsageError
 from killsync.store import paths
-from killsync.terminal.text import safe_json
+from killsync.terminal.text import safe, safe_json
+
+if TYPE_CHECKING:
+    from killsync.board.kills import Asked
+    from killsync.store.connection import Store
+    from killsync.store.exporting import Selection
+
+
+class Form(StrEnum):
+    """How killmails are written."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
 
 
 def export(
     context: typer.Context,
+    form: Annotated[Form, typer.Option("--format", help="How killmails are written.")] = Form.JSONL,
     user: Annotated[
-        str | None, typer.Option(metavar="USER", help="Only killmails on this user's list.")
+        str | None,
+        typer.Option(
+            metavar="USER", help="Only killmails that this user is on, or on the user's list."
+        ),
     ] = None,
     since: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Only killmails since: 7d, or 2026-11-24T03:00:00Z."),
+        str | None, typer.Option(metavar="TIME", help="From then on: 7d, or 2026-11-24.")
     ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Up to then; a day counts to its end.")
+    ] = None,
+    only_kills: Annotated[bool, typer.Option("--kills", help="Only kills.")] = False,
+    only_losses: Annotated[bool, typer.Option("--losses", help="Only losses.")] = False,
+    after_seq: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=2**63 - 1,
+            help="Only what was stored after the killmail of this stored_seq, in that order.",
+        ),
+    ] = None,
+    with_hash: Annotated[
+        bool,
+        typer.Option("--with-hash", help="Add killmail_hash, with which anybody can ask ESI."),
+    ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="PATH", help="Write to this file, or directory."),
     ] = None,
 ) -> None:
-    """Write stored killmails as JSON lines, oldest first, equal to what ESI sent."""
+    """Write stored killmails for other programs, the oldest first.
+
+    jsonl is a line for each, equal to what ESI sent. csv is three files, killmails.csv,
+    attackers.csv and items.csv, in the directory PATH, with the columns of the database. Text
+    stands in them as it is, also where a spreadsheet would take it for a formula.
+
+    \b
+    Examples:  killsync export --user maru --since 7d > week.jsonl
+               killsync export --format csv --losses -o losses
+
+    \b
+    Exit codes:  0  done, also if nothing matches
+                 2  a name, a time or an option is wrong, or PATH cannot be written
+    """
     call = invocation.from_context(context)
     with invocation.edge(call):
+        if only_kills and only_losses:
+            raise UsageError("--kills and --losses: leave out both for all killmails")
+        if form is Form.CSV and (output is None or str(output) == "-"):
+            raise UsageError("--format csv writes three files: name a directory for them with -o")
+        first, last = moments.period(since, until, time.time())
         settings = call.settings()
-        moment = moments.since_text(since, time.time())
         with opening.for_reading(settings) as store:
-            from killsync.killmail import body as killmail
-            from killsync.store import killmails
+            from killsync.board.kills import Asked
+            from killsync.store.exporting import Selection
+            from killsync.store.kills import Side
 
             only = None if user is None else find_users(store, [user])[0].user_id
-            _check_target(output, settings.database)
-            with _sink(output) as sink:
-                for stored in killmails.export(store.conn, user_id=only, since=moment):
-                    line = killmail.encode(stored)
-                    if sink.isatty():
-                        line = safe_json(line.decode()).encode()
-                    sink.write(line + b"\n")
+            side = Side.LOSS if only_losses else Side.KILL if only_kills else None
+            wanted = Selection(only, side, first, last, after_seq)
+            asked = Asked(
+                user=user,
+                user_id=only,
+                since=first,
+                until=last,
+                kills=only_kills,
+                losses=only_losses,
+            )
+            if form is Form.CSV and output is not None:
+                from killsync.cli import csv_files
+
+                mode = _mode_of_new_files()
+                written = csv_files.write(
+                    store.conn, wanted, output, with_hash=with_hash, mode=mode
+                )
+            else:
+                _check_target(output, settings.database)
+                written = _write_lines(store, wanted, output, with_hash=with_hash)
+            # nothing new is no surprise
+            if not written and after_seq is None:
+                _warn_of_nothing(call, asked)
+            _warn_of_roles(call, store, asked)
+
+
+def _warn_of_nothing(call: Invocation, asked: "Asked") -> None:
+    from killsync.board.kills import describe
+
+    if not call.quiet and (searched := describe(asked)):
+        call.warn(f"no killmails match {safe(searched, 400)}")
+
+
+def _warn_of_roles(call: Invocation, store: "Store", asked: "Asked") -> None:
+    from killsync.store import roles
+
+    by_role = asked.user_id is not None or asked.kills or asked.losses
+    if by_role and not call.quiet and roles.any_to_look_up(store.conn):
+        call.warn("not every stored killmail is looked through yet; `killsync scan` goes on")
+
+
+def _write_lines(
+    store: "Store", wanted: "Selection", output: Path | None, *, with_hash: bool
+) -> int:
+    """Write a line for each killmail; return how many."""
+    from killsync.killmail import body as killmail
+    from killsync.store import exporting
+
+    written = 0
+    with _sink(output) as sink:
+        for stored in exporting.bodies(store.conn, wanted, with_hash=with_hash):
+            line = killmail.encode(stored)
+            if sink.isatty():
+                line = safe_json(line.decode()).encode()
+            sink.write(line + b"\n")
+            written += 1
+    return written
 
 
 def _check_target(output: Path | None, database: Path) -> None:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, chain
 from typing import Any
 
@@ -17,7 +17,6 @@ from killsync.store.connection import snapshot
 from killsync.times import iso, unix
 
 _BATCH = 500
-_LOWEST_ID = -(2**63)
 
 _STORED = "SELECT killmail_id FROM killmails WHERE killmail_id IN (SELECT value FROM json_each(?))"
 _REMOVE = "DELETE FROM killmails WHERE killmail_id IN (SELECT value FROM json_each(?))"
@@ -63,21 +62,6 @@ SELECT killmail_id, ordinal, parent, item_type_id, flag, singleton, quantity_des
     quantity_dropped, item_count, extra
 FROM items WHERE killmail_id IN (SELECT value FROM json_each(?))
 ORDER BY killmail_id, ordinal
-"""
-
-_NEXT = """
-SELECT killmail_time, killmail_id FROM killmails
-WHERE (killmail_time, killmail_id) > (?, ?)
-ORDER BY killmail_time, killmail_id LIMIT ?
-"""
-# CROSS JOIN keeps SQLite walking the time index: the other way round it would sort the user's
-# whole list again for each batch
-_NEXT_OF_USER = """
-SELECT killmails.killmail_time, killmails.killmail_id FROM killmails
-CROSS JOIN user_killmails
-    ON user_killmails.user_id = ? AND user_killmails.killmail_id = killmails.killmail_id
-WHERE (killmails.killmail_time, killmails.killmail_id) > (?, ?)
-ORDER BY killmails.killmail_time, killmails.killmail_id LIMIT ?
 """
 
 # about how many rows a killmail takes; the highest ordinal is found without a count
@@ -141,27 +125,6 @@ def read(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> list[Killmail
     return [found[killmail_id] for killmail_id in killmail_ids if killmail_id in found]
 
 
-def export(
-    conn: sqlite3.Connection, *, user_id: int | None, since: str | None, batch: int = _BATCH
-) -> Iterator[Killmail]:
-    """Yield killmails oldest first, of one user's list if given, from `since` (ISO text) on.
-
-    No read lasts longer than one batch, so that a slow reader of the export never keeps the WAL
-    from being checkpointed; of large killmails a batch has few.
-    """
-    after = (since or "", _LOWEST_ID)
-    while True:
-        with snapshot(conn):
-            keys = _next_keys(conn, user_id, after, batch)
-            keys = keys[: few_enough(conn, [killmail_id for _, killmail_id in keys])]
-            found = _read_batch(conn, [killmail_id for _, killmail_id in keys])
-        if not keys:
-            return
-        after = keys[-1]
-        yield from (found[killmail_id] for _, killmail_id in keys)
-        found.clear()  # before the next are read
-
-
 def few_enough(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> int:
     """Return how many of the first of these may be in memory together: one at least."""
     weights: dict[int, int] = dict(conn.execute(_WEIGHTS, (_json(killmail_ids),)).fetchall())
@@ -178,14 +141,6 @@ def remove(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
     """Delete bodies with their attackers and items; the caller holds the transaction."""
     conn.execute(_REMOVE, (_json(killmail_ids),))
     roles.forget(conn, killmail_ids)
-
-
-def _next_keys(
-    conn: sqlite3.Connection, user_id: int | None, after: tuple[str, int], count: int
-) -> list[tuple[str, int]]:
-    if user_id is None:
-        return conn.execute(_NEXT, (*after, count)).fetchall()
-    return conn.execute(_NEXT_OF_USER, (user_id, *after, count)).fetchall()
 
 
 def _not_stored(

@@ -119,7 +119,7 @@ def read(
 ) -> Iterator[list[Kill]]:
     """Yield killmails newest first, `limit` at most, in lists of at most `batch`.
 
-    No read lasts longer than one batch, as in `killmails.export`. Only what is shown is read with
+    No read lasts longer than one batch, as in `exporting`. Only what is shown is read with
     its names: first the ids are found, then the rest.
     """
     before, left = first(wanted), limit
