@@ -4,6 +4,7 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -33,6 +34,8 @@ def iso_or_none(seconds: float | None) -> str | None:
     return None if seconds is None else iso_after(seconds)
 
 
+# the time of a killmail is looked at three times until it is stored
+@lru_cache(maxsize=1024)
 def unix(text: str) -> float:
     """Return the unix seconds of ISO 8601 text; raise ValueError if it is not one."""
     moment = datetime.fromisoformat(text)

@@ -77,7 +77,8 @@ def arrival(content: dict[str, Any], killmail_hash: str = "0" * 40) -> FetchedKi
 
 
 def store(conn: sqlite3.Connection, *contents: dict[str, Any]) -> list[int]:
-    return killmails.insert(conn, [arrival(content) for content in contents], NOW)
+    stored = killmails.insert(conn, [arrival(content) for content in contents], NOW)
+    return [killmail.killmail_id for killmail, _ in stored]
 
 
 def round_trip(content: dict[str, Any]) -> Any:

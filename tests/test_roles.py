@@ -92,7 +92,8 @@ def test_each_of_ours_has_the_role_that_counts_most(
     victim: tuple[int | None, int | None],
     attackers: list[tuple[tuple[int | None, int | None], bool]],
 ) -> None:
-    found = roles(victim, attackers, {ANNA, BOB, CORPORATION})
+    attacks = [(*party, final_blow) for party, final_blow in attackers]
+    found = roles(victim, attacks, {ANNA, BOB, CORPORATION})
     for user in (ANNA, BOB, CORPORATION):
         shots = [final_blow for party, final_blow in attackers if user in party]
         if user in victim:

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 # the ids of somebody on a killmail: its character and its corporation, either of which may lack
 Party = tuple[int | None, int | None]
+# the same of an attacker, and whether the final blow was theirs
+Attack = tuple[int | None, int | None, bool]
 
 
 class Role(StrEnum):
@@ -15,17 +17,18 @@ class Role(StrEnum):
     ATTACKER = "attacker"
 
 
-def roles(
-    victim: Party, attackers: Iterable[tuple[Party, bool]], ours: Container[int]
-) -> dict[int, Role]:
+def roles(victim: Party, attacks: Iterable[Attack], ours: Container[int | None]) -> dict[int, Role]:
     """Return the role of each of `ours` that takes part, characters and corporations alike.
 
-    Each attacker comes with whether the final blow was theirs. Whoever is the victim has no other
-    role: a corporation that shot its own member has lost a ship.
+    Whoever is the victim has no other role: a corporation that shot its own member has lost a
+    ship.
     """
     found: dict[int, Role] = {}
-    for party, final_blow in attackers:
-        for id_ in party:
-            if id_ is not None and id_ in ours and found.get(id_) is not Role.FINAL_BLOW:
-                found[id_] = Role.FINAL_BLOW if final_blow else Role.ATTACKER
+    for character, corporation, final_blow in attacks:
+        # of a battle's thousands hardly any is one of ours
+        if character in ours or corporation in ours:
+            role = Role.FINAL_BLOW if final_blow else Role.ATTACKER
+            for id_ in (character, corporation):
+                if id_ is not None and id_ in ours and found.get(id_) is not Role.FINAL_BLOW:
+                    found[id_] = role
     return found | {id_: Role.VICTIM for id_ in victim if id_ is not None and id_ in ours}

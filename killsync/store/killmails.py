@@ -45,6 +45,8 @@ INSERT INTO items (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))
 """
 
+_TIME = 5
+
 _SELECT_KILLMAILS = """
 SELECT killmail_id, killmail_time, solar_system_id, moon_id, war_id, victim_alliance_id,
     victim_character_id, victim_corporation_id, victim_faction_id, victim_damage_taken,
@@ -94,8 +96,10 @@ class FetchedKillmail(Struct, frozen=True, gc=False):
         return cls(killmail, killmail_hash, expected_hash(killmail) == killmail_hash)
 
 
-def insert(conn: sqlite3.Connection, batch: Sequence[FetchedKillmail], now_iso: str) -> list[int]:
-    """Store what is not stored yet, the oldest id first, and return the ids stored now.
+def insert(
+    conn: sqlite3.Connection, batch: Sequence[FetchedKillmail], now_iso: str
+) -> list[tuple[Killmail, str]]:
+    """Store what is not stored yet, the oldest id first; return it, each with its time as stored.
 
     The caller holds the transaction. `stored_seq` rises by one with each. Rising keys fill
     SQLite's pages; falling ones, as ESI lists them, leave them half empty.
@@ -104,16 +108,14 @@ def insert(conn: sqlite3.Connection, batch: Sequence[FetchedKillmail], now_iso: 
     if not new:
         return []
     first_seq = conn.execute(_LAST_SEQ).fetchone()[0] + 1
-    conn.executemany(
-        _INSERT_KILLMAIL,
-        [killmail_row(fetched, seq, now_iso) for seq, fetched in enumerate(new, first_seq)],
-    )
+    rows = [killmail_row(fetched, seq, now_iso) for seq, fetched in enumerate(new, first_seq)]
+    conn.executemany(_INSERT_KILLMAIL, rows)
     killmails = [fetched.killmail for fetched in new]
     # the rows of one killmail at a time
     conn.executemany(_INSERT_ATTACKER, chain.from_iterable(map(attacker_rows, killmails)))
     conn.executemany(_INSERT_ITEM, chain.from_iterable(map(item_rows, killmails)))
     conn.execute(_ADVANCE_SEQ, (len(new),))
-    return [killmail.killmail_id for killmail in killmails]
+    return [(killmail, row[_TIME]) for killmail, row in zip(killmails, rows, strict=True)]
 
 
 def read(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> list[Killmail]:

@@ -43,6 +43,7 @@ _UNKNOWN = " AND ".join(f"value NOT IN (SELECT {key} FROM {table})" for table, k
 _ASK_LATER = f"""
 INSERT OR IGNORE INTO unnamed_ids (id)
 SELECT value FROM json_each(?) WHERE value BETWEEN 1 AND {_LARGEST_ID} AND {_UNKNOWN}
+    AND value NOT IN (SELECT id FROM unnamed_ids)
 """
 _UNNAMED = f"FROM (SELECT id AS value, * FROM unnamed_ids) WHERE {_UNKNOWN}"
 # UNION makes the ids of many rows distinct before any of them is looked up

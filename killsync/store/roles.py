@@ -7,25 +7,29 @@ list has shown. Roles are known only of killmails whose body is stored.
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from killsync.killmail.body import Killmail
-from killsync.killmail.sides import Party, Role, roles
-from killsync.times import iso, unix
+from killsync.killmail.sides import Attack, Party, Role, roles
 
 # killmails that one step looks at: their attackers are read in one go
 AT_ONCE = 2_000
 
 _OURS = "SELECT user_id FROM users"
-_SET_ROLE = """
-INSERT INTO user_killmails (user_id, killmail_id, listed, role, killmail_time)
-VALUES (?, ?, 0, ?, ?)
-ON CONFLICT (user_id, killmail_id)
-    DO UPDATE SET role = excluded.role, killmail_time = excluded.killmail_time
+# of few users all are read: that is quicker than to look for each id
+_FEW = 1_000
+_FEW_USERS = f"{_OURS} WHERE user_id > 0 LIMIT {_FEW + 1}"
+_USERS_AMONG = f"{_OURS} WHERE user_id IN (SELECT value FROM json_each(?))"
+_THERE = """
+SELECT u.killmail_id, u.user_id FROM json_each(?)
+CROSS JOIN user_killmails AS u ON u.killmail_id = value
 """
-# of users whose list shows it although they do not appear on it
-_SET_TIME = """
-UPDATE user_killmails SET killmail_time = ? WHERE killmail_id = ? AND killmail_time IS NULL
+_SET_ROLE = """
+UPDATE user_killmails SET role = ?, killmail_time = ? WHERE user_id = ? AND killmail_id = ?
+"""
+_TAKE_PART = """
+INSERT INTO user_killmails (listed, role, killmail_time, user_id, killmail_id)
+VALUES (0, ?, ?, ?, ?)
 """
 _VICTIMS = """
 SELECT killmail_id, killmail_time, victim_character_id, victim_corporation_id
@@ -37,38 +41,43 @@ WHERE killmail_id IN (SELECT value FROM json_each(?))
     AND (character_id IN ({_OURS}) OR corporation_id IN ({_OURS}))
 """
 
-# a killmail's id and time, its victim, its attackers with whether the final blow was theirs
-_Parties = tuple[int, str, Party, Sequence[tuple[Party, bool]]]
+# a role, the killmail's time, a user, a killmail
+_Row = tuple[Role | None, str, int, int]
+# a killmail's id and time, its victim, its attackers
+_Parties = tuple[int, str, Party, Sequence[Attack]]
 
 
-def record(conn: sqlite3.Connection, killmails: Sequence[Killmail]) -> None:
-    """Record the roles of all users in killmails that are stored now.
+def record(
+    conn: sqlite3.Connection, stored: Iterable[tuple[Killmail, str]], ids: Iterable[int]
+) -> None:
+    """Record the roles of all users in killmails that were stored just now, with these times.
 
-    The caller holds the transaction.
+    `ids` are those of everybody on them, and may be others too. The caller holds the transaction.
     """
     parties = [
         (
-            killmail.killmail_id,
-            iso(unix(killmail.killmail_time)),
+            *(killmail.killmail_id, time),
             (killmail.victim.character_id, killmail.victim.corporation_id),
-            [((a.character_id, a.corporation_id), a.final_blow) for a in killmail.attackers],
+            [(a.character_id, a.corporation_id, a.final_blow) for a in killmail.attackers],
         )
-        for killmail in killmails
+        for killmail, time in stored
     ]
-    _write(conn, parties)
+    _write(conn, parties, _users_among(conn, ids))
 
 
 def look_up(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
     """Record the roles of all users in those of these killmails that are stored."""
     wanted = [json.dumps(list(killmail_ids))]
-    attackers: dict[int, list[tuple[Party, bool]]] = defaultdict(list)
+    attacks: dict[int, list[Attack]] = defaultdict(list)
     for killmail_id, character, corporation, final_blow in conn.execute(_OUR_ATTACKERS, wanted):
-        attackers[killmail_id].append(((character, corporation), bool(final_blow)))
+        attacks[killmail_id].append((character, corporation, bool(final_blow)))
     parties = [
-        (killmail_id, time, (character, corporation), attackers[killmail_id])
-        for killmail_id, time, character, corporation in conn.execute(_VICTIMS, wanted).fetchall()
+        (killmail_id, time, (character, corporation), attacks[killmail_id])
+        for killmail_id, time, character, corporation in conn.execute(_VICTIMS, wanted)
     ]
-    _write(conn, parties)
+    ids = {id_ for *_, victim, _ in parties for id_ in victim}
+    ids.update(id_ for *_, some in parties for attack in some for id_ in attack[:2])
+    _write(conn, parties, _users_among(conn, ids))
 
 
 def look_up_earlier(conn: sqlite3.Connection, user_id: int) -> None:
@@ -119,17 +128,24 @@ def forget(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
     )
 
 
-def _write(conn: sqlite3.Connection, parties: Sequence[_Parties]) -> None:
-    ids = {id_ for *_, victim, _ in parties for id_ in victim}
-    ids.update(id_ for *_, attackers in parties for party, _ in attackers for id_ in party)
-    ids.discard(None)
-    users = conn.execute(
-        f"{_OURS} WHERE user_id IN (SELECT value FROM json_each(?))", [json.dumps(list(ids))]
-    )
-    ours = {user_id for (user_id,) in users}
-    taking_part: list[tuple[int, int, Role, str]] = []
-    for killmail_id, time, victim, attackers in parties:
-        found = roles(victim, attackers, ours) if ours else {}
-        taking_part += [(user, killmail_id, role, time) for user, role in found.items()]
-    conn.executemany(_SET_ROLE, taking_part)
-    conn.executemany(_SET_TIME, [(time, killmail_id) for killmail_id, time, *_ in parties])
+def _write(conn: sqlite3.Connection, parties: Sequence[_Parties], users: set[int]) -> None:
+    there: dict[int, list[int]] = defaultdict(list)
+    ids = [killmail_id for killmail_id, *_ in parties]
+    for killmail_id, user_id in conn.execute(_THERE, [json.dumps(ids)]):
+        there[killmail_id].append(user_id)
+    known: list[_Row] = []
+    new: list[_Row] = []
+    for killmail_id, time, victim, attacks in parties:
+        found = roles(victim, attacks, users)
+        listed = there[killmail_id]
+        known += [(found.pop(user_id, None), time, user_id, killmail_id) for user_id in listed]
+        new += [(role, time, user_id, killmail_id) for user_id, role in found.items()]
+    conn.executemany(_SET_ROLE, known)
+    conn.executemany(_TAKE_PART, new)
+
+
+def _users_among(conn: sqlite3.Connection, ids: Iterable[int | None]) -> set[int]:
+    users = {user_id for (user_id,) in conn.execute(_FEW_USERS)}
+    if len(users) > _FEW:
+        users = {user_id for (user_id,) in conn.execute(_USERS_AMONG, [json.dumps(list(ids))])}
+    return users

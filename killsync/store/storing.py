@@ -15,9 +15,9 @@ def store(conn: sqlite3.Connection, batch: Sequence[FetchedKillmail], now_iso: s
     caller holds the transaction.
     """
     stored = killmails.insert(conn, batch, now_iso)
-    by_id = {fetched.killmail.killmail_id: fetched.killmail for fetched in batch}
-    bodies = [by_id[killmail_id] for killmail_id in stored]
-    roles.record(conn, bodies)
-    names.ask_later(conn, ids_with_names(bodies))
+    bodies = [killmail for killmail, _ in stored]
+    ids = ids_with_names(bodies)
+    roles.record(conn, stored, ids)
+    names.ask_later(conn, ids)
     values.write(conn, bodies)
-    return stored
+    return [killmail.killmail_id for killmail in bodies]
