@@ -191,15 +191,12 @@ def _add_item_rows(
 ) -> None:
     for item in items:
         ordinal, inside = len(rows), item.items
-        rows.append(
-            (
-                killmail_id, ordinal, parent, item.item_type_id, item.flag, item.singleton,
-                item.quantity_destroyed, item.quantity_dropped,
-                None if inside is None else len(inside), item.extra,
-            )
-        )  # fmt: skip
-        if inside:
-            _add_item_rows(rows, killmail_id, inside, ordinal)
+        if inside is None:
+            rows.append((killmail_id, ordinal, parent, *astuple(item)))
+            continue
+        *columns, _, extra = astuple(item)
+        rows.append((killmail_id, ordinal, parent, *columns, len(inside), extra))
+        _add_item_rows(rows, killmail_id, inside, ordinal)
 
 
 def _json(ids: Sequence[int]) -> str:
