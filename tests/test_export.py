@@ -395,7 +395,7 @@ def test_after_seq_gives_what_was_stored_later_in_that_order(
     first = 1000 - len(newest_first)
     assert ids(synced.export("--after-seq", "0")) == newest_first
     assert ids(synced.export("--after-seq", str(first + 4))) == newest_first[5:]
-    assert synced.export("--after-seq", "999") == []
+    assert synced.export("--after-seq", "999") == synced.export("--after-seq", "9" * 30) == []
     to_csv(synced, folder, "--after-seq", str(first + 4))
     assert [int(row[0]) for row in table(folder, "killmails")[1:]] == newest_first[5:]
 
@@ -419,7 +419,6 @@ def test_nothing_new_after_a_stored_seq_is_not_worth_a_word(template: InProcess)
         (["--since=2026-03-02", "--until=2026-03-01"], "--until"),
         (["--until=soon"], "--until"),
         (["--after-seq=-1"], "--after-seq"),
-        (["--after-seq=9223372036854775808"], "--after-seq"),
         (["--format=parquet"], "--format"),
         (["--format=csv"], "-o"),
         (["--format=csv", "-o", "-"], "-o"),

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from killsync.store.connection import Store
     from killsync.store.exporting import Selection
 
+# what SQLite can hold
+_LARGEST = 2**63 - 1
+
 
 class Form(StrEnum):
     """How killmails are written."""
@@ -54,7 +57,6 @@ def export(
         typer.Option(
             metavar="N",
             min=0,
-            max=2**63 - 1,
             help="Only what was stored after the killmail of this stored_seq, in that order.",
         ),
     ] = None,
@@ -96,7 +98,8 @@ def export(
 
             only = None if user is None else find_users(store, [user])[0].user_id
             side = Side.LOSS if only_losses else Side.KILL if only_kills else None
-            wanted = Selection(only, side, first, last, after_seq)
+            after = None if after_seq is None else min(after_seq, _LARGEST)
+            wanted = Selection(only, side, first, last, after)
             asked = Asked(
                 user=user,
                 user_id=only,
