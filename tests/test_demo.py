@@ -18,6 +18,10 @@ import pytest
 from in_process import run_here
 from world import TIMEOUT
 
+from killsync.cli.demo import telling_loss
+from killsync.killmail.body import Item
+from killsync.store.kills import Kill
+
 SCRIPTS = str(Path(sys.executable).parent)
 # the environment of a user with real characters; none of it can be reached or used
 OWN = {
@@ -100,7 +104,7 @@ def test_the_demo_ends_well(demo: Played) -> None:
 
 
 def test_the_demo_shows_each_stage_in_order(demo: Played) -> None:
-    added, first, later, hurried, status = demo.scenes()
+    added, first, later, hurried, status, *_ = demo.scenes()
     assert added.count(": added ") == 3
     assert first.count("last: never") == first.count("full sync") == 3
     assert first.count(" new killmails on ") == 3
@@ -116,6 +120,41 @@ def test_the_demo_shows_each_stage_in_order(demo: Played) -> None:
         assert word in status
 
 
+def test_the_demo_shows_what_the_killmails_tell(demo: Played) -> None:
+    *_, status, kills, loss, statistics = demo.scenes()
+    assert "Lock: free" in status
+    lines = [line.split("\t") for line in kills.splitlines() if "\t" in line]
+    assert len(lines) == 10
+    # by their names, each with its worth
+    assert any("Caelia Yulai" in line for line in lines)
+    for word in ("Loss ", "High slots", "final blow", "hull ", " ISK", "zkillboard.com"):
+        assert word in loss
+    for word in ("kills\t", "losses\t", "efficiency\t0.", "$ killsync stats"):
+        assert word in statistics
+
+
+def test_the_loss_that_the_demo_shows_is_a_fit_that_fills_a_screen() -> None:
+    def loss(number: int, **fields: Any) -> Kill:
+        blank: dict[str, Any] = dict.fromkeys(Kill.__struct_fields__)
+        named = {"killmail_id": number, "final_blow": "Somebody", "attackers": 3}
+        return Kill(**blank | named | fields)
+
+    module = Item(item_type_id=1, flag=11, singleton=0)
+    full_box = Item(item_type_id=1, flag=5, singleton=0, items=[module] * 30)
+    losses = [loss(1), loss(2), loss(3, attackers=50), loss(4, final_blow=None), loss(5), loss(6)]
+    carried = {
+        1: [],
+        2: [module] * 60,
+        3: [module] * 24,
+        4: [module] * 24,
+        5: [module] * 23 + [full_box],
+        6: [module] * 20,
+    }
+    assert telling_loss(losses, carried) == 6
+    assert telling_loss(losses[:1], carried) == 1
+    assert telling_loss(losses[2:3], carried) == 3
+
+
 def test_the_demo_prints_where_its_database_is(demo: Played) -> None:
     assert f"\nThe database is {demo.database}. " in demo.said
     assert demo.database.stat().st_mode & 0o777 == 0o600
@@ -123,8 +162,14 @@ def test_the_demo_prints_where_its_database_is(demo: Played) -> None:
 
 def test_the_commands_that_the_demo_prints_work_as_printed(demo: Played) -> None:
     commands = demo.printed_commands()
-    assert len(commands) == 3
-    for command in commands:
+    assert [command.split(" --db ")[1].split("' ")[1] for command in commands] == [
+        "kills --losses --since 7d",
+        "stats --by opponent --limit 10",
+        "export --since 7d",
+        "browse",
+    ]
+    # the last goes on until it is stopped
+    for command in commands[:-1]:
         done = subprocess.run(
             ["sh", "-c", command],
             cwd=demo.home,

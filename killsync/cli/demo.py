@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,11 @@ import typer
 from killsync.cli import invocation
 from killsync.cli.invocation import exit_with, print_result
 from killsync.errors import KillsyncError, UsageError
+from killsync.killmail.body import Item
 from killsync.settings.places import expanded
-from killsync.store import connection, pending
+from killsync.store import connection, killmails, kills, pending
+from killsync.store.kills import Filters, Kill, Side
+from killsync.terminal.text import wrapped
 
 _CACHE_SECONDS = 2
 _SIMULATOR = [
@@ -30,9 +33,14 @@ _SIMULATOR = [
     "--json",
 ]
 
+_SHIP_LOSSES = Filters(side=Side.LOSS, no_pods=True)
+_LOSSES_LOOKED_AT = 100
+_FEW_ATTACKERS = 5
+_LINES_OF_A_FIT = 24
+
 
 def demo(context: typer.Context) -> None:
-    """Show a first sync, new killmails, a manual sync and the status, all on this machine."""
+    """Show syncs, the status, and what the killmails tell, all on this machine."""
     call = invocation.from_context(context)
     with invocation.edge(call):
         database = _database(call.db)
@@ -83,14 +91,15 @@ class _Demo:
 
     def play(self) -> int:
         """Play all scenes; return the exit code of the first command that failed."""
-        for scene in (self._register, self._first_sync, self._news, self._overtake):
+        for scene in (
+            *(self._register, self._first_sync, self._news, self._overtake),
+            *(self._status, self._kills, self._loss, self._statistics),
+        ):
             code = scene()
             if code:
                 return code
-        self._scene("Where everything stands:")
-        code = self._run("status")
         self._farewell()
-        return code
+        return 0
 
     def _register(self) -> int:
         self._scene("Three characters give killsync their refresh tokens:")
@@ -130,6 +139,25 @@ class _Demo:
             print_result(f">>> {hurried['name']} is done; the scan goes on with the history:")
             return code or scan.wait()
 
+    def _status(self) -> int:
+        self._scene("Where everything stands:")
+        return self._run("status")
+
+    def _kills(self) -> int:
+        self._scene("What happened lately, to all of them (+ kills, - losses):")
+        return self._run("kills", "--limit", "10")
+
+    def _loss(self) -> int:
+        self._scene("One of the losses, with its fit and who shot:")
+        with closing(connection.connect(self._database, read_only=True)) as store:
+            losses = kills.page(store.conn, _SHIP_LOSSES, _LOSSES_LOOKED_AT)
+            carried = killmails.carried(store.conn, [loss.killmail_id for loss in losses])
+        return self._run("kills", str(telling_loss(losses, carried)))
+
+    def _statistics(self) -> int:
+        self._scene("And all of it in numbers:")
+        return self._run("stats")
+
     def _wait_for_backlog(self) -> None:
         """Wait until the scan has listed more than it has fetched."""
         deadline = time.monotonic() + 10
@@ -147,7 +175,7 @@ class _Demo:
         return done.returncode
 
     def _scene(self, title: str) -> None:
-        print_result(f"\n=== {title}")
+        print_result(wrapped(f"\n=== {title}", sys.stdout))
 
     def _control_simulator(self, what: str, **values: Any) -> Any:
         from killsync.http import Http
@@ -158,11 +186,23 @@ class _Demo:
     def _farewell(self) -> None:
         program, database = self._program, shlex.quote(str(self._database))
         print_result(
-            f"The database is {self._database}. Three commands to try on it:\n"
-            f"  {program} --db {database} status --json\n"
-            f"  {program} --db {database} users\n"
-            f"  {program} --db {database} export --since 7d"
+            f"\nThe database is {self._database}. To look around in it:\n"
+            f"  {program} --db {database} kills --losses --since 7d\n"
+            f"  {program} --db {database} stats --by opponent --limit 10\n"
+            f"  {program} --db {database} export --since 7d\n"
+            f"  {program} --db {database} browse"
         )
+
+
+def telling_loss(losses: Sequence[Kill], carried: Mapping[int, Sequence[Item]]) -> int:
+    """Return the id of a loss that fills a screen and no more: a whole fit, a few attackers."""
+    by_few = [loss for loss in losses if loss.final_blow and loss.attackers <= _FEW_ATTACKERS]
+
+    def away(loss: Kill) -> int:
+        lines = sum(1 + len(item.items or ()) for item in carried[loss.killmail_id])
+        return abs(lines - _LINES_OF_A_FIT)
+
+    return min(by_few or losses, key=away).killmail_id
 
 
 def _command(*arguments: str) -> list[str]:
