@@ -6,19 +6,19 @@ from functools import partial
 from pathlib import Path
 
 from figures import Figure, Scale, at_most, format_seconds, format_size, measure_pairs
-from made import Raw, list_all, make_database, make_raws, multiply, store_all
+from made import Raw, list_all, make_database, make_raws, multiply, name_all, store_all
 from start_up import make_environment, wall_time
 
 from killsync.times import DAY
 
-_APART = 120.0
-_COPIES = 50
+APART = 120.0
+COPIES = 50
 
 
 def measure(scale: Scale) -> list[Figure]:
     """Measure an idle scan, a status and an export of the last day."""
     now = time.time()
-    made = make_raws(scale.of(20_000, 1_000), now, _APART)
+    made = make_raws(scale.of(20_000, 1_000), now, APART)
     rows = (
         ("an idle scan", ["scan"], 1.3),
         ("status", ["status"], 1.5),
@@ -26,10 +26,10 @@ def measure(scale: Scale) -> list[Figure]:
     )
     with tempfile.TemporaryDirectory(prefix="killsync-benchmark-") as directory:
         big, small = Path(directory) / "big.db", Path(directory) / "small.db"
-        took = _make_big(big, made, now)
-        last_day = [raw for n, raw in enumerate(made[::-1]) if n * _APART < DAY][::-1]
+        took = make_big(big, made, now)
+        last_day = [raw for n, raw in enumerate(made[::-1]) if n * APART < DAY][::-1]
         _make(small, last_day, now)
-        total, grown = f"{_COPIES * len(made):,}", format_size(big.stat().st_size)
+        total, grown = f"{COPIES * len(made):,}", format_size(big.stat().st_size)
         return [
             at_most(
                 f"{what}, {total} killmails stored",
@@ -48,17 +48,18 @@ def measure(scale: Scale) -> list[Figure]:
 
 
 def _make(path: Path, made: list[Raw], now: float) -> None:
-    with make_database(path, now) as store:
+    with make_database(path, now, user_count=2) as store:
         list_all(store, made)
         store_all(store, made, now)
+        name_all(store, now)
 
 
-def _make_big(path: Path, made: list[Raw], now: float) -> float:
+def make_big(path: Path, made: list[Raw], now: float) -> float:
     """Make the big database; return how many seconds that took."""
     started = time.monotonic()
     template = path.with_suffix(".template")
     _make(template, made, now)
-    with make_database(path, now):
+    with make_database(path, now, user_count=2):
         pass
-    multiply(template, path, _COPIES, len(made) * _APART)
+    multiply(template, path, COPIES, len(made) * APART)
     return time.monotonic() - started

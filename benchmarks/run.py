@@ -29,6 +29,7 @@ TOPICS: tuple[str, ...] = (
     "start_up",
     "queue_size",
     "million",
+    "looking",
     "memory",
 )
 

@@ -12,7 +12,7 @@ from figures import Figure, Scale, format_seconds, within
 from made import URL, make_database
 from spending import run_measured
 
-_PROGRAM = [sys.executable, str(Path(sys.executable).with_name("killsync"))]
+PROGRAM = [sys.executable, str(Path(sys.executable).with_name("killsync"))]
 
 
 def measure(scale: Scale) -> list[Figure]:
@@ -61,4 +61,4 @@ def make_environment(path: Path) -> Mapping[str, str]:
 
 def wall_time(arguments: list[str], environment: Mapping[str, str]) -> float:
     """Return the wall time of a killsync command, in seconds."""
-    return run_measured([*_PROGRAM, *arguments], environment).wall
+    return run_measured([*PROGRAM, *arguments], environment).wall
