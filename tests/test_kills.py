@@ -127,7 +127,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
         made.execute(
             """INSERT OR REPLACE INTO killmail_values
             SELECT killmail_id, 1, 2, 3, 4, 5, iif(killmail_id % 4, killmail_id % 7 * 1e8, NULL), 0,
-                '2026-11-01', 'test' FROM killmails"""
+                '2026-11-01' FROM killmails"""
         )
         yield made
 

@@ -105,9 +105,9 @@ def facts(pilot: int) -> str:
         (691, '2026-10-02', 2600000, NULL);
     INSERT OR REPLACE INTO killmail_values VALUES
         ({LOSS}, 500000, 1540000, 687535.01, 1020035, 1707500.01, 2727535.01, 6,
-            '2026-10-02', 'esi-markets-prices'),
-        ({KILL}, NULL, NULL, NULL, NULL, NULL, NULL, 1, '2026-10-02', 'esi-markets-prices'),
-        ({BARE}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+            '2026-10-02'),
+        ({KILL}, NULL, NULL, NULL, NULL, NULL, NULL, 1, '2026-10-02'),
+        ({BARE}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
     INSERT INTO pending_killmails (killmail_id, killmail_hash, priority, not_before, set_aside_at,
         error)
     VALUES ({PENDING}, 'a', 3, NULL, NULL, NULL),

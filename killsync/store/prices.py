@@ -11,9 +11,6 @@ from collections.abc import Iterable, Sequence
 from killsync.model import TypePrice
 from killsync.times import iso
 
-SOURCE = "esi-markets-prices"
-"""Where the prices come from, as `killmail_values.source` names it."""
-
 # through the primary key: the last row up to the day
 _LAST = "FROM prices WHERE type_id = {} AND day <= {} ORDER BY day DESC LIMIT 1"
 # a price of zero is given for what is never traded

@@ -17,7 +17,7 @@ AT_ONCE = 500
 
 _THESE = "killmail_id IN (SELECT value FROM json_each(?))"
 _LOSSES = f"SELECT killmail_id, killmail_time, victim_ship_type_id FROM killmails WHERE {_THESE}"
-_ROWS = f"SELECT * FROM killmail_values WHERE {_THESE}"
+_ROWS = f"SELECT {values.COLUMNS} FROM killmail_values WHERE {_THESE}"
 _MISSING = """
 SELECT killmail_id FROM killmail_values WHERE priced_on IS NULL ORDER BY killmail_id DESC LIMIT ?
 """

@@ -19,5 +19,5 @@ def store(conn: sqlite3.Connection, batch: Sequence[FetchedKillmail], now_iso: s
     ids = ids_with_names(bodies)
     roles.record(conn, stored, ids)
     names.ask_later(conn, ids)
-    values.write(conn, bodies)
+    values.write(conn, stored)
     return [killmail.killmail_id for killmail in bodies]

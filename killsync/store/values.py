@@ -14,18 +14,18 @@ from killsync.killmail.body import Item, Killmail
 from killsync.killmail.value import unit_price, value_of
 from killsync.model import ItemType
 from killsync.store import facts
-from killsync.store.prices import SOURCE, any_fetched, day_for, prices_on
-from killsync.times import iso, unix
+from killsync.store.prices import any_fetched, day_for, prices_on
 
+COLUMNS = """killmail_id, hull, fitted, cargo, dropped, destroyed, total, unpriced, priced_on"""
 # a new killmail has no row; were there one, REPLACE would cost twice as much
-_INSERT = "INSERT OR IGNORE INTO killmail_values VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"""INSERT OR IGNORE INTO killmail_values ({COLUMNS})
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _REPLACE = _INSERT.replace("IGNORE", "REPLACE")
 _TYPE = "SELECT name, group_id, group_name, category_id, category_name FROM types WHERE type_id = ?"
 _ANY_MISSING = "SELECT EXISTS (SELECT 1 FROM killmail_values WHERE priced_on IS NULL)"
-_NOTHING = (None,) * 9
+_NOTHING = (None,) * 8
 TOTAL = 6  # where a row has it
 DAY_LENGTH = len("2026-11-24")
-_ISO = len("2026-11-24T03:00:00Z")
 # killmails come by day, and each day has its prices
 _DAYS_AT_HAND = 4
 _TYPES_AT_HAND = 20_000
@@ -36,11 +36,11 @@ Row = tuple[Any, ...]
 """A row of `killmail_values`."""
 
 
-def write(conn: sqlite3.Connection, killmails: Sequence[Killmail]) -> None:
-    """Value killmails in the transaction that stores them; the caller holds it."""
+def write(conn: sqlite3.Connection, stored: Iterable[tuple[Killmail, str]]) -> None:
+    """Value killmails, given with their stored times, in the transaction that stores them."""
     losses = [
-        (k.killmail_id, _day(k.killmail_time), k.victim.ship_type_id, k.victim.items or [])
-        for k in killmails
+        (k.killmail_id, time[:DAY_LENGTH], k.victim.ship_type_id, k.victim.items or [])
+        for k, time in stored
     ]
     conn.executemany(_INSERT, rows(conn, losses))
 
@@ -60,7 +60,7 @@ def rows(conn: sqlite3.Connection, losses: Iterable[Loss]) -> list[Row]:
         made.append(
             (
                 *(killmail_id, found.hull, found.fitted, found.cargo, found.dropped),
-                *(found.destroyed, found.total, found.unpriced, priced_on, SOURCE),
+                *(found.destroyed, found.total, found.unpriced, priced_on),
             )
         )
     return made
@@ -107,9 +107,3 @@ def _worth(conn: sqlite3.Connection, day: str) -> _UnitPrices:
 def _type(conn: sqlite3.Connection, type_id: int) -> ItemType | None:
     row = conn.execute(_TYPE, (type_id,)).fetchone()
     return None if row is None else ItemType(type_id, *row)
-
-
-def _day(time: str) -> str:
-    # as ESI writes times; others may mean another day in UTC
-    is_plain = len(time) == _ISO and time[-1] == "Z"
-    return (time if is_plain else iso(unix(time)))[:DAY_LENGTH]
