@@ -34,6 +34,7 @@ SUMMARIES = {
     "backup": "Copy the database to a file, also while a run goes on.",
     "restore": "Put a backup back; what it replaces is kept.",
     "export": "Write stored killmails as JSON lines, oldest first.",
+    "browse": "Show a killboard in the web browser, on this machine only.",
     "doctor": "Say what is missing or wrong, and how to fix it.",
     "demo": "Show the whole cycle on this machine, without an account.",
     "simulator": "Run a simulated ESI and SSO on this machine, until Ctrl-C.",

@@ -44,6 +44,14 @@ def connect_unchanging(path: Path) -> sqlite3.Connection:
     return _open(path, "mode=ro&immutable=1", timeout=0)
 
 
+def connect_alone(path: Path) -> sqlite3.Connection:
+    """Open a file for SQL of a person's own: no SQL leads to another file, or changes this one."""
+    conn, _ = connect(path)
+    conn.execute("PRAGMA query_only = ON")
+    conn.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    return conn
+
+
 def _needed_too(path: Path, beside: Path, why: str) -> DatabaseError:
     return DatabaseError(
         f"{path}: cannot be read here, where nothing may be written: {beside.name} beside it "
