@@ -375,3 +375,29 @@ def test_refresh_has_the_next_scan_ask_for_everything_again(
 def test_refresh_asks_for_nothing_where_all_is_new(named: Callable[..., InProcess]) -> None:
     program = named()
     assert "nothing to ask for" in program.run("names", "--refresh").stdout
+
+
+def test_names_alone_start_a_scan(killsync: Callable[..., Killsync]) -> None:
+    program = killsync(characters=1, killmails=3)
+    program.run("scan")
+    assert program.rows("SELECT count(*) FROM unnamed_ids") != [(0,)]
+    # every list is cached: no killmail is due
+    program.run("scan", KILLSYNC_NAMES="on")
+    assert program.rows("SELECT count(*) FROM unnamed_ids") == [(0,)]
+
+
+def test_names_that_fail_start_no_scan_for_an_hour(killsync: Callable[..., Killsync]) -> None:
+    program = killsync(characters=1, killmails=3)
+    program.run("scan")
+    program.simulator.fault("names", status=500)
+    program.run("scan", KILLSYNC_NAMES="on")
+    program.simulator.clear_log()
+    assert "nothing is due" in program.run("scan", KILLSYNC_NAMES="on").stdout
+    assert program.simulator.log() == []
+    program.execute(
+        """UPDATE facts SET value = strftime('%Y-%m-%dT%H:%M:%SZ', value, '-1 hour')
+        WHERE name = 'names_not_before'"""
+    )
+    program.simulator.clear_faults()
+    program.run("scan", KILLSYNC_NAMES="on")
+    assert program.rows("SELECT count(*) FROM unnamed_ids") == [(0,)]

@@ -8,6 +8,7 @@ from killsync.times import iso, iso_after, unix
 _BODIES_FAIL_SINCE = "bodies_fail_since"
 _ALERTED_AT = "alerted_at"
 _PRICES_NOT_BEFORE = "prices_not_before"
+_NAMES_NOT_BEFORE = "names_not_before"
 _VALUES_BELOW = "values_below"
 _ALERTED_OF = "alerted_of"
 _GAME_DATA = "game_data"
@@ -58,6 +59,16 @@ def prices_not_before(conn: sqlite3.Connection) -> float | None:
 def set_prices_not_before(conn: sqlite3.Connection, until: float | None) -> None:
     """Remember when prices may be asked for again; None: at once."""
     _set(conn, _PRICES_NOT_BEFORE, None if until is None else iso_after(until))
+
+
+def names_not_before(conn: sqlite3.Connection) -> float | None:
+    """Return until when no scan starts for names alone, in unix seconds; None: one may."""
+    return _time(_get(conn, _NAMES_NOT_BEFORE))
+
+
+def set_names_not_before(conn: sqlite3.Connection, until: float | None) -> None:
+    """Remember until when no scan starts for names alone; None: one may."""
+    _set(conn, _NAMES_NOT_BEFORE, None if until is None else iso_after(until))
 
 
 def values_below(conn: sqlite3.Connection) -> int | None:

@@ -142,6 +142,11 @@ def next_to_ask_again(conn: sqlite3.Connection, limit: int, now: float) -> list[
     return [id_ for (id_,) in rows]
 
 
+def any_to_ask(conn: sqlite3.Connection, now: float) -> bool:
+    """Return whether an id may be asked for now."""
+    return bool(next_to_ask(conn, 1) or next_to_ask_again(conn, 1, now))
+
+
 def named(conn: sqlite3.Connection, answers: "Sequence[Named]", now: float) -> list[int]:
     """Store what ESI has named, and return the ids that it says are of a kind without a table.
 

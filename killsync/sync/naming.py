@@ -17,15 +17,18 @@ from killsync.errors import (
 from killsync.esi import universe
 from killsync.esi.ratelimit import names_bucket
 from killsync.esi.universe import AT_ONCE, NAMES_PRIORITY, Names
-from killsync.store import names
+from killsync.store import facts, names
 from killsync.sync.context import Services
 from killsync.sync.events import NamesStopped, NamesStored
 from killsync.sync.journal import Journal
 from killsync.sync.slots import Kind, Request, Slots
 from killsync.sync.splitting import Splitting
+from killsync.times import HOUR
 
 # ESI allows 100 errors a minute; the rest is left for killmails
 LEAST_ERRORS_LEFT = 50
+# a service that fails is left alone for a while where nothing else is to be done
+START_AGAIN_AFTER = HOUR
 # most that were unknown still are: the fewer there are, the sooner each is asked for on its own
 _AGAIN_AT_ONCE = 10
 
@@ -91,7 +94,7 @@ class Naming:
 
         self._journal.commit(write)
         self._s.report(NamesStored(len(answer.named), len(unknown)))
-        self._keep_errors(answer.errors_left)
+        self._keep_errors(answer.errors_left, now)
 
     def _failed(self, error: BaseException, now: float) -> None:
         match error:
@@ -102,18 +105,21 @@ class Naming:
                     self._journal.commit(partial(names.unknown, ids=unknown, now=now))
                     self._s.report(NamesStored(0, len(unknown)))
                 if self._splitting.is_over:
-                    self._stop(describe(error))
+                    self._stop(describe(error), now)
             case NotSent():
                 self._splitting.stop()
             case _:
-                self._stop(describe(error))
+                self._stop(describe(error), now)
         if isinstance(error, IdsUnknown):
-            self._keep_errors(error.errors_left)
+            self._keep_errors(error.errors_left, now)
 
-    def _keep_errors(self, left: int | None) -> None:
+    def _keep_errors(self, left: int | None, now: float) -> None:
         if left is not None and left < LEAST_ERRORS_LEFT and not self._splitting.is_over:
-            self._stop(f"only {left} errors are left of ESI's limit")
+            self._stop(f"only {left} errors are left of ESI's limit", now)
 
-    def _stop(self, reason: str) -> None:
+    def _stop(self, reason: str, now: float) -> None:
         self._splitting.stop()
+        # other work may have them asked for sooner, but none is started for them alone
+        not_before = now + START_AGAIN_AFTER
+        self._journal.add(partial(facts.set_names_not_before, until=not_before), now)
         self._s.report(NamesStopped(reason))

@@ -4,12 +4,13 @@ import sqlite3
 
 import msgspec
 
+from killsync.esi.ratelimit import LONGEST_REST
 from killsync.model import Priority, User
 from killsync.settings.config import Settings
-from killsync.store import jobs, pending, retries, roles, users, waiting_users
+from killsync.store import facts, jobs, names, pending, retries, roles, users, waiting_users
 from killsync.sync import schedule, values_due
 from killsync.sync.schedule import Waits
-from killsync.times import iso_or_none
+from killsync.times import has_passed, iso_or_none
 
 _MOST_PROBES = 10
 
@@ -51,7 +52,17 @@ def find(
 
 def _has_upkeep(conn: sqlite3.Connection, now: float, settings: Settings) -> bool:
     """Return whether there is something to do beside killmails, though none is due."""
-    return roles.any_to_look_up(conn) or values_due.is_due(conn, now, asks=settings.prices)
+    return (
+        roles.any_to_look_up(conn)
+        or values_due.is_due(conn, now, asks=settings.prices)
+        or (settings.names and _has_names_to_ask(conn, now))
+    )
+
+
+def _has_names_to_ask(conn: sqlite3.Connection, now: float) -> bool:
+    return names.any_to_ask(conn, now) and has_passed(
+        facts.names_not_before(conn), now, LONGEST_REST
+    )
 
 
 class Waiters(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from functools import partial
 from campaign.case import case
 from campaign.moments import KINDS
 from campaign.score import Score, two_at_a_time
-from campaign.strikes import Strikes, choose_kinds, choose_options, finish, label_problems
+from campaign.strikes import UPKEEP, Strikes, choose_kinds, choose_options, finish, label_problems
 
 PART = "kills"
 CASES, STRIKES = 4, 5
@@ -28,6 +28,7 @@ def play_case(seed: int, strikes: int, number: int) -> Score:
     with label_problems(score, f"case {number}"):
         rng = random.Random(f"{PART} {seed} {number}")
         with case(rng, users=False, encrypted=number % 2 == 1, **choose_options(rng)) as program:
+            program.environment |= UPKEEP
             series = Strikes(program, score)
             series.register(1)
             for kind in choose_kinds(rng, number * strikes, strikes):

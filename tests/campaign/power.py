@@ -14,7 +14,7 @@ from world import TIMEOUT
 from campaign.case import Case, case
 from campaign.ledger import Launch, read
 from campaign.score import Score, two_at_a_time
-from campaign.strikes import Strikes, choose_kinds, choose_options, finish, label_problems
+from campaign.strikes import UPKEEP, Strikes, choose_kinds, choose_options, finish, label_problems
 
 PART = "power"
 SHIM = Path(__file__).with_name("power_cut")
@@ -52,6 +52,7 @@ def play_case(seed: int, cuts: int, first: int, number: int) -> Score:
     with label_problems(score, f"case {number}"):
         rng = random.Random(f"{PART} {seed} {number}")
         with case(rng, users=False, encrypted=number % 2 == 1, **choose_options(rng)) as program:
+            program.environment |= UPKEEP
             series = PowerCuts(program, score)
             series.register(first)
             for kind in choose_kinds(rng, number * cuts, cuts):

@@ -18,6 +18,9 @@ from killsync.store import lock
 MOST_TRIES = 4
 
 
+UPKEEP = {"KILLSYNC_NAMES": "on", "KILLSYNC_PRICES": "on"}
+
+
 def choose_options(rng: Any) -> dict[str, Any]:
     """Choose a world: a few users with many short pages, rotating tokens, sometimes limits."""
     limits = {"list_tokens": 16, "list_window": 3, "body_tokens": 400, "body_window": 3}
@@ -183,7 +186,22 @@ def finish(strikes: Strikes) -> None:
     program.heal()
     strikes.ledger.read_requests(lists=False)
     strikes.ledger.check_new_logins()
+    # a run that was struck amid a request for prices has noted that it is not to be sent again soon
+    program.execute("DELETE FROM facts WHERE name = 'prices_not_before'")
+    program.call("scan", "--force")
     program.judge(score)
+    for what, left in _LEFT_UNDONE.items():
+        ((count,),) = program.rows(left)
+        score.check(count == 0, f"{count} {what}")
+
+
+# what the last scan has to do beside the killmails, whatever struck the runs before
+_LEFT_UNDONE = {
+    "ids have no name": "SELECT count(*) FROM unnamed_ids",
+    "killmails have no value": "SELECT count(*) FROM killmails LEFT JOIN killmail_values"
+    " USING (killmail_id) WHERE total IS NULL AND unpriced IS NULL",
+    "users wait for roles": "SELECT count(*) FROM users WHERE roles_below IS NOT NULL",
+}
 
 
 def _join_lines(tokens: dict[int, str]) -> str:
