@@ -22,7 +22,7 @@ PAGE = 100
 _LATEST = 10
 _TOP = 10
 # a list is there before it is added up
-_PATIENCE_S = 0.2
+_PATIENCE_S = 0.15
 _NO_HURRY_S = 60.0
 _WORDS = {
     "isk": shown.short_isk,
