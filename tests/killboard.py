@@ -114,7 +114,8 @@ def store_killmails(path: Path, numbers: Sequence[int]) -> None:
         )
         conn.executemany(
             """INSERT OR REPLACE INTO killmail_values
-            VALUES (?, 1e6, 0, 0, ?, 1e6, ?, 0, '2026-11-01', 'esi-markets-prices')""",
+                (killmail_id, hull, fitted, cargo, dropped, destroyed, total, unpriced, priced_on)
+            VALUES (?, 1e6, 0, 0, ?, 1e6, ?, 0, '2026-11-01')""",
             [(FIRST_ID + n, (n - 1) * 1e6, n * 1e6) for n in numbers],
         )
 
