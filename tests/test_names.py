@@ -395,7 +395,7 @@ def test_names_that_fail_start_no_scan_for_an_hour(killsync: Callable[..., Kills
     assert "nothing is due" in program.run("scan", KILLSYNC_NAMES="on").stdout
     assert program.simulator.log() == []
     program.execute(
-        """UPDATE facts SET value = strftime('%Y-%m-%dT%H:%M:%SZ', value, '-1 hour')
+        """UPDATE facts SET value = strftime('%Y-%m-%dT%H:%M:%SZ', value, '-2 hours')
         WHERE name = 'names_not_before'"""
     )
     program.simulator.clear_faults()
