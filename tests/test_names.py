@@ -37,6 +37,8 @@ def named(tmp_path: Any, simulate: Callable[..., Simulator]) -> Callable[..., In
         program = InProcess(tmp_path, simulate(**({"characters": 1, "killmails": 0} | options)))
         program.environment["KILLSYNC_NAMES"] = "on"
         program.add_users()
+        # the login has named it: what is left is what is asked for
+        program.execute("DELETE FROM names WHERE named_at IS NOT NULL")
         return program
 
     return make

@@ -16,7 +16,7 @@ from test_store import BIG, scans, statements
 from killsync.esi.universe import LARGEST_ID, Named
 from killsync.killmail.body import decode
 from killsync.killmail.ids import ids_with_names
-from killsync.store import connection, names, storing
+from killsync.store import connection, names, storing, users
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
 from killsync.times import DAY, HOUR, iso
@@ -230,3 +230,10 @@ def test_no_step_reads_a_whole_table(
     asked = statements(store.conn, STEPS[name])
     assert asked, "the call asks the database nothing"
     assert {sql: found for sql in asked if (found := scans(store.conn, sql))} == {}
+
+
+def test_a_registered_user_has_a_name_at_once(store: Store) -> None:
+    users.add(store.conn, 90000001, "Caelia Yulai", NOW)
+    assert names.names_of(store.conn, [90000001]) == {90000001: "Caelia Yulai"}
+    names.ask_later(store.conn, [90000001])
+    assert names.next_to_ask(store.conn, 10) == []

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from killsync.errors import Misshapen, ServerFault
 from killsync.esi.client import Esi, raise_for_status
-from killsync.esi.ratelimit import Bucket
+from killsync.esi.ratelimit import prices_bucket
 from killsync.killmail.raw import has_too_many_parts
 from killsync.killmail.value import DEAREST
 from killsync.model import Priority, TypePrice
@@ -42,7 +42,7 @@ def prices(esi: Esi) -> list[TypePrice]:
 
     Raises Misshapen if the answer is no list of prices, and whatever `Esi.ask` raises.
     """
-    answer = esi.ask(_PATH, _bucket(), Priority.KEPT, {})
+    answer = esi.ask(_PATH, prices_bucket(), Priority.KEPT, {})
     raise_for_status(answer)
     return decode(answer.body)
 
@@ -71,11 +71,6 @@ def decode(body: bytes) -> list[TypePrice]:
     if not by_type:
         raise Misshapen("ESI's list of prices holds no price")
     return [by_type[type_id] for type_id in sorted(by_type)]
-
-
-def _bucket() -> Bucket:
-    # a limit of killsync's own: ESI documents none for this route
-    return Bucket("market-prices", "", 100, 900.0)
 
 
 def _decode_one_by_one(body: bytes, mistake: Exception) -> list[_Entry]:

@@ -21,6 +21,9 @@ from killsync.times import DAY, HOUR, has_passed, iso_after
 LIKELY_COST = 2
 ERROR_LIMIT = "error-limit"
 _SSO = "sso"
+_NAMES, _PRICES = "names", "market-prices"
+# ESI documents no limit for these routes but its limit on errors
+OWN_GROUPS = frozenset({_NAMES, _PRICES})
 _SLOTS = 60
 SETTLES_IN = 1.0
 # a header that names more is no header of ESI's
@@ -181,7 +184,12 @@ def names_bucket() -> Bucket:
 
     ESI documents none for them but its limit on errors.
     """
-    return Bucket("names", "", 600, 900.0)
+    return Bucket(_NAMES, "", 600, 900.0)
+
+
+def prices_bucket() -> Bucket:
+    """Return the bucket of market prices, full: 100 tokens in 15 minutes, also killsync's own."""
+    return Bucket(_PRICES, "", 100, 900.0)
 
 
 def sso_bucket() -> Bucket:

@@ -99,6 +99,7 @@ CREATE INDEX users_roles_below ON users (roles_below) WHERE roles_below IS NOT N
 """
 
 _FILL_IN_LATER = """
+INSERT INTO names SELECT user_id, kind, name, added_at FROM users;
 UPDATE users SET roles_below = (SELECT max(killmail_id) + 1 FROM killmails);
 INSERT INTO facts SELECT 'values_below', max(killmail_id) + 1 FROM killmails
     HAVING max(killmail_id) IS NOT NULL;

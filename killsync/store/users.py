@@ -96,6 +96,13 @@ def maybe_due(
         yield _user(row)
 
 
+# EVE's login has said who it is: nobody else needs to be asked
+_NAME = """
+INSERT INTO names (id, category, name, named_at) VALUES (?, 'character', ?, ?)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, named_at = excluded.named_at
+"""
+
+
 def add(conn: sqlite3.Connection, user_id: int, name: str, now: float) -> bool:
     """Add a character or renew a known one, which may be synced at once; return if it is new."""
     known = conn.execute("SELECT 1 FROM users WHERE user_id = ?", [user_id]).fetchone()
@@ -106,6 +113,7 @@ def add(conn: sqlite3.Connection, user_id: int, name: str, now: float) -> bool:
             refused_at = NULL, refused_token = NULL, refused_client = NULL""",
         {"id": user_id, "name": name, "now": iso(now)},
     )
+    conn.execute(_NAME, [user_id, name, iso(now)])
     if known is None:
         roles.look_up_earlier(conn, user_id)
     return known is None

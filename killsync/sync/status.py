@@ -2,7 +2,7 @@
 
 import msgspec
 
-from killsync.esi.ratelimit import LIKELY_COST, Bucket, kept_share
+from killsync.esi.ratelimit import LIKELY_COST, OWN_GROUPS, Bucket, kept_share
 from killsync.model import JobCounts, Priority, User, UserState
 from killsync.settings.config import Settings
 from killsync.store import jobs, limits, lock, pending, runs, users
@@ -98,7 +98,10 @@ def read_status(
             set_aside_killmails=aside,
             set_aside=[SetAside(*row) for row in pending.set_aside_newest(conn, _MOST_SET_ASIDE)],
             rate_limits=[
-                _rate_limit(bucket, settings.reserve, now) for bucket in limits.everything(conn)
+                _rate_limit(bucket, settings.reserve, now)
+                for bucket in limits.everything(conn)
+                # of what ESI sets no limit for, only that it rests is worth knowing
+                if bucket.group not in OWN_GROUPS or bucket.is_resting(now)
             ],
             last_run=last_run,
             last_run_killed=last_run is not None and was_killed(last_run, holder),
