@@ -423,7 +423,7 @@ def test_without_datasette_the_command_that_installs_it_is_named(
     environment = minimal_environment(database) | without_datasette(tmp_path)
     done = run("browse", environment=environment)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "pip install 'killsync[browse]'" in done.stderr
+    assert "-m pip install 'datasette>=0.65'`" in done.stderr
 
 
 def test_without_a_database_nothing_is_served(tmp_path: Path) -> None:
@@ -483,3 +483,38 @@ def test_the_bodies_are_what_the_tests_say() -> None:
     assert body(21)["victim"]["character_id"] == HAKON
     assert body(21)["victim"]["ship_type_id"] == CAPSULE
     assert {SCRIPT, IMAGE} < {name for _, name in NAMES.values()}
+
+
+def test_a_page_that_is_not_there_is_said_in_the_killboards_own_style(
+    killboard: Killboard,
+) -> None:
+    for path in ("/nothing", "/killmail/abc", "/character/x"):
+        page = killboard.get(path)
+        assert page.status == 404
+        assert "There is no such page." in page.text
+
+
+def test_what_datasette_tells_of_itself_is_out_of_reach(killboard: Killboard) -> None:
+    for path in ("/-/databases.json", "/-/versions", "/-/plugins.json", "/-/settings"):
+        assert killboard.get(path).status == 404
+    assert killboard.get("/-/static/app.css").status == 200
+
+
+def test_no_sql_makes_a_value_that_fills_the_memory(killboard: Killboard) -> None:
+    page = killboard.get("/killsync.json?sql=select+zeroblob(900000000)")
+    assert page.status == 400
+    assert "too big" in page.text
+
+
+def test_sums_of_one_side_say_nothing_of_the_other(killboard: Killboard) -> None:
+    assert "Efficiency" in killboard.get("/").text
+    losses = killboard.get("/?side=losses").text
+    assert "Efficiency" not in losses
+    assert "<dt>Losses" in losses
+    assert "<dt>Kills" not in losses
+
+
+def test_a_side_that_is_none_is_a_mistake_in_one_line(killboard: Killboard) -> None:
+    page = killboard.get("/?side=foo")
+    assert page.status == 400
+    assert "give kills or losses" in page.text

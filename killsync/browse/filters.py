@@ -12,6 +12,7 @@ from killsync.times import DAY, iso, parse_duration, unix
 
 _TEXTS = ("user", "side", "ship", "system", "region", "with", "since", "until", "min_value")
 _SWITCHES = ("solo", "npc", "awox", "no_pods")
+_SIDES = ("kills", "losses")
 _LONGEST_ID = 18
 _LONGEST_TEXT = 200
 
@@ -33,9 +34,8 @@ class Form(Struct, frozen=True):
 
 def read(parameters: Mapping[str, str]) -> Form:
     """Return the parameters that belong to the form."""
-    given = {
-        name: parameters.get(name, "").strip()[:_LONGEST_TEXT] for name in (*_TEXTS, *_SWITCHES)
-    }
+    given = {name: parameters.get(name, "").strip()[:_LONGEST_TEXT] for name in _TEXTS}
+    given |= {name: "1" for name in _SWITCHES if parameters.get(name, "0") not in ("", "0")}
     return Form({name: text for name, text in given.items() if text})
 
 
@@ -45,6 +45,8 @@ def asked(form: Form, now: float) -> kills.Asked:
     user = fields.get("user")
     if user is not None and _id(user) is None:
         raise UsageError(f"user is {user[:60]!r}: choose one of the list")
+    if fields.get("side", "kills") not in _SIDES:
+        raise UsageError(f"side is {fields['side'][:60]!r}: give kills or losses")
     return kills.Asked(
         user=user,
         user_id=None if user is None else _id(user),

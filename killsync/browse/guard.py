@@ -13,6 +13,7 @@ IMAGES = "https://images.evetech.net"
 
 _HOSTS = {"127.0.0.1", "localhost", "[::1]"}
 _METHODS = {"GET", "HEAD"}
+_STATIC = ("/-/static/", "/-/static-plugins/")
 _NO_ONE_ELSE = "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 # Datasette's own pages have scripts within them
 _DATASETTE = (
@@ -50,7 +51,7 @@ def guard(app: App) -> App:
                 message["headers"] = with_headers(message.get("headers", []))
             await send(message)
 
-        refusal = refuse(scope["method"], dict(scope["headers"]))
+        refusal = refuse(scope["method"], scope["path"], dict(scope["headers"]))
         if refusal is None:
             await app(scope, receive, send_guarded)
         else:
@@ -59,7 +60,7 @@ def guard(app: App) -> App:
     return guarded
 
 
-def refuse(method: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
+def refuse(method: str, path: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
     """Return the status and the line with which a request is refused, None if it is not."""
     if method not in _METHODS:
         return 405, "Only GET: nothing can be changed here."
@@ -67,6 +68,9 @@ def refuse(method: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     if name not in _HOSTS:
         return 421, "The killboard is at 127.0.0.1 and localhost only."
+    # what Datasette tells of itself: paths, plugins, settings
+    if path.startswith("/-/") and not path.startswith(_STATIC):
+        return 404, "Not found."
     site = headers.get(b"sec-fetch-site")
     if site == b"cross-site" and headers.get(b"sec-fetch-mode") != b"navigate":
         return 403, "The killboard is not for other sites."

@@ -11,6 +11,7 @@ from datasette import hookimpl
 from datasette.app import Datasette
 from datasette.database import Database
 from datasette.plugins import pm
+from datasette.utils.asgi import NotFound
 
 from killsync.browse import descriptions, guard, pages
 from killsync.store import connection, reading
@@ -107,6 +108,14 @@ class _Hooks:
     @hookimpl  # type: ignore[untyped-decorator]
     def asgi_wrapper(datasette: Any) -> Callable[[guard.App], guard.App]:
         return guard.guard if isinstance(datasette, Killboard) else (lambda app: app)
+
+    @staticmethod
+    @hookimpl  # type: ignore[untyped-decorator]
+    def handle_exception(datasette: Any, request: Any, exception: Exception) -> Any:
+        own = isinstance(datasette, Killboard) and not request.path.startswith(f"/{NAME}")
+        if own and isinstance(exception, NotFound):
+            return pages.show_nothing(datasette, request)
+        return None
 
     @staticmethod
     @hookimpl  # type: ignore[untyped-decorator]

@@ -108,6 +108,13 @@ async def show_character(datasette: Any, request: Any) -> Response:
     return await _answer(datasette, request, "killboard_character.html", ask)
 
 
+async def show_nothing(datasette: Any, request: Any) -> Response:
+    """Show that there is no such page."""
+    return await _answer(
+        datasette, request, "", lambda _: {"trouble": "There is no such page.", "status": 404}
+    )
+
+
 _TOPS = (
     ("Victims' ships", "Type", By.SHIP),
     ("Ships flown", "Type", By.FLOWN),

@@ -7,7 +7,7 @@ from msgspec import Struct
 from killsync.board.statistics import WEEKDAYS, Figures, Hour, Row, Table
 
 _MOST_MONTHS = 24
-_FEWEST_MONTHS = 12
+_FEWEST_MONTHS = 6
 _LEVELS = 5
 _NOTHING = Figures(0, 0, 0.0, 0.0)
 

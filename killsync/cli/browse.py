@@ -1,6 +1,7 @@
 """`killsync browse`: a killboard in the web browser, from the same database."""
 
 import os
+import shlex
 import sys
 import threading
 import webbrowser
@@ -74,8 +75,9 @@ def _serving() -> Callable[..., None]:
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.split(".")[0] == "killsync":
             raise
+        python = shlex.quote(sys.executable)
         raise UsageError(
             f"`browse` needs Datasette, and {error.name} is not installed: "
-            "run `pip install 'killsync[browse]'`"
+            f"run `{python} -m pip install 'datasette>=0.65'`"
         ) from None
     return serving.serve

@@ -8,6 +8,7 @@ from killsync.errors import DatabaseError
 from killsync.store import wal
 from killsync.store.paths import beside_in_use
 
+_LONGEST_VALUE = 1_000_000
 _EFFECTIVE = os.access in os.supports_effective_ids
 _NOT_WRITABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
@@ -49,6 +50,8 @@ def connect_alone(path: Path) -> sqlite3.Connection:
     conn, _ = connect(path)
     conn.execute("PRAGMA query_only = ON")
     conn.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    # a thousand rows are kept in memory at a time
+    conn.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
     return conn
 
 
