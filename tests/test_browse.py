@@ -518,3 +518,24 @@ def test_a_side_that_is_none_is_a_mistake_in_one_line(killboard: Killboard) -> N
     page = killboard.get("/?side=foo")
     assert page.status == 400
     assert "give kills or losses" in page.text
+
+
+def test_sql_asks_the_database_that_is_there_now(killboard: Killboard, tmp_path: Path) -> None:
+    other = tmp_path / "killsync.db"
+    shutil.copy(killboard.database, other)
+    with browse(other) as pages:
+        asked = "/killsync.json?_shape=arrays&sql=select+count(*)+from+killmails"
+        before = pages.get(asked).text
+        copy = tmp_path / "copy"
+        shutil.copy(other, copy)
+        with closing(sqlite3.connect(copy)) as conn, conn:
+            conn.execute("PRAGMA foreign_keys = ON")
+            conn.execute("DELETE FROM killmails")
+        copy.replace(other)
+        assert '"rows": [[0]]' in pages.get(asked).text != before
+
+
+def test_a_user_who_is_not_here_is_a_mistake_in_one_line(killboard: Killboard) -> None:
+    page = killboard.get("/?user=5")
+    assert page.status == 400
+    assert "choose one of the list" in page.text

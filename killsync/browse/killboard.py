@@ -91,9 +91,25 @@ class _ReadOnly(Database):  # type: ignore[misc]
     """The database as Datasette's pages see it: no SQL leads to another file."""
 
     def connect(self, write: bool = False) -> sqlite3.Connection:
-        """Open the file for one thread of Datasette's."""
+        """Open the file for one question of Datasette's."""
         assert not write
         return reading.connect_alone(Path(self.path))
+
+    async def execute_fn(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what a function reads of the database as it is now.
+
+        Datasette would keep one connection for each thread: it would go on reading a file that
+        another one has replaced, and see no change of one that SQLite could not watch.
+        """
+
+        def read() -> T:
+            with closing(self.connect()) as conn:
+                self.ds._prepare_connection(conn, self.name)
+                return fn(conn)
+
+        loop = asyncio.get_running_loop()
+        answer: T = await loop.run_in_executor(self.ds.executor, read)
+        return answer
 
 
 class _Hooks:

@@ -46,6 +46,8 @@ async def show_list(datasette: Any, request: Any) -> Response:
         context: Context = {"form": form, "everyone": list(users.everyone(conn)), "days": []}
         try:
             wanted = kills.filters(conn, filters.asked(form, time.time()))
+            if wanted.user_id is not None and users.get(conn, wanted.user_id) is None:
+                raise UsageError(f"user is {wanted.user_id}: choose one of the list")
         except UsageError as error:
             return context | {"mistake": str(error).replace("--", ""), "status": 400}
         found = stored.page(conn, wanted, PAGE + 1, filters.border(parameters))
