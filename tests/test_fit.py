@@ -145,7 +145,7 @@ def test_eft_has_each_rack_drones_implants_and_cargo_in_its_order() -> None:
 
 def test_dna_has_subsystems_racks_drones_and_charges_in_its_order() -> None:
     assert dna(fit_of(lost(RIFTER), TYPES), TYPES) == (
-        "587:45586;1:2881;2:438;1:2046;1:519;1:31113;1:2454;3:23055;6:178;121:185;7::"
+        "587:45586;1:2881;2:438;1:2046;1:519;1:31113;1:2454;3:23055;6:178;160:185;7::"
     )
 
 

@@ -300,7 +300,7 @@ def test_eft_is_the_fit_and_nothing_else(board: InProcess) -> None:
 
 def test_dna_is_one_line(board: InProcess) -> None:
     assert lines(board, str(LOSS), str(BARE), "--dna") == [
-        "587:2881;1:438;1:2046;1:2454;3:178;1::",
+        "587:2881;1:438;1:2046;1:2454;3:178;40::",
         "670::",
     ]
 

@@ -48,11 +48,12 @@ class Mounted(Struct, frozen=True):
 
 
 class Module(Struct, frozen=True):
-    """A fitted module: its slot's flag, its type, and the type that it was loaded with."""
+    """A fitted module: its slot's flag, its type, the type that it was loaded with, how many."""
 
     flag: int
     type_id: int
     charge: int | None = None
+    loaded: int = 0
 
 
 class Fit(Struct, frozen=True):
@@ -123,14 +124,16 @@ def dna(fit: Fit, types: Types) -> str:
     """Return a fit as the game's DNA: modules by rack, then drones, fighters and charges.
 
     The game would fit whatever else it held, so cargo that is no charge is left out, as are
-    implants and boosters. A loaded module counts for one charge.
+    implants and boosters. Charges are those that were loaded and those in the cargo.
     """
     parts: list[tuple[int, int]] = []
     charges: Counter[int] = Counter()
     for rack in _DNA_RACKS:
         modules = fit.modules.get(rack, [])
         parts += Counter(module.type_id for module in modules).items()
-        charges.update(module.charge for module in modules if module.charge is not None)
+        for module in modules:
+            if module.charge is not None:
+                charges[module.charge] += module.loaded
     for type_id, number in fit.cargo.items():
         if _category_of(type_id, types) == _CHARGE:
             charges[type_id] += number
@@ -160,7 +163,8 @@ def _add_mounted(fit: Fit, mounted: Mounted, types: Types) -> None:
         return
     charge = charges[0].item_type_id if charges else None
     number = min(quantity(item), _MOST_LINES)
-    module = Module(item.flag, item.item_type_id, charge)
+    loaded = sum(quantity(line) for line in charges if line.item_type_id == charge)
+    module = Module(item.flag, item.item_type_id, charge, max(1, loaded // number))
     fit.modules.setdefault(place, []).extend([module] * number)
     if number < quantity(item):
         fit.cargo[item.item_type_id] += quantity(item) - number
