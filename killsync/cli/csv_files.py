@@ -4,7 +4,6 @@ The columns are the database's, by their names; NULL is empty. Text stands as it
 spreadsheet would take it for: the files are for programs.
 """
 
-import csv
 import io
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from killsync import files
+from killsync.cli.csv_lines import csv_writer
 from killsync.errors import UsageError
 from killsync.store import exporting
 from killsync.store.exporting import Selection
@@ -70,7 +70,7 @@ def _writers(paths: Mapping[str, Path], mode: int) -> Iterator[dict[str, Any]]:
             )
             for table, path in paths.items()
         }
-        yield {table: csv.writer(text, lineterminator="\n") for table, text in texts.items()}
+        yield {table: csv_writer(text.write) for table, text in texts.items()}
         for text in texts.values():
             text.flush()
 

@@ -1,12 +1,11 @@
 """Lists of killmails as programs read them: JSON, csv, and lines between tabs."""
 
-import csv
-import io
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
+from killsync.cli.csv_lines import csv_to_stdout
 from killsync.store.kills import Kill
 from killsync.terminal.kills_lines import tab_separated
 from killsync.terminal.text import safe_json
@@ -25,9 +24,10 @@ def write_json(kills: Iterable[Kill]) -> None:
 
 def write_csv(kills: Iterable[Kill]) -> None:
     """Write the columns of the JSON; truths are 1 and 0, what is not known is empty."""
-    _write_row(Kill.__struct_fields__)
+    writer = csv_to_stdout()
+    writer.writerow(Kill.__struct_fields__)
     for kill in kills:
-        _write_row([_field(name, getattr(kill, name)) for name in Kill.__struct_fields__])
+        writer.writerow([_field(name, getattr(kill, name)) for name in Kill.__struct_fields__])
 
 
 def write_lines(kills: Iterable[Kill]) -> None:
@@ -41,12 +41,6 @@ def _field(name: str, value: object) -> object:
         assert isinstance(value, list)
         return "; ".join(map(str, value))
     return int(value) if isinstance(value, bool) else value
-
-
-def _write_row(fields: Sequence[object]) -> None:
-    row = io.StringIO()
-    csv.writer(row, lineterminator="").writerow(fields)
-    _write(_shown(row.getvalue()) + "\n")
 
 
 def _write(text: str) -> None:

@@ -1,6 +1,5 @@
 """`killsync stats`: what was done and lost, by ship, system, opponent, month or hour."""
 
-import csv
 import json
 import sys
 import time
@@ -11,6 +10,7 @@ import typer
 from killsync.board import statistics
 from killsync.board.statistics import By, Overview, Table
 from killsync.cli import invocation, moments, opening
+from killsync.cli.csv_lines import csv_to_stdout
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, print_result
 from killsync.errors import UsageError
@@ -134,17 +134,10 @@ def _show_tables(found: Table | Overview, whose: str) -> None:
 
 
 def _write_csv(found: Table) -> None:
-    writer = csv.DictWriter(sys.stdout, statistics.columns(found.by), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_shown(row) for row in map(statistics.plain_row, found.rows))
+    writer = csv_to_stdout()
+    writer.writerow(statistics.columns(found.by))
+    writer.writerows(statistics.plain_row(row).values() for row in found.rows)
     sys.stdout.flush()
-
-
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of csv, its name harmless where a person looks at it."""
-    if row["name"] is None or not sys.stdout.isatty():
-        return row
-    return row | {"name": safe(row["name"])}
 
 
 def _write_lines(found: Table | Overview) -> None:
