@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stored import (
     ASTRAHUS,
@@ -28,6 +28,8 @@ from stored import (
     set_value,
 )
 
+from killsync.board.killmail import compose
+from killsync.store import one_killmail
 from killsync.store.connection import Store
 
 ME, ALT, OURS = 90_000_001, 90_000_002, 98_000_001
@@ -207,7 +209,7 @@ def test_losses_by_ship_and_activity_by_day_count_each_killmail_once(store: Stor
     ]
 
 
-ITEMS = [
+ITEMS: list[Body] = [
     {"item_type_id": 2048, "flag": 11, "singleton": 0, "quantity_destroyed": 1},
     {"item_type_id": 34, "flag": 5, "singleton": 0, "quantity_dropped": 7},
     {"item_type_id": 34, "flag": 200, "singleton": 2, "quantity_dropped": 2},
@@ -251,24 +253,33 @@ def item_lists(inside: st.SearchStrategy[list[Body]]) -> st.SearchStrategy[list[
     items = st.fixed_dictionaries(
         {
             "item_type_id": TYPES,
-            "flag": st.sampled_from([0, 5, 11, 27, 90, 92, 179, 200]),
+            "flag": st.sampled_from([0, 5, 11, 27, 90, 92, 179, 179, 200]),
             "singleton": st.integers(0, 2),
         },
         optional={
-            "quantity_dropped": st.integers(0, 10**6),
-            "quantity_destroyed": st.integers(0, 10**6),
+            "quantity_dropped": st.integers(-5, 10**6),
+            "quantity_destroyed": st.integers(-5, 10**6),
             "items": inside,
         },
     )
     return st.lists(items, max_size=4)
 
 
+def thousandths(most: int) -> st.SearchStrategy[float]:
+    return st.integers(0, most).map(lambda number: number / 1000)
+
+
 @given(
-    items=item_lists(item_lists(st.just([]))),
-    prices=st.dictionaries(TYPES, st.integers(0, 10**11).map(lambda cents: cents / 100)),
+    items=item_lists(item_lists(item_lists(st.just([])))),
+    prices=st.dictionaries(TYPES, thousandths(3000) | thousandths(10**12)),
 )
-@settings(max_examples=40)
-def test_item_lines_and_the_hull_add_up_to_the_value(
+@example(items=[ITEMS[-1] | {"items": [ITEMS[3]]}], prices={34: 2.675, 3465: 1.0})
+@example(items=[ITEMS[3] | {"items": [ITEMS[-1]]}], prices={34: 2.675, 3465: 1.0})
+@example(items=[ITEMS[1]], prices={34: 0.125})
+@example(items=[ITEMS[1]], prices={34: 0.005})
+@example(items=[ITEMS[1] | {"quantity_destroyed": -9}], prices={34: 1.0})
+@settings(max_examples=60)
+def test_item_lines_and_the_lines_of_kills_add_up_to_the_value(
     module_store: Store, items: list[Body], prices: dict[int, float]
 ) -> None:
     empty(module_store)
@@ -286,8 +297,15 @@ def test_item_lines_and_the_hull_add_up_to_the_value(
         module_store, "SELECT sum(value), coalesce(sum(price IS NULL), 0) FROM item_lines"
     )
     hull, total, unpriced = value
-    assert lines[1] + (not prices.get(RIFTER)) == unpriced
+    assert lines[1] + (not hull) == unpriced
     assert (lines[0] or 0.0) + (hull or 0.0) == pytest.approx(total or 0.0, rel=1e-9)
+    known = one_killmail.read(conn, 7)
+    assert known is not None
+    shown = compose(known)
+    isk = [line.isk for section in shown.sections for line in section.lines]
+    assert sum(one or 0.0 for one in isk) == pytest.approx(lines[0] or 0.0, rel=1e-9)
+    assert (None in isk) == bool(lines[1])
+    assert shown.hull_isk == (hull or None)
 
 
 def test_attacker_lines_name_everybody(store: Store) -> None:

@@ -7,16 +7,16 @@ from msgspec import Struct
 
 from killsync.killmail.body import Item
 from killsync.killmail.fit import mount
-from killsync.killmail.places import RACKS, place_name, place_of, place_order
-from killsync.killmail.value import BLUEPRINT_COPY, ESCAPE_BAY
+from killsync.killmail.places import ESCAPE_BAY, RACKS, place_name, place_of, place_order
+from killsync.killmail.value import BLUEPRINT_COPY
 from killsync.model import ItemType
 
 Cents = Callable[[int, int], int | None]
 """What one of a type, with its singleton, is worth in cents; None: it has no price."""
 
 
-def _worthless(_type_id: int, _singleton: int) -> None:
-    return None
+def _worthless(_type_id: int, _singleton: int) -> int:
+    return 0
 
 
 class Line(Struct, frozen=True):
@@ -43,15 +43,14 @@ def sections(items: list[Item], types: Mapping[int, ItemType], cents: Cents) -> 
     """Return the places of what was carried, in the game's order, and what lay there.
 
     A module has what it was loaded with below it, and a container what it held. What lay in the
-    frigate escape bay is worth nothing.
+    frigate escape bay is worth nothing, as in the killmail's value.
     """
     places: dict[tuple[tuple[int, int], str], list[Item]] = defaultdict(list)
     for item in items:
         places[place_order(item.flag), place_name(item.flag)].append(item)
     made = []
     for (_, name), lying in sorted(places.items()):
-        worth = _worthless if lying[0].flag == ESCAPE_BAY else cents
-        lines = _Lines(types, worth)
+        lines = _Lines(types, cents)
         if place_of(lying[0].flag) in RACKS:
             lines.add_rack(lying)
         else:
@@ -76,15 +75,23 @@ class _Lines:
 
     def add_bay(self, items: list[Item], depth: int) -> None:
         """Add the same things once, those that hold others each by itself."""
-        alike: dict[tuple[int, int], list[Item]] = {}
+        alike: dict[tuple[int, int, bool], list[Item]] = {}
         for number, item in enumerate(items):
             # a number that is no singleton keeps a container apart from all others
             apart = -1 - number if item.items else item.singleton
-            alike.setdefault((item.item_type_id, apart), []).append(item)
+            in_escape_bay = item.flag == ESCAPE_BAY
+            alike.setdefault((item.item_type_id, apart, in_escape_bay), []).append(item)
         for same in alike.values():
             self._add(_together(same), depth)
 
     def _add(self, item: Item, depth: int) -> None:
+        before = self._cents
+        if item.flag == ESCAPE_BAY:
+            self._cents = _worthless
+        self._add_lines(item, depth)
+        self._cents = before
+
+    def _add_lines(self, item: Item, depth: int) -> None:
         dropped, destroyed = _number(item.quantity_dropped), _number(item.quantity_destroyed)
         if dropped:
             self._add_line(item, dropped, depth, dropped=True)

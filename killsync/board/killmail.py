@@ -11,17 +11,17 @@ from msgspec import Struct
 
 from killsync.board.carried import Cents, Section, sections
 from killsync.killmail.body import Attacker, Victim
+from killsync.killmail.elsewhere import ZKILLBOARD
+from killsync.killmail.game_ids import is_player
 from killsync.killmail.sides import Role
-from killsync.killmail.value import BLUEPRINT_COPY, unit_price
+from killsync.killmail.value import BLUEPRINT_COPY, TOKEN_CENTS, unit_price
 from killsync.store.one_killmail import KnownKillmail, StoredValue
 
 FIRST = 20
 """So many attackers are shown each by itself; then there is a summary of the others."""
 
 _MOST_SHOWN = 2 * FIRST
-_COPY_CENTS = 1
 _NO_COPY = 0
-_NPC_CHARACTERS_UP_TO = 3_999_999
 
 Side = Literal["kill", "loss"]
 
@@ -105,7 +105,7 @@ def compose(known: KnownKillmail) -> OneKillmail:
         by_ship=_summed(others, lambda a: _ship(known, a), total),
         by_corporation=_summed(others, lambda a: _corporation(known, a) or "none", total),
         value=known.value,
-        url=f"https://zkillboard.com/kill/{killmail.killmail_id}/",
+        url=ZKILLBOARD % killmail.killmail_id,
     )
 
 
@@ -141,7 +141,7 @@ def _cents(known: KnownKillmail) -> Cents:
         if not is_valued:
             return None
         if singleton == BLUEPRINT_COPY:
-            return _COPY_CENTS
+            return TOKEN_CENTS
         return unit_price(known.prices.get(type_id), known.types.get(type_id))
 
     return cents
@@ -161,10 +161,9 @@ def _first_of(ranked: list[Attacker], ours: set[int]) -> tuple[list[Attacker], l
 
 
 def _shooter(known: KnownKillmail, attacker: Attacker, total: int, ours: set[int]) -> Shooter:
-    is_player = (attacker.character_id or 0) > _NPC_CHARACTERS_UP_TO
     weapon = attacker.weapon_type_id
     return Shooter(
-        pilot=_name(known, attacker.character_id) if is_player else None,
+        pilot=_name(known, attacker.character_id) if is_player(attacker.character_id) else None,
         corporation=_corporation(known, attacker),
         alliance=_name(known, attacker.alliance_id),
         ship=None if attacker.ship_type_id is None else _type(known, attacker.ship_type_id),

@@ -8,20 +8,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from killsync.killmail.body import Item, Killmail
+from killsync.killmail.game_ids import MODULES, Category
 from killsync.killmail.places import RACKS, Place, place_of
 from killsync.model import ItemType
 
 Types = Mapping[int, ItemType]
 
-_CHARGE, _DRONE, _IMPLANT, _FIGHTER = 8, 18, 20, 87
-_MODULES = {7, 32, 66}  # module, subsystem, structure module
 _BAYS = {
-    Place.DRONE_BAY: ("drones", _DRONE),
-    Place.FIGHTER_TUBE: ("fighters", _FIGHTER),
-    Place.FIGHTER_BAY: ("fighters", _FIGHTER),
-    Place.IMPLANT: ("implants", _IMPLANT),
-    Place.BOOSTER: ("boosters", _IMPLANT),
+    Place.DRONE_BAY: ("drones", Category.DRONE),
+    Place.FIGHTER_TUBE: ("fighters", Category.FIGHTER),
+    Place.FIGHTER_BAY: ("fighters", Category.FIGHTER),
+    Place.IMPLANT: ("implants", Category.IMPLANT),
+    Place.BOOSTER: ("boosters", Category.IMPLANT),
 }
+# what is not known may be a module
+_MAY_BE_FITTED = {None, *MODULES}
 # no rack has more slots, and no capsule more implants
 _MOST_LINES = 16
 
@@ -135,7 +136,7 @@ def dna(fit: Fit, types: Types) -> str:
             if module.charge is not None:
                 charges[module.charge] += module.loaded
     for type_id, number in fit.cargo.items():
-        if _category_of(type_id, types) == _CHARGE:
+        if _category_of(type_id, types) == Category.CHARGE:
             charges[type_id] += number
     parts += [*fit.drones.items(), *fit.fighters.items(), *charges.items()]
     return ":".join([str(fit.ship_type_id), *(f"{kind};{number}" for kind, number in parts)]) + "::"
@@ -143,7 +144,7 @@ def dna(fit: Fit, types: Types) -> str:
 
 def _in_slot(lines: list[Item], types: Types) -> list[Mounted]:
     modules = [item for item in lines if _may_be_module(item, types)]
-    charges = [item for item in lines if _category(item, types) == _CHARGE]
+    charges = [item for item in lines if _category(item, types) == Category.CHARGE]
     if not modules:
         return [Mounted(item, []) for item in lines]
     others = [item for item in lines if item is not modules[0] and item not in charges]
@@ -151,7 +152,7 @@ def _in_slot(lines: list[Item], types: Types) -> list[Mounted]:
 
 
 def _may_be_module(item: Item, types: Types) -> bool:
-    return _category(item, types) in {None, *_MODULES}
+    return _category(item, types) in _MAY_BE_FITTED
 
 
 def _add_mounted(fit: Fit, mounted: Mounted, types: Types) -> None:
@@ -178,7 +179,7 @@ def _add_to_bay(fit: Fit, item: Item, types: Types) -> None:
     name, category = _BAYS.get(place, ("cargo", None)) if place else ("cargo", None)
     if _category(item, types) in (None, category):
         stock: Counter[int] = getattr(fit, name)
-        room = _MOST_LINES - stock[kind] if category == _IMPLANT else number
+        room = _MOST_LINES - stock[kind] if category == Category.IMPLANT else number
         stock[kind] += min(number, room)
         number -= min(number, room)
     if number:

@@ -73,6 +73,9 @@ RACKS = {
 }
 """The slots of each rack, the first one first."""
 
+ESCAPE_BAY = 179
+"""The flag of the frigate escape bay."""
+
 _BAYS = {
     0: Place.NOWHERE,
     4: Place.HANGAR,
@@ -111,7 +114,7 @@ _BAYS = {
     174: Place.CRATE,
     176: Place.BOOSTER_BAY,
     177: Place.SUBSYSTEM_BAY,
-    179: Place.FRIGATE_ESCAPE,
+    ESCAPE_BAY: Place.FRIGATE_ESCAPE,
     180: Place.STRUCTURE_CORE,
     181: Place.ICE,
     182: Place.ASTEROID,

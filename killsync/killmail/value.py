@@ -1,7 +1,8 @@
 """What a killmail is worth in ISK: pure, from its rows and the prices of one day.
 
 Everything is counted in whole cents, so that the parts add up: hull + fitted + cargo = total =
-dropped + destroyed. The rules are zKillboard's where both have one.
+dropped + destroyed. The rules are zKillboard's where both have one. Where SQL values single items
+(`item_lines`), it takes the rules and their numbers from here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,19 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from killsync.killmail.body import Item, Killmail
-from killsync.killmail.places import is_fitted
+from killsync.killmail.game_ids import Category, Group
+from killsync.killmail.places import ESCAPE_BAY, is_fitted
 from killsync.model import ItemType
 
 BLUEPRINT_COPY = 2  # of `singleton`
-ESCAPE_BAY = 179
-CAPSULES = 29
-SKINS = 91
-# of a copied blueprint and of a skin there is no market price that means anything
-_TOKEN_CENTS = 1
-_CAPSULE_CENTS = 1_000_000
+TOKEN_CENTS = 1
+"""Of a copied blueprint and of a skin there is no market price that means anything."""
+CAPSULE_CENTS = 1_000_000
+"""What any capsule is worth."""
 _FITTED = frozenset(filter(is_fitted, range(256)))
 _NO_SLOTS: frozenset[int] = frozenset()
-# up to this many ISK a float holds each cent, and sums of a few are right to the cent
+# below this many ISK a float holds each cent, and sums of a few are right once they are rounded
 _EXACT_TO_THE_CENT = 2**43
 _BITS_OF_A_FLOAT = 53
 DEAREST = 1e15
@@ -49,13 +49,13 @@ class Value(msgspec.Struct, frozen=True, gc=False):
 def unit_price(price: float | None, item_type: ItemType | None) -> int | None:
     """Return what one of a type is worth, in cents, from its market price in ISK.
 
-    Skins (category 91) are worth 0.01 and capsules (group 29) 10,000 whatever the market says. A
-    price of zero, which ESI gives for what is never traded, is no price.
+    Skins are worth 0.01 and capsules 10,000 whatever the market says. A price of zero, which ESI
+    gives for what is never traded, is no price.
     """
-    if item_type is not None and item_type.category_id == SKINS:
-        return _TOKEN_CENTS
-    if item_type is not None and item_type.group_id == CAPSULES:
-        return _CAPSULE_CENTS
+    if item_type is not None and item_type.category_id == Category.SKIN:
+        return TOKEN_CENTS
+    if item_type is not None and item_type.group_id == Group.CAPSULE:
+        return CAPSULE_CENTS
     return round(price * 100) or None if price is not None and 0 < price <= DEAREST else None
 
 
@@ -97,7 +97,7 @@ def _sums(items: Sequence[Item], worth: Worth, slots: frozenset[int]) -> list[in
             continue
         if item.items:
             within += item.items
-        cents = _TOKEN_CENTS if item.singleton == BLUEPRINT_COPY else worth(item.item_type_id)
+        cents = TOKEN_CENTS if item.singleton == BLUEPRINT_COPY else worth(item.item_type_id)
         if cents is None:
             unpriced += 1
             continue
@@ -118,9 +118,13 @@ def _sums(items: Sequence[Item], worth: Worth, slots: frozenset[int]) -> list[in
 
 
 def _summed(parts: list[int], unpriced: int) -> Value:
-    """Return the sums of parts in cents, so that they add up as floats too."""
+    """Return the sums of parts in cents as ISK.
+
+    Below 2**43 ISK each is the float nearest to its cents: sums of them are equal once they are
+    rounded to the cent. From there on all are whole ISK, or coarser, and add up as they are.
+    """
     total = sum(parts)
-    if total > _EXACT_TO_THE_CENT * 100:
+    if total >= _EXACT_TO_THE_CENT * 100:
         # no killmail of the game is worth as much: whole ISK, or as many as a float can tell apart
         grain = 100 << max(0, (total // 100).bit_length() - _BITS_OF_A_FLOAT)
         parts = [part // grain * grain for part in parts]

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from killsync.killmail.game_ids import Group
 from killsync.store import views
 from killsync.store.connection import snapshot
 
@@ -203,7 +204,7 @@ def _conditions(wanted: Filters, of: str) -> list[tuple[bool, str]]:
         (wanted.ships is not None, f"k.victim_ship_type_id IN {_listed('ships')}"),
         (wanted.systems is not None, f"k.solar_system_id IN {_listed('systems')}"),
         (wanted.min_value is not None, "v.total >= :min_value"),
-        (wanted.no_pods, f"ship.group_id IS NOT {views.CAPSULE}"),
+        (wanted.no_pods, f"ship.group_id IS NOT {Group.CAPSULE}"),
         (wanted.solo, views.SOLO),
         (wanted.npc, views.NPC),
         (wanted.awox, views.AWOX),

@@ -3,9 +3,10 @@
 import sqlite3
 from enum import StrEnum
 
-# what may be the victim of a killmail, so that nobody is offered a blueprint: ships, deployables,
-# starbases, sovereignty structures, orbitals, structures, fighters; NULL: only ESI has named it
-_VICTIMS = "(category_id IN (6, 22, 23, 40, 46, 65, 87) OR category_id IS NULL)"
+from killsync.killmail.game_ids import VICTIMS
+
+# so that nobody is offered a blueprint; NULL: only ESI has named it
+_VICTIMS = f"(category_id IN ({', '.join(map(str, sorted(VICTIMS)))}) OR category_id IS NULL)"
 # where nothing near is to be looked for among more
 _MOST_COMPARED = 20_000
 

@@ -8,16 +8,18 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from killsync.killmail.value import DEAREST
 from killsync.model import TypePrice
 from killsync.times import iso
 
 # through the primary key: the last row up to the day
 _LAST = "FROM prices WHERE type_id = {} AND day <= {} ORDER BY day DESC LIMIT 1"
-# a price of zero is given for what is never traded
-_PRICES_ON = f"""
-SELECT value, (SELECT coalesce(nullif(average, 0), adjusted) {_LAST.format("value", "?1")})
-FROM json_each(?2)
-"""
+# a price of zero is given for what is never traded; rounded here alone, it is the same for all
+MARKET_PRICE = f"""(
+    SELECT iif(market > 0 AND market <= {DEAREST}, nullif(round(market, 2), 0), NULL)
+    FROM (SELECT coalesce(nullif(average, 0), adjusted) AS market {_LAST}))"""
+"""The price of a type on a day, each an expression of SQL, in ISK to the cent; NULL: none."""
+_PRICES_ON = f"SELECT value, {MARKET_PRICE.format('value', '?1')} FROM json_each(?2)"
 _LAST_ROW = f"SELECT average, adjusted {_LAST.format('?', '?')}"
 # min and max of a key are looked up, not searched for
 _DAY_FOR = """
@@ -46,7 +48,7 @@ def record(conn: sqlite3.Connection, day: str, prices: Sequence[TypePrice], now:
 
 
 def prices_on(conn: sqlite3.Connection, day: str, type_ids: Iterable[int]) -> dict[int, float]:
-    """Return the prices that these types had on a day, in ISK; those without one are left out.
+    """Return the prices that these types had on a day, in ISK to the cent, where there is one.
 
     That is the average price, or else the adjusted one.
     """

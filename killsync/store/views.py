@@ -7,33 +7,35 @@ whenever one has changed.
 import sqlite3
 from itertools import groupby
 
-from killsync.killmail.places import place_of
-from killsync.killmail.value import BLUEPRINT_COPY, CAPSULES, DEAREST, ESCAPE_BAY, SKINS
-
-# An id above the first is a player's, above the second a player's or a player corporation's.
-# Source: ESI's documentation of id ranges.
-_NPC_CHARACTERS_UP_TO = 3_999_999
-_NPC_CORPORATIONS_UP_TO = 1_999_999
-_SHIP, _STRUCTURE = 6, 65
-CAPSULE, _SHUTTLE, _CORVETTE = 29, 31, 237
+from killsync.killmail.elsewhere import ZKILLBOARD
+from killsync.killmail.game_ids import (
+    NPC_CHARACTERS_UP_TO,
+    NPC_CORPORATIONS_UP_TO,
+    Category,
+    Group,
+)
+from killsync.killmail.places import ESCAPE_BAY, place_of
+from killsync.killmail.value import BLUEPRINT_COPY, CAPSULE_CENTS, TOKEN_CENTS
+from killsync.store.prices import MARKET_PRICE
 
 ATTACKERS = "FROM attackers AS a WHERE a.killmail_id = k.killmail_id"
-_PLAYERS = f"a.character_id > {_NPC_CHARACTERS_UP_TO}"
+_PLAYERS = f"a.character_id > {NPC_CHARACTERS_UP_TO}"
 
-SOLO = f"""(ship.category_id IS {_SHIP}
-    AND coalesce(ship.group_id, 0) NOT IN ({CAPSULE}, {_SHUTTLE}, {_CORVETTE})
+SOLO = f"""(ship.category_id IS {Category.SHIP}
+    AND coalesce(ship.group_id, 0) NOT IN ({Group.CAPSULE}, {Group.SHUTTLE}, {Group.CORVETTE})
     AND (SELECT count(*) {ATTACKERS} AND {_PLAYERS}) = 1
     AND NOT EXISTS (SELECT 1 {ATTACKERS} AND EXISTS (
-        SELECT 1 FROM types WHERE type_id = a.ship_type_id AND category_id = {_STRUCTURE})))"""
+        SELECT 1 FROM types
+        WHERE type_id = a.ship_type_id AND category_id = {Category.STRUCTURE})))"""
 NPC = f"""NOT EXISTS (SELECT 1 {ATTACKERS}
-    AND ({_PLAYERS} OR a.corporation_id > {_NPC_CORPORATIONS_UP_TO}))"""
-AWOX = f"""(coalesce(ship.group_id, 0) NOT IN ({CAPSULE}, {_CORVETTE})
-    AND coalesce(k.victim_corporation_id, 0) > {_NPC_CORPORATIONS_UP_TO}
+    AND ({_PLAYERS} OR a.corporation_id > {NPC_CORPORATIONS_UP_TO}))"""
+AWOX = f"""(coalesce(ship.group_id, 0) NOT IN ({Group.CAPSULE}, {Group.CORVETTE})
+    AND coalesce(k.victim_corporation_id, 0) > {NPC_CORPORATIONS_UP_TO}
     AND final.corporation_id IS k.victim_corporation_id
     AND final.character_id IS NOT k.victim_character_id)"""
 
 # an attacker's character, unless that is an NPC
-PILOT = f"iif({{0}}.character_id > {_NPC_CHARACTERS_UP_TO}, {{0}}.character_id, NULL)"
+PILOT = f"iif({{0}}.character_id > {NPC_CHARACTERS_UP_TO}, {{0}}.character_id, NULL)"
 
 FINAL_BLOW = """LEFT JOIN attackers AS final ON final.killmail_id = k.killmail_id
     AND final.ordinal = (SELECT min(a.ordinal) FROM attackers AS a
@@ -73,7 +75,7 @@ KILL_COLUMNS = f"""
     {SOLO} AS solo,
     {NPC} AS npc,
     {AWOX} AS awox,
-    'https://zkillboard.com/kill/' || k.killmail_id || '/' AS url"""
+    printf('{ZKILLBOARD}', k.killmail_id) AS url"""
 KILL_TABLES = f"""
     LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id
     LEFT JOIN types AS ship ON ship.type_id = k.victim_ship_type_id
@@ -83,7 +85,7 @@ KILL_TABLES = f"""
     LEFT JOIN names AS victim_alliance ON victim_alliance.id = k.victim_alliance_id
     {FINAL_BLOW}
     LEFT JOIN names AS final_pilot ON final_pilot.id = final.character_id
-        AND final.character_id > {_NPC_CHARACTERS_UP_TO}
+        AND final.character_id > {NPC_CHARACTERS_UP_TO}
     LEFT JOIN names AS final_corporation ON final_corporation.id = final.corporation_id
     LEFT JOIN factions AS final_faction
         ON final_faction.faction_id = final.faction_id AND final.corporation_id IS NULL
@@ -146,19 +148,24 @@ def _places() -> str:
     return "\n        ".join(cases)
 
 
-# on the day whose prices the killmail was valued with, by the rules of its value
-_MARKET_PRICE = f"""(SELECT iif(market BETWEEN 0.005 AND {DEAREST}, round(market, 2), NULL) FROM (
-            SELECT coalesce(nullif(p.average, 0), p.adjusted) AS market FROM prices AS p
-            WHERE p.type_id = i.item_type_id AND p.day <= v.priced_on
-            ORDER BY p.day DESC LIMIT 1))"""
+# by itself, or in something else; UNION ends even where rows that were spoilt go round in a circle
+_IN_ESCAPE_BAY = f"""(i.flag = {ESCAPE_BAY} OR (i.parent IS NOT NULL AND EXISTS (
+            WITH RECURSIVE around(parent, flag) AS (
+                SELECT i.parent, i.flag
+                UNION
+                SELECT p.parent, p.flag FROM around
+                    JOIN items AS p ON p.killmail_id = i.killmail_id AND p.ordinal = around.parent)
+            SELECT 1 FROM around WHERE flag = {ESCAPE_BAY})))"""
+# by the rules of a killmail's value, and the prices of the day that it was valued with
 _PRICE = f"""CASE
         WHEN v.priced_on IS NULL THEN NULL
-        WHEN i.flag = {ESCAPE_BAY} OR EXISTS (
-            SELECT 1 FROM items AS p WHERE p.killmail_id = i.killmail_id AND p.ordinal = i.parent
-                AND p.flag = {ESCAPE_BAY}) THEN 0.0
-        WHEN i.singleton = {BLUEPRINT_COPY} OR item.category_id = {SKINS} THEN 0.01
-        WHEN item.group_id = {CAPSULES} THEN 10000.0
-        ELSE {_MARKET_PRICE} END"""
+        WHEN {_IN_ESCAPE_BAY} THEN 0.0
+        WHEN i.singleton = {BLUEPRINT_COPY} OR item.category_id = {Category.SKIN}
+            THEN {TOKEN_CENTS / 100}
+        WHEN item.group_id = {Group.CAPSULE} THEN {CAPSULE_CENTS / 100}
+        ELSE {MARKET_PRICE.format("i.item_type_id", "v.priced_on")} END"""
+_DROPPED = "max(0, coalesce(i.quantity_dropped, 0))"
+_DESTROYED = "max(0, coalesce(i.quantity_destroyed, 0))"
 
 _ITEM_LINES = f"""
 CREATE VIEW item_lines AS
@@ -170,10 +177,9 @@ SELECT i.killmail_id, k.killmail_time AS time, i.ordinal, i.parent, i.flag,
     END AS place,
     i.item_type_id AS type_id, item.name AS type, item.group_name AS type_group,
     item.category_name AS type_category, i.singleton,
-    coalesce(i.quantity_dropped, 0) AS dropped, coalesce(i.quantity_destroyed, 0) AS destroyed,
+    {_DROPPED} AS dropped, {_DESTROYED} AS destroyed,
     {_PRICE} AS price,
-    ({_PRICE})
-        * (coalesce(i.quantity_dropped, 0) + coalesce(i.quantity_destroyed, 0)) AS value
+    ({_PRICE}) * ({_DROPPED} + {_DESTROYED}) AS value
 FROM items AS i
     JOIN killmails AS k ON k.killmail_id = i.killmail_id
     LEFT JOIN types AS item ON item.type_id = i.item_type_id
