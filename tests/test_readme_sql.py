@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from in_process import InProcess
@@ -20,28 +21,14 @@ VIEW = re.compile(r"^\| `(?P<view>\w+)` \| each (?P<rest>.*) \|$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A synced database of two characters, with names, prices and values."""
+    """A synced database of two characters, with names, prices and values, as the program writes them."""
     with simulator(characters=2, killmails=150, shared=0.2) as esi:
         program = InProcess(tmp_path_factory.mktemp("readme"), esi)
         program.add_users()
         program.run("scan", KILLSYNC_NAMES="on", KILLSYNC_PRICES="on")
         store = connection.connect(program.database)
-    add_values(store)
     yield store
     store.close()
-
-
-def add_values(store: Store) -> None:
-    """Give each killmail a value, and each item a price."""
-    store.conn.execute(
-        """INSERT OR REPLACE INTO killmail_values
-        SELECT killmail_id, 1e6, 2e6, 3e6, 1e6, 5e6, 6e6, 0, '2026-01-01', 'esi-markets-prices'
-        FROM killmails"""
-    )
-    store.conn.execute(
-        """INSERT OR REPLACE INTO prices
-        SELECT DISTINCT item_type_id, '2026-01-01', 10.0, 9.0 FROM items"""
-    )
 
 
 def test_there_are_ten() -> None:
@@ -59,6 +46,32 @@ def test_a_query_of_readme_compares_times_in_the_form_that_they_have(query: str)
     forms = re.findall(r"strftime\('([^']*)', 'now'", query)
     assert set(forms) <= {"%Y-%m-%dT%H:%M:%SZ"}
     assert len(forms) == query.count("'now'")
+
+
+def asked(synced: Store, question: str) -> list[dict[str, Any]]:
+    """Return the rows of the query that follows a question of README, by column."""
+    query = README.read_text().partition(question)[2].partition("```sql\n")[2].partition("```")[0]
+    cursor = synced.conn.execute(query.replace("-7 days", "-9999 days"))
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def test_the_modules_that_are_lost_most_are_no_ammunition(synced: Store) -> None:
+    lost = {row["type"] for row in asked(synced, "Which modules do I lose most?")}
+    charges = {name for (name,) in rows(synced, "SELECT name FROM types WHERE category_id = 8")}
+    assert lost
+    assert lost.isdisjoint(charges)
+
+
+def test_npcs_that_killed_somebody_are_named(synced: Store) -> None:
+    found = [row["killer"] for row in asked(synced, "What did I lose last week")]
+    npcs = rows(
+        synced,
+        """SELECT final_blow_corporation FROM kills
+        WHERE side = 'loss' AND final_blow IS NULL AND final_blow_corporation IS NOT NULL""",
+    )
+    assert npcs
+    assert {name for (name,) in npcs} <= set(found)
 
 
 def test_the_warning_of_readme_is_true(synced: Store) -> None:

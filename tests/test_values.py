@@ -13,8 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from killmail_strategies import bodies
+from msgspec.structs import asdict
 
 from killsync.killmail.body import decode
+from killsync.killmail.value import value
 from killsync.model import TypePrice
 from killsync.store import connection, facts, prices, revaluing, storing, values
 from killsync.store.connection import Store
@@ -25,11 +27,9 @@ NOW_ISO = "2027-01-15T08:00:00Z"
 RIFTER, GUN = 587, 484
 YEARS = itertools.count(2000)
 LIMITED = re.compile(r"LIMIT|EXISTS \(SELECT 1 FROM price_days\)")
-ADDS_UP = """
-SELECT count(*) FROM killmail_values
-WHERE round(hull + fitted + cargo, 2) = round(total, 2)
-    AND round(dropped + destroyed, 2) = round(total, 2)
-"""
+SUMMED = ("hull", "fitted", "cargo", "dropped", "destroyed", "total")
+EQUAL = "round(hull + fitted + cargo, 2) = total AND round(dropped + destroyed, 2) = total"
+ADDS_UP = f"SELECT count(*) FROM killmail_values WHERE {EQUAL}"
 
 
 @pytest.fixture
@@ -254,6 +254,35 @@ def test_skins_and_capsules_are_known_by_the_game_data(store: Store) -> None:
     keep_prices(store, "2026-11-24", t587=5.0, t484=5.0)
     keep(store, lost(1))
     assert rows(store, "hull, fitted") == [(10_000.0, 0.02)]
+
+
+cents = st.integers(0, 10**4) | st.integers(0, 2**43 * 100 // 4)
+
+
+@given(parts=st.lists(cents, min_size=4, max_size=4))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_sums_of_columns_are_equal_in_sql_once_rounded_to_the_cent(
+    store: Store, parts: list[int]
+) -> None:
+    hull, *others = parts
+    items = [(27, "destroyed"), (27, "dropped"), (5, "dropped")]
+    body: dict[str, Any] = {
+        "killmail_id": 1,
+        "killmail_time": "2026-11-24T03:00:00Z",
+        "solar_system_id": 1,
+        "attackers": [],
+        "victim": {"damage_taken": 1, "ship_type_id": RIFTER},
+    }
+    body["victim"]["items"] = [
+        {"item_type_id": n, "flag": flag, "singleton": 0, f"quantity_{how}": 1}
+        for n, (flag, how) in enumerate(items)
+    ]
+    killmail = decode(json.dumps(body).encode(), 1)
+    found = value(killmail, {}, {n: c / 100 for n, c in enumerate(others)} | {RIFTER: hull / 100})
+    if found.total is not None:
+        asked = f"SELECT count(*) FROM (SELECT {', '.join(f':{n} AS {n}' for n in SUMMED)}) WHERE "
+        ((equal,),) = store.conn.execute(asked + EQUAL, asdict(found)).fetchall()
+        assert equal
 
 
 # filling in after an upgrade
