@@ -21,7 +21,7 @@ VIEW = re.compile(r"^\| `(?P<view>\w+)` \| each (?P<rest>.*) \|$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A synced database of two characters, with names, prices and values, as the program writes them."""
+    """A database of two characters, with names, prices and values as a scan writes them."""
     with simulator(characters=2, killmails=150, shared=0.2) as esi:
         program = InProcess(tmp_path_factory.mktemp("readme"), esi)
         program.add_users()

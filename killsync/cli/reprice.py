@@ -60,7 +60,7 @@ def reprice(context: typer.Context) -> None:
         with opening.for_writing(call.settings()) as store, _locked(call, store, stop):
             # another program may keep the database locked for long
             store.gives_up = stop.flag.is_set
-            if prices.any_fetched(store.conn):
+            if prices.any_fetched(store.conn, time.time()):
                 done, total = _Done(), revaluing.stored(store.conn)
                 with _progress(call, total) as show:
                     _reprice(store, stop, done, show)
@@ -72,9 +72,10 @@ def reprice(context: typer.Context) -> None:
 
 def _reprice(store: Store, stop: StopOnSignal, done: _Done, show: Callable[[int], None]) -> None:
     below: int | None = None
+    now = time.time()
     while stop.exit_code is None:
         with store.transaction() as conn:
-            step = revaluing.reprice(conn, below)
+            step = revaluing.reprice(conn, now, below)
         done.add(step)
         show(done.killmails)
         below = step.lowest

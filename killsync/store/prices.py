@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from killsync.killmail.value import DEAREST
 from killsync.model import TypePrice
-from killsync.times import iso
+from killsync.times import DAY, iso
 
 # through the primary key: the last row up to the day
 _LAST = "FROM prices WHERE type_id = {} AND day <= {} ORDER BY day DESC LIMIT 1"
@@ -21,10 +21,18 @@ MARKET_PRICE = f"""(
 """The price of a type on a day, each an expression of SQL, in ISK to the cent; NULL: none."""
 _PRICES_ON = f"SELECT value, {MARKET_PRICE.format('value', '?1')} FROM json_each(?2)"
 _LAST_ROW = f"SELECT average, adjusted {_LAST.format('?', '?')}"
+# what a row of the day in question must not change; of a type that had no price, there is none
+_OLD_ROW = f"""
+INSERT OR IGNORE INTO prices
+SELECT :type_id, :later, old.average, old.adjusted
+FROM (SELECT 1) LEFT JOIN (SELECT average, adjusted {_LAST.format(":type_id", ":day")}) AS old
+"""
+_NEXT_DAY = "SELECT min(day) FROM price_days WHERE day > ?"
 # min and max of a key are looked up, not searched for
 _DAY_FOR = """
 SELECT coalesce(
-    (SELECT min(day) FROM price_days WHERE day >= ?), (SELECT max(day) FROM price_days))
+    (SELECT min(day) FROM price_days WHERE day BETWEEN :day AND :latest),
+    (SELECT max(day) FROM price_days WHERE day <= :latest))
 """
 
 
@@ -32,7 +40,8 @@ def record(conn: sqlite3.Connection, day: str, prices: Sequence[TypePrice], now:
     """Keep the prices of a UTC day (`2026-11-24`), fetched at a time in unix seconds.
 
     The caller holds the transaction. Returns how many differ from the last before. A day that is
-    there already is not changed: killmails have been valued by it.
+    there already is not changed, and a later one keeps the prices that it had: killmails have been
+    valued by them.
     """
     if is_fetched(conn, day):
         return 0
@@ -42,6 +51,11 @@ def record(conn: sqlite3.Connection, day: str, prices: Sequence[TypePrice], now:
         if conn.execute(_LAST_ROW, (price.type_id, day)).fetchone()
         != (price.average, price.adjusted)
     ]
+    # a clock that was ahead has written it
+    (later,) = conn.execute(_NEXT_DAY, (day,)).fetchone()
+    if later is not None:
+        kept = [{"type_id": row[0], "day": day, "later": later} for row in changed]
+        conn.executemany(_OLD_ROW, kept)
     conn.executemany("INSERT OR REPLACE INTO prices VALUES (?, ?, ?, ?)", changed)
     conn.execute("INSERT INTO price_days VALUES (?, ?)", (day, iso(now)))
     return len(changed)
@@ -56,13 +70,14 @@ def prices_on(conn: sqlite3.Connection, day: str, type_ids: Iterable[int]) -> di
     return {type_id: price for type_id, price in found if price is not None}
 
 
-def day_for(conn: sqlite3.Connection, day: str) -> str | None:
+def day_for(conn: sqlite3.Connection, day: str, now: float) -> str | None:
     """Return the day whose prices count on a day; None if there are no prices at all.
 
     It is the day itself if its prices were fetched, else the nearest later day, else the nearest
-    earlier one.
+    earlier one. A day after tomorrow was written by a clock that was wrong, and does not count.
     """
-    found: str | None = conn.execute(_DAY_FOR, (day,)).fetchone()[0]
+    asked = {"day": day, "latest": _latest(now)}
+    found: str | None = conn.execute(_DAY_FOR, asked).fetchone()[0]
     return found
 
 
@@ -72,6 +87,11 @@ def is_fetched(conn: sqlite3.Connection, day: str) -> bool:
     return found.fetchone() is not None
 
 
-def any_fetched(conn: sqlite3.Connection) -> bool:
-    """Return whether there are prices of any day."""
-    return bool(conn.execute("SELECT EXISTS (SELECT 1 FROM price_days)").fetchone()[0])
+def any_fetched(conn: sqlite3.Connection, now: float) -> bool:
+    """Return whether there are prices of any day that counts."""
+    found = conn.execute("SELECT 1 FROM price_days WHERE day <= ? LIMIT 1", (_latest(now),))
+    return found.fetchone() is not None
+
+
+def _latest(now: float) -> str:
+    return iso(now + DAY).partition("T")[0]

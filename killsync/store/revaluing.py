@@ -40,29 +40,29 @@ class Step(msgspec.Struct, frozen=True):
     after: float
 
 
-def fill_next(conn: sqlite3.Connection) -> None:
+def fill_next(conn: sqlite3.Connection, now: float) -> None:
     """Do the next step of what is to be filled in."""
-    if not fill_below(conn):
-        fill_missing(conn)
+    if not fill_below(conn, now):
+        fill_missing(conn, now)
 
 
-def fill_missing(conn: sqlite3.Connection, limit: int = AT_ONCE) -> bool:
+def fill_missing(conn: sqlite3.Connection, now: float, limit: int = AT_ONCE) -> bool:
     """Value the newest killmails that were stored when there were no prices at all.
 
     Returns whether there may be more; False too if there are still no prices.
     """
-    if not prices.any_fetched(conn):
+    if not prices.any_fetched(conn, now):
         return False
     ids = _few(conn, conn.execute(_MISSING, (limit,)))
     losses = _losses(conn, ids)
-    values.write_rows(conn, values.rows(conn, losses))
+    values.write_rows(conn, values.rows(conn, losses, now))
     # rows that have lost their killmail would be looked at for ever
     lost = set(ids) - {killmail_id for killmail_id, *_ in losses}
     conn.execute(_FORGET, (json.dumps(list(lost)),))
     return bool(ids)
 
 
-def fill_below(conn: sqlite3.Connection, limit: int = AT_ONCE) -> bool:
+def fill_below(conn: sqlite3.Connection, now: float, limit: int = AT_ONCE) -> bool:
     """Value the next killmails of a database that was made before there were values.
 
     It walks from the newest to the oldest, and passes over what has been valued since. Ids without
@@ -74,7 +74,7 @@ def fill_below(conn: sqlite3.Connection, limit: int = AT_ONCE) -> bool:
     ids = _few(conn, conn.execute(_BELOW, (below, limit)))
     valued = {i for (i,) in conn.execute(_HAVE_ROWS, (json.dumps(ids),))}
     losses = _losses(conn, [i for i in ids if i not in valued])
-    values.write_rows(conn, values.rows(conn, losses))
+    values.write_rows(conn, values.rows(conn, losses, now))
     names.ask_later_about(conn, ids)
     facts.set_values_below(conn, ids[-1] if ids else None)
     return bool(ids)
@@ -85,14 +85,16 @@ def stored(conn: sqlite3.Connection) -> int:
     return int(conn.execute("SELECT count(*) FROM killmails").fetchone()[0])
 
 
-def reprice(conn: sqlite3.Connection, below: int | None = None, limit: int = AT_ONCE) -> Step:
+def reprice(
+    conn: sqlite3.Connection, now: float, below: int | None = None, limit: int = AT_ONCE
+) -> Step:
     """Value the next killmails below an id again, as if they were stored now; None: the newest."""
     found = (
         conn.execute(_NEWEST, (limit,)) if below is None else conn.execute(_BELOW, (below, limit))
     )
     ids = _few(conn, found)
     old: dict[int, Row] = {row[0]: row for row in conn.execute(_ROWS, (json.dumps(ids),))}
-    new = values.rows(conn, _losses(conn, ids))
+    new = values.rows(conn, _losses(conn, ids), now)
     changed = [row for row in new if old.get(row[0]) != row]
     values.write_rows(conn, changed)
     return Step(

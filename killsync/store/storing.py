@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from killsync.killmail.ids import ids_with_names
 from killsync.store import killmails, names, roles, values
 from killsync.store.killmails import FetchedKillmail
+from killsync.times import unix
 
 
 def store(conn: sqlite3.Connection, batch: Sequence[FetchedKillmail], now_iso: str) -> list[int]:
@@ -19,5 +20,5 @@ def store(conn: sqlite3.Connection, batch: Sequence[FetchedKillmail], now_iso: s
     ids = ids_with_names(bodies)
     roles.record(conn, stored, ids)
     names.ask_later(conn, ids)
-    values.write(conn, stored)
+    values.write(conn, stored, unix(now_iso))
     return [killmail.killmail_id for killmail in bodies]

@@ -36,22 +36,22 @@ Row = tuple[Any, ...]
 """A row of `killmail_values`."""
 
 
-def write(conn: sqlite3.Connection, stored: Iterable[tuple[Killmail, str]]) -> None:
+def write(conn: sqlite3.Connection, stored: Iterable[tuple[Killmail, str]], now: float) -> None:
     """Value killmails, given with their stored times, in the transaction that stores them."""
     losses = [
         (k.killmail_id, time[:DAY_LENGTH], k.victim.ship_type_id, k.victim.items or [])
         for k, time in stored
     ]
-    conn.executemany(_INSERT, rows(conn, losses))
+    conn.executemany(_INSERT, rows(conn, losses, now))
 
 
-def rows(conn: sqlite3.Connection, losses: Iterable[Loss]) -> list[Row]:
+def rows(conn: sqlite3.Connection, losses: Iterable[Loss], now: float) -> list[Row]:
     """Return the rows that follow from the prices at hand."""
     priced: dict[str, str | None] = {}
     made: list[Row] = []
     for killmail_id, day, hull, carried in losses:
         if day not in priced:
-            priced[day] = day_for(conn, day)
+            priced[day] = day_for(conn, day, now)
         priced_on = priced[day]
         if priced_on is None:
             made.append((killmail_id, *_NOTHING))
@@ -71,11 +71,11 @@ def any_waiting(conn: sqlite3.Connection) -> bool:
     return facts.values_below(conn) is not None or bool(conn.execute(_ANY_MISSING).fetchone()[0])
 
 
-def any_to_fill(conn: sqlite3.Connection) -> bool:
+def any_to_fill(conn: sqlite3.Connection, now: float) -> bool:
     """Return whether `revaluing.fill_next` has something to do."""
     if facts.values_below(conn) is not None:
         return True
-    return any_fetched(conn) and any_waiting(conn)
+    return any_fetched(conn, now) and any_waiting(conn)
 
 
 def write_rows(conn: sqlite3.Connection, made: Iterable[Row]) -> None:

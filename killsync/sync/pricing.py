@@ -91,8 +91,8 @@ class Valuing:
 
     def start(self, now: float) -> None:
         """Value the next killmails, in a transaction of their own."""
-        self._journal.commit(revaluing.fill_next)
+        self._journal.commit(partial(revaluing.fill_next, now=now))
 
     def is_waiting(self, now: float) -> bool:
         """Return whether killmails can be valued now; while prices are under way they wait."""
-        return not self._slots.any_busy(Kind.PRICES) and values.any_to_fill(self._store.conn)
+        return not self._slots.any_busy(Kind.PRICES) and values.any_to_fill(self._store.conn, now)

@@ -12,7 +12,7 @@ def is_due(conn: sqlite3.Connection, now: float, *, asks: bool) -> bool:
 
     `asks` says whether prices may be asked for at all.
     """
-    if values.any_to_fill(conn):
+    if values.any_to_fill(conn, now):
         return True
     return asks and values.any_waiting(conn) and may_ask_now(conn, now)
 
