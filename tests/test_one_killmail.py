@@ -1,11 +1,12 @@
 """`killsync kills ID`: one killmail, whole, as a person, a game client and a program read it."""
 
+import io
 import json
 import re
 import sqlite3
 import unicodedata
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from typing import Any
 
 import pytest
@@ -20,8 +21,11 @@ from world import simulator
 from killsync.board.killmail import FIRST, compose
 from killsync.errors import BodyRejected
 from killsync.killmail import body as killmail_body
+from killsync.killmail.body import Killmail
+from killsync.killmail.sides import Role
 from killsync.killmail.value import value
-from killsync.store.one_killmail import KnownKillmail, StoredValue
+from killsync.store.one_killmail import KnownKillmail, OurUser, StoredValue
+from killsync.terminal.killmail_view import show_killmail
 
 LOSS, KILL, BARE, PENDING, ASIDE = 125_000_001, 125_000_002, 125_000_003, 125_000_004, 125_000_005
 CROWD = 60
@@ -212,7 +216,7 @@ def test_worth_is_broken_down_with_source_and_day_of_the_prices(board: InProcess
     assert lines(board, str(LOSS))[-4:] == [
         "hull 500k + fitted 1.5m + cargo 688k = 2.7m",
         "dropped 1m + destroyed 1.7m = 2.7m ISK",
-        "Prices of 2026-10-02, esi-markets-prices; 6 lines without a price",
+        "ESI's market prices of 2026-10-02; 6 lines without a price",
         f"https://zkillboard.com/kill/{LOSS}/",
     ]
 
@@ -226,10 +230,45 @@ def test_what_has_no_value_is_shown_without_any_number(board: InProcess) -> None
 
 def test_attackers_come_by_damage_with_percent_and_the_final_blow_marked(board: InProcess) -> None:
     shown = after(lines(board, str(LOSS)), "2 attackers")
-    assert shown[2].startswith("Guristas Pirates")
-    assert shown[2].endswith("Rifter - 3,000 75.0%")
+    assert shown[0] == "2 attackers; * final blow"
+    assert shown[2] == "- Guristas Pirates - Rifter - 3,000 75.0%"
     assert shown[3].startswith("* ")
     assert shown[3].endswith("Quiet Corporation - Rifter 200mm AutoCannon II 1,000 25.0%")
+
+
+def test_an_npc_is_named_once_at_any_width(board: InProcess) -> None:
+    for columns in (80, 200):
+        shown = "\n".join(seen(board, str(LOSS), columns=columns))
+        assert shown.count("Guristas Pirates") == 1
+
+
+def test_where_nobody_had_the_final_blow_no_mark_is_explained(board: InProcess) -> None:
+    attackers = [{"damage_done": 1, "final_blow": False, "security_status": 0}]
+    killmail = decoded(body(LOSS, {"damage_taken": 1, "ship_type_id": 587}, attackers))
+    with redirect_stdout(io.StringIO()) as written:
+        show_killmail(compose(known(killmail)), local=False)
+    assert "\n1 attacker\n" in written.getvalue()
+    assert "final blow" not in written.getvalue()
+
+
+def test_our_corporation_is_shown_by_itself_amid_a_crowd() -> None:
+    attackers = [
+        {"damage_done": 100 - n, "final_blow": False, "security_status": 0, "corporation_id": n}
+        for n in range(CROWD)
+    ]
+    killmail = decoded(body(LOSS, {"damage_taken": 1, "ship_type_id": 587}, attackers))
+    us = OurUser(CROWD - 1, "Our Corp", Role.ATTACKER)
+    shown = compose(known(killmail, us)).shooters
+    assert [shooter.corporation for shooter in shown if shooter.ours] == [str(CROWD - 1)]
+    assert len(shown) == FIRST + 1
+
+
+def decoded(body: dict[str, Any]) -> Killmail:
+    return killmail_body.decode(json.dumps(body).encode(), body["killmail_id"])
+
+
+def known(killmail: Killmail, *users: OurUser) -> KnownKillmail:
+    return KnownKillmail(killmail, None, {}, {}, {}, None, list(users))
 
 
 def test_of_a_crowd_the_first_the_final_blow_and_ours_are_shown_the_others_summed_up(

@@ -155,9 +155,13 @@ def _first_of(ranked: list[Attacker], ours: set[int]) -> tuple[list[Attacker], l
     shown = ranked[:FIRST]
     others: list[Attacker] = []
     for attacker in ranked[FIRST:]:
-        is_ours = attacker.character_id in ours and len(shown) < _MOST_SHOWN
-        (shown if attacker.final_blow or is_ours else others).append(attacker)
+        is_shown_too = _is_ours(attacker, ours) and len(shown) < _MOST_SHOWN
+        (shown if attacker.final_blow or is_shown_too else others).append(attacker)
     return shown, others
+
+
+def _is_ours(attacker: Attacker, ours: set[int]) -> bool:
+    return not ours.isdisjoint((attacker.character_id, attacker.corporation_id))
 
 
 def _shooter(known: KnownKillmail, attacker: Attacker, total: int, ours: set[int]) -> Shooter:
@@ -171,7 +175,7 @@ def _shooter(known: KnownKillmail, attacker: Attacker, total: int, ours: set[int
         damage=attacker.damage_done,
         share=_share(attacker.damage_done, total),
         final_blow=attacker.final_blow,
-        ours=not ours.isdisjoint((attacker.character_id, attacker.corporation_id)),
+        ours=_is_ours(attacker, ours),
     )
 
 

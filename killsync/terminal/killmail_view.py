@@ -24,6 +24,7 @@ _MOST_SUMMED = 15
 _DROPPED, _DESTROYED = "green", ""
 _ROLES = {Role.VICTIM: "victim", Role.FINAL_BLOW: "final blow", Role.ATTACKER: "attacker"}
 _SIDES = {"loss": ("Loss", "bold red"), "kill": ("Kill", "bold green"), None: ("Killmail", "bold")}
+_SOURCES = {"esi-markets-prices": "ESI's market prices"}
 _SIGNS = {"loss": "-", "kill": "+", None: ""}
 
 
@@ -50,7 +51,8 @@ def _parts(shown: OneKillmail, width: int, *, local: bool) -> list[Any]:
         parts += [_text("\nCarried: + dropped, - destroyed", "dim"), _carried(shown.sections)]
     else:
         parts.append(_text("\nNothing fitted, nothing carried", "dim"))
-    parts += [_text(f"\n{count(shown.attackers, 'attacker')}; * final blow", "dim")]
+    mark = "; * final blow" if any(shooter.final_blow for shooter in shown.shooters) else ""
+    parts += [_text(f"\n{count(shown.attackers, 'attacker')}{mark}", "dim")]
     parts.append(_shooters(shown.shooters, width))
     if shown.by_ship:
         parts += _summaries(shown)
@@ -126,7 +128,7 @@ def _shooters(shooters: list[Shooter], width: int) -> "Table":
     table.add_row("", *(_text(name, "dim") for name in names), _text("Damage", "dim"), "")
     for shooter in shooters:
         values = {
-            "Pilot": shooter.pilot or shooter.corporation or shooter.ship,
+            "Pilot": shooter.pilot or (None if "Corporation" in names else shooter.corporation),
             "Corporation": shooter.corporation,
             "Alliance": shooter.alliance,
             "Ship": shooter.ship,
@@ -185,8 +187,9 @@ def _worth(shown: OneKillmail) -> list["Text"]:
         _text(f"dropped {isk(value.dropped)} + destroyed {isk(value.destroyed)}"),
     ]
     lines[1].append(f" = {isk(value.total)} ISK", "bold")
+    source = safe(value.source)
     without = f"; {count(value.unpriced, 'line')} without a price" if value.unpriced else ""
-    lines.append(_text(f"Prices of {value.priced_on}, {safe(value.source)}{without}", "dim"))
+    lines.append(_text(f"{_SOURCES.get(source, source)} of {value.priced_on}{without}", "dim"))
     return lines
 
 
