@@ -34,6 +34,13 @@ def bodies() -> list[dict[str, Any]]:
     return played()[1]
 
 
+def test_the_final_blow_does_damage_and_the_victim_takes_that_of_all() -> None:
+    for body in bodies():
+        attackers = body["attackers"]
+        assert all(one["damage_done"] > 0 for one in attackers if one["final_blow"])
+        assert body["victim"]["damage_taken"] == sum(one["damage_done"] for one in attackers) > 0
+
+
 def items(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for item in body["victim"].get("items", []):
         yield item

@@ -142,7 +142,8 @@ def _attackers(rng: Random, seed: int, killmail: Killmail) -> list[dict[str, Any
         last = _fighter(rng, seed, final_blow) if final_blow else _npc(rng, _pick_band(rng))
     # Without a final blow the hash is computed from the first attacker.
     has_final_blow = rng.random() >= 0.01
-    last["final_blow"] = has_final_blow
+    # others may have done no damage at all, as in the game
+    last |= {"damage_done": max(1, last["damage_done"]), "final_blow": has_final_blow}
     attackers.insert(int(rng.random() ** 3 * (len(attackers) + 1)) if has_final_blow else 0, last)
     return attackers
 
