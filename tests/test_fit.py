@@ -169,6 +169,11 @@ def test_of_two_kinds_of_charges_in_a_slot_the_second_is_cargo() -> None:
     assert fit.cargo == {185: 9}
 
 
+def test_a_negative_quantity_takes_nothing_away() -> None:
+    items = [Item(34, 5, 0, quantity_dropped=5, quantity_destroyed=-3)]
+    assert fit_of(lost(items), TYPES).cargo == {34: 5}
+
+
 def test_a_line_without_quantities_counts_as_one() -> None:
     assert fit_of(lost([Item(34, 5, 0)]), TYPES).cargo == {34: 1}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from killsync.killmail.body import Item
-from killsync.killmail.fit import mount
+from killsync.killmail.fit import counted, mount
 from killsync.killmail.places import ESCAPE_BAY, RACKS, place_name, place_of, place_order
 from killsync.killmail.value import BLUEPRINT_COPY
 from killsync.model import ItemType
@@ -92,7 +92,7 @@ class _Lines:
         self._cents = before
 
     def _add_lines(self, item: Item, depth: int) -> None:
-        dropped, destroyed = _number(item.quantity_dropped), _number(item.quantity_destroyed)
+        dropped, destroyed = counted(item.quantity_dropped), counted(item.quantity_destroyed)
         if dropped:
             self._add_line(item, dropped, depth, dropped=True)
         if destroyed or not dropped:
@@ -110,18 +110,13 @@ class _Lines:
         self.lines.append(Line(name, quantity, dropped, isk, depth))
 
 
-def _number(quantity: int | None) -> int:
-    """Return how many; one that is absent or negative counts as none, as in its value."""
-    return max(0, quantity or 0)
-
-
 def _together(same: list[Item]) -> Item:
     first = same[0]
     return Item(
         item_type_id=first.item_type_id,
         flag=first.flag,
         singleton=first.singleton,
-        quantity_dropped=sum(_number(item.quantity_dropped) for item in same),
-        quantity_destroyed=sum(_number(item.quantity_destroyed) for item in same),
+        quantity_dropped=sum(counted(item.quantity_dropped) for item in same),
+        quantity_destroyed=sum(counted(item.quantity_destroyed) for item in same),
         items=first.items,
     )

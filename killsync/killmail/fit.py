@@ -73,9 +73,14 @@ class Fit(Struct, frozen=True):
     cargo: Counter[int]
 
 
+def counted(quantity: int | None) -> int:
+    """Return how many; a quantity that is absent or negative counts as none, as in its value."""
+    return max(0, quantity or 0)
+
+
 def quantity(item: Item) -> int:
     """Return how many a line stands for: what dropped and what was destroyed; one at least."""
-    return max(1, (item.quantity_dropped or 0) + (item.quantity_destroyed or 0))
+    return max(1, counted(item.quantity_dropped) + counted(item.quantity_destroyed))
 
 
 def mount(items: Iterable[Item], types: Types) -> list[Mounted]:
