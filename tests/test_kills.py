@@ -486,7 +486,12 @@ def test_isk_as_players_type_it(text: str, value: float) -> None:
     assert parse_isk(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "lots", "-1", "1mm", "1e999", "nan", "inf", "1 m", "٣m"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "lots", "-1", "1mm", "1e999", "nan", "inf", "1 m", "٣m"]
+    # decimal commas, and commas where no thousands end
+    + ["1,5m", "1,2b", "1,23", "1,2,3", "1000,000", ",5", "1,000,00", "1.000,5"],
+)
 def test_what_is_no_isk_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--min-value"):
         parse_isk(text)

@@ -11,7 +11,10 @@ from killsync.store.kills import Filters, Side
 from killsync.store.named import Named
 
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
-_ISK = re.compile(r"(\d+(?:\.\d+)?(?:e\d{1,2})?)([kmbt]?)", re.IGNORECASE | re.ASCII)
+# commas only between thousands: elsewhere one of them is a decimal comma
+_ISK = re.compile(
+    r"((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e\d{1,2})?)([kmbt]?)", re.IGNORECASE | re.ASCII
+)
 _OPTIONS = {
     Named.SHIP: "--ship",
     Named.SHIP_GROUP: "--ship",
@@ -72,12 +75,12 @@ def parse_isk(text: str) -> float:
 
     It is a lower bound: anything is worth at least 0.
     """
-    match = _ISK.fullmatch(text.strip().replace(",", ""))
+    match = _ISK.fullmatch(text.strip())
     if match is None:
         raise UsageError(
             f"--min-value is {text[:60]!r}: give ISK such as 100m, 1.2b, 500k or 1000000"
         )
-    return float(match[1]) * _UNITS[match[2].lower()]
+    return float(match[1].replace(",", "")) * _UNITS[match[2].lower()]
 
 
 def describe(asked: Asked) -> str:
