@@ -29,7 +29,7 @@ from killsync.store import connection
 from killsync.store import kills as stored
 from killsync.store.kills import Filters, Kill, Side
 from killsync.terminal.isk import isk
-from killsync.terminal.kills_table import fitting, print_kills
+from killsync.terminal.kills_table import LAID_OUT_BY, fitting, print_kills
 from killsync.terminal.moments import shown_time
 
 FIRST = 140_000_001
@@ -488,9 +488,11 @@ def test_isk_as_players_type_it(text: str, value: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "lots", "-1", "1mm", "1e999", "nan", "inf", "1 m", "٣m"]
-    # decimal commas, and commas where no thousands end
-    + ["1,5m", "1,2b", "1,23", "1,2,3", "1000,000", ",5", "1,000,00", "1.000,5"],
+    [
+        *["", "lots", "-1", "1mm", "1e999", "nan", "inf", "1 m", "٣m"],
+        # decimal commas, and commas where no thousands end
+        *["1,5m", "1,2b", "1,23", "1,2,3", "1000,000", ",5", "1,000,00", "1.000,5"],
+    ],
 )
 def test_what_is_no_isk_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--min-value"):
@@ -792,6 +794,25 @@ def test_a_terminal_shows_a_table_and_how_many_there_are(program: InProcess) -> 
     assert len(lines) == 22
     assert lines[-1] == f"20 of {total}; --limit 0 shows all"
     assert "\x1b[31m" in terminal.shown
+
+
+def test_a_long_list_has_one_header_and_reads_no_more_than_it_has_shown() -> None:
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+    assert isinstance(console.file, io.StringIO)
+    drawn: list[int] = []
+
+    def many() -> Iterator[Kill]:
+        for number in range(3 * LAID_OUT_BY):
+            drawn.append(console.file.getvalue().count("\n"))  # type: ignore[attr-defined]
+            yield kill(killmail_id=132_000_000 + number, final_blow="x" * (1 + number // 100))
+
+    print_kills(many(), console, local=False, now=1_800_000_000.0)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 3 * LAID_OUT_BY + 1
+    assert [line for line in lines if "Final blow" in line] == lines[:1]
+    # the id stands at the end of each, in the same place
+    assert {line.rindex("13200") for line in lines[1:]} == {len(lines[1]) - 9}
+    assert max(at - shown for at, shown in enumerate(drawn)) <= LAID_OUT_BY
 
 
 def test_hostile_names_command_no_terminal(hostile: InProcess) -> None:

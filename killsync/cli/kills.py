@@ -5,6 +5,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -184,10 +185,9 @@ def _print(batches: Iterator[list[Kill]], settings: Settings, form: str | None) 
         from killsync.terminal.console import console
         from killsync.terminal.kills_table import print_kills
 
-        at_terminal = console()
-        for batch in batches:
-            shown += len(batch)
-            print_kills(batch, at_terminal, local=settings.time_zone == "local")
+        # nothing found has no header
+        if found := next(listed := counted(), None):
+            print_kills(chain([found], listed), console(), local=settings.time_zone == "local")
     else:
         kills_output.write_lines(counted())
     return shown

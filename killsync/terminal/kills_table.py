@@ -1,6 +1,7 @@
 """The list of killmails that a person looks at: as much of it as the terminal is wide."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -15,6 +16,9 @@ from killsync.terminal.text import is_right_to_left, safe
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+
+LAID_OUT_BY = 500
+"""By so many killmails, the first of all, columns and their widths are chosen."""
 
 _GAP = 2
 # what lies beyond so many cells of a name is less needed than any column
@@ -50,19 +54,29 @@ class _Column(Struct, frozen=True):
 
 
 def print_kills(
-    kills: Sequence[Kill], console: "Console", *, local: bool, now: float | None = None
+    kills: Iterable[Kill], console: "Console", *, local: bool, now: float | None = None
 ) -> None:
-    """Print killmails as a table that fits the console; times are local or EVE's."""
+    """Print killmails as a table that fits the console; times are local or EVE's.
+
+    Of a long list the first ones choose the columns, and no more than those are kept in memory.
+    """
+    left = iter(kills)
+    first = list(islice(left, LAID_OUT_BY))
     columns = _columns(local, now)
-    cells = {
-        name: [_text(column.title, "bold"), *map(column.shown, kills)]
+    shown, widths = fitting(_needed(first, columns), console.width)
+    titles = {name: _text(columns[name].title, "bold") for name in shown}
+    console.print(_line(titles, widths), no_wrap=True, overflow="ellipsis")
+    for kill in chain(first, left):
+        row = {name: columns[name].shown(kill) for name in shown}
+        console.print(_line(row, widths), no_wrap=True, overflow="ellipsis")
+
+
+def _needed(kills: Sequence[Kill], columns: dict[str, _Column]) -> dict[str, int]:
+    """Return how many cells each column takes."""
+    return {
+        name: max([len(column.title), *(column.shown(kill).cell_len for kill in kills)])
         for name, column in columns.items()
     }
-    needed = {name: max(cell.cell_len for cell in cells[name]) for name in columns}
-    shown, widths = fitting(needed, console.width)
-    for line in zip(*(cells[name] for name in shown), strict=True):
-        row = dict(zip(shown, line, strict=True))
-        console.print(_line(row, widths), no_wrap=True, overflow="ellipsis")
 
 
 def _line(row: dict[str, "Text"], widths: dict[str, int]) -> "Text":
