@@ -74,6 +74,19 @@ def test_npcs_that_killed_somebody_are_named(synced: Store) -> None:
     assert {name for (name,) in npcs} <= set(found)
 
 
+def test_the_newest_of_one_user_are_found_without_reading_those_of_others(synced: Store) -> None:
+    ((user_id,), *_) = rows(synced, "SELECT user_id FROM users")
+    (written,) = re.findall(r"`(SELECT \* FROM kills [^`]*)`", README.read_text())
+    query = written.replace("90000001", str(user_id))
+    assert rows(synced, query) == rows(
+        synced, f"SELECT * FROM kills WHERE user_id = {user_id} ORDER BY time DESC LIMIT 20"
+    )
+    plan = [step for *_, step in rows(synced, f"EXPLAIN QUERY PLAN {query}")]
+    for step in ("k USING INTEGER PRIMARY", "user_killmails USING INDEX user_killmails_newest"):
+        assert any(step in line for line in plan), plan
+    assert not [line for line in plan if line.startswith("SCAN ")], plan
+
+
 def test_the_warning_of_readme_is_true(synced: Store) -> None:
     wrong, right = (
         "datetime('2026-11-24 12:00')",
