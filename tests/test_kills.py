@@ -528,9 +528,40 @@ def test_all_that_bear_one_name_are_meant(own: InProcess) -> None:
     assert set(ids(listed(own, "--with", "twice"))) == both
 
 
+def test_a_name_of_digits_is_meant_before_an_id(own: InProcess) -> None:
+    own.execute("INSERT OR REPLACE INTO names VALUES (?, 'character', '12345', NULL)", THEM)
+    found = listed(own, "--with", "12345")
+    assert found
+    assert found == listed(own, "--with", str(THEM))
+
+
+def test_an_id_is_that_of_a_ship_a_group_or_of_what_has_no_name(program: InProcess) -> None:
+    frigates = listed(program, "--ship", "25")
+    assert frigates == listed(program, "--ship", "Frigate")
+    assert {FIRST, FIRST + 1} <= {*ids(frigates)}
+    assert ids(listed(program, "--ship", "999999999")) == [FIRST + len(ODD) - 1]
+    assert ids(listed(program, "--system", "39999999")) == [FIRST + len(ODD) - 1]
+
+
+def test_letters_beyond_ascii_may_be_in_any_case_too(own: InProcess) -> None:
+    own.execute("INSERT OR REPLACE INTO names VALUES (?, 'character', 'Émile Zola', NULL)", THEM)
+    meant = listed(own, "--with", str(THEM))
+    assert meant
+    for word in ("émile zola", "ÉMILE ZOLA", "émile Zola", "émil"):
+        assert listed(own, "--with", word) == meant
+    for word in ("emile zola", "émile zolla"):
+        assert "'Émile Zola'" in own.run("kills", "--with", word, exit_code=2).stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("--ship", "987654"), "no ship or group of ships '987654' is known"),
+        (("--ship", "Jitaa"), "no ship or group of ships 'Jitaa' is known"),
+        (("--ship", "null"), "no ship or group of ships 'null' is known"),
+        (("--system", "The Forge"), "no system 'The Forge' is known"),
+        (("--system", "31"), "'31' begins the name of more than one system: 31-MLU"),
+        (("--with", "42"), "no pilot, corporation or alliance '42' is known"),
         (("--ship", "Riftr"), "'Rifter'"),
         (("--ship", "Frigat\u00e9"), "'Frigate'"),
         (("--ship", "Caracal N"), "Caracal Navy Issue, Caracal Nugoeihuvi Edition"),

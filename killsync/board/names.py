@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from killsync.board.nearest import nearest
+from killsync.board.nearest import folded, nearest
 from killsync.errors import UsageError
 from killsync.store import named
 from killsync.store.named import Named
@@ -46,7 +46,7 @@ def parties(conn: sqlite3.Connection, word: str) -> Ids:
 
 def kinds_of(conn: sqlite3.Connection, word: str) -> list[Named]:
     """Return what bears exactly this name."""
-    return [kind for kind in Named if named.exactly(conn, kind, word)]
+    return [kind for kind in Named if _exactly(conn, kind, word)]
 
 
 def _by_name(
@@ -54,25 +54,43 @@ def _by_name(
 ) -> dict[Named, list[int]]:
     """Return the ids that a word means among things of these kinds, at least one.
 
-    It is an id, else a whole name, of everything that bears it, else the beginning of one name
-    only. The kinds are asked in order for a beginning, all together for a whole name.
+    It is a whole name, of everything that bears it, else an id, else the beginning of one name
+    only. The kinds are asked in order for an id or a beginning, all together for a whole name.
     """
     # an argument that is not UTF-8 names nothing, and SQLite takes none
     word = given.encode(errors="replace").decode().strip()
-    if word.isascii() and word.isdecimal() and len(word) <= _LONGEST_ID:
-        return {kinds[0]: [int(word)]}
-    exact = {kind: ids for kind in kinds if (ids := named.exactly(conn, kind, word))}
+    exact = {kind: ids for kind in kinds if (ids := _exactly(conn, kind, word))}
     if exact:
         return exact
+    is_id = word.isascii() and word.isdecimal() and len(word) <= _LONGEST_ID
+    if is_id and (of_id := _kind_of_id(conn, int(word), kinds)):
+        return {of_id: [int(word)]}
     for kind in kinds if word else ():
         if begun := _begun(conn, kind, word):
             return {kind: begun}
     raise UsageError(_unknown(conn, word, kinds))
 
 
+def _exactly(conn: sqlite3.Connection, kind: Named, word: str) -> list[int]:
+    found = named.exactly(conn, kind, word)
+    if not word.isascii():
+        others = named.with_other_letters(conn, kind)
+        found += [id_ for id_, name in others if folded(name) == folded(word)]
+    return list(dict.fromkeys(found))
+
+
+def _kind_of_id(conn: sqlite3.Connection, id_: int, kinds: tuple[Named, ...]) -> Named | None:
+    """Return what an id is of; of one without a name the first kind, unless it occurs nowhere."""
+    known = (kind for kind in kinds if named.has_name(conn, kind, id_))
+    return next(known, kinds[0] if named.may_occur(conn, id_) else None)
+
+
 def _begun(conn: sqlite3.Connection, kind: Named, word: str) -> list[int]:
     """Return the ids of the one name that begins so, of ships the hull's among its editions'."""
     found = named.beginning(conn, kind, word, _MOST_BEGUN)
+    if not word.isascii():
+        others = named.with_other_letters(conn, kind)
+        found = [one for one in others if folded(one[1]).startswith(folded(word))]
     if not found:
         return []
     first = found[0][1]

@@ -4,6 +4,7 @@ import sqlite3
 from enum import StrEnum
 
 from killsync.killmail.game_ids import VICTIMS
+from killsync.store import facts
 
 # so that nobody is offered a blueprint; NULL: only ESI has named it
 _VICTIMS = f"(category_id IN ({', '.join(map(str, sorted(VICTIMS)))}) OR category_id IS NULL)"
@@ -33,6 +34,8 @@ _SOURCES = {
 }
 _BEGINS = "name COLLATE NOCASE >= :start AND name COLLATE NOCASE < :start || char(0x10FFFF)"
 
+_OTHER_LETTERS = "*[^ -~]*"
+
 
 def exactly(conn: sqlite3.Connection, named: Named, name: str) -> list[int]:
     """Return the ids of that name, whatever the case of its ASCII letters."""
@@ -51,15 +54,39 @@ def beginning(
     ).fetchall()
 
 
+def with_other_letters(conn: sqlite3.Connection, named: Named) -> list[tuple[int, str]]:
+    """Return the ids and names with letters beyond ASCII, which SQLite compares by their case."""
+    return conn.execute(
+        f"SELECT id, name FROM ({_SOURCES[named]}) WHERE name GLOB ? LIMIT ?",
+        [_OTHER_LETTERS, _MOST_COMPARED],
+    ).fetchall()
+
+
+def has_name(conn: sqlite3.Connection, named: Named, id_: int) -> bool:
+    """Return whether an id is that of such a thing, by its name."""
+    asked = f"SELECT EXISTS (SELECT 1 FROM ({_SOURCES[named]}) WHERE id = ?)"
+    return bool(conn.execute(asked, [id_]).fetchone()[0])
+
+
+def may_occur(conn: sqlite3.Connection, id_: int) -> bool:
+    """Return whether an id that names nothing here may yet stand in a stored killmail."""
+    if facts.values_below(conn) is not None:
+        # older killmails, whose ids are not all collected yet
+        return True
+    asked = "SELECT EXISTS (SELECT 1 FROM unnamed_ids WHERE id = ?)"
+    return bool(conn.execute(asked, [id_]).fetchone()[0])
+
+
 def similar(conn: sqlite3.Connection, named: Named, name: str) -> list[str]:
     """Return the names that are worth comparing with one that nothing bears.
 
-    Of pilots, of whom there may be a million, only those with the same first letter.
+    Of pilots, of whom there may be a million, only those with the same first letter, or with
+    letters beyond ASCII.
     """
     start = name[:1] if named is Named.PARTY else ""
     rows = conn.execute(
-        f"SELECT name FROM ({_SOURCES[named]}) WHERE {_BEGINS} LIMIT :limit",
-        {"start": start, "limit": _MOST_COMPARED},
+        f"SELECT name FROM ({_SOURCES[named]}) WHERE {_BEGINS} OR name GLOB :other LIMIT :limit",
+        {"start": start, "limit": _MOST_COMPARED, "other": _OTHER_LETTERS},
     )
     return [found for (found,) in rows]
 
