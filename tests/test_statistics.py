@@ -33,10 +33,11 @@ from stored import (
 )
 
 from killsync.board import statistics
-from killsync.board.statistics import By, Figures, Row
+from killsync.board.statistics import By, Figures, Row, Sort
 from killsync.store.connection import Store
 from killsync.store.statistics import Scope
 from killsync.terminal import statistics_tables
+from killsync.terminal.percent import percent
 
 ME, ALT, OURS = 90_000_001, 90_000_002, 98_000_001
 FOE, OTHER, THEIRS = 2_112_000_001, 2_112_000_002, 98_000_002
@@ -93,6 +94,11 @@ def final(killmail: Body) -> Body:
     return next((one for one in killmail["attackers"] if one["final_blow"]), {})
 
 
+def owner(one: Body) -> int | None:
+    owned: int | None = one.get("corporation_id", one.get("faction_id"))
+    return owned
+
+
 def flown(killmail: Body, ours: set[int]) -> int | None:
     our_ones = [one for one in killmail["attackers"] if mine(one, ours)]
     # the first of those with the highest
@@ -110,13 +116,11 @@ def key_of(killmail: Body, by: By, ours: set[int]) -> Any:
         By.FLOWN: lambda: victim["ship_type_id"] if is_loss else flown(killmail, ours),
         By.SYSTEM: lambda: killmail["solar_system_id"],
         By.OPPONENT: lambda: (
-            (pilot_id if pilot_id > 3_999_999 else None) if is_loss else victim.get("character_id")
-        ),
-        By.CORPORATION: lambda: (
-            last.get("corporation_id", last.get("faction_id"))
+            (pilot_id if pilot_id > 3_999_999 else owner(last))
             if is_loss
-            else victim.get("corporation_id")
+            else victim.get("character_id", victim.get("corporation_id"))
         ),
+        By.CORPORATION: lambda: owner(last) if is_loss else victim.get("corporation_id"),
         By.MONTH: lambda: f"{then:%Y-%m}",
         By.HOUR: lambda: (then.isoweekday(), then.hour),
     }
@@ -253,7 +257,8 @@ FIGURES = """sum(NOT loss), sum(loss),
 KEYS = {
     By.SHIP: "ship_id",
     By.SYSTEM: "system_id",
-    By.OPPONENT: "iif(loss, final_blow_id, victim_id)",
+    By.OPPONENT: """iif(loss, coalesce(final_blow_id, final_blow_corporation_id),
+        coalesce(victim_id, victim_corporation_id))""",
     By.CORPORATION: "iif(loss, final_blow_corporation_id, victim_corporation_id)",
     By.MONTH: "substr(time, 1, 7)",
     By.HOUR: "((strftime('%w', time) + 6) % 7 + 1) || ' ' || strftime('%H', time)",
@@ -396,6 +401,73 @@ def test_limit_cuts_rows_and_not_the_total(filled: Store) -> None:
     assert len(read(filled, "--by", "hour", "--limit", "1")["rows"]) == 3
 
 
+def test_who_is_no_pilot_is_an_opponent_by_corporation_or_faction(store: Store) -> None:
+    rats = attacker(NPC_PILOT, CONCORD, final_blow=True)
+    pirates = attacker(None, None, final_blow=True, faction_id=GURISTAS)
+    structure = body(3, pilot(None, THEIRS), [attacker(ME, final_blow=True)])
+    fill(
+        store,
+        [body(1, pilot(ME), [rats]), body(2, pilot(ME), [pirates]), structure],
+        {1: 3.0, 2: 2.0, 3: 1.0},
+    )
+    found = read(store, "--by", "opponent")["rows"]
+    assert [(row["name"], row["id"]) for row in found] == [
+        ("CONCORD", CONCORD),
+        ("Guristas Pirates", GURISTAS),
+        ("Their Corp", THEIRS),
+    ]
+
+
+def test_rows_come_in_the_order_that_is_asked_for(store: Store) -> None:
+    shot = [attacker(ME, final_blow=True)]
+    killers = [attacker(one, final_blow=True) for one in (FOE, ALT + 7, ALT + 7)]
+    made = [body(number, pilot(ME), [one]) for number, one in enumerate(killers, 1)]
+    made += [body(number, pilot(OTHER), shot) for number in (4, 5)]
+    fill(store, made, {1: 1e9, 2: 1.0, 3: 1.0, 4: 10.0, 5: 10.0})
+    set_name(store, OTHER, "émile")
+    set_name(store, ALT + 7, "Élan")
+    try:
+        rich, often, victim = "Foe", "Élan", "émile"
+        for words, names in (
+            ([], [rich, victim, often]),
+            (["isk"], [rich, victim, often]),
+            (["kills"], [victim, rich, often]),
+            (["losses"], [often, rich, victim]),
+            (["name"], [rich, often, victim]),
+        ):
+            sort = [f"--sort={word}" for word in words]
+            found = read(store, "--by", "opponent", *sort)
+            assert [row["name"] for row in found["rows"]] == names, words
+            first = read(store, "--by", "opponent", "--limit", "1", *sort)
+            assert first == found | {"rows": found["rows"][:1]}
+    finally:
+        store.conn.execute("DELETE FROM names WHERE id IN (?, ?)", [OTHER, ALT + 7])
+
+
+@pytest.mark.parametrize(
+    ("sort", "limit", "said"),
+    [
+        (Sort.ISK, 2, "Most ISK first"),
+        (Sort.ISK, 1, "The first 1 of 2, most ISK first"),
+        (Sort.LOSSES, 1, "The first 1 of 2, most losses first"),
+        (Sort.NAME, 2, "By name"),
+    ],
+)
+def test_a_terminal_says_in_which_order_the_rows_come(
+    filled: Store, sort: Sort, limit: int, said: str
+) -> None:
+    found = statistics.table(filled.conn, By.OPPONENT, Scope(), limit, sort)
+    assert drawn(statistics_tables.table_view(found, 80), 80)[-1].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(None, "-"), (0.0, "0%"), (1e-9, "1%"), (0.5, "50%"), (0.9999999, "99%"), (1.0, "100%")],
+)
+def test_only_all_of_it_is_a_hundred_percent(share: float | None, shown: str) -> None:
+    assert percent(share) == shown
+
+
 def test_nothing_found_says_what_was_searched_and_exits_0(filled: Store) -> None:
     done = run(filled, "--by", "ship", "--user", "alt", "--since", "2026-11-02")
     assert done.stdout == ""
@@ -426,6 +498,8 @@ def test_killmails_not_looked_at_yet_are_mentioned(filled: Store) -> None:
         (["--until", "2026-13-01"], "--until"),
         (["--since", "2026-11-02", "--until", "2026-11-01"], "2026-11-02"),
         (["--csv"], "--by"),
+        (["--sort", "kills"], "--by"),
+        (["--by", "month", "--sort", "kills"], "--by"),
         (["--by", "ship", "--csv", "--json"], "--json"),
     ],
 )
@@ -443,14 +517,19 @@ HOSTILE = "\x1b[31m[bold]Foe\u202e\n"
 
 def shown(store: Store, by: By | None, width: int) -> list[str]:
     """Return the lines that a terminal of this width gets, without colour."""
-    from rich.console import Console
-
     if by is None:
         overview = statistics.overview(store.conn, Scope())
         view = statistics_tables.overview_view(overview, "all users", width)
     else:
         found = statistics.table(store.conn, by, Scope(), 20)
         view = statistics_tables.table_view(found, width)
+    return drawn(view, width)
+
+
+def drawn(view: Any, width: int) -> list[str]:
+    """Return the lines of what is printed to such a terminal."""
+    from rich.console import Console
+
     file = io.StringIO()
     console = Console(
         file=file, width=width, force_terminal=True, no_color=True, markup=False, emoji=False,
@@ -506,14 +585,14 @@ def test_what_has_no_name_is_shown_by_its_id_or_as_nobody(store: Store) -> None:
     shot = [attacker(ME, final_blow=True)]
     fill(store, [body(1, pilot(OTHER), shot), body(2, {}, shot)], {1: 2.0, 2: 1.0})
     text = "\n".join(shown(store, By.OPPONENT, 80))
-    assert f"pilot {OTHER}" in text
-    assert "no pilot" in text
+    assert f"#{OTHER}" in text
+    assert "nobody known" in text
     assert "no ship known" in "\n".join(shown(store, By.FLOWN, 80))
 
 
 def test_what_has_no_value_is_said_and_not_shown_as_zero(filled: Store) -> None:
     lines = shown(filled, By.OPPONENT, 80)
-    (other,) = (line for line in lines if f"pilot {OTHER}" in line)
+    (other,) = (line for line in lines if f"#{OTHER}" in line)
     assert other.split()[-5:] == ["1", "0", "-", "0", "-"]
     assert any("1 killmail without a value" in line for line in lines)
 

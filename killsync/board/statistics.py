@@ -5,10 +5,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from enum import StrEnum
+from functools import partial
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from killsync.board.nearest import folded
 from killsync.store import statistics
 from killsync.store.connection import snapshot
 from killsync.store.statistics import Key, Scope, Sum
@@ -31,8 +33,17 @@ class By(StrEnum):
 
     @property
     def is_ranked(self) -> bool:
-        """Whether the rows come most ISK first; those of months and hours come by time."""
+        """Whether the rows come by a `Sort`; those of months and hours come by time."""
         return self not in (By.MONTH, By.HOUR)
+
+
+class Sort(StrEnum):
+    """By what ranked rows come: the most of it first, or in the order of the names."""
+
+    ISK = "isk"
+    KILLS = "kills"
+    LOSSES = "losses"
+    NAME = "name"
 
 
 class Figures(Struct, frozen=True):
@@ -67,7 +78,7 @@ class Figures(Struct, frozen=True):
 class Row(Struct, frozen=True):
     """One ship, system, pilot, corporation, month or hour; `name` is None if it is not known.
 
-    `id` is None of months and hours, and of what is nobody, such as the pilot of a structure.
+    `id` is None of months and hours, and where there is none, as of a loss without a final blow.
     """
 
     name: str | None
@@ -89,6 +100,7 @@ class Table(Struct, frozen=True):
     rows: Sequence[Row]
     total: Figures
     left_out: int = 0
+    sort: Sort = Sort.ISK
 
 
 class Overview(Struct, frozen=True):
@@ -101,13 +113,12 @@ class Overview(Struct, frozen=True):
     hours: Table
 
 
-def table(conn: sqlite3.Connection, by: By, scope: Scope, limit: int | None) -> Table:
-    """Return the statistics of these killmails.
-
-    Of the ranked ones at most `limit` rows, those with the most ISK and then the most killmails.
-    """
+def table(
+    conn: sqlite3.Connection, by: By, scope: Scope, limit: int | None, sort: Sort = Sort.ISK
+) -> Table:
+    """Return the statistics of these killmails, of the ranked ones at most `limit` rows."""
     if by.is_ranked:
-        return _ranked(conn, by, scope, limit)
+        return _ranked(conn, by, scope, limit, sort)
     return (by_month if by is By.MONTH else by_hour)(statistics.sums(conn, Key.SLOT, scope))
 
 
@@ -137,10 +148,14 @@ def by_hour(slots: Iterable[Sum]) -> Table:
     return Table(By.HOUR, rows, added(row.figures for row in rows))
 
 
-def ranking(sum_: Sum) -> tuple[float, int, bool, int | str]:
-    """Return what a ranking is sorted by: the most ISK, the most killmails, then the lowest id."""
+def ranking(sort: Sort, sum_: Sum) -> tuple[float, float, int, bool, int | str]:
+    """Return what a ranking is sorted by, where it is not by names.
+
+    What comes first is asked for; then the most ISK, the most killmails, and the lowest id.
+    """
     figures = _figures(sum_)
-    return (-figures.isk, -figures.killmails, sum_.key is None, sum_.key or 0)
+    first = {Sort.KILLS: figures.kills, Sort.LOSSES: figures.losses}.get(sort, 0)
+    return (-first, -figures.isk, -figures.killmails, sum_.key is None, sum_.key or 0)
 
 
 def added(parts: Iterable[Sum | Figures]) -> Figures:
@@ -186,17 +201,26 @@ def columns(by: By) -> list[str]:
     return list(plain_row(empty))
 
 
-def _ranked(conn: sqlite3.Connection, by: By, scope: Scope, limit: int | None) -> Table:
+def _ranked(
+    conn: sqlite3.Connection, by: By, scope: Scope, limit: int | None, sort: Sort = Sort.ISK
+) -> Table:
     key = Key(by)
     with snapshot(conn):
-        found = sorted(statistics.sums(conn, key, scope), key=ranking)
+        found = sorted(statistics.sums(conn, key, scope), key=partial(ranking, sort))
+        if sort is Sort.NAME:
+            names = statistics.names(conn, key, [sum_.key for sum_ in found])
+            found.sort(key=lambda sum_: _by_name(names.get(sum_.key)))
         shown = found[:limit]
         names = statistics.names(conn, key, [sum_.key for sum_ in shown])
     rows = [
         Row(names.get(sum_.key), None if sum_.key is None else int(sum_.key), _figures(sum_))
         for sum_ in shown
     ]
-    return Table(by, rows, added(found), len(found) - len(shown))
+    return Table(by, rows, added(found), len(found) - len(shown), sort)
+
+
+def _by_name(name: str | None) -> tuple[bool, str]:
+    return (name is None, folded(name or ""))
 
 
 def _grouped(slots: Iterable[Sum], group: Callable[[str], _Group]) -> dict[_Group, list[Sum]]:

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from killsync.terminal import percent as terminal
 from killsync.terminal.isk import isk
 
 # names that no locale changes: EVE is spoken of in English
@@ -26,7 +27,7 @@ def whole_isk(value: float | None) -> str:
 
 def percent(share: float | None) -> str:
     """Return a share of 0 to 1 as `84%`; a dash if there is none."""
-    return _NOT_KNOWN if share is None else f"{share:.0%}"
+    return terminal.percent(share, _NOT_KNOWN)
 
 
 def security_class(value: float | None, system_id: int = 0) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from killsync.board import statistics
-from killsync.board.statistics import By, Overview, Table
+from killsync.board.statistics import By, Overview, Sort, Table
 from killsync.cli import invocation, moments, opening
 from killsync.cli.csv_lines import csv_to_stdout
 from killsync.cli.find_users import find_users
@@ -32,6 +32,12 @@ def stats(
         By | None,
         typer.Option(help="A row for each; `ship` is the victim's, `flown` the one you were in."),
     ] = None,
+    sort: Annotated[
+        Sort | None,
+        typer.Option(
+            help="The most of it first; `isk`, destroyed and lost together, if not given."
+        ),
+    ] = None,
     user: Annotated[
         list[str] | None,
         typer.Option(metavar="USER", help="Only this user's killmails; several count together."),
@@ -52,36 +58,45 @@ def stats(
 
     A killmail counts once, though several of your users are on it.
 
-    Example: killsync stats --by ship --since 30d
+    \b
+    Examples:  killsync stats --by opponent --sort losses    (who kills you most)
+               killsync stats --by ship --since 30d
 
-    Exit codes: 0 done, also if nothing was found; 2 wrong usage.
+    \b
+    Exit codes:  0  done, also if nothing was found
+                 2  a name, a time or an option is wrong
     """
     call = invocation.from_context(context)
     with invocation.edge(call):
-        _check(by, as_json=as_json, as_csv=as_csv)
+        _check(by, sort, as_json=as_json, as_csv=as_csv)
         first, last = moments.period(since, until, time.time())
         settings = call.settings()
         with opening.for_reading(settings) as store:
             ours = find_users(store, user) if user else None
             ids = None if ours is None else tuple(one.user_id for one in ours)
             scope = Scope(ids, first, last)
-            found = _read(store, by, scope, limit)
+            found = _read(store, by, sort, scope, limit)
             whose = _describe(ours, scope)
             _warn(call, store, found, whose)
         _show(found, whose, as_json=as_json, as_csv=as_csv)
 
 
-def _check(by: By | None, *, as_json: bool, as_csv: bool) -> None:
+def _check(by: By | None, sort: Sort | None, *, as_json: bool, as_csv: bool) -> None:
+    if sort is not None and (by is None or not by.is_ranked):
+        ranked = ", ".join(one for one in By if one.is_ranked)
+        raise UsageError(f"--sort needs --by with one of {ranked}")
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other")
     if as_csv and by is None:
         raise UsageError(f"--csv needs --by: {', '.join(By)}")
 
 
-def _read(store: Store, by: By | None, scope: Scope, limit: int) -> Table | Overview:
+def _read(
+    store: Store, by: By | None, sort: Sort | None, scope: Scope, limit: int
+) -> Table | Overview:
     if by is None:
         return statistics.overview(store.conn, scope)
-    return statistics.table(store.conn, by, scope, limit or None)
+    return statistics.table(store.conn, by, scope, limit or None, sort or Sort.ISK)
 
 
 def _describe(ours: "Sequence[User] | None", scope: Scope) -> str:
@@ -124,9 +139,10 @@ def _plain(found: Table | Overview) -> dict[str, Any]:
 
 
 def _show_tables(found: Table | Overview, whose: str) -> None:
-    from killsync.terminal import statistics_tables, tables
+    from killsync.terminal import statistics_tables
+    from killsync.terminal.console import console as new_console
 
-    console = tables.console()
+    console = new_console()
     if isinstance(found, Table):
         console.print(statistics_tables.table_view(found, console.width))
     else:

@@ -16,7 +16,9 @@ class Key(StrEnum):
     """What killmails are summed by.
 
     `SHIP` is the victim's, `FLOWN` the one that ours was in; `OPPONENT` and `CORPORATION` are the
-    final blow's of a loss, the victim's of a kill. `SLOT` is an hour of a day, `2026-11-24T03`.
+    final blow's of a loss, the victim's of a kill. Who is no pilot, such as an NPC or the owner of
+    a structure, is the corporation, or else the faction, as an opponent too. `SLOT` is
+    an hour of a day, `2026-11-24T03`.
     """
 
     SHIP = "ship"
@@ -67,8 +69,11 @@ WHERE role IS NOT NULL AND user_id IN ({ours}){bounds} GROUP BY killmail_id
 # a query within the sum, and not a join: only losses need it
 _FINAL_BLOW = """(SELECT {} FROM attackers AS a
     WHERE a.killmail_id = k.killmail_id AND a.final_blow = 1 ORDER BY a.ordinal LIMIT 1)"""
-_FINAL_PILOT = _FINAL_BLOW.format(views.PILOT.format("a"))
+_FINAL_PARTY = _FINAL_BLOW.format(
+    f"coalesce({views.PILOT.format('a')}, a.corporation_id, a.faction_id)"
+)
 _FINAL_CORPORATION = _FINAL_BLOW.format("coalesce(a.corporation_id, a.faction_id)")
+_VICTIM = "coalesce(k.victim_character_id, k.victim_corporation_id)"
 _OUR_SHIP = """(SELECT a.ship_type_id FROM attackers AS a
     WHERE a.killmail_id = k.killmail_id
         AND (a.character_id IN ({ours}) OR a.corporation_id IN ({ours}))
@@ -78,20 +83,21 @@ _KEYS = {
     Key.SHIP: "k.victim_ship_type_id",
     Key.FLOWN: f"iif(sides.is_loss, k.victim_ship_type_id, {_OUR_SHIP})",
     Key.SYSTEM: "k.solar_system_id",
-    Key.OPPONENT: f"iif(sides.is_loss, {_FINAL_PILOT}, k.victim_character_id)",
+    Key.OPPONENT: f"iif(sides.is_loss, {_FINAL_PARTY}, {_VICTIM})",
     Key.CORPORATION: f"iif(sides.is_loss, {_FINAL_CORPORATION}, k.victim_corporation_id)",
     Key.SLOT: "substr(k.killmail_time, 1, 13)",
 }
 
 _IDS = "SELECT value FROM json_each(?)"
 _TYPE_NAMES = f"SELECT type_id, name FROM types WHERE type_id IN ({_IDS})"
+_PARTY_NAMES = """SELECT value, coalesce(names.name, factions.name) FROM json_each(?)
+    LEFT JOIN names ON names.id = value LEFT JOIN factions ON faction_id = value"""
 _NAMES = {
     Key.SHIP: _TYPE_NAMES,
     Key.FLOWN: _TYPE_NAMES,
     Key.SYSTEM: f"SELECT system_id, name FROM systems WHERE system_id IN ({_IDS})",
-    Key.OPPONENT: f"SELECT id, name FROM names WHERE id IN ({_IDS})",
-    Key.CORPORATION: """SELECT value, coalesce(names.name, factions.name) FROM json_each(?)
-        LEFT JOIN names ON names.id = value LEFT JOIN factions ON faction_id = value""",
+    Key.OPPONENT: _PARTY_NAMES,
+    Key.CORPORATION: _PARTY_NAMES,
 }
 
 

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from killsync.board.statistics import WEEKDAYS, By, Figures, Hour, Overview, Row, Table
-from killsync.terminal import tables
+from killsync.board.statistics import WEEKDAYS, By, Figures, Hour, Overview, Row, Sort, Table
+from killsync.terminal.cells import name_cell, new_table
 from killsync.terminal.isk import isk
+from killsync.terminal.kills_lines import named
+from killsync.terminal.percent import percent
 from killsync.terminal.text import count, safe
 
 if TYPE_CHECKING:
@@ -18,13 +20,19 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-# of a name that is not known, and of what has no id at all
-_UNNAMED = {
-    By.SHIP: ("type", "no ship"),
-    By.FLOWN: ("type", "no ship known"),
-    By.SYSTEM: ("system", "no system"),
-    By.OPPONENT: ("pilot", "no pilot"),
-    By.CORPORATION: ("corporation", "no corporation"),
+# what has no id at all
+_NOBODY = {
+    By.SHIP: "no ship",
+    By.FLOWN: "no ship known",
+    By.SYSTEM: "no system",
+    By.OPPONENT: "nobody known",
+    By.CORPORATION: "no corporation known",
+}
+_ORDERS = {
+    Sort.ISK: "most ISK first (destroyed + lost)",
+    Sort.KILLS: "most kills first",
+    Sort.LOSSES: "most losses first",
+    Sort.NAME: "by name",
 }
 _HEADS = {
     By.SHIP: "Ship lost",
@@ -35,6 +43,7 @@ _HEADS = {
     By.MONTH: "Month",
     By.HOUR: "Hour",
 }
+_FIRST_OF_BOTH = "Ships and opponents with the most ISK; `killsync stats --by` has all of them\n"
 _SPARKS = "▁▂▃▄▅▆▇█"
 _NOTHING = "·"
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
@@ -64,6 +73,7 @@ def overview_view(found: Overview, whose: str, width: int) -> "Group":
     parts: list[Any] = [_text(safe(whose, 400), "bold"), *_summary(found.total)]
     bar = _bar(found.total.efficiency, min(width, 60))
     parts += [bar, _figures_table(found.ships, width), _figures_table(found.opponents, width)]
+    parts.append(_text(_FIRST_OF_BOTH, "dim"))
     parts += [*sparks(found.months.rows, width), _text("")]
     return Group(*parts, *heat_map(found.hours.rows, width))
 
@@ -104,7 +114,7 @@ def heat_map(hours: Sequence[Row], width: int) -> list["Text"]:
 
 def _figures_table(found: Table, width: int) -> "RichTable":
     bar = _fitting(_BARS, width)
-    table = tables.new_table(
+    table = new_table(
         (_HEADS[found.by], "left"),
         ("Kills", "right"),
         ("Losses", "right"),
@@ -114,17 +124,16 @@ def _figures_table(found: Table, width: int) -> "RichTable":
         *([("", "left")] if bar else []),
     )
     for row in found.rows:
-        table.add_row(tables.name_cell(_name(found.by, row)), *_cells(row.figures, bar))
+        table.add_row(name_cell(_name(found.by, row)), *_cells(row.figures, bar))
     table.add_section()
-    table.add_row(tables.name_cell("All"), *_cells(found.total, bar), style="bold")
+    table.add_row(name_cell("All"), *_cells(found.total, bar), style="bold")
     return table
 
 
 def _name(by: By, row: Row) -> str:
-    if row.name is not None:
-        return safe(row.name, 100)
-    kind, nobody = _UNNAMED[by]
-    return nobody if row.id is None else f"{kind} {row.id}"
+    if row.name is None and row.id is None:
+        return _NOBODY[by]
+    return named(row.name, row.id, 100)
 
 
 def _cells(figures: Figures, bar: int) -> list[Any]:
@@ -133,7 +142,7 @@ def _cells(figures: Figures, bar: int) -> list[Any]:
         _text(f"{figures.losses:,}", "red" if figures.losses else "dim"),
         isk(figures.destroyed),
         isk(figures.lost),
-        _percent(figures.efficiency),
+        percent(figures.efficiency),
         *([_bar(figures.efficiency, bar)] if bar else []),
     ]
 
@@ -141,7 +150,7 @@ def _cells(figures: Figures, bar: int) -> list[Any]:
 def _summary(total: Figures) -> list["Text"]:
     sides = f"{count(total.kills, 'kill')}, {_losses(total.losses)}"
     worth = f"{isk(total.destroyed)} ISK destroyed, {isk(total.lost)} lost"
-    lines = [_text(f"{sides}; {worth}; efficiency {_percent(total.efficiency)}")]
+    lines = [_text(f"{sides}; {worth}; efficiency {percent(total.efficiency)}")]
     return [*lines, *_unvalued(total)]
 
 
@@ -151,20 +160,24 @@ def _losses(number: int) -> str:
 
 def _notes(found: Table) -> list["Text"]:
     notes = _unvalued(found.total)
-    if found.left_out:
-        shown = f"the first {len(found.rows):,} of {len(found.rows) + found.left_out:,}"
-        notes.append(_text(f"{shown}; --limit 0 shows all", "dim"))
+    if found.by.is_ranked:
+        notes.append(_text(_order(found), "dim"))
     return notes
+
+
+def _order(found: Table) -> str:
+    """Return how the rows come, and whether there are more."""
+    order = _ORDERS[found.sort]
+    if not found.left_out:
+        return order[0].upper() + order[1:]
+    shown = f"The first {len(found.rows):,} of {len(found.rows) + found.left_out:,}"
+    return f"{shown}, {order}; --limit 0 shows all"
 
 
 def _unvalued(total: Figures) -> list["Text"]:
     if not total.unvalued:
         return []
     return [_text(f"{count(total.unvalued, 'killmail')} without a value, not in the ISK", "dim")]
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.0%}"
 
 
 def _bar(share: float | None, length: int) -> "Text":

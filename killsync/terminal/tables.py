@@ -11,6 +11,7 @@ from killsync.terminal.advice import (
     describe_backlog,
     describe_holder,
 )
+from killsync.terminal.cells import name_cell, new_table
 from killsync.terminal.console import console as console
 from killsync.terminal.console import show as show
 from killsync.terminal.text import count, safe
@@ -191,27 +192,6 @@ def _rate_limits(limits: list[RateLimit]) -> "Table":
 
 def _share_left(limit: RateLimit) -> float:
     return limit.remaining / limit.limit
-
-
-def new_table(*columns: tuple[str, str]) -> "Table":
-    """Return an empty table; each column has a heading and is justified `left` or `right`.
-
-    Where there is too little room only the first column, a name, gives way.
-    """
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for number, (name, justify) in enumerate(columns):
-        table.add_column(name, justify=justify, no_wrap=number > 0)  # type: ignore[arg-type]
-    return table
-
-
-def name_cell(text: str) -> "Text":
-    """Return a cell of a name, which keeps its beginning where there is too little room."""
-    from rich.text import Text
-
-    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _cell(text: str, style: str = "") -> "Text":

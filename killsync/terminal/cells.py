@@ -1,0 +1,28 @@
+"""What tables are made of: an empty one, and the cell of a name."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+
+def new_table(*columns: tuple[str, str]) -> "Table":
+    """Return an empty table; each column has a heading and is justified `left` or `right`.
+
+    Where there is too little room only the first column, a name, gives way.
+    """
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for number, (name, justify) in enumerate(columns):
+        table.add_column(name, justify=justify, no_wrap=number > 0)  # type: ignore[arg-type]
+    return table
+
+
+def name_cell(text: str) -> "Text":
+    """Return a cell of a name, which keeps its beginning where there is too little room."""
+    from rich.text import Text
+
+    return Text(text, no_wrap=True, overflow="ellipsis")
