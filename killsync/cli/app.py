@@ -52,13 +52,23 @@ class _Commands(Mapping[str, Any]):
         if own is None:
             own = typer.Typer(add_completion=False, rich_markup_mode=None)
             own.command(name)(getattr(module, name))
-        return typer.main.get_command(own)
+        return _without_types(typer.main.get_command(own))
 
     def __iter__(self) -> Iterator[str]:
         return iter(SUMMARIES)
 
     def __len__(self) -> int:
         return len(SUMMARIES)
+
+
+def _without_types(command: Any) -> Any:
+    """Return a command whose help shows arguments by what they are called: no `<list[str]>`."""
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            parameter.display_type_rich = lambda ctx: None
+    for inner in getattr(command, "commands", {}).values():
+        _without_types(inner)
+    return command
 
 
 class _Group(TyperGroup):

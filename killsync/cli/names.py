@@ -32,7 +32,7 @@ def names(
         ),
     ] = False,
     limit: Annotated[
-        int, typer.Option(min=0, help="Show so many ids without a name; 0: all.")
+        int, typer.Option(metavar="N", min=0, help="Show so many ids without a name; 0: all.")
     ] = 20,
 ) -> None:
     """Show how many ids have names, and which have none."""
