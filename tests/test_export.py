@@ -181,7 +181,7 @@ def test_since_the_very_second_includes_it(template: InProcess) -> None:
     assert template.export("--since", newest["killmail_time"]) == [newest]
 
 
-@pytest.mark.parametrize("since", ["soon", "7", "7w", "-7d", "2026-13-01", ""])
+@pytest.mark.parametrize("since", ["soon", "7", "7y", "-7d", "2026-13-01", ""])
 def test_a_wrong_since_exits_2_and_is_explained(
     template: InProcess, folder: Path, since: str
 ) -> None:
@@ -562,6 +562,15 @@ def test_what_is_no_file_is_not_replaced(template: InProcess, folder: Path, kind
         path.symlink_to(template.database)
     assert str(path) in to_csv(template, folder, exit_code=2)
     assert names(folder) == ["killmails.csv"]
+
+
+def test_csv_into_a_directory_without_a_name_exits_2(
+    template: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = template.run("export", "--format", "csv", "-o", "", exit_code=2)
+    assert (done.stdout, list(tmp_path.iterdir())) == ("", [])
+    assert "--output" in done.stderr
 
 
 def test_csv_into_a_file_exits_2(template: InProcess, folder: Path) -> None:

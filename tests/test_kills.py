@@ -22,13 +22,14 @@ from rich.console import Console
 from terminal import Terminal
 from world import TIMEOUT, run_in_progress, simulator
 
-from killsync.board.kills import parse_isk
+from killsync.board.kills import Tally, parse_isk
 from killsync.cli import moments
 from killsync.errors import UsageError
 from killsync.store import connection
 from killsync.store import kills as stored
 from killsync.store.kills import Filters, Kill, Side
 from killsync.terminal.isk import isk
+from killsync.terminal.kills_lines import describe_tally
 from killsync.terminal.kills_table import LAID_OUT_BY, fitting, print_kills
 from killsync.terminal.moments import shown_time
 
@@ -421,6 +422,9 @@ def test_it_is_read_while_a_run_goes_on(program: InProcess) -> None:
         ("2026-11-24T03:00:00Z", "2026-11-24T03:00:00Z", "2026-11-24T03:00:00Z"),
         ("2026-11-24T03:00", "2026-11-24T03:00:00Z", "2026-11-24T03:00:00Z"),
         ("7d", "2027-01-08T08:00:00Z", "2027-01-08T08:00:00Z"),
+        ("1w", "2027-01-08T08:00:00Z", "2027-01-08T08:00:00Z"),
+        ("today", "2027-01-15T00:00:00Z", "2027-01-15T23:59:59Z"),
+        ("Yesterday", "2027-01-14T00:00:00Z", "2027-01-14T23:59:59Z"),
     ],
 )
 def test_a_day_given_to_until_counts_to_its_end(text: str, since: str, until: str) -> None:
@@ -579,8 +583,9 @@ def test_letters_beyond_ascii_may_be_in_any_case_too(own: InProcess) -> None:
         (("--json", "--csv"), "--json and --csv"),
         (("Rifter",), "`killsync kills --ship Rifter`"),
         (("the forge",), "`killsync kills --region 'the forge'`"),
-        (("no such thing",), "no killmail's id"),
-        (("--", "-5"), "no killmail's id"),
+        (("no such thing",), "is not the id of a killmail"),
+        (("https://zkillboard.com/character/5/",), "is not the id of a killmail"),
+        (("--", "-5"), "is not the id of a killmail"),
         ((str(FIRST), "--losses"), "--losses: filters are for the list"),
     ],
 )
@@ -822,8 +827,9 @@ def test_a_terminal_shows_a_table_and_how_many_there_are(program: InProcess) -> 
     lines = plain(terminal.shown)
     assert terminal.process.wait(TIMEOUT) == 0
     assert lines[0].split()[:3] == ["Time", "Ship", "Victim"]
-    assert len(lines) == 22
-    assert lines[-1] == f"20 of {total}; --limit 0 shows all"
+    assert len(lines) == 23
+    assert re.fullmatch(r"\d+ kills?, \S+ ISK destroyed; \d+ loss(es)?, \S+ ISK lost", lines[-2])
+    assert lines[-1] == f"the newest 20 of {total}; --limit 0 shows all"
     assert "\x1b[31m" in terminal.shown
 
 
@@ -844,6 +850,54 @@ def test_a_long_list_has_one_header_and_reads_no_more_than_it_has_shown() -> Non
     # the id stands at the end of each, in the same place
     assert {line.rindex("13200") for line in lines[1:]} == {len(lines[1]) - 9}
     assert max(at - shown for at, shown in enumerate(drawn)) <= LAID_OUT_BY
+
+
+def test_the_total_of_a_list_is_that_of_what_is_shown() -> None:
+    tally = Tally()
+    shown = [
+        [kill(side=Side.KILL, value=1e9), kill(side=Side.KILL, value=None)],
+        [kill(side=Side.LOSS, value=None), kill(side=None, value=5e9)],
+    ]
+    assert list(tally.counting(shown)) == [one for batch in shown for one in batch]
+    assert describe_tally(tally) == "2 kills, 1b ISK destroyed; 1 loss, - ISK lost; 1 of others"
+
+
+def test_what_takes_long_to_count_is_not_counted(
+    program: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(connection.connect(program.database, read_only=True)) as store:
+        counted = stored.count(store.conn, Filters(), 10_000)
+        monkeypatch.setattr(stored, "LOOKS_WHILE_COUNTING", -1)
+        monkeypatch.setattr(stored, "INSTRUCTIONS", 1)
+        assert stored.count(store.conn, Filters(), 10_000) is None
+        assert len(stored.page(store.conn, Filters(), 100)) == counted
+
+
+def test_local_times_are_said_to_be_local() -> None:
+    for local, title in ((True, "Local time"), (False, "Time")):
+        console = Console(file=io.StringIO(), width=100, color_system=None)
+        print_kills([kill()], console, local=local, now=1_800_000_000.0)
+        assert isinstance(console.file, io.StringIO)
+        assert re.split(r" {2,}", console.file.getvalue())[0] == title
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"https://zkillboard.com/kill/{FIRST}/",
+        f"http://zkillboard.com/kill/{FIRST}",
+        f"zkillboard.com/kill/{FIRST}/",
+        f"https://www.zkillboard.com/kill/{FIRST}/",
+    ],
+)
+def test_the_address_of_a_killmail_is_its_id(program: InProcess, address: str) -> None:
+    assert program.run("kills", address).stdout == program.run("kills", str(FIRST)).stdout
+
+
+@pytest.mark.parametrize("command", ["kills", "stats", "names", "export", "sync"])
+def test_the_help_names_no_types_of_python(program: InProcess, command: str) -> None:
+    text = program.run(command, "--help").stdout
+    assert not re.search(r"<(list|int|str|path|float)\b", text)
 
 
 def test_hostile_names_command_no_terminal(hostile: InProcess) -> None:

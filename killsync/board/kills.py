@@ -2,12 +2,14 @@
 
 import re
 import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from msgspec import Struct
 
 from killsync.board import names
 from killsync.errors import UsageError
-from killsync.store.kills import Filters, Side
+from killsync.store.kills import Filters, Kill, Side
 from killsync.store.named import Named
 
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
@@ -43,6 +45,36 @@ class Asked(Struct, frozen=True):
     awox: bool = False
     no_pods: bool = False
     everyone: bool = False
+
+
+class Tally:
+    """What was read so far: how many killmails on each side, and their ISK.
+
+    `destroyed` and `lost` are None while none of those killmails has a value.
+    """
+
+    def __init__(self) -> None:
+        self.killmails = 0
+        self.kills = 0
+        self.losses = 0
+        self.destroyed: float | None = None
+        self.lost: float | None = None
+
+    def counting(self, batches: Iterable[Sequence[Kill]]) -> Iterator[Kill]:
+        """Yield the killmails, each of them counted."""
+        for kill in chain.from_iterable(batches):
+            self.killmails += 1
+            if kill.side is Side.KILL:
+                self.kills += 1
+                self.destroyed = _added(self.destroyed, kill.value)
+            elif kill.side is Side.LOSS:
+                self.losses += 1
+                self.lost = _added(self.lost, kill.value)
+            yield kill
+
+
+def _added(sum_: float | None, value: float | None) -> float | None:
+    return sum_ if value is None else (sum_ or 0.0) + value
 
 
 def filters(conn: sqlite3.Connection, asked: Asked) -> Filters:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from killsync import files
-from killsync.cli import invocation, moments, opening
+from killsync.cli import filling_in, invocation, moments, opening, options
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation
 from killsync.errors import UsageError
@@ -35,6 +35,12 @@ class Form(StrEnum):
     CSV = "csv"
 
 
+def _path(given: str) -> Path:
+    if not given:
+        raise typer.BadParameter("give a name, or leave it out")
+    return Path(given)
+
+
 def export(
     context: typer.Context,
     form: Annotated[Form, typer.Option("--format", help="How killmails are written.")] = Form.JSONL,
@@ -44,14 +50,10 @@ def export(
             metavar="USER", help="Only killmails that this user is on, or on the user's list."
         ),
     ] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="From then on: 7d, or 2026-11-24.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Up to then; a day counts to its end.")
-    ] = None,
-    only_kills: Annotated[bool, typer.Option("--kills", help="Only kills.")] = False,
-    only_losses: Annotated[bool, typer.Option("--losses", help="Only losses.")] = False,
+    since: options.Since = None,
+    until: options.Until = None,
+    only_kills: options.OnlyKills = False,
+    only_losses: options.OnlyLosses = False,
     after_seq: Annotated[
         int | None,
         typer.Option(
@@ -66,7 +68,13 @@ def export(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="PATH", help="Write to this file, or directory."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            parser=_path,
+            help="Write to this file, or directory.",
+        ),
     ] = None,
 ) -> None:
     """Write stored killmails for other programs, the oldest first.
@@ -121,7 +129,8 @@ def export(
             # nothing new is no surprise
             if not written and after_seq is None:
                 _warn_of_nothing(call, asked)
-            _warn_of_roles(call, store, asked)
+            if asked.user_id is not None or asked.kills or asked.losses:
+                filling_in.warn(call, store)
 
 
 def _warn_of_nothing(call: Invocation, asked: "Asked") -> None:
@@ -129,14 +138,6 @@ def _warn_of_nothing(call: Invocation, asked: "Asked") -> None:
 
     if not call.quiet and (searched := describe(asked)):
         call.warn(f"no killmails match {safe(searched, 400)}")
-
-
-def _warn_of_roles(call: Invocation, store: "Store", asked: "Asked") -> None:
-    from killsync.store import roles
-
-    by_role = asked.user_id is not None or asked.kills or asked.losses
-    if by_role and not call.quiet and roles.any_to_look_up(store.conn):
-        call.warn("not every stored killmail is looked through yet; `killsync scan` goes on")
 
 
 def _write_lines(

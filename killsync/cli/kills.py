@@ -12,7 +12,15 @@ import typer
 
 from killsync.board import kills as board
 from killsync.board.kills import Asked
-from killsync.cli import invocation, kills_output, moments, one_killmail, opening
+from killsync.cli import (
+    filling_in,
+    invocation,
+    kills_output,
+    moments,
+    one_killmail,
+    opening,
+    options,
+)
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, print_result
 from killsync.errors import UsageError
@@ -21,9 +29,11 @@ from killsync.store import kills as stored
 from killsync.store import roles
 from killsync.store.connection import Store
 from killsync.store.kills import Filters, Kill
+from killsync.terminal.kills_lines import describe_tally
 from killsync.terminal.text import safe
 
-_AN_ID = re.compile(r"[0-9]{1,18}")
+# the id alone, or as zKillboard's address
+_AN_ID = re.compile(r"(?:(?:https?://)?(?:www\.)?zkillboard\.com/kill/)?([0-9]{1,18})/?")
 # how far what is not shown is counted
 _MOST_COUNTED = 10_000
 
@@ -37,15 +47,10 @@ def kills(
     user: Annotated[
         str | None, typer.Option(metavar="USER", help="Only killmails that this user is on.")
     ] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="From then on: 7d, or 2026-11-24.")
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Up to then; a day counts to its end."),
-    ] = None,
-    only_kills: Annotated[bool, typer.Option("--kills", help="Only kills.")] = False,
-    only_losses: Annotated[bool, typer.Option("--losses", help="Only losses.")] = False,
+    since: options.Since = None,
+    until: options.Until = None,
+    only_kills: options.OnlyKills = False,
+    only_losses: options.OnlyLosses = False,
     ship: Annotated[
         str | None,
         typer.Option(metavar="SHIP", help="What was lost: a ship, or a group such as Frigate."),
@@ -72,7 +77,9 @@ def kills(
     everyone: Annotated[
         bool, typer.Option("--all", help="Also killmails that none of your users is on.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 is no limit.")] = 20,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=0, help="At most so many; 0 is no limit.")
+    ] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table for spreadsheets.")] = False,
     as_eft: Annotated[bool, typer.Option("--eft", help="Of ID: print the fit as EFT.")] = False,
@@ -137,12 +144,15 @@ def _form(of_ids: bool, **forms: bool) -> str | None:
 
 def _ids(store: Store, words: list[str], asked: Asked) -> list[int]:
     """Return the ids that are named. Raises UsageError for another word, and for a filter."""
+    found = []
     for word in words:
-        if not _AN_ID.fullmatch(word):
+        match = _AN_ID.fullmatch(word)
+        if match is None:
             raise UsageError(_not_an_id(store, word))
+        found.append(int(match[1]))
     if filters := board.describe(asked):
         raise UsageError(f"{filters}: filters are for the list; leave out {' '.join(words[:3])}")
-    return [int(word) for word in words]
+    return found
 
 
 def _show(
@@ -154,64 +164,54 @@ def _show(
     form: str | None,
 ) -> None:
     wanted = board.filters(store.conn, asked)
-    batches = stored.read(store.conn, wanted, limit)
-    shown = _print(batches, settings, form)
+    tally = board.Tally()
+    _print(tally.counting(stored.read(store.conn, wanted, limit)), settings, form)
     sys.stdout.flush()
     if call.quiet:
         return
-    if not shown:
+    if not tally.killmails:
         call.warn(_nothing_found(store, asked))
-    elif form is None and shown == limit and sys.stdout.isatty():
-        _print_rest(store, wanted, limit)
-    if (limit is None or shown < limit) and roles.any_to_look_up(store.conn):
-        call.warn("not every stored killmail is looked through yet; `killsync scan` goes on")
+    elif form is None and sys.stdout.isatty():
+        print_result(describe_tally(tally))
+        if tally.killmails == limit:
+            _print_rest(store, wanted, limit)
+    if limit is None or tally.killmails < limit:
+        filling_in.warn(call, store)
 
 
-def _print(batches: Iterator[list[Kill]], settings: Settings, form: str | None) -> int:
-    """Print all killmails; return how many."""
-    shown = 0
-
-    def counted() -> Iterator[Kill]:
-        nonlocal shown
-        for batch in batches:
-            shown += len(batch)
-            yield from batch
-
+def _print(kills: Iterator[Kill], settings: Settings, form: str | None) -> None:
+    """Print all killmails."""
     if form == "json":
-        kills_output.write_json(counted())
+        kills_output.write_json(kills)
     elif form == "csv":
-        kills_output.write_csv(counted())
-    elif sys.stdout.isatty():
+        kills_output.write_csv(kills)
+    elif not sys.stdout.isatty():
+        kills_output.write_lines(kills)
+    # nothing found has no header
+    elif first := next(kills, None):
         from killsync.terminal.console import console
         from killsync.terminal.kills_table import print_kills
 
-        # nothing found has no header
-        if found := next(listed := counted(), None):
-            print_kills(chain([found], listed), console(), local=settings.time_zone == "local")
-    else:
-        kills_output.write_lines(counted())
-    return shown
+        print_kills(chain([first], kills), console(), local=settings.time_zone == "local")
 
 
 def _print_rest(store: Store, wanted: Filters, shown: int) -> None:
-    """Print how many more there are, if that is quickly found out."""
-    plain = Filters(
-        user_id=wanted.user_id, since=wanted.since, until=wanted.until, everyone=wanted.everyone
-    )
-    if wanted != plain:
-        # of few that match, counting might read everything
-        print_result(f"the newest {shown:,}; --limit 0 shows all")
-        return
+    """Print how many there are, as far as that is quickly found out."""
     found = stored.count(store.conn, wanted, _MOST_COUNTED + 1)
-    if found > shown:
-        said = f"{found:,}" if found <= _MOST_COUNTED else f"more than {_MOST_COUNTED:,}"
-        print_result(f"{shown:,} of {said}; --limit 0 shows all")
+    if found == shown:
+        return
+    of = ""
+    if found is not None:
+        of = f" of {found:,}" if found <= _MOST_COUNTED else f" of more than {_MOST_COUNTED:,}"
+    print_result(f"the newest {shown:,}{of}; --limit 0 shows all")
 
 
 def _nothing_found(store: Store, asked: Asked) -> str:
     if not stored.any_stored(store.conn):
         return "no killmails are stored yet; `killsync scan` fetches them"
     searched = board.describe(asked)
+    if not searched and roles.any_to_look_up(store.conn):
+        return "no killmail of your users is found yet; --all shows every killmail"
     if not searched:
         return "no stored killmail is one of your users'; --all shows the others"
     valued = asked.min_value is None or stored.any_valued(store.conn)
@@ -230,4 +230,4 @@ def _not_an_id(store: Store, word: str) -> str:
         options = ["--user", *options]
     quoted = shlex.quote(word)
     meant = " or ".join(f"`killsync kills {option} {quoted}`" for option in options)
-    return f"{word!r} is no killmail's id" + (f"; {meant} may be meant" if meant else "")
+    return f"{word!r} is not the id of a killmail" + (f"; {meant} may be meant" if meant else "")

@@ -1,15 +1,21 @@
 """The times that a person gives to `--since` and `--until`."""
 
+import re
 from datetime import date
 
 from killsync.errors import UsageError
 from killsync.times import DAY, iso, parse_duration, unix
 
+_WEEKS = re.compile(r"[0-9]{1,3}w")
+# days of EVE time, and how many lie between them and today
+_DAYS = {"today": 0, "yesterday": 1}
+
 
 def since_text(text: str | None, now: float) -> str | None:
     """Return the first second that is meant by `--since` as ISO text, None for None.
 
-    Raises UsageError if it is neither a duration such as `7d` nor a time.
+    Raises UsageError if it is neither a duration such as `7d` or `2w`, nor `today` or `yesterday`,
+    nor a time.
     """
     return None if text is None else iso(_moment("--since", text, now))
 
@@ -36,20 +42,27 @@ def period(since: str | None, until: str | None, now: float) -> tuple[str | None
     return first, last
 
 
-def _moment(option: str, text: str, now: float) -> float:
+def _moment(option: str, given: str, now: float) -> float:
+    text = given.strip().lower()
+    if text in _DAYS:
+        return (now // DAY - _DAYS[text]) * DAY
     try:
+        if _WEEKS.fullmatch(text):
+            return now - int(text[:-1]) * 7 * DAY
         return now - parse_duration(text)
     except ValueError:
         pass
     try:
-        return unix(text)
+        return unix(given)
     except ValueError:
         raise UsageError(
-            f"{option} is {text!r}: give a duration such as 7d, or a time such as 2026-11-24"
+            f"{option} is {given!r}: give a duration such as 7d, or a time such as 2026-11-24"
         ) from None
 
 
 def _is_day(text: str) -> bool:
+    if text.strip().lower() in _DAYS:
+        return True
     try:
         date.fromisoformat(text)
     except ValueError:

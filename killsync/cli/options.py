@@ -30,6 +30,16 @@ AlsoUsers = Annotated[
     list[str] | None, typer.Option("--user", metavar="USER", help="The same, as an option.")
 ]
 
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="From then on: 7d, 2w, yesterday, or 2026-11-24."),
+]
+Until = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Up to then; a day counts to its end.")
+]
+OnlyKills = Annotated[bool, typer.Option("--kills", help="Only kills.")]
+OnlyLosses = Annotated[bool, typer.Option("--losses", help="Only losses.")]
+
 
 def hoisted(arguments: list[str]) -> list[str]:
     """Return the arguments with the global options first: they may stand after the command too."""

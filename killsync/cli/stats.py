@@ -9,13 +9,13 @@ import typer
 
 from killsync.board import statistics
 from killsync.board.statistics import By, Overview, Sort, Table
-from killsync.cli import invocation, moments, opening
+from killsync.cli import filling_in, invocation, moments, opening, options
 from killsync.cli.csv_lines import csv_to_stdout
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, print_result
 from killsync.errors import UsageError
 from killsync.model import User
-from killsync.store import roles, users
+from killsync.store import users
 from killsync.store.connection import Store
 from killsync.store.statistics import Scope
 from killsync.terminal.text import safe, safe_json
@@ -42,14 +42,13 @@ def stats(
         list[str] | None,
         typer.Option(metavar="USER", help="Only this user's killmails; several count together."),
     ] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="From then on: 7d, or 2026-11-24.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Up to then; a day counts to its end.")
-    ] = None,
+    since: options.Since = None,
+    until: options.Until = None,
     limit: Annotated[
-        int, typer.Option(min=0, help="At most so many rows, but all months and hours; 0: all.")
+        int,
+        typer.Option(
+            metavar="N", min=0, help="At most so many rows, but all months and hours; 0: all."
+        ),
     ] = _LIMIT,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print csv, with --by only.")] = False,
@@ -109,8 +108,7 @@ def _describe(ours: "Sequence[User] | None", scope: Scope) -> str:
 def _warn(call: Invocation, store: Store, found: Table | Overview, whose: str) -> None:
     if call.quiet:
         return
-    if roles.any_to_look_up(store.conn):
-        call.warn("not all stored killmails are counted yet: the next `killsync scan` goes on")
+    filling_in.warn(call, store)
     if not found.total.killmails:
         if users.any_user(store.conn):
             call.warn(f"nothing found among the kills and losses of {whose}")

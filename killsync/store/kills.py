@@ -1,5 +1,6 @@
 """Stored killmails as a person asks for them: newest first, with names, ISK and flags."""
 
+import itertools
 import json
 import sqlite3
 from collections import defaultdict
@@ -13,6 +14,12 @@ from killsync.store import views
 from killsync.store.connection import snapshot
 
 BATCH = 500
+INSTRUCTIONS = 20_000
+"""SQLite's own, between two looks whether counting takes too long."""
+
+LOOKS_WHILE_COUNTING = 400
+"""After so many it does: a fifth of a second or so, and the same on each machine."""
+
 _LATEST = "9999-12-31T23:59:59Z"
 _HIGHEST_ID = 2**63 - 1
 
@@ -144,10 +151,22 @@ def page(
     return _kills(conn, [killmail_id for _, killmail_id in places], wanted.user_id)
 
 
-def count(conn: sqlite3.Connection, wanted: Filters, most: int) -> int:
-    """Return how many killmails match, counted up to `most`."""
+def count(conn: sqlite3.Connection, wanted: Filters, most: int) -> int | None:
+    """Return how many killmails match, counted up to `most`; None if that takes too long.
+
+    Among many of which few match, counting would read everything.
+    """
     sql, parameters = keys(wanted, first(wanted), most)
-    return int(conn.execute(f"SELECT count(*) FROM ({sql})", parameters).fetchone()[0])
+    looks = itertools.count()
+    conn.set_progress_handler(lambda: next(looks) > LOOKS_WHILE_COUNTING, INSTRUCTIONS)
+    try:
+        return int(conn.execute(f"SELECT count(*) FROM ({sql})", parameters).fetchone()[0])
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        return None
+    finally:
+        conn.set_progress_handler(None, 0)
 
 
 def any_stored(conn: sqlite3.Connection) -> bool:

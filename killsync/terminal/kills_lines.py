@@ -2,8 +2,10 @@
 
 import sys
 
+from killsync.board.kills import Tally
 from killsync.store.kills import Kill, Side
-from killsync.terminal.text import safe
+from killsync.terminal.isk import isk
+from killsync.terminal.text import count, safe
 
 # of a corporation; a player's has 37 characters at most
 _LONGEST_NAME = 50
@@ -31,6 +33,18 @@ def tab_separated(kill: Kill) -> str:
         kill.killmail_id,
     )
     return "\t".join("-" if field is None else safe(field, _WHOLE) for field in fields)
+
+
+def describe_tally(tally: Tally) -> str:
+    """Return how many kills and losses there are, and their ISK."""
+    parts = []
+    if tally.kills:
+        parts.append(f"{count(tally.kills, 'kill')}, {isk(tally.destroyed)} ISK destroyed")
+    if tally.losses:
+        parts.append(f"{count(tally.losses, 'loss')}, {isk(tally.lost)} ISK lost")
+    if others := tally.killmails - tally.kills - tally.losses:
+        parts.append(f"{others:,} of others")
+    return "; ".join(parts)
 
 
 def victim(kill: Kill, limit: int = _LONGEST_NAME) -> str:

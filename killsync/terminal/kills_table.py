@@ -125,7 +125,9 @@ def _total(widths: Collection[int]) -> int:
 def _columns(local: bool, now: float | None) -> dict[str, _Column]:
     """Return every column by its name."""
     return {
-        "time": _Column("Time", lambda kill: _text(_time(kill, local, now))),
+        "time": _Column(
+            "Local time" if local else "Time", lambda kill: _text(_time(kill, local, now))
+        ),
         "side": _Column("", lambda kill: _text(*_SIGNS[kill.side])),
         "ship": _Column("Ship", lambda kill: _name(kill.ship, kill.ship_id, _style(kill))),
         "victim": _Column("Victim", lambda kill: _text(victim(kill))),

@@ -148,14 +148,10 @@ def _cells(figures: Figures, bar: int) -> list[Any]:
 
 
 def _summary(total: Figures) -> list["Text"]:
-    sides = f"{count(total.kills, 'kill')}, {_losses(total.losses)}"
+    sides = f"{count(total.kills, 'kill')}, {count(total.losses, 'loss')}"
     worth = f"{isk(total.destroyed)} ISK destroyed, {isk(total.lost)} lost"
     lines = [_text(f"{sides}; {worth}; efficiency {percent(total.efficiency)}")]
     return [*lines, *_unvalued(total)]
-
-
-def _losses(number: int) -> str:
-    return "1 loss" if number == 1 else f"{number:,} losses"
 
 
 def _notes(found: Table) -> list["Text"]:

@@ -45,8 +45,9 @@ def wrapped(text: str, stream: TextIO) -> str:
 
 
 def count(number: int, thing: str) -> str:
-    """Return `1 page`, `3 pages`, `1,200 pages`."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+    """Return `1 page`, `3 pages`, `1,200 losses`."""
+    ending = "" if number == 1 else "es" if thing.endswith("s") else "s"
+    return f"{number:,} {thing}{ending}"
 
 
 def _is_hidden(character: str) -> bool:
