@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -153,6 +154,8 @@ def test_the_loss_that_the_demo_shows_is_a_fit_that_fills_a_screen() -> None:
     assert telling_loss(losses, carried) == 6
     assert telling_loss(losses[:1], carried) == 1
     assert telling_loss(losses[2:3], carried) == 3
+    assert telling_loss(losses, {}) is not None
+    assert telling_loss([], carried) is None
 
 
 def test_the_demo_prints_where_its_database_is(demo: Played) -> None:
@@ -161,17 +164,18 @@ def test_the_demo_prints_where_its_database_is(demo: Played) -> None:
 
 
 def test_the_commands_that_the_demo_prints_work_as_printed(demo: Played) -> None:
-    commands = demo.printed_commands()
-    assert [command.split(" --db ")[1].split("' ")[1] for command in commands] == [
+    chosen, *commands = demo.printed_commands()
+    assert chosen.startswith("export KILLSYNC_DB=")
+    assert [command.removeprefix("killsync ") for command in commands] == [
         "kills --losses --since 7d",
-        "stats --by opponent --limit 10",
+        "stats --by opponent --sort losses",
         "export --since 7d",
         "browse",
     ]
     # the last goes on until it is stopped
     for command in commands[:-1]:
         done = subprocess.run(
-            ["sh", "-c", command],
+            ["sh", "-c", f"{chosen}\n{command}"],
             cwd=demo.home,
             env=environment(demo.home),
             capture_output=True,
@@ -181,6 +185,16 @@ def test_the_commands_that_the_demo_prints_work_as_printed(demo: Played) -> None
         )
         assert (done.returncode, done.stderr) == (0, ""), command
         assert done.stdout.strip(), command
+
+
+def test_the_characters_of_the_demo_are_not_their_own_opponents(demo: Played) -> None:
+    with closing(sqlite3.connect(demo.database)) as conn:
+        shot_by_ours = conn.execute(
+            """SELECT count(*) FROM attackers JOIN killmails USING (killmail_id)
+            WHERE character_id IN (SELECT user_id FROM users)
+                AND victim_character_id IN (SELECT user_id FROM users)"""
+        ).fetchone()
+    assert shot_by_ours == (0,)
 
 
 def test_the_demo_leaves_the_users_own_database_alone(demo: Played) -> None:

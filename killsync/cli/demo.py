@@ -30,6 +30,8 @@ _SIMULATOR = [
     "--page-size=50",
     f"--cache={_CACHE_SECONDS}s",
     "--latency=25ms",
+    # strangers only: characters that shoot each other would be their own opponents
+    "--set=shared=0",
     "--json",
 ]
 
@@ -148,11 +150,14 @@ class _Demo:
         return self._run("kills", "--limit", "10")
 
     def _loss(self) -> int:
-        self._scene("One of the losses, with its fit and who shot:")
         with closing(connection.connect(self._database, read_only=True)) as store:
             losses = kills.page(store.conn, _SHIP_LOSSES, _LOSSES_LOOKED_AT)
             carried = killmails.carried(store.conn, [loss.killmail_id for loss in losses])
-        return self._run("kills", str(telling_loss(losses, carried)))
+        loss = telling_loss(losses, carried)
+        if loss is None:
+            return 0
+        self._scene("One of the losses, with its fit and who shot:")
+        return self._run("kills", str(loss))
 
     def _statistics(self) -> int:
         self._scene("And all of it in numbers:")
@@ -184,25 +189,31 @@ class _Demo:
         return json.loads(Http("killsync-demo").send("POST", path, {}, json.dumps(values)).body)
 
     def _farewell(self) -> None:
-        program, database = self._program, shlex.quote(str(self._database))
+        # short lines, which no terminal breaks amid a command
+        program = self._program
         print_result(
             f"\nThe database is {self._database}. To look around in it:\n"
-            f"  {program} --db {database} kills --losses --since 7d\n"
-            f"  {program} --db {database} stats --by opponent --limit 10\n"
-            f"  {program} --db {database} export --since 7d\n"
-            f"  {program} --db {database} browse"
+            f"  export KILLSYNC_DB={shlex.quote(str(self._database))}\n"
+            f"  {program} kills --losses --since 7d\n"
+            f"  {program} stats --by opponent --sort losses\n"
+            f"  {program} export --since 7d\n"
+            f"  {program} browse"
         )
 
 
-def telling_loss(losses: Sequence[Kill], carried: Mapping[int, Sequence[Item]]) -> int:
-    """Return the id of a loss that fills a screen and no more: a whole fit, a few attackers."""
+def telling_loss(losses: Sequence[Kill], carried: Mapping[int, Sequence[Item]]) -> int | None:
+    """Return the id of a loss that fills a screen and no more: a whole fit, a few attackers.
+
+    None if nothing was lost.
+    """
     by_few = [loss for loss in losses if loss.final_blow and loss.attackers <= _FEW_ATTACKERS]
 
     def away(loss: Kill) -> int:
-        lines = sum(1 + len(item.items or ()) for item in carried[loss.killmail_id])
+        lines = sum(1 + len(item.items or ()) for item in carried.get(loss.killmail_id, ()))
         return abs(lines - _LINES_OF_A_FIT)
 
-    return min(by_few or losses, key=away).killmail_id
+    chosen = min(by_few or losses, key=away, default=None)
+    return None if chosen is None else chosen.killmail_id
 
 
 def _command(*arguments: str) -> list[str]:

@@ -8,6 +8,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 from random import Random
 from typing import Any
 
@@ -22,7 +23,13 @@ from killsync.simulator.items import make_items
 FILETIME_EPOCH = 116_444_736_000_000_000
 MAX_ATTACKERS = 2000
 
-_STRUCTURES, _DEPLOYABLES = list(catalogue.STRUCTURES), list(catalogue.DEPLOYABLES)
+_DEPLOYABLES = list(catalogue.DEPLOYABLES)
+# the large ones are seldom lost, and a Keepstar is an event that the whole game speaks of
+_STRUCTURES = {
+    ID_OF["Raitaru"]: 30, ID_OF["Astrahus"]: 30, ID_OF["Athanor"]: 30, ID_OF["Azbel"]: 2,
+    ID_OF["Fortizar"]: 2, ID_OF["Tatara"]: 2, ID_OF["Keepstar"]: 0.01,
+}  # fmt: skip
+_STRUCTURES_UP_TO = list(accumulate(_STRUCTURES.values()))
 _CAPSULE, _GOLDEN_CAPSULE = 670, 33328
 _HUMBLE = [ID_OF["Ibis"], ID_OF["Caldari Shuttle"]]
 _ABYSS = list(places.ABYSS)
@@ -73,7 +80,11 @@ def _stranger(rng: Random, owner: int, owner_died: bool, chance: float) -> int |
 
 def _thing(rng: Random) -> int:
     """Choose what is nobody's ship."""
-    return _pick(rng, _STRUCTURES if rng.random() < 0.6 else _DEPLOYABLES)
+    return _structure_type(rng) if rng.random() < 0.15 else _pick(rng, _DEPLOYABLES)
+
+
+def _structure_type(rng: Random) -> int:
+    return rng.choices(list(_STRUCTURES), cum_weights=_STRUCTURES_UP_TO)[0]
 
 
 def _ship(rng: Random, seed: int, character_id: int) -> int:
@@ -216,7 +227,7 @@ def _structure(rng: Random) -> dict[str, Any]:
     owner = {key: value for key, value in _affiliation(_pilot(rng)).items() if key[0] != "c"}
     owner["corporation_id"] = names.CORPORATION_BASE + int(rng.random() * names.CORPORATIONS)
     owner |= {"damage_done": _damage(rng), "final_blow": False, "security_status": 0}
-    return owner | {"ship_type_id": _pick(rng, _STRUCTURES)}
+    return owner | {"ship_type_id": _structure_type(rng)}
 
 
 def _victim(rng: Random, killmail: Killmail, damage: int) -> dict[str, Any]:
