@@ -64,7 +64,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.parse_args()
-    PICTURE.write_text(drawn(newest_kills(killmails=120, rows=ROWS)))
+    PICTURE.write_text(drawn(readme_kills()))
+
+
+def readme_kills() -> list[Kill]:
+    """Return the killmails that README's picture shows."""
+    return newest_kills(killmails=120, rows=ROWS)
 
 
 def newest_kills(*, killmails: int, rows: int) -> list[Kill]:

@@ -159,13 +159,14 @@ def test_the_loss_that_the_demo_shows_is_a_fit_that_fills_a_screen() -> None:
 
 
 def test_the_demo_prints_where_its_database_is(demo: Played) -> None:
-    assert f"\nThe database is {demo.database}. " in demo.said
+    assert f"\nThe database is {demo.database}.\n" in demo.said
     assert demo.database.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_commands_that_the_demo_prints_work_as_printed(demo: Played) -> None:
     chosen, *commands = demo.printed_commands()
     assert chosen.startswith("export KILLSYNC_DB=")
+    assert max(map(len, commands)) < 80
     assert [command.removeprefix("killsync ") for command in commands] == [
         "kills --losses --since 7d",
         "stats --by opponent --sort losses",

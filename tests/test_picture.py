@@ -49,6 +49,12 @@ def test_the_same_version_draws_the_same_picture(script: ModuleType) -> None:
     assert first == second
 
 
+def test_the_picture_in_the_repository_shows_what_this_version_lists(script: ModuleType) -> None:
+    # by its words: how they are drawn is the library's
+    kept = (ROOT / "docs" / "kills.svg").read_text()
+    assert words(kept) == words(script.drawn(script.readme_kills()))
+
+
 def test_the_picture_in_the_repository_fetches_nothing_and_stands_in_readme() -> None:
     picture = (ROOT / "docs" / "kills.svg").read_text()
     assert "url(" not in re.sub(r"url\(#[\w-]+\)", "", picture)

@@ -192,7 +192,7 @@ class _Demo:
         # short lines, which no terminal breaks amid a command
         program = self._program
         print_result(
-            f"\nThe database is {self._database}. To look around in it:\n"
+            f"\nThe database is {self._database}.\nTo look around in it:\n"
             f"  export KILLSYNC_DB={shlex.quote(str(self._database))}\n"
             f"  {program} kills --losses --since 7d\n"
             f"  {program} stats --by opponent --sort losses\n"

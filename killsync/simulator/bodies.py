@@ -22,6 +22,7 @@ from killsync.simulator.items import make_items
 
 FILETIME_EPOCH = 116_444_736_000_000_000
 MAX_ATTACKERS = 2000
+_LEAST_OF_FINAL_BLOW = 350
 
 _DEPLOYABLES = list(catalogue.DEPLOYABLES)
 # the large ones are seldom lost, and a Keepstar is an event that the whole game speaks of
@@ -151,6 +152,7 @@ def _attackers(rng: Random, seed: int, killmail: Killmail) -> list[dict[str, Any
         pilots = _fleet(rng, killmail, count - 1)
         attackers = [_attacker(rng, seed, pilot) for pilot in pilots]
         last = _fighter(rng, seed, final_blow) if final_blow else _npc(rng, _pick_band(rng))
+    last["damage_done"] += _LEAST_OF_FINAL_BLOW
     # Without a final blow the hash is computed from the first attacker.
     has_final_blow = rng.random() >= 0.01
     # others may have done no damage at all, as in the game
