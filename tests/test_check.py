@@ -34,6 +34,7 @@ from world import (
 
 from killsync.check.repair import copy_before
 from killsync.errors import TryLater
+from killsync.gamedata import build
 from killsync.killmail.body import decode
 from killsync.killmail.hash import expected_hash
 from killsync.store.connection import connect
@@ -48,6 +49,7 @@ ONE = """(SELECT killmail_id FROM items WHERE ordinal = 1 AND killmail_id IN (
     SELECT killmail_id FROM user_killmails GROUP BY 1 HAVING count(*) = 1) ORDER BY 1 LIMIT 1)"""
 FIRST_USER = "(SELECT min(user_id) FROM users)"
 UNKNOWN = 4711
+OLDER_GAME_DATA = "UPDATE facts SET value = 3000000 WHERE name = 'game_data'"
 NOON = "2026-01-01T12:00:00Z"
 
 
@@ -807,6 +809,23 @@ def test_repair_of_a_healthy_database_changes_nothing(synced: InProcess) -> None
     assert not Path(f"{synced.database}.before-repair").exists()
 
 
+def test_repair_does_not_need_the_newest_game_data(synced: InProcess) -> None:
+    damage(synced, OLDER_GAME_DATA, "UPDATE users SET killmails = 7")
+    assert lines_of(synced, "--repair")[-1].startswith("2 problems fixed")
+    assert synced.rows("SELECT value FROM facts WHERE name = 'game_data'") == [(3000000,)]
+    synced.run("scan")
+    assert synced.rows("SELECT value FROM facts WHERE name = 'game_data'") == [(build.BUILD,)]
+
+
+def test_an_older_backup_is_repaired_once_it_is_restored(synced: InProcess) -> None:
+    damage(synced, OLDER_GAME_DATA, "UPDATE users SET killmails = 7")
+    backup = synced.directory / "backup.db"
+    synced.run("backup", str(backup))
+    synced.run("restore", str(backup), "--yes")
+    assert lines_of(synced, "--repair")[-1].startswith("2 problems fixed")
+    assert lines_of(synced)[-1] == "no problems found"
+
+
 def test_repair_keeps_a_copy_of_what_was_there(synced: InProcess) -> None:
     damage(synced, f"UPDATE killmails SET victim_ship_type_id = 670 WHERE killmail_id = {ONE}")
     lines_of(synced, "--repair")
@@ -854,8 +873,7 @@ def test_repair_waits_for_a_run_and_then_gives_up(
 ) -> None:
     damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
     before = bytes_of(synced)
-    monkeypatch.setattr("killsync.cli.check._LOCK_PATIENCE", 0.2)
-    monkeypatch.setattr("killsync.cli.check._LOCK_STEP", 0.05)
+    monkeypatch.setattr("killsync.cli.check._LOCK_PATIENCE", 0.5)
     with run_in_progress(synced):
         done = check(synced, "--repair", exit_code=75)
     waiting, given_up = done.stderr.splitlines()

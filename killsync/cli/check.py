@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,7 @@ from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import DatabaseError
 from killsync.settings.config import Settings
-from killsync.store import connection, lock
+from killsync.store import connection
 from killsync.store.connection import Store
 from killsync.store.sqlite_errors import readable_errors
 from killsync.terminal.text import safe
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from killsync.check.verification import Progress
 
 _LOCK_PATIENCE = 10.0
-_LOCK_STEP = 0.5
 _MOST_ROUNDS = 3
 
 
@@ -59,7 +58,6 @@ class _Check:
         self._settings = settings
         self._stop = stop
         self._as_json = as_json
-        self._said_waiting = False
 
     def look(self) -> int:
         """Check, print what was found, and return the exit code."""
@@ -70,7 +68,10 @@ class _Check:
 
     def repair(self) -> int:
         """Check, repair and check again until nothing is left that can be repaired."""
-        with opening.for_reading(self._settings) as store, self._locked(store):
+        with (
+            opening.for_reading(self._settings) as store,
+            opening.locked_patiently(store, self._call, self._stop, _LOCK_PATIENCE),
+        ):
             verdict = before = self._verify(store, locked=True)
             repairable = _is_repairable(before)
             if repairable:
@@ -80,29 +81,6 @@ class _Check:
                 self._ask_for_set_aside()
         self._show(verdict, before if repairable else None)
         return _code(verdict)
-
-    @contextmanager
-    def _locked(self, store: Store) -> Iterator[None]:
-        """Hold the lock; a signal ends the wait for it."""
-        deadline = time.monotonic() + _LOCK_PATIENCE
-        with ExitStack() as held:
-            waiting = True
-            while waiting:
-                try:
-                    held.enter_context(opening.locked(store, _LOCK_STEP))
-                    waiting = False
-                except lock.RunInProgress:
-                    self._keep_waiting(deadline)
-            yield
-
-    def _keep_waiting(self, deadline: float) -> None:
-        if self._stop.exit_code is not None:
-            exit_with(self._stop.exit_code)
-        if time.monotonic() >= deadline:
-            raise lock.RunInProgress("another run is in progress; try again when it has ended")
-        if not self._said_waiting and not self._call.quiet:
-            self._call.warn("waiting for another run to end")
-        self._said_waiting = True
 
     def _repair(self, store: Store, verdict: "Verdict") -> "Verdict":
         from killsync.check import repair

@@ -157,7 +157,7 @@ def _fetch(call: Invocation, settings: Settings, store: Store, url: str) -> None
 
     user_agent = application.user_agent(settings.contact)
     with closing(Http(user_agent, deadline=static_data.DEADLINE)) as http:
-        with opening.locked(store, _PATIENCE):
+        with opening.at_work(store, _PATIENCE):
             known = facts.game_data(store.conn)
         release = static_data.newest(http, url)
         if known is not None and known[0] >= release.build:
@@ -180,7 +180,7 @@ def _draft(database: Path) -> Iterator[Path]:
 
 
 def _load(call: Invocation, store: Store, data: GameData, name: str) -> None:
-    with opening.locked(store, _PATIENCE):
+    with opening.at_work(store, _PATIENCE):
         known = facts.game_data(store.conn)
         if known is not None and known[0] > data.build:
             raise UsageError(

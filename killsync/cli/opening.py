@@ -1,10 +1,12 @@
 """Opening the database as a command needs it, and holding the lock."""
 
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from killsync import files
 from killsync.cli.invocation import Invocation
+from killsync.cli.signals import StopOnSignal
 from killsync.settings.config import Settings
 from killsync.store import connection, game_data, lock, origin
 from killsync.store.connection import Store
@@ -12,6 +14,7 @@ from killsync.store.paths import lock_file
 from killsync.store.sqlite_errors import readable_errors
 
 _PATIENCE = 60.0
+_STEP = 0.2
 
 
 @contextmanager
@@ -34,11 +37,39 @@ def for_writing(settings: Settings, *, create: bool = False) -> Iterator[Store]:
 
 @contextmanager
 def locked(store: Store, patience: float) -> Iterator[None]:
-    """Hold the lock, with schema and game data up to date. Raises lock.RunInProgress."""
+    """Hold the lock, with the schema up to date. Raises lock.RunInProgress."""
     files.create_private(lock_file(store.path))
     with lock.hold(store.path, patience=patience):
         connection.upgrade(store)
+        yield
+
+
+@contextmanager
+def at_work(store: Store, patience: float) -> Iterator[None]:
+    """Hold the lock, with schema and game data up to date. Raises lock.RunInProgress."""
+    with locked(store, patience):
         game_data.load_if_outdated(store)
+        yield
+
+
+@contextmanager
+def locked_patiently(
+    store: Store, call: Invocation, stop: StopOnSignal, patience: float
+) -> Iterator[None]:
+    """Hold the lock as `locked` does; say that it waits for a run, which a signal ends."""
+    deadline = time.monotonic() + patience
+    with ExitStack() as held:
+        waits = False
+        while True:
+            try:
+                held.enter_context(locked(store, _STEP))
+                break
+            except lock.RunInProgress:
+                if stop.exit_code is not None or time.monotonic() >= deadline:
+                    raise
+            if not waits and not call.quiet:
+                call.warn("waiting for another run to end")
+            waits = True
         yield
 
 

@@ -2,9 +2,8 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import msgspec
 import typer
@@ -12,14 +11,13 @@ import typer
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.cli.signals import StopOnSignal
-from killsync.store import lock, prices, revaluing
+from killsync.store import game_data, prices, revaluing
 from killsync.store.connection import Store
 from killsync.store.revaluing import Step
 from killsync.terminal.isk import isk
 from killsync.terminal.text import count
 
 _LOCK_PATIENCE = 60.0
-_LOCK_STEP = 0.2
 _NO_PRICES = (
     "there are no prices yet, and nothing was changed: the next `killsync scan` that has something "
     "to value asks ESI for them"
@@ -57,7 +55,11 @@ def reprice(context: typer.Context) -> None:
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), StopOnSignal() as stop:
-        with opening.for_writing(call.settings()) as store, _locked(call, store, stop):
+        with (
+            opening.for_writing(call.settings()) as store,
+            opening.locked_patiently(store, call, stop, _LOCK_PATIENCE),
+        ):
+            game_data.load_if_outdated(store)
             # another program may keep the database locked for long
             store.gives_up = stop.flag.is_set
             if prices.any_fetched(store.conn, time.time()):
@@ -81,25 +83,6 @@ def _reprice(store: Store, stop: StopOnSignal, done: _Done, show: Callable[[int]
         below = step.lowest
         if below is None:
             return
-
-
-@contextmanager
-def _locked(call: Invocation, store: Store, stop: StopOnSignal) -> Iterator[None]:
-    """Hold the lock; a signal ends the wait for it."""
-    deadline = time.monotonic() + _LOCK_PATIENCE
-    with ExitStack() as held:
-        waits = False
-        while True:
-            try:
-                held.enter_context(opening.locked(store, _LOCK_STEP))
-                break
-            except lock.RunInProgress:
-                if stop.exit_code is not None or time.monotonic() >= deadline:
-                    raise
-            if not waits and not call.quiet:
-                call.warn("waiting for another run to end")
-            waits = True
-        yield
 
 
 def _describe(done: _Done, total: int, stopped: str | None) -> str:

@@ -63,7 +63,7 @@ def scan(
             exit_with(stop.exit_code)
         with opening.for_writing(settings, create=True) as store:
             try:
-                with opening.locked(store, _LOCK_PATIENCE):
+                with opening.at_work(store, _LOCK_PATIENCE):
                     code = _Scan(call, settings, store, stop).run(force=force)
             except lock.RunInProgress:
                 code = _give_way(call, settings, store)

@@ -126,7 +126,7 @@ class _Request:
                 self._call.warn("waited too long; the job stays queued for the next run")
                 return TryLater.exit_code
             try:
-                with opening.locked(self._store, 0.0):
+                with opening.at_work(self._store, 0.0):
                     if self._is_open() and self._work().out_of_time:
                         continue
                     break

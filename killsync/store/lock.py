@@ -38,7 +38,7 @@ def hold(database: Path, *, patience: float = 1.0) -> Iterator[None]:
         deadline = time.monotonic() + patience
         while not _begin(conn):
             if time.monotonic() >= deadline:
-                raise RunInProgress("another run is in progress")
+                raise RunInProgress("another run is in progress; try again when it has ended")
             time.sleep(0.05)
         yield
     finally:
