@@ -217,6 +217,38 @@ def test_many_bad_ids_are_found_run_by_run(named: Callable[..., InProcess]) -> N
     assert in_line(program) == [(i, 1) for i in sorted(bad | set(ids[100:]))]
 
 
+@pytest.mark.parametrize("status", [403, 404, 413, 500, 504])
+def test_an_id_that_breaks_the_service_costs_no_other_name(
+    named: Callable[..., InProcess], status: int
+) -> None:
+    program = named()
+    program.simulator.control("names", "POST", breaking={PILOT + 700: status})
+    ids = range(PILOT, PILOT + 1_500)
+    put_in_line(program, ids)
+    program.run("scan")
+    assert names(program).keys() == set(ids) - {PILOT + 700}
+    assert in_line(program) == [(PILOT + 700, 1)]
+    assert asked(program).count(status) <= 11
+    program.simulator.clear_log()
+    scan_again(program)
+    assert asked(program) == [], "it is not asked for again within the hour"
+
+
+def test_many_ids_that_break_the_service_are_found_run_by_run(
+    named: Callable[..., InProcess],
+) -> None:
+    program = named()
+    bad = set(range(PILOT, PILOT + 64, 13))
+    program.simulator.control("names", "POST", breaking=dict.fromkeys(bad, 500))
+    put_in_line(program, range(PILOT, PILOT + 64))
+    for _ in range(4):
+        program.simulator.clear_log()
+        scan_again(program)
+        assert asked(program).count(500) <= 20
+    assert names(program).keys() == set(range(PILOT, PILOT + 64)) - bad
+    assert in_line(program) == [(i, 1) for i in sorted(bad)]
+
+
 def test_names_may_be_any_text(named: Callable[..., InProcess]) -> None:
     program = named()
     given = {UNKNOWN + n: name for n, name in enumerate(HOSTILE)}

@@ -117,6 +117,32 @@ def test_an_id_refused_on_its_own_is_unknown_only_beside_an_answer() -> None:
     assert splitting.answered([KNOWN_ID]) == [7]
 
 
+def test_a_failure_without_a_reason_is_no_ids_where_a_known_one_fails_too() -> None:
+    splitting = Splitting()
+    splitting.add([1])
+    splitting.next_ids()
+    splitting.answered([1])
+    splitting.add([7])
+    assert splitting.next_ids() == (7,)
+    assert splitting.refused(is_reasoned=False) == []
+    assert splitting.next_ids() == (KNOWN_ID,)
+    assert splitting.refused(is_reasoned=False) == []
+    assert splitting.is_over
+
+
+def test_an_id_that_fails_on_its_own_is_put_off_where_a_known_one_is_named() -> None:
+    splitting = Splitting()
+    splitting.add([7, 8])
+    assert splitting.next_ids() == (7, 8)
+    assert splitting.refused(is_reasoned=False) == []
+    assert splitting.next_ids() == (KNOWN_ID,)
+    assert splitting.answered([KNOWN_ID]) == []
+    assert splitting.next_ids() == (7,)
+    assert splitting.refused(is_reasoned=False) == []
+    assert splitting.answered([KNOWN_ID]) == [7]
+    assert splitting.next_ids() == (8,)
+
+
 def test_nothing_more_is_asked_after_a_stop() -> None:
     splitting = Splitting()
     splitting.add([1])

@@ -26,12 +26,14 @@ class NewNames(msgspec.Struct, forbid_unknown_fields=True):
     """Which names change; what is left out stays as it is.
 
     `unknown` are ids for which a batch fails, for good or until others are given. `failing` maps an
-    id to how many more batches fail for it; `renamed` an id to another name, None for its own.
+    id to how many more batches fail for it; `breaking` an id to the status that every batch with it
+    gets, and a page of HTML; `renamed` an id to another name, None for its own.
     `given` are names of ids that the world does not know.
     """
 
     unknown: list[int] | None = None
     failing: dict[int, int] = {}
+    breaking: dict[int, int] = {}
     renamed: dict[int, str | None] = {}
     given: list[Name] = []
 
@@ -44,6 +46,7 @@ class Naming:
         self._world = world
         self._unknown: set[int] = set()
         self._failing: dict[int, int] = {}
+        self._breaking: dict[int, int] = {}
         self._renamed: dict[int, str] = {}
         self._given: dict[int, Name] = {}
 
@@ -52,6 +55,7 @@ class Naming:
         if new.unknown is not None:
             self._unknown = set(new.unknown)
         self._failing |= new.failing
+        self._breaking |= new.breaking
         self._given |= {name.id: name for name in new.given}
         for thing_id, name in new.renamed.items():
             if name is None:
@@ -60,8 +64,13 @@ class Naming:
                 self._renamed[thing_id] = name
 
     def answer(self, request: Request) -> Answer:
-        """Answer a batch: 400 for what is no batch, 404 if a single one of its ids has no name."""
+        """Answer a batch: 400 for what is no batch, 404 if a single one of its ids has no name.
+
+        What breaks the service comes before both.
+        """
         ids = ids_asked(request)
+        for thing_id in self._breaking.keys() & set(ids or ()):
+            return Answer(self._breaking[thing_id], b"<html>broken</html>", {}, "text/html")
         if ids is None or not 1 <= len(ids) <= MOST_IDS:
             return error(400, f"Invalid ids: 1 to {MOST_IDS} integers are required")
         if len(set(ids)) != len(ids):

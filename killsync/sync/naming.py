@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from killsync.errors import (
+    Blame,
     IdsUnknown,
     Misshapen,
     NotSent,
     TooLarge,
+    Unavailable,
+    blame_of,
     describe,
 )
 from killsync.esi import universe
@@ -97,18 +100,18 @@ class Naming:
         self._keep_errors(answer.errors_left, now)
 
     def _failed(self, error: BaseException, now: float) -> None:
-        match error:
-            case IdsUnknown() | Misshapen() | TooLarge():
-                # one of the ids may be to blame, whatever is wrong with the answer
-                unknown = self._splitting.refused()
-                if unknown:
-                    self._journal.commit(partial(names.unknown, ids=unknown, now=now))
-                    self._s.report(NamesStored(0, len(unknown)))
-                if self._splitting.is_over:
-                    self._stop(describe(error), now)
-            case NotSent():
-                self._splitting.stop()
-            case _:
+        if isinstance(error, NotSent):
+            self._splitting.stop()
+        elif not _may_be_an_id(error):
+            self._stop(describe(error), now)
+        else:
+            unknown = self._splitting.refused(
+                is_reasoned=isinstance(error, IdsUnknown | Misshapen | TooLarge)
+            )
+            if unknown:
+                self._journal.commit(partial(names.unknown, ids=unknown, now=now))
+                self._s.report(NamesStored(0, len(unknown)))
+            if self._splitting.is_over:
                 self._stop(describe(error), now)
         if isinstance(error, IdsUnknown):
             self._keep_errors(error.errors_left, now)
@@ -123,3 +126,9 @@ class Naming:
         not_before = now + START_AGAIN_AFTER
         self._journal.add(partial(facts.set_names_not_before, until=not_before), now)
         self._s.report(NamesStopped(reason))
+
+
+def _may_be_an_id(error: BaseException) -> bool:
+    """Return whether the same request without one of its ids may work."""
+    was_sent = isinstance(error, Unavailable) and error.was_sent
+    return was_sent or blame_of(error) is Blame.REQUEST

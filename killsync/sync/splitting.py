@@ -4,6 +4,9 @@ Everything is pure: answers and refusals go in, the next ids to ask for come out
 halved; where the first half is good the unknown id is in the second, which is then halved without
 asking for it whole. An id is unknown only if it was refused on its own. So one unknown id among
 1,000 costs at most 11 refusals.
+
+A batch that fails for no stated reason may fail because of one of its ids too. That is so if an id
+that surely exists is named right after; otherwise the service is to blame.
 """
 
 from collections.abc import Collection, Sequence
@@ -31,8 +34,9 @@ class _Part(msgspec.Struct, frozen=True):
 class Splitting:
     """The batches of one run, one request at a time: `next_ids`, then `answered` or `refused`.
 
-    While nothing has been answered in a run, a refusal says nothing about the ids: an id that
-    surely exists is asked for then, and if that is refused too, the run asks for no more.
+    While nothing has been answered in a run, a refusal says nothing about the ids, and one without
+    a reason never does: an id that surely exists is asked for then, and if that is refused too, the
+    run asks for no more.
     """
 
     def __init__(self) -> None:
@@ -82,15 +86,18 @@ class Splitting:
         self._mark_second(_State.SUSPECT)
         return [i for i in self._asked.ids if i not in named]
 
-    def refused(self) -> list[int]:
-        """Take in that ESI has refused what it was asked for; return the ids that are unknown."""
+    def refused(self, *, is_reasoned: bool = True) -> list[int]:
+        """Take in that ESI has refused what it was asked for; return the ids that are unknown.
+
+        `is_reasoned` says that the ids themselves were refused, and not just the request.
+        """
         self.refusals += 1
         if self._doubted is not None or self.refusals >= MOST_REFUSALS:
             self.stop()
         if self._doubted is not None:
             return []
         assert self._asked is not None
-        if not self._any_answered:
+        if not (self._any_answered and is_reasoned):
             self._doubted = self._asked
             return []
         return self._settle_refused(self._asked)
