@@ -215,6 +215,22 @@ def test_no_killmail_waits_for_prices_and_a_killed_run_does_not_ask_twice(
     assert (asked(program), valued(program)) == (1, (22, 0))
 
 
+def test_a_run_that_is_killed_amid_the_request_asks_no_second_time(priced: Make) -> None:
+    program = priced()
+    program.simulator.fault("prices", delay=20, times=1)
+    process = program.start("scan")
+    wait_until(lambda: asked(program))
+    process.kill()
+    process.communicate()
+    more(program)
+    program.run("scan")
+    assert asked(program) == 1
+    wait_an_hour(program)
+    more(program)
+    program.run("scan")
+    assert asked(program) == 2
+
+
 # what an older database gets
 
 

@@ -37,7 +37,7 @@ class Pricing:
         self._is_over = True
         # noted before it is sent: what ends a run amid the request must not have it sent again
         not_before = partial(facts.set_prices_not_before, until=now + TRY_AGAIN_AFTER)
-        self._journal.add(not_before, now)
+        self._journal.commit(not_before)
         self._slots.start(
             Request(
                 Kind.PRICES,
