@@ -1,8 +1,10 @@
 """Names in scans: what is asked for, what a bad id costs, and that killmails never pay for it."""
 
 import json
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -355,6 +357,75 @@ def test_verbose_scans_say_what_was_named_and_others_do_not(
     assert "no more names in this run: ESI says 500" in program.run("scan", "--verbose").stderr
 
 
+def break_requests(program: Killsync, path: str) -> None:
+    """Make every request for a path end in an error that nobody expects."""
+    directory = program.directory / "broken"
+    directory.mkdir()
+    (directory / "sitecustomize.py").write_text(
+        f"""
+import requests
+send = requests.Session.request
+def request(self, method, url, **rest):
+    if {path!r} in url:
+        raise TypeError("a bug")
+    return send(self, method, url, **rest)
+requests.Session.request = request
+"""
+    )
+    program.environment["PYTHONPATH"] = os.pathsep.join([str(directory), *sys.path])
+
+
+@pytest.mark.parametrize("what", ["names", "prices"])
+def test_a_bug_beside_the_killmails_is_told_once_and_ends_no_run(
+    named: Callable[..., InProcess], what: str
+) -> None:
+    program = named(killmails=2)
+    program.environment["KILLSYNC_PRICES"] = "on"
+    working = program.environment.get("PYTHONPATH", "")
+    break_requests(program, {"names": "/universe/names", "prices": "/markets/prices"}[what])
+    said = program.run("scan", "--quiet").stderr
+    assert f"{what}: unexpected TypeError" in said
+    assert said.count("\n") == 1
+    program.execute("DELETE FROM facts WHERE name LIKE '%_not_before'")
+    program.make_due()
+    assert program.run("scan", "--quiet").stderr == ""
+    program.execute("DELETE FROM facts WHERE name LIKE '%_not_before'")
+    program.make_due()
+    verbose = program.run("scan", "--verbose").stderr
+    assert 'raise TypeError("a bug")' in verbose
+    program.assert_equals_truth()
+    command = {"names": "names", "prices": "data"}[what]
+    assert "unexpected TypeError" in program.run(command).stdout
+    program.environment["PYTHONPATH"] = working
+    program.execute("DELETE FROM facts WHERE name LIKE '%_not_before'")
+    program.make_due()
+    program.run("scan")
+    assert "unexpected" not in program.run(command).stdout
+
+
+def test_names_says_since_when_they_fail(named: Callable[..., InProcess]) -> None:
+    program = named()
+    put_in_line(program, [PILOT])
+    program.run("scan")
+    assert "failing" not in program.run("names").stdout
+    put_in_line(program, [PILOT + 1])
+    program.simulator.fault("names", status=500)
+    scan_again(program)
+    program.execute(
+        "UPDATE facts SET value = '2026-01-02T03:04:05Z' WHERE name = 'names_failing_since'"
+    )
+    scan_again(program)
+    line = "failing\t2026-01-02T03:04:05Z\tESI says 500: simulated"
+    assert line in program.run("names").stdout.splitlines()
+    found = json.loads(program.run("names", "--json").stdout)
+    assert found["failure"]["since"] == "2026-01-02T03:04:05Z"
+    shown = " ".join(map(str.strip, at_terminal(program, "names", columns=80)))
+    assert "Names have failed since 2026-01-02" in shown
+    program.simulator.clear_faults()
+    scan_again(program)
+    assert "failing" not in program.run("names").stdout
+
+
 def test_names_shows_what_lacks_a_name_and_when_it_is_asked_for_again(
     named: Callable[..., InProcess],
 ) -> None:
@@ -369,7 +440,9 @@ def test_names_shows_what_lacks_a_name_and_when_it_is_asked_for_again(
     assert found["ids"][0] == {"id": UNKNOWN, "attempts": 1, "not_before": again}
     assert found["ids"][1] == {"id": UNKNOWN + 1, "attempts": 0, "not_before": None}
     assert len(found["ids"]) == 20
-    assert len(json.loads(program.run("names", "--json", "--limit", "0").stdout)["ids"]) == 31
+    for all_of_them in ("0", "9" * 30):
+        shown = program.run("names", "--json", "--limit", all_of_them).stdout
+        assert len(json.loads(shown)["ids"]) == 31
     lines = program.run("names").stdout.splitlines()
     assert f"unnamed\t{UNKNOWN}\t1\t{again}" in lines
     assert "named\tcharacter\t1" in lines

@@ -1,5 +1,6 @@
 """Market prices and values as a user of scans meets them: when ESI is asked, and what follows."""
 
+import json
 import re
 import signal
 import sqlite3
@@ -229,6 +230,22 @@ def test_a_run_that_is_killed_amid_the_request_asks_no_second_time(priced: Make)
     more(program)
     program.run("scan")
     assert asked(program) == 2
+
+
+def test_data_says_whether_there_are_prices(priced: Make) -> None:
+    program = priced()
+    assert "prices:  none yet" in program.run("data").stdout
+    program.run("scan")
+    assert re.search(r"(?m)^prices:  of \d{4}-\d\d-\d\d$", program.run("data").stdout)
+    a_day_later(program)
+    program.simulator.fault("prices", status=500)
+    more(program)
+    program.run("scan")
+    said = program.run("data").stdout
+    assert re.search(r"(?m)^ +newer ones have failed since 20.*: ESI says 500: simulated$", said)
+    found = json.loads(program.run("data", "--json").stdout)["prices"]
+    assert found["failure"]["reason"] == "ESI says 500: simulated"
+    assert found["day"] == program.rows("SELECT max(day) FROM price_days")[0][0]
 
 
 # what an older database gets

@@ -20,13 +20,29 @@ from killsync.gamedata.game_data import GameData
 from killsync.gamedata.shipped import Edition, shipped_edition
 from killsync.settings.config import Settings
 from killsync.settings.values import check_url
-from killsync.store import connection, facts, game_data
+from killsync.store import connection, facts, game_data, prices
 from killsync.store.connection import Store
+from killsync.store.facts import Failure
 from killsync.terminal.text import count, safe
 from killsync.times import unix
 
 _PATIENCE = 60.0
 _NEXT_SCAN = "the next scan loads what is shipped"
+
+
+class _Prices(msgspec.Struct, frozen=True):
+    """The newest day whose prices there are, and why newer ones could not be had, if so."""
+
+    day: str | None = None
+    failure: Failure | None = None
+
+
+class _Held(msgspec.Struct, frozen=True):
+    """What the database holds."""
+
+    loaded: Edition | None = None
+    prices: _Prices = _Prices()
+
 
 app = typer.Typer(
     help="Show the game data: types, systems, NPC corporations, factions; bring newer ones.",
@@ -53,18 +69,19 @@ def show(
         return
     call = invocation.from_context(context)
     with invocation.edge(call):
-        shipped, loaded = shipped_edition(), _loaded(call.settings())
+        shipped, held = shipped_edition(), _held(call.settings())
         if as_json:
-            both = {"shipped": shipped, "loaded": loaded}
+            both = {"shipped": shipped, "loaded": held.loaded, "prices": held.prices}
             print_result(json.dumps(msgspec.to_builtins(both), indent=2))
             return
         _print_edition("shipped", shipped)
-        if loaded is None:
+        if held.loaded is None:
             print_result(f"loaded:  none yet; {_NEXT_SCAN}")
-            return
-        _print_edition("loaded", loaded)
-        if loaded.build < shipped.build:
-            print_result(_NEXT_SCAN)
+        else:
+            _print_edition("loaded", held.loaded)
+            if held.loaded.build < shipped.build:
+                print_result(_NEXT_SCAN)
+        _print_prices(held.prices)
 
 
 @app.command()
@@ -104,16 +121,27 @@ def update(
 app.command()(reprice)
 
 
-def _loaded(settings: Settings) -> Edition | None:
+def _held(settings: Settings) -> _Held:
     if not settings.database.exists():
-        return None
+        return _Held()
     with opening.for_reading(settings, any_version=True) as store:
         if store.version() < connection.VERSION:
-            return None
-        known = facts.game_data(store.conn)
-        if known is None:
-            return None
-        return Edition(*known, **msgspec.structs.asdict(game_data.counts(store.conn)))
+            return _Held()
+        conn = store.conn
+        known = facts.game_data(conn)
+        counts = msgspec.structs.asdict(game_data.counts(conn))
+        return _Held(
+            None if known is None else Edition(*known, **counts),
+            _Prices(prices.newest_day(conn), facts.failure(conn, "prices")),
+        )
+
+
+def _print_prices(found: _Prices) -> None:
+    print_result(f"prices:  {'none yet' if found.day is None else f'of {safe(found.day)}'}")
+    if found.failure is not None:
+        since, reason = safe(found.failure.since), safe(found.failure.reason)
+        newer = "they" if found.day is None else "newer ones"
+        print_result(f"{'':9}{newer} have failed since {since}: {reason}")
 
 
 def _print_edition(name: str, edition: Edition) -> None:

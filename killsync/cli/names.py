@@ -11,6 +11,7 @@ import typer
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import print_result
 from killsync.settings.config import Settings
+from killsync.store import facts
 from killsync.store import names as stored
 from killsync.terminal.text import count
 
@@ -70,15 +71,16 @@ def _show(settings: Settings, limit: int, *, as_json: bool) -> None:
     with opening.for_reading(settings) as store:
         found = stored.counts(store.conn)
         without = stored.first_unnamed(store.conn, limit)
+        failure = facts.failure(store.conn, "names")
     if as_json:
-        shown = msgspec.to_builtins(found) | {"ids": msgspec.to_builtins(without)}
-        print_result(json.dumps(shown, indent=2))
+        shown = {"failure": failure, "ids": without}
+        print_result(json.dumps(msgspec.to_builtins(found) | msgspec.to_builtins(shown), indent=2))
     elif sys.stdout.isatty():
         from killsync.terminal import names_table, tables
 
-        tables.show(names_table.view(found, without, time.time()))
+        tables.show(names_table.view(found, without, failure, time.time()))
     else:
         from killsync.terminal import names_table
 
-        for line in names_table.lines(found, without):
+        for line in names_table.lines(found, without, failure):
             print_result(line)

@@ -1,7 +1,9 @@
 """Single facts that runs remember, each under its name in the table `facts`."""
 
 import sqlite3
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from killsync.times import iso, iso_after, unix
 
@@ -10,9 +12,20 @@ _ALERTED_AT = "alerted_at"
 _PRICES_NOT_BEFORE = "prices_not_before"
 _NAMES_NOT_BEFORE = "names_not_before"
 _VALUES_BELOW = "values_below"
+_FAILURE, _FAILING_SINCE = "{}_failure", "{}_failing_since"
 _ALERTED_OF = "alerted_of"
 _GAME_DATA = "game_data"
 _GAME_DATA_RELEASED_AT = "game_data_released_at"
+
+
+Fetched = Literal["names", "prices"]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why something cannot be had, and since when, as ISO text."""
+
+    reason: str
+    since: str
 
 
 def bodies_fail_since(conn: sqlite3.Connection) -> float | None:
@@ -69,6 +82,25 @@ def names_not_before(conn: sqlite3.Connection) -> float | None:
 def set_names_not_before(conn: sqlite3.Connection, until: float | None) -> None:
     """Remember until when no scan starts for names alone; None: one may."""
     _set(conn, _NAMES_NOT_BEFORE, None if until is None else iso_after(until))
+
+
+def failure(conn: sqlite3.Connection, of: Fetched) -> Failure | None:
+    """Return why names or prices could not be had the last time; None: they could."""
+    reason, since = _get(conn, _FAILURE.format(of)), _get(conn, _FAILING_SINCE.format(of))
+    known = isinstance(reason, str) and isinstance(since, str)
+    return Failure(reason, since) if known else None
+
+
+def set_failure(
+    conn: sqlite3.Connection, of: Fetched, reason: str | None, now: float = 0.0
+) -> None:
+    """Remember why they could not be had, and since when; None: they could."""
+    known = failure(conn, of)
+    if reason is None and known is None:
+        return
+    since = None if reason is None else known.since if known else iso(now)
+    _set(conn, _FAILURE.format(of), reason)
+    _set(conn, _FAILING_SINCE.format(of), since)
 
 
 def values_below(conn: sqlite3.Connection) -> int | None:

@@ -95,11 +95,12 @@ class NameCounts(msgspec.Struct, frozen=True):
     """How many names there are of each kind, and how many ids have none.
 
     Of those, ESI did not know the `unknown` ones; the others have not been asked for. `renewing`
-    names are asked for again. `oldest` is when ESI gave the oldest name, as ISO text.
+    names are asked for again. `oldest` and `newest` are when ESI gave a name, as ISO text.
     """
 
     named: dict[str, int]
     oldest: str | None
+    newest: str | None
     unnamed: int
     unknown: int
     renewing: int
@@ -231,16 +232,18 @@ def counts(conn: sqlite3.Connection) -> NameCounts:
         f"SELECT count(*), coalesce(sum(attempts > 0), 0) {_UNNAMED}"
     ).fetchone()
     in_line = conn.execute("SELECT count(*) FROM unnamed_ids").fetchone()[0]
-    oldest = conn.execute("SELECT min(named_at) FROM names WHERE named_at IS NOT NULL").fetchone()[
-        0
-    ]
-    return NameCounts(kinds, oldest, unnamed, unknown, in_line - unnamed)
+    # a question for each, which the index answers
+    oldest, newest = (
+        conn.execute(f"SELECT {end}(named_at) FROM names WHERE named_at IS NOT NULL").fetchone()[0]
+        for end in ("min", "max")
+    )
+    return NameCounts(kinds, oldest, newest, unnamed, unknown, in_line - unnamed)
 
 
 def first_unnamed(conn: sqlite3.Connection, limit: int) -> list[UnnamedId]:
     """Return ids without a name, those first that were unknown most often; a limit of 0 is none."""
     rows = conn.execute(
         f"SELECT id, attempts, not_before {_UNNAMED} ORDER BY attempts DESC, id LIMIT ?",
-        [limit or -1],
+        [min(limit, _LARGEST_ID) or -1],
     )
     return [UnnamedId(*row) for row in rows]

@@ -93,5 +93,11 @@ def any_fetched(conn: sqlite3.Connection, now: float) -> bool:
     return found.fetchone() is not None
 
 
+def newest_day(conn: sqlite3.Connection) -> str | None:
+    """Return the newest day whose prices were fetched, None if there is none."""
+    day: str | None = conn.execute("SELECT max(day) FROM price_days").fetchone()[0]
+    return day
+
+
 def _latest(now: float) -> str:
     return iso(now + DAY).partition("T")[0]

@@ -179,6 +179,19 @@ class NamesStopped(Detail, frozen=True):
     reason: str
 
 
+class UpkeepBroken(Trouble, frozen=True):
+    """`names` or `prices` ran into an error that is a bug; they are tried again later."""
+
+    what: str
+    error: str
+
+
+class Traced(Detail, frozen=True):
+    """Where an error that is a bug happened."""
+
+    traceback: str
+
+
 class Waiting(Event, frozen=True):
     """Nothing may be sent for a while."""
 

@@ -10,6 +10,7 @@ from functools import partial
 from killsync.errors import (
     Blame,
     IdsUnknown,
+    KillsyncError,
     Misshapen,
     NotSent,
     TooLarge,
@@ -26,6 +27,7 @@ from killsync.sync.events import NamesStopped, NamesStored
 from killsync.sync.journal import Journal
 from killsync.sync.slots import Kind, Request, Slots
 from killsync.sync.splitting import Splitting
+from killsync.sync.upkeep import keep_failure
 from killsync.times import HOUR
 
 # ESI allows 100 errors a minute; the rest is left for killmails
@@ -45,6 +47,7 @@ class Naming:
         self._slots = slots
         self._splitting = Splitting()
         self._renewed = False
+        self._met_a_bug = False
         if not services.settings.names or services.only_users is not None:
             self._splitting.stop()
 
@@ -92,6 +95,8 @@ class Naming:
         unknown = self._splitting.answered({one.id for one in answer.named})
 
         def write(conn: sqlite3.Connection) -> None:
+            if not self._met_a_bug:
+                facts.set_failure(conn, "names", None)
             unknown.extend(names.named(conn, answer.named, now))
             names.unknown(conn, unknown, now)
 
@@ -100,10 +105,13 @@ class Naming:
         self._keep_errors(answer.errors_left, now)
 
     def _failed(self, error: BaseException, now: float) -> None:
+        if not isinstance(error, KillsyncError):
+            self._met_a_bug = True
+            keep_failure(self._s, self._journal, "names", error, now)
         if isinstance(error, NotSent):
             self._splitting.stop()
         elif not _may_be_an_id(error):
-            self._stop(describe(error), now)
+            self._give_up(error, now)
         else:
             unknown = self._splitting.refused(
                 is_reasoned=isinstance(error, IdsUnknown | Misshapen | TooLarge)
@@ -112,13 +120,18 @@ class Naming:
                 self._journal.commit(partial(names.unknown, ids=unknown, now=now))
                 self._s.report(NamesStored(0, len(unknown)))
             if self._splitting.is_over:
-                self._stop(describe(error), now)
+                self._give_up(error, now)
         if isinstance(error, IdsUnknown):
             self._keep_errors(error.errors_left, now)
 
     def _keep_errors(self, left: int | None, now: float) -> None:
         if left is not None and left < LEAST_ERRORS_LEFT and not self._splitting.is_over:
             self._stop(f"only {left} errors are left of ESI's limit", now)
+
+    def _give_up(self, error: BaseException, now: float) -> None:
+        if not self._splitting.any_answered and not self._met_a_bug:
+            keep_failure(self._s, self._journal, "names", error, now)
+        self._stop(describe(error), now)
 
     def _stop(self, reason: str, now: float) -> None:
         self._splitting.stop()

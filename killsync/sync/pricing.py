@@ -14,6 +14,7 @@ from killsync.sync.context import Services
 from killsync.sync.events import PricesKept, PricesPutOff
 from killsync.sync.journal import Journal
 from killsync.sync.slots import Kind, Request, Slots
+from killsync.sync.upkeep import keep_failure
 from killsync.sync.values_due import day_of, may_ask_now
 from killsync.times import HOUR, iso_after
 
@@ -66,6 +67,7 @@ class Pricing:
             nonlocal changed
             changed = prices.record(conn, day, found, now)
             facts.set_prices_not_before(conn, None)
+            facts.set_failure(conn, "prices", None)
 
         self._journal.commit(keep)
         self._s.report(PricesKept(day, len(found), changed))
@@ -78,6 +80,7 @@ class Pricing:
         if isinstance(error, RateLimited):
             until = max(until, error.until)
         self._journal.add(partial(facts.set_prices_not_before, until=until), now)
+        keep_failure(self._s, self._journal, "prices", error, now)
         self._s.report(PricesPutOff(describe(error), iso_after(until)))
 
 

@@ -43,7 +43,7 @@ class Splitting:
         self._parts: list[_Part] = []
         self._asked: _Part | None = None
         self._doubted: _Part | None = None
-        self._any_answered = False
+        self.any_answered = False
         self.refusals = 0
         self.is_over = False
 
@@ -78,7 +78,7 @@ class Splitting:
 
     def answered(self, named: Collection[int]) -> list[int]:
         """Take in that ESI has named these ids; return those that are unknown."""
-        self._any_answered = True
+        self.any_answered = True
         if self._doubted is not None:
             doubted, self._doubted = self._doubted, None
             return self._settle_refused(doubted)
@@ -97,7 +97,7 @@ class Splitting:
         if self._doubted is not None:
             return []
         assert self._asked is not None
-        if not (self._any_answered and is_reasoned):
+        if not (self.any_answered and is_reasoned):
             self._doubted = self._asked
             return []
         return self._settle_refused(self._asked)

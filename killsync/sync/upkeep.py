@@ -3,11 +3,16 @@
 None of it is ever in the way of a killmail, blames anybody, or changes how a run ends.
 """
 
+import traceback
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
-from killsync.store import roles
+from killsync.errors import KillsyncError, describe
+from killsync.store import facts, roles
+from killsync.store.facts import Fetched
 from killsync.sync.context import Services
+from killsync.sync.events import Traced, UpkeepBroken
 from killsync.sync.journal import Journal
 
 
@@ -19,6 +24,22 @@ class Part(Protocol):
 
     def is_waiting(self, now: float) -> bool:
         """Return whether there is a step to be done right now."""
+
+
+def keep_failure(
+    services: Services, journal: Journal, of: Fetched, error: BaseException, now: float
+) -> None:
+    """Remember why names or prices could not be had, which `names` and `data` show.
+
+    An error that is not killsync's own is a bug, and reported as such: as news where it was not the
+    last failure already.
+    """
+    reason, before = describe(error), facts.failure(services.store.conn, of)
+    journal.commit(partial(facts.set_failure, of=of, reason=reason, now=now))
+    if not isinstance(error, KillsyncError):
+        is_news = before is None or before.reason != reason
+        services.report(UpkeepBroken(of, reason, first=is_news))
+        services.report(Traced("".join(traceback.format_exception(error)[1:])))
 
 
 class Upkeep:

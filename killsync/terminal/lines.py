@@ -137,6 +137,19 @@ def _(event: events.NamesStopped) -> str:
 
 
 @sentence.register
+def _(event: events.UpkeepBroken) -> str:
+    return (
+        f"{safe(event.what)}: {safe(event.error)}, which is a bug; killmails do without,"
+        " and --verbose shows where it happens"
+    )
+
+
+@sentence.register
+def _(event: events.Traced) -> str:
+    return "\n".join(safe(line, 1_000) for line in event.traceback.splitlines())
+
+
+@sentence.register
 def _(event: events.Waiting) -> str:
     return f"waiting {duration(event.seconds)}, until ESI may be asked again"
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from killsync.store.facts import Failure
 from killsync.store.names import NameCounts, UnnamedId
 from killsync.terminal.text import count, safe
 from killsync.times import ago, clock, unix
@@ -11,8 +12,15 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 
-def lines(found: NameCounts, without: Sequence[UnnamedId]) -> Iterator[str]:
-    """Yield a line for each kind and each id without a name, for a pipe: tab-separated."""
+def lines(
+    found: NameCounts, without: Sequence[UnnamedId], failure: Failure | None
+) -> Iterator[str]:
+    """Yield a line for each kind and each id without a name, for a pipe: tab-separated.
+
+    And one that says since when names fail, and why, if they do.
+    """
+    if failure is not None:
+        yield f"failing\t{safe(failure.since)}\t{safe(failure.reason)}"
     for kind, number in found.named.items():
         yield f"named\t{kind}\t{number}"
     yield f"unnamed\tall\t{found.unnamed}"
@@ -20,7 +28,9 @@ def lines(found: NameCounts, without: Sequence[UnnamedId]) -> Iterator[str]:
         yield f"unnamed\t{one.id}\t{one.attempts}\t{one.not_before or ''}"
 
 
-def view(found: NameCounts, without: Sequence[UnnamedId], now: float) -> "Group":
+def view(
+    found: NameCounts, without: Sequence[UnnamedId], failure: Failure | None, now: float
+) -> "Group":
     """Return the same for a terminal."""
     from rich.console import Group
     from rich.text import Text
@@ -28,7 +38,7 @@ def view(found: NameCounts, without: Sequence[UnnamedId], now: float) -> "Group"
     kinds = _table("Names of", "How many")
     for kind, number in found.named.items():
         kinds.add_row(f"{kind}s", f"{number:,}")
-    parts: list[Any] = [kinds, *(Text(line) for line in _sentences(found, now))]
+    parts: list[Any] = [kinds, *(Text(line) for line in _sentences(found, failure, now))]
     if without:
         parts.append(_unnamed(without, now))
     if len(without) < found.unnamed:
@@ -36,9 +46,12 @@ def view(found: NameCounts, without: Sequence[UnnamedId], now: float) -> "Group"
     return Group(*parts)
 
 
-def _sentences(found: NameCounts, now: float) -> Iterator[str]:
-    if found.oldest is not None:
-        yield f"The oldest of ESI's names was given {ago(unix(found.oldest), now)}."
+def _sentences(found: NameCounts, failure: Failure | None, now: float) -> Iterator[str]:
+    if found.oldest is not None and found.newest is not None:
+        oldest, newest = (ago(unix(at), now) for at in (found.oldest, found.newest))
+        yield f"ESI gave the newest of its names {newest}, the oldest {oldest}."
+    if failure is not None:
+        yield f"Names have failed since {safe(failure.since)}: {safe(failure.reason)}."
     if found.renewing:
         yield f"{count(found.renewing, 'old name')} kept until ESI gives it again."
     if not found.unnamed:
