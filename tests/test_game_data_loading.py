@@ -105,6 +105,17 @@ def test_ids_that_become_known_are_asked_of_nobody(store: Store) -> None:
     assert game_data.types_of(store.conn, [587])[587].category == "Ship"
 
 
+def test_old_names_still_wait_to_be_renewed(store: Store) -> None:
+    waiting = (2112005234, 1, "2026-11-25T12:00:00Z")
+    with store.transaction() as conn:
+        conn.execute(
+            "INSERT INTO names VALUES (?, 'character', 'Old', '2020-01-01T00:00:00Z')", waiting[:1]
+        )
+        conn.execute("INSERT INTO unnamed_ids VALUES (?, ?, ?)", waiting)
+        game_data.load(conn, shipped())
+    assert store.conn.execute("SELECT * FROM unnamed_ids").fetchall() == [waiting]
+
+
 def test_any_number_of_types_is_looked_up(store: Store) -> None:
     with store.transaction() as conn:
         game_data.load(conn, shipped())

@@ -46,7 +46,7 @@ INSERT INTO names VALUES (?, 'corporation', ?, NULL) ON CONFLICT (id) DO UPDATE 
 _FORGET_UNNAMED = """
 DELETE FROM unnamed_ids WHERE id IN (SELECT type_id FROM types)
     OR id IN (SELECT system_id FROM systems) OR id IN (SELECT faction_id FROM factions)
-    OR id IN (SELECT id FROM names)
+    OR id IN (SELECT id FROM names WHERE named_at IS NULL)
 """
 
 
