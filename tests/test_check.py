@@ -414,6 +414,12 @@ DAMAGES = {
         "1 of the stored killmails have no row in killmail_values",
         NOTHING,
     ),
+    "lost game data": (
+        "DELETE FROM types WHERE type_id < 1000",
+        "game_data",
+        " rows of types, systems, factions and NPC corporations are gone",
+        NOTHING,
+    ),
     "values without a killmail": (
         f"INSERT INTO killmail_values (killmail_id) VALUES ({UNKNOWN})",
         "orphan",
@@ -594,6 +600,35 @@ def test_a_body_that_breaks_the_schema_is_asked_for_again(synced: InProcess) -> 
     lines_of(synced, "--repair")
     synced.run("scan")
     synced.assert_equals_truth()
+
+
+OF_THAT_NAME = ["TABLE kills (a)", "TABLE Kills (a)", "INDEX kills ON runs (pid)"]
+
+
+@pytest.mark.parametrize("made", OF_THAT_NAME)
+def test_what_bears_the_name_of_a_view_is_named_and_left(synced: InProcess, made: str) -> None:
+    kind = made.partition(" ")[0].lower()
+    damage(synced, "DROP VIEW kills", "DROP INDEX killmails_time", f"CREATE {made}")
+    found = (
+        f"the view kills is missing: another {kind} bears its name; rename or drop it, "
+        "then --repair creates the view"
+    )
+    assert f"problem: {found}" in lines_of(synced, exit_code=1)
+    lines = lines_of(synced, "--repair", exit_code=1)
+    assert f"problem: {found}" in lines
+    assert lines[-1] == "1 problem fixed, 1 left"
+    damage(synced, f"DROP {kind} kills")
+    lines_of(synced, "--repair")
+    assert lines_of(synced)[-1] == "no problems found"
+
+
+def test_lost_game_data_come_back_with_the_next_scan(synced: InProcess) -> None:
+    kept = "SELECT * FROM types ORDER BY type_id", "SELECT * FROM systems ORDER BY system_id"
+    before = [synced.rows(sql) for sql in kept]
+    damage(synced, "DELETE FROM types", "DELETE FROM systems WHERE system_id % 2")
+    lines_of(synced, "--repair")
+    synced.run("scan")
+    assert [synced.rows(sql) for sql in kept] == before
 
 
 def test_a_table_that_was_altered_is_named_and_left(synced: InProcess) -> None:

@@ -441,8 +441,8 @@ def test_names_shows_what_lacks_a_name_and_when_it_is_asked_for_again(
     assert found["ids"][1] == {"id": UNKNOWN + 1, "attempts": 0, "not_before": None}
     assert len(found["ids"]) == 20
     for all_of_them in ("0", "9" * 30):
-        shown = program.run("names", "--json", "--limit", all_of_them).stdout
-        assert len(json.loads(shown)["ids"]) == 31
+        found = json.loads(program.run("names", "--json", "--limit", all_of_them).stdout)
+        assert len(found["ids"]) == 31
     lines = program.run("names").stdout.splitlines()
     assert f"unnamed\t{UNKNOWN}\t1\t{again}" in lines
     assert "named\tcharacter\t1" in lines

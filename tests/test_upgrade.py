@@ -92,6 +92,35 @@ def test_a_command_that_reads_refuses_an_old_database_and_names_what_upgrades_it
         assert not backup_of(old).exists()
 
 
+@pytest.mark.parametrize(
+    ("made", "what"),
+    [
+        ("TABLE Names (mine)", "table Names"),
+        ("TABLE prices (mine)", "table prices"),
+        ("TABLE kills (mine)", "table kills"),
+        ("VIEW sides AS SELECT 1 AS mine", "view sides"),
+        ("INDEX types_name ON runs (pid)", "index types_name"),
+    ],
+)
+def test_what_stands_in_the_way_of_an_upgrade_is_named_and_nothing_is_changed(
+    killsync: Make, made: str, what: str
+) -> None:
+    program = killsync(characters=1, killmails=3)
+    make_old(program, 4)
+    program.execute(f"CREATE {made}")
+    before = program.rows("SELECT * FROM sqlite_master")
+    said = program.run("scan", exit_code=2).stderr
+    assert f"killsync needs the name of the {what}: rename or drop that" in said
+    assert said.count("\n") == 1
+    assert version(program.database) == 4
+    assert program.rows("SELECT * FROM sqlite_master") == before
+    assert not backup_of(program).exists()
+    kind, name = what.split()
+    program.execute(f"DROP {kind} {name}")
+    program.run("scan")
+    program.assert_equals_truth()
+
+
 def test_an_old_database_is_not_upgraded_while_another_run_holds_the_lock(old: Killsync) -> None:
     before = version(old.database)
     with run_in_progress(old):

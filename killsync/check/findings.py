@@ -20,6 +20,7 @@ class Kind(StrEnum):
     LIST = "list"
     ROLE = "role"
     VALUE = "value"
+    GAME_DATA = "game_data"
     CURSOR = "cursor"
     COUNTER = "counter"
     PENDING = "pending"

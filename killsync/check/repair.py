@@ -6,7 +6,7 @@ from pathlib import Path
 from killsync import files
 from killsync.check.findings import Finding, Kind, Verdict
 from killsync.errors import TryLater
-from killsync.store import derived, repair
+from killsync.store import derived, game_data, repair
 from killsync.store.connection import Store, back_up
 
 _Found = list[Finding]
@@ -83,6 +83,7 @@ _CURES: dict[Kind, _Cure] = {
     Kind.LIST: _of_each_user(repair.forget_lost),
     Kind.ROLE: _anywhere(derived.look_up_roles_again),
     Kind.VALUE: _anywhere(derived.value_again),
+    Kind.GAME_DATA: _anywhere(game_data.load_again),
     Kind.CURSOR: _of_each_user(repair.repair_cursor),
     Kind.COUNTER: _of_each_user(repair.recount),
     Kind.WORD: _anywhere(repair.repair_words),

@@ -10,9 +10,10 @@ from killsync.check import completeness
 from killsync.check.findings import Finding, Kind, UserCompleteness, Verdict
 from killsync.errors import DatabaseError
 from killsync.model import UserState
-from killsync.store import derived, lock, runs, verify, verify_bodies
+from killsync.store import derived, game_data, lock, runs, verify, verify_bodies
 from killsync.store.connection import Store
 from killsync.store.paths import lock_file, token_file
+from killsync.store.verify import SchemaChange
 from killsync.tokens import copies
 from killsync.tokens import schema as token_schema
 
@@ -38,9 +39,9 @@ def verify_all(store: Store, progress: Progress, *, locked: bool = False) -> Ver
     progress("structure", 0, None)
     damage, content = verify.integrity(conn)
     changes = [] if damage else verify.schema_changes(conn)
-    if damage or any(" table " in change and "missing" in change for change in changes):
+    if damage or any(change.kind == "table" and change.instead is None for change in changes):
         verdict.damaged = True
-        for line in damage or changes:
+        for line in damage or map(_described, changes):
             verdict.add(Finding(kind=Kind.DAMAGE, text=line, repairable=False))
         return verdict
     _check_schema(verdict, content, changes)
@@ -56,14 +57,26 @@ def verify_all(store: Store, progress: Progress, *, locked: bool = False) -> Ver
     return verdict
 
 
-def _check_schema(verdict: Verdict, content: list[str], changes: list[str]) -> None:
+def _check_schema(verdict: Verdict, content: list[str], changes: list[SchemaChange]) -> None:
     for line in content:
         # a body that breaks the schema's rules is found as one that fails, and repaired as such
         verdict.add(Finding(kind=Kind.CONTENT, text=line, advice=_BACKUP, repairable=False))
     for change in changes:
-        missing = (" index " in change and "missing" in change) or " view " in change
-        advice = "--repair creates it again" if missing else _BACKUP
-        verdict.add(Finding(kind=Kind.SCHEMA, text=change, advice=advice, repairable=missing))
+        is_taken = change.instead not in (None, change.kind)
+        repairable = not is_taken and (change.kind == "view" or change.instead is None)
+        advice = "--repair creates it again" if repairable else _BACKUP
+        if is_taken and change.kind != "table":
+            advice = f"rename or drop it, then --repair creates the {change.kind}"
+        text = _described(change)
+        verdict.add(Finding(kind=Kind.SCHEMA, text=text, advice=advice, repairable=repairable))
+
+
+def _described(change: SchemaChange) -> str:
+    what = f"the {change.kind} {change.name}"
+    if change.instead == change.kind:
+        return f"{what} was altered"
+    instead = f": another {change.instead} bears its name" if change.instead else ""
+    return f"{what} is missing{instead}"
 
 
 def _check_bodies(verdict: Verdict, conn: sqlite3.Connection, progress: Progress) -> None:
@@ -126,6 +139,10 @@ def _derived_problems(conn: sqlite3.Connection) -> Iterator[Finding]:
     if without := derived.without_value(conn):
         text = f"{without} of the stored killmails have no row in killmail_values"
         yield Finding(kind=Kind.VALUE, text=text, advice="--repair has the next scan value them")
+    if lost := game_data.lost(conn):
+        text = f"{lost} rows of types, systems, factions and NPC corporations are gone"
+        advice = "--repair has the next scan load them again"
+        yield Finding(kind=Kind.GAME_DATA, text=text, advice=advice)
 
 
 def _unreadable(conn: sqlite3.Connection) -> Iterator[Finding]:

@@ -227,7 +227,8 @@ def connect(
 def upgrade(store: Store, migrations: "Migrations | None" = None) -> None:
     """Bring the schema up to date; a database with something in it is backed up before.
 
-    The caller holds the lock. The backup is `<db>.before-<n>`, n the new version.
+    The caller holds the lock. The backup is `<db>.before-<n>`, n the new version. Raises
+    DatabaseError if something of the owner's bears a name that the new schema needs.
     """
     if migrations is None:
         if store.version() == VERSION:
@@ -238,6 +239,9 @@ def upgrade(store: Store, migrations: "Migrations | None" = None) -> None:
     version, wanted = store.version(), store.version() + len(migrations.pending(store.db))
     with readable_errors(store.path):
         if version:
+            from killsync.store import taken_names
+
+            taken_names.check_free(store.path, store.db, migrations)
             back_up(store, store.path.with_name(f"{store.path.name}.before-{wanted}"))
         else:
             store.conn.execute("PRAGMA journal_mode = WAL")

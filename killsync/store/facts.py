@@ -16,6 +16,7 @@ _FAILURE, _FAILING_SINCE = "{}_failure", "{}_failing_since"
 _ALERTED_OF = "alerted_of"
 _GAME_DATA = "game_data"
 _GAME_DATA_RELEASED_AT = "game_data_released_at"
+_GAME_DATA_ROWS = "game_data_rows"
 
 
 Fetched = Literal["names", "prices"]
@@ -58,10 +59,23 @@ def game_data(conn: sqlite3.Connection) -> tuple[int, str] | None:
     return build, str(_get(conn, _GAME_DATA_RELEASED_AT) or "")
 
 
-def set_game_data(conn: sqlite3.Connection, build: int, released_at: str) -> None:
-    """Remember which build of the game data is loaded, and when it was released."""
+def game_data_rows(conn: sqlite3.Connection) -> int | None:
+    """Return how many rows of game data there were once they were loaded; None: none are."""
+    rows = _get(conn, _GAME_DATA_ROWS)
+    return rows if isinstance(rows, int) else None
+
+
+def set_game_data(conn: sqlite3.Connection, build: int, released_at: str, rows: int) -> None:
+    """Remember which build is loaded, when it was released, and how many rows there are then."""
     _set(conn, _GAME_DATA, build)
     _set(conn, _GAME_DATA_RELEASED_AT, released_at)
+    _set(conn, _GAME_DATA_ROWS, rows)
+
+
+def forget_game_data(conn: sqlite3.Connection) -> None:
+    """Forget that game data are loaded."""
+    for name in (_GAME_DATA, _GAME_DATA_RELEASED_AT, _GAME_DATA_ROWS):
+        _set(conn, name, None)
 
 
 def prices_not_before(conn: sqlite3.Connection) -> float | None:

@@ -69,7 +69,7 @@ def load(conn: sqlite3.Connection, data: "GameData") -> None:
     conn.executemany(_FACTIONS, data.factions.items())
     conn.executemany(_CORPORATIONS, data.corporations.items())
     conn.execute(_FORGET_UNNAMED)
-    facts.set_game_data(conn, data.build, data.released_at)
+    facts.set_game_data(conn, data.build, data.released_at, _rows_loaded(conn))
 
 
 def is_outdated(conn: sqlite3.Connection) -> bool:
@@ -87,6 +87,21 @@ def load_if_outdated(store: "Store") -> None:
         data = shipped()
         with store.transaction() as conn:
             load(conn, data)
+
+
+def lost(conn: sqlite3.Connection) -> int:
+    """Return how many rows are gone since the game data were loaded: nothing deletes any."""
+    return max(0, (facts.game_data_rows(conn) or 0) - _rows_loaded(conn))
+
+
+def load_again(store: "Store") -> None:
+    """Have the next scan load the game data, as if none were loaded."""
+    with store.transaction() as conn:
+        facts.forget_game_data(conn)
+
+
+def _rows_loaded(conn: sqlite3.Connection) -> int:
+    return sum(msgspec.structs.astuple(counts(conn)))
 
 
 def counts(conn: sqlite3.Connection) -> Counts:

@@ -46,7 +46,7 @@ _NOT_NULL_TIMES = {
 
 def add_missing_indexes(store: Store) -> None:
     """Make again what is missing of killsync's indexes, unless something stands against it."""
-    there = {name for (name,) in store.conn.execute("SELECT name FROM sqlite_master")}
+    there = {name for (name,) in store.conn.execute("SELECT lower(name) FROM sqlite_master")}
     missing = [
         sql
         for name, (kind, sql) in expected_schema().items()

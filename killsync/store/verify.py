@@ -112,6 +112,17 @@ class Feed(msgspec.Struct, frozen=True):
     used: int
 
 
+class SchemaChange(msgspec.Struct, frozen=True):
+    """A table, index or view that is not as it was made, and what bears its name `instead`.
+
+    That is of the same kind if it was altered; None: nothing bears the name.
+    """
+
+    kind: str
+    name: str
+    instead: str | None
+
+
 def prepare(conn: sqlite3.Connection, stopped: Callable[[], bool]) -> None:
     """Make long queries end when `stopped` says so, and text readable that is not UTF-8."""
     conn.set_progress_handler(stopped, _STEPS_BETWEEN_LOOKS)
@@ -146,18 +157,20 @@ def is_unknown(name: str) -> str:
     return f"{name} NOT IN ({known})"
 
 
-def schema_changes(conn: sqlite3.Connection) -> list[str]:
-    """Return what is missing of killsync's tables and indexes, or is not as it was made."""
+def schema_changes(conn: sqlite3.Connection) -> list[SchemaChange]:
+    """Return what is missing of killsync's tables, indexes and views, or is not as it was made."""
     there = _made(conn)
+    # SQLite's names are the same in any case
+    kinds = {name.lower(): kind for name, (kind, _) in there.items()}
     return [
-        f"the {kind} {name} " + ("is missing" if name not in there else "was altered")
+        SchemaChange(kind, name, kinds.get(name))
         for name, (kind, sql) in expected_schema().items()
         if there.get(name) != (kind, sql)
     ]
 
 
 def expected_schema() -> dict[str, tuple[str, str]]:
-    """Return killsync's own tables and indexes by name: which of both, and the SQL."""
+    """Return killsync's own tables, indexes and views by name: which of them, and the SQL."""
     from sqlite_utils import Database
 
     from killsync.store.schema import migrations

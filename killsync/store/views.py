@@ -218,8 +218,13 @@ _VIEWS = {
 
 
 def create(conn: sqlite3.Connection) -> None:
-    """Create every view, in place of what bears its name; the caller holds the transaction."""
-    for name in _VIEWS:
+    """Create every view, in place of the view that bears its name.
+
+    Where something else bears it, that stays. The caller holds the transaction.
+    """
+    others = conn.execute("SELECT lower(name) FROM sqlite_master WHERE type <> 'view'")
+    free = _VIEWS.keys() - {name for (name,) in others}
+    for name in free:
         conn.execute(f"DROP VIEW IF EXISTS {name}")
-    for script in _VIEWS.values():
-        conn.execute(script)
+    for name in free:
+        conn.execute(_VIEWS[name])
