@@ -107,6 +107,7 @@ def test_an_export_is_loaded_from_a_file(data: Data) -> None:
     assert data.content()[-1] == [
         ("game_data", NEWER),
         ("game_data_released_at", "2026-11-25T11:00:00Z"),
+        ("game_data_rows", build.TYPES + build.SYSTEMS + build.CORPORATIONS + build.FACTIONS + 1),
     ]
 
 
