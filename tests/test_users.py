@@ -356,6 +356,24 @@ def test_purging_deletes_what_no_other_user_lists_after_naming_the_number(
         assert program.rows(orphans) == []
 
 
+def test_purging_keeps_what_another_user_takes_part_in(killsync: Start) -> None:
+    program = killsync(characters=2, killmails=3, shared=0)
+    gone, stays = user_ids(program)
+    program.run("scan")
+    kept = min(program.recorded(gone))
+    program.execute(
+        """INSERT INTO user_killmails (user_id, killmail_id, listed, role, killmail_time)
+        SELECT ?, killmail_id, 0, 'attacker', killmail_time FROM killmails WHERE killmail_id = ?""",
+        *(stays, kept),
+    )
+    done = program.run("users", "remove", str(gone), "--purge", "--yes")
+    assert "2 stored killmails that belong to no other user" in done.stdout
+    stored = {killmail_id for (killmail_id,) in program.rows("SELECT killmail_id FROM killmails")}
+    assert kept in stored
+    assert len(stored) == 4
+    assert json.loads(program.run("check", "--json").stdout)["unlisted"] == 0
+
+
 def test_a_purge_that_is_not_confirmed_removes_nothing(killsync: Start) -> None:
     program = killsync(characters=1, killmails=3)
     program.run("scan")

@@ -84,7 +84,11 @@ class UserCompleteness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct):
-    """Everything that a check has found; of each kind the first 2,000 are kept, all are counted."""
+    """Everything that a check has found; of each kind the first 2,000 are kept, all are counted.
+
+    `unlisted` counts stored killmails that belong to no user: no list shows them, and nobody takes
+    part.
+    """
 
     database: str
     damaged: bool = False

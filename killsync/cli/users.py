@@ -135,7 +135,7 @@ def remove(
     names: Users = None,
     user: AlsoUsers = None,
     purge: Annotated[
-        bool, typer.Option("--purge", help="Also delete killmails that no other user lists.")
+        bool, typer.Option("--purge", help="Also delete killmails that belong to no other user.")
     ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask before deleting killmails.")
@@ -144,7 +144,10 @@ def remove(
         bool, typer.Option("--no-revoke", help="Delete the token without contacting SSO.")
     ] = False,
 ) -> None:
-    """Revoke and delete users' tokens and list positions; their killmails stay."""
+    """Revoke and delete users' tokens and list positions; their killmails stay.
+
+    A killmail belongs to every user whose list shows it, or who takes part in it.
+    """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True):
         settings = call.settings()
@@ -168,7 +171,7 @@ def _remove(
     name = safe(user.name)
     alone = pending.only_of(store.conn, user.user_id) if purge else []
     if purge:
-        print_result(f"{name}: {count(len(alone), 'stored killmail')} listed by no other user")
+        print_result(f"{name}: {count(len(alone), 'stored killmail')} that belong to no other user")
     if purge and alone and not yes and not typer.confirm("Delete them permanently?"):
         raise UsageError("nothing was removed")
     problem = forgotten(user)

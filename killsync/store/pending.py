@@ -230,7 +230,10 @@ def waiting_for(conn: sqlite3.Connection, user_ids: Iterable[int]) -> int:
 
 
 def only_of(conn: sqlite3.Connection, user_id: int) -> list[int]:
-    """Return the stored killmails that this user lists and no other."""
+    """Return the stored killmails that belong to this user and no other.
+
+    They belong to whoever takes part in them, too, whether a list has shown them or not.
+    """
     alone = _alone(conn, user_id)
     bodiless = _without_body(conn, alone)
     return [killmail_id for killmail_id in alone if killmail_id not in bodiless]

@@ -202,7 +202,7 @@ def size(conn: sqlite3.Connection) -> int:
 
 
 def unlisted(conn: sqlite3.Connection) -> int:
-    """Return how many stored killmails no user's list shows: those of removed users."""
+    """Return how many stored killmails belong to no user: no list shows them, nobody takes part."""
     return int(
         conn.execute(
             """SELECT count(*) FROM killmails WHERE NOT EXISTS (SELECT 1 FROM user_killmails

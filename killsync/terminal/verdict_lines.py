@@ -28,7 +28,7 @@ def everything(verdict: Verdict, before: Verdict | None) -> Iterator[str]:
     for user in verdict.users:
         yield _user(user)
     if verdict.unlisted:
-        yield f"{count(verdict.unlisted, 'killmail')} kept of users who were removed"
+        yield f"{count(verdict.unlisted, 'killmail')} kept that belong to no user"
     for note in verdict.notes:
         yield f"note: {safe(note, 400)}"
     yield from problems(verdict, "problem")
