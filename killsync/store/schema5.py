@@ -11,7 +11,7 @@ CREATE TABLE names (
 CREATE INDEX names_name ON names (name COLLATE NOCASE);
 CREATE INDEX names_named_at ON names (named_at) WHERE named_at IS NOT NULL;
 
--- ids that occur in killmails and have no name yet
+-- ids to ask ESI for: they occur in killmails and have no name yet, or an old one
 CREATE TABLE unnamed_ids (
     id INTEGER PRIMARY KEY,
     attempts INTEGER NOT NULL DEFAULT 0,

@@ -48,13 +48,15 @@ class Naming:
         self._splitting = Splitting()
         self._renewed = False
         self._met_a_bug = False
-        if not services.settings.names or services.only_users is not None:
+        if not services.settings.names:
             self._splitting.stop()
 
     def start(self, now: float) -> None:
         """Send the next request that may be sent now; with none left, put old names in line."""
         if not self.is_waiting(now):
             return
+        if self._splitting.is_done:
+            self._splitting.add(self._next_batch(now))
         if self._splitting.is_done:
             self._renewed = True
             self._journal.commit(partial(names.renew, limit=AT_ONCE, now=now))
@@ -78,18 +80,15 @@ class Naming:
             return False
         if self._s.limits.ready_at(names_bucket(), NAMES_PRIORITY, now) > now:
             return False
-        if self._splitting.is_done:
-            self._splitting.add(self._next_batch(now))
-        return not self._splitting.is_done or self._may_renew(now)
+        if not self._splitting.is_done or names.any_to_ask(self._s.store.conn, now):
+            return True
+        return not self._renewed and names.any_to_renew(self._s.store.conn, now)
 
     def _next_batch(self, now: float) -> Sequence[int]:
         conn = self._s.store.conn
         return names.next_to_ask(conn, AT_ONCE) or names.next_to_ask_again(
             conn, _AGAIN_AT_ONCE, now
         )
-
-    def _may_renew(self, now: float) -> bool:
-        return not self._renewed and names.any_to_renew(self._s.store.conn, now)
 
     def _answered(self, answer: Names, now: float) -> None:
         unknown = self._splitting.answered({one.id for one in answer.named})

@@ -34,6 +34,8 @@ class Pricing:
     def start(self, now: float) -> None:
         """Ask for prices, if that is to be done now."""
         if not self.is_waiting(now):
+            # a run is too short for the time to come
+            self._is_over = self._is_over or not may_ask_now(self._s.store.conn, now)
             return
         self._is_over = True
         # noted before it is sent: what ends a run amid the request must not have it sent again
@@ -55,8 +57,6 @@ class Pricing:
         """Return whether prices are to be asked for right now."""
         conn = self._s.store.conn
         if self._is_over or not may_ask_now(conn, now):
-            # a run is too short for that to change
-            self._is_over = True
             return False
         return pending.any_ready(conn) or values.any_waiting(conn)
 
