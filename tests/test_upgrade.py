@@ -121,6 +121,20 @@ def test_what_stands_in_the_way_of_an_upgrade_is_named_and_nothing_is_changed(
     program.assert_equals_truth()
 
 
+@pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
+def test_kills_says_that_roles_are_still_being_looked_up_after_an_upgrade(
+    killsync: Make, form: list[str]
+) -> None:
+    program = killsync(characters=1, killmails=3)
+    program.run("scan")
+    program.execute("UPDATE user_killmails SET role = NULL, killmail_time = NULL")
+    program.execute("UPDATE users SET roles_below = (SELECT max(killmail_id) + 1 FROM killmails)")
+    said = program.run("kills", *form).stderr
+    assert "no killmail of your users is found yet" in said
+    assert "parts in stored killmails are still being looked up; `killsync scan` continues" in said
+    assert "--all" not in said
+
+
 def test_an_old_database_is_not_upgraded_while_another_run_holds_the_lock(old: Killsync) -> None:
     before = version(old.database)
     with run_in_progress(old):
