@@ -689,6 +689,13 @@ def test_unknown_names_are_shown_as_ids(program: InProcess) -> None:
     assert fields[8] == "#999999998"
 
 
+def test_what_has_no_name_looks_the_same_in_a_killmail(program: InProcess) -> None:
+    text = program.run("kills", str(FIRST + len(ODD) - 1)).stdout
+    for id_ in (999_999_999, 999_999_998, 39_999_999):
+        assert f"#{id_}" in text
+    assert not re.search(r"(Type|System) \d", text)
+
+
 def test_hostile_names_add_no_line_and_no_field(hostile: InProcess) -> None:
     text = hostile.run("kills", "--limit", "0", "--all").stdout
     lines = text.removesuffix("\n").split("\n")

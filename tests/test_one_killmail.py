@@ -209,7 +209,7 @@ def test_the_same_cargo_is_one_line_and_what_a_container_held_is_indented(
 
 
 def test_an_unknown_place_and_an_unknown_type_are_shown_by_their_numbers(board: InProcess) -> None:
-    assert after(lines(board, str(LOSS)), "flag 175")[:2] == ["flag 175", "+ 1 Type 999999 -"]
+    assert after(lines(board, str(LOSS)), "flag 175")[:2] == ["flag 175", "+ 1 #999999 -"]
 
 
 def test_worth_is_broken_down_with_source_and_day_of_the_prices(board: InProcess) -> None:
@@ -276,8 +276,8 @@ def test_of_a_crowd_the_first_the_final_blow_and_ours_are_shown_the_others_summe
 ) -> None:
     shown = after(lines(board, str(KILL)), f"{CROWD} attackers")
     first = shown[2 : 2 + FIRST]
-    assert [line.split()[0] for line in first] == [str(2_112_000_000 + n) for n in range(FIRST)]
-    assert shown[2 + FIRST].startswith(f"* {2_112_000_000 + CROWD - 2} ")
+    assert [line.split()[0] for line in first] == [f"#{2_112_000_000 + n}" for n in range(FIRST)]
+    assert shown[2 + FIRST].startswith(f"* #{2_112_000_000 + CROWD - 2} ")
     assert shown[3 + FIRST].startswith("Mara Tell ")
     others = CROWD - FIRST - 2
     by_ship = shown[shown.index(f"{others} others, by ship") + 1 :][:2]
@@ -378,8 +378,8 @@ def test_of_several_those_that_are_stored_are_shown_each_once_in_order(board: In
         ([str(LOSS), "--eft", "--dna"], "--eft and --dna: give one of them"),
         ([str(LOSS), "--csv"], "--csv is for a list"),
         (["--eft"], "name a killmail too"),
-        (["12x"], "'12x' is no killmail's id"),
-        (["9" * 40], "is no killmail's id"),
+        (["12x"], "'12x' is not the id of a killmail"),
+        (["9" * 40], "is not the id of a killmail"),
     ],
 )
 def test_a_question_that_has_no_answer_is_refused_in_a_line(

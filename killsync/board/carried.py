@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from killsync.killmail.body import Item
 from killsync.killmail.fit import counted, mount
+from killsync.killmail.ids import unnamed
 from killsync.killmail.places import ESCAPE_BAY, RACKS, place_name, place_of, place_order
 from killsync.killmail.value import BLUEPRINT_COPY
 from killsync.model import ItemType
@@ -102,7 +103,7 @@ class _Lines:
 
     def _add_line(self, item: Item, quantity: int, depth: int, *, dropped: bool) -> None:
         known = self._types.get(item.item_type_id)
-        name = f"Type {item.item_type_id}" if known is None else known.name
+        name = unnamed(item.item_type_id) if known is None else known.name
         if item.singleton == BLUEPRINT_COPY:
             name += " (copy)"
         cents = self._cents(item.item_type_id, item.singleton)

@@ -13,6 +13,7 @@ from killsync.board.carried import Cents, Section, sections
 from killsync.killmail.body import Attacker, Victim
 from killsync.killmail.elsewhere import ZKILLBOARD
 from killsync.killmail.game_ids import is_player
+from killsync.killmail.ids import unnamed
 from killsync.killmail.sides import Role
 from killsync.killmail.value import BLUEPRINT_COPY, TOKEN_CENTS, unit_price
 from killsync.store.one_killmail import KnownKillmail, StoredValue
@@ -88,7 +89,7 @@ def compose(known: KnownKillmail) -> OneKillmail:
         killmail_id=killmail.killmail_id,
         time=killmail.killmail_time,
         side=_side(known),
-        system=known.system.name if known.system else f"System {killmail.solar_system_id}",
+        system=known.system.name if known.system else unnamed(killmail.solar_system_id),
         security=known.system.security if known.system else None,
         region=known.system.region if known.system else None,
         victim=_name(known, victim.character_id),
@@ -116,7 +117,7 @@ def _side(known: KnownKillmail) -> Side | None:
 
 
 def _name(known: KnownKillmail, id_: int | None) -> str | None:
-    return None if id_ is None else known.names.get(id_) or str(id_)
+    return None if id_ is None else known.names.get(id_) or unnamed(id_)
 
 
 def _corporation(known: KnownKillmail, party: Victim | Attacker) -> str | None:
@@ -126,7 +127,7 @@ def _corporation(known: KnownKillmail, party: Victim | Attacker) -> str | None:
 
 def _type(known: KnownKillmail, type_id: int) -> str:
     found = known.types.get(type_id)
-    return f"Type {type_id}" if found is None else found.name
+    return unnamed(type_id) if found is None else found.name
 
 
 def _ship(known: KnownKillmail, attacker: Attacker) -> str:

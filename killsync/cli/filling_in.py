@@ -8,4 +8,7 @@ from killsync.store.connection import Store
 def warn(call: Invocation, store: Store) -> None:
     """Warn, unless the call is quiet, if killmails may be missing from what was asked for."""
     if not call.quiet and roles.any_to_look_up(store.conn):
-        call.warn("not all stored killmails are counted yet; the next `killsync scan` continues")
+        call.warn(
+            "your users' parts in stored killmails are still being looked up; "
+            "`killsync scan` continues"
+        )

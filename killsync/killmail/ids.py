@@ -6,6 +6,11 @@ from typing import cast
 from killsync.killmail.body import Killmail
 
 
+def unnamed(id_: int) -> str:
+    """Return what a person reads in place of a name that is not known: `#587`."""
+    return f"#{id_}"
+
+
 def ids_with_names(killmails: Iterable[Killmail]) -> set[int]:
     """Return the distinct ids of whoever and whatever is on these killmails.
 

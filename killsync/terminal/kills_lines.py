@@ -3,6 +3,7 @@
 import sys
 
 from killsync.board.kills import Tally
+from killsync.killmail.ids import unnamed
 from killsync.store.kills import Kill, Side
 from killsync.terminal.isk import isk
 from killsync.terminal.text import count, safe
@@ -75,7 +76,7 @@ def named(name: str | None, id_: int | None, limit: int = _LONGEST_NAME) -> str:
     """Return a name, harmless; `#2112000001` for one that is not known or blank; `-` for none."""
     if name and not name.isspace():
         return safe(name, limit)
-    return "-" if id_ is None else f"#{id_}"
+    return "-" if id_ is None else unnamed(id_)
 
 
 def _first_known(limit: int, *candidates: tuple[str | None, int | None]) -> str:
