@@ -1,5 +1,6 @@
 """Finding the ids that bear a name: of ships, systems, regions, players and their corporations."""
 
+import json
 import sqlite3
 from enum import StrEnum
 
@@ -93,13 +94,17 @@ def similar(conn: sqlite3.Connection, named: Named, name: str) -> list[str]:
 
 def ships_of_groups(conn: sqlite3.Connection, group_ids: list[int]) -> list[int]:
     """Return the types of these groups."""
-    marks = ", ".join("?" * len(group_ids))
-    rows = conn.execute(f"SELECT type_id FROM types WHERE group_id IN ({marks})", group_ids)
+    rows = conn.execute(
+        "SELECT type_id FROM types WHERE group_id IN (SELECT value FROM json_each(?))",
+        [json.dumps(group_ids)],
+    )
     return [type_id for (type_id,) in rows]
 
 
 def systems_of_regions(conn: sqlite3.Connection, region_ids: list[int]) -> list[int]:
     """Return the systems of these regions."""
-    marks = ", ".join("?" * len(region_ids))
-    rows = conn.execute(f"SELECT system_id FROM systems WHERE region_id IN ({marks})", region_ids)
+    rows = conn.execute(
+        "SELECT system_id FROM systems WHERE region_id IN (SELECT value FROM json_each(?))",
+        [json.dumps(region_ids)],
+    )
     return [system_id for (system_id,) in rows]
