@@ -259,7 +259,7 @@ def test_our_corporation_is_shown_by_itself_amid_a_crowd() -> None:
     killmail = decoded(body(LOSS, {"damage_taken": 1, "ship_type_id": 587}, attackers))
     us = OurUser(CROWD - 1, "Our Corp", Role.ATTACKER)
     shown = compose(known(killmail, us)).shooters
-    assert [shooter.corporation for shooter in shown if shooter.ours] == [str(CROWD - 1)]
+    assert [shooter.corporation for shooter in shown if shooter.ours] == [f"#{CROWD - 1}"]
     assert len(shown) == FIRST + 1
 
 

@@ -152,11 +152,13 @@ def _attackers(rng: Random, seed: int, killmail: Killmail) -> list[dict[str, Any
         pilots = _fleet(rng, killmail, count - 1)
         attackers = [_attacker(rng, seed, pilot) for pilot in pilots]
         last = _fighter(rng, seed, final_blow) if final_blow else _npc(rng, _pick_band(rng))
-    last["damage_done"] += _LEAST_OF_FINAL_BLOW
     # Without a final blow the hash is computed from the first attacker.
     has_final_blow = rng.random() >= 0.01
     # others may have done no damage at all, as in the game
-    last |= {"damage_done": max(1, last["damage_done"]), "final_blow": has_final_blow}
+    last |= {
+        "damage_done": last["damage_done"] + _LEAST_OF_FINAL_BLOW,
+        "final_blow": has_final_blow,
+    }
     attackers.insert(int(rng.random() ** 3 * (len(attackers) + 1)) if has_final_blow else 0, last)
     return attackers
 
