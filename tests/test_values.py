@@ -18,7 +18,7 @@ from msgspec.structs import asdict
 from killsync.killmail.body import decode
 from killsync.killmail.value import value
 from killsync.model import TypePrice
-from killsync.store import connection, facts, prices, revaluing, storing, values
+from killsync.store import connection, facts, filling_in, prices, revaluing, storing, values
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
 
@@ -90,7 +90,7 @@ def as_of_before_values(store: Store) -> None:
 def fill_all(store: Store, limit: int) -> int:
     """Fill in everything in steps of a size; return how many were done."""
     steps = 0
-    for step in (revaluing.fill_below, revaluing.fill_missing):
+    for step in (filling_in.fill_below, filling_in.fill_missing):
         more = True
         while more:
             with store.transaction() as conn:
@@ -343,9 +343,9 @@ def test_a_step_that_is_lost_is_done_again(store: Store) -> None:
     as_of_before_values(store)
     for _ in range(3):
         with store.transaction() as conn:
-            revaluing.fill_below(conn, NOW, 2)
+            filling_in.fill_below(conn, NOW, 2)
         with suppress(KeyboardInterrupt), store.transaction() as conn:
-            revaluing.fill_below(conn, NOW, 2)
+            filling_in.fill_below(conn, NOW, 2)
             raise KeyboardInterrupt
     fill_all(store, 2)
     assert rows(store) == before
@@ -400,7 +400,7 @@ def test_every_stored_killmail_adds_up_and_is_filled_in_as_it_is_stored(
     assert conn.execute(ADDS_UP).fetchone() == (len(valued),)
     conn.execute("DELETE FROM killmail_values")
     facts.set_values_below(conn, 2**62)
-    while revaluing.fill_below(conn, NOW, 2):
+    while filling_in.fill_below(conn, NOW, 2):
         pass
     assert rows(store) == before
     assert len(before) == len(made)

@@ -12,7 +12,7 @@ import typer
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.cli.signals import StopOnSignal
-from killsync.store import game_data, prices, revaluing
+from killsync.store import game_data, prices, revaluing, verify
 from killsync.store.connection import Store
 from killsync.store.revaluing import Step
 from killsync.terminal.isk import isk
@@ -64,7 +64,7 @@ def reprice(context: typer.Context) -> None:
             # another program may keep the database locked for long
             store.gives_up = stop.flag.is_set
             if prices.any_fetched(store.conn, time.time()):
-                done, total = _Done(), revaluing.stored(store.conn)
+                done, total = _Done(), verify.size(store.conn)
                 with _progress(call, total) as show:
                     _reprice(store, stop, done, show)
                 _print(call, _describe(done, total, stop.signal_name))

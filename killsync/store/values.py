@@ -5,6 +5,7 @@ the nearest later day, else the nearest earlier. While there are no prices at al
 row is NULL.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -13,7 +14,7 @@ from typing import Any
 from killsync.killmail.body import Item, Killmail
 from killsync.killmail.value import unit_price, value_of
 from killsync.model import ItemType
-from killsync.store import facts
+from killsync.store import facts, killmails
 from killsync.store.prices import any_fetched, day_for, prices_on
 
 COLUMNS = """killmail_id, hull, fitted, cargo, dropped, destroyed, total, unpriced, priced_on"""
@@ -26,6 +27,10 @@ _ANY_MISSING = "SELECT EXISTS (SELECT 1 FROM killmail_values WHERE priced_on IS 
 _NOTHING = (None,) * 8
 TOTAL = 6  # where a row has it
 DAY_LENGTH = len("2026-11-24")
+# killmails that one step looks at, fewer if they are large: some 50 ms
+AT_ONCE = 500
+_LOSSES = """SELECT killmail_id, killmail_time, victim_ship_type_id FROM killmails
+    WHERE killmail_id IN (SELECT value FROM json_each(?))"""
 # killmails come by day, and each day has its prices
 _DAYS_AT_HAND = 4
 _TYPES_AT_HAND = 20_000
@@ -72,7 +77,7 @@ def any_waiting(conn: sqlite3.Connection) -> bool:
 
 
 def any_to_fill(conn: sqlite3.Connection, now: float) -> bool:
-    """Return whether `revaluing.fill_next` has something to do."""
+    """Return whether `filling_in.fill_next` has something to do."""
     if facts.values_below(conn) is not None:
         return True
     return any_fetched(conn, now) and any_waiting(conn)
@@ -107,3 +112,18 @@ def _worth(conn: sqlite3.Connection, day: str) -> _UnitPrices:
 def _type(conn: sqlite3.Connection, type_id: int) -> ItemType | None:
     row = conn.execute(_TYPE, (type_id,)).fetchone()
     return None if row is None else ItemType(type_id, *row)
+
+
+def few_of(conn: sqlite3.Connection, found: sqlite3.Cursor) -> list[int]:
+    """Return as many of the ids found as may be in memory together."""
+    ids = [killmail_id for (killmail_id,) in found]
+    return ids[: killmails.few_enough(conn, ids)]
+
+
+def losses_of(conn: sqlite3.Connection, ids: Sequence[int]) -> list[Loss]:
+    """Return what is valued of stored killmails."""
+    items = killmails.carried(conn, ids)
+    return [
+        (killmail_id, time[:DAY_LENGTH], hull, items.get(killmail_id, []))
+        for killmail_id, time, hull in conn.execute(_LOSSES, (json.dumps(ids),))
+    ]

@@ -9,7 +9,7 @@ from functools import partial
 from killsync.errors import NotSent, RateLimited, describe
 from killsync.esi import prices as market
 from killsync.model import TypePrice
-from killsync.store import facts, pending, prices, revaluing, values
+from killsync.store import facts, filling_in, pending, prices, values
 from killsync.sync.context import Services
 from killsync.sync.events import PricesKept, PricesPutOff
 from killsync.sync.journal import Journal
@@ -94,7 +94,7 @@ class Valuing:
 
     def start(self, now: float) -> None:
         """Value the next killmails, in a transaction of their own."""
-        self._journal.commit(partial(revaluing.fill_next, now=now))
+        self._journal.commit(partial(filling_in.fill_next, now=now))
 
     def is_waiting(self, now: float) -> bool:
         """Return whether killmails can be valued now; while prices are under way they wait."""
