@@ -15,7 +15,7 @@ import pytest
 from campaign.clock import Clock
 from world import TIMEOUT, Killsync, run_in_progress, simulator
 
-from killsync.times import iso
+from killsync.times import DAY, iso
 
 Make = Callable[..., Killsync]
 NOWHERE = "http://127.0.0.1:9"
@@ -311,6 +311,17 @@ def test_users_who_need_a_login_are_named(well: Killsync) -> None:
     found = examine(well)
     found.assert_reported("problem", "users", first["name"], " login")
     found.assert_reported("problem", "tokens", second["name"], " login")
+
+
+def test_names_and_prices_that_fail_for_a_week_are_reported(well: Killsync) -> None:
+    for of, since in (("names", "2026-01-02T03:04:05Z"), ("prices", iso(time.time() - 6 * DAY))):
+        well.execute("INSERT INTO facts VALUES (?, 'ESI says 500')", f"{of}_failure")
+        well.execute("INSERT INTO facts VALUES (?, ?)", f"{of}_failing_since", since)
+    found = examine(well, KILLSYNC_NAMES="on", KILLSYNC_PRICES="on")
+    parts = ("since 2026-01-02T03:04:05Z: ESI says 500", " scan --verbose")
+    found.assert_reported("warning", "names", *parts)
+    assert not found.of("prices", "warning")
+    assert not examine(well, KILLSYNC_NAMES="off").of("names", "warning")
 
 
 def test_a_token_file_that_is_gone_or_damaged_is_reported(well: Killsync) -> None:

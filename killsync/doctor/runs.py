@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 
 from killsync.doctor import storage
-from killsync.doctor.diagnosis import Diagnosis, ok, problem, skipped
+from killsync.doctor.diagnosis import Diagnosis, ok, problem, skipped, warning
 from killsync.doctor.setup import Setup
 from killsync.errors import KillsyncError
-from killsync.store import connection
+from killsync.store import connection, facts
 from killsync.store.connection import Store
+from killsync.store.facts import Failure, Fetched
 from killsync.sync import alerts
 from killsync.sync.status import lock_holder
+from killsync.times import DAY, unix
+
+_FAIL_FOR_LONG = 7 * DAY
 
 
 def examine(setup: Setup) -> Iterator[Diagnosis]:
@@ -32,6 +36,19 @@ def _examine(setup: Setup, store: Store) -> Iterator[Diagnosis]:
     yield _lock(store, setup.now)
     yield _users(setup, store)
     yield _killmails(setup, store)
+    settings = setup.settings
+    switches: dict[Fetched, bool] = {"names": settings.names, "prices": settings.prices}
+    for of, is_on in switches.items():
+        failure = facts.failure(store.conn, of) if is_on else None
+        if failure is not None and setup.now - unix(failure.since) > _FAIL_FOR_LONG:
+            yield _fail_for_long(setup, of, failure)
+
+
+def _fail_for_long(setup: Setup, of: Fetched, failure: Failure) -> Diagnosis:
+    text = (
+        f"have failed since {failure.since}: {failure.reason}; killmails are fetched all the same"
+    )
+    return warning(of, text, f"see what {setup.command('scan --verbose')} says")
 
 
 def _lock(store: Store, now: float) -> Diagnosis:

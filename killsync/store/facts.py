@@ -101,7 +101,7 @@ def set_names_not_before(conn: sqlite3.Connection, until: float | None) -> None:
 def failure(conn: sqlite3.Connection, of: Fetched) -> Failure | None:
     """Return why names or prices could not be had the last time; None: they could."""
     reason, since = _get(conn, _FAILURE.format(of)), _get(conn, _FAILING_SINCE.format(of))
-    known = isinstance(reason, str) and isinstance(since, str)
+    known = isinstance(reason, str) and _time(since) is not None
     return Failure(reason, since) if known else None
 
 
