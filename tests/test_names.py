@@ -420,7 +420,7 @@ def test_names_says_since_when_they_fail(named: Callable[..., InProcess]) -> Non
     found = json.loads(program.run("names", "--json").stdout)
     assert found["failure"]["since"] == "2026-01-02T03:04:05Z"
     shown = " ".join(map(str.strip, at_terminal(program, "names", columns=80)))
-    assert "Names have failed since 2026-01-02" in shown
+    assert "Requests for names have failed since 2026-01-02" in shown
     program.simulator.clear_faults()
     scan_again(program)
     assert "failing" not in program.run("names").stdout

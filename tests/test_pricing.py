@@ -242,7 +242,7 @@ def test_data_says_whether_there_are_prices(priced: Make) -> None:
     more(program)
     program.run("scan")
     said = program.run("data").stdout
-    assert re.search(r"(?m)^ +newer ones have failed since 20.*: ESI says 500: simulated$", said)
+    assert re.search(r"(?m)^ +requests have failed since 20.*: ESI says 500: simulated$", said)
     found = json.loads(program.run("data", "--json").stdout)["prices"]
     assert found["failure"]["reason"] == "ESI says 500: simulated"
     assert found["day"] == program.rows("SELECT max(day) FROM price_days")[0][0]

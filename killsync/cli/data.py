@@ -140,8 +140,7 @@ def _print_prices(found: _Prices) -> None:
     print_result(f"prices:  {'none yet' if found.day is None else f'of {safe(found.day)}'}")
     if found.failure is not None:
         since, reason = safe(found.failure.since), safe(found.failure.reason)
-        newer = "they" if found.day is None else "newer ones"
-        print_result(f"{'':9}{newer} have failed since {since}: {reason}")
+        print_result(f"{'':9}requests have failed since {since}: {reason}")
 
 
 def _print_edition(name: str, edition: Edition) -> None:

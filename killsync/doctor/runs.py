@@ -45,9 +45,8 @@ def _examine(setup: Setup, store: Store) -> Iterator[Diagnosis]:
 
 
 def _fail_for_long(setup: Setup, of: Fetched, failure: Failure) -> Diagnosis:
-    text = (
-        f"have failed since {failure.since}: {failure.reason}; killmails are fetched all the same"
-    )
+    why = f"requests have failed since {failure.since}: {failure.reason}"
+    text = f"{why}; killmails are fetched all the same"
     return warning(of, text, f"see what {setup.command('scan --verbose')} says")
 
 

@@ -49,9 +49,9 @@ def view(
 def _sentences(found: NameCounts, failure: Failure | None, now: float) -> Iterator[str]:
     if found.oldest is not None and found.newest is not None:
         oldest, newest = (ago(unix(at), now) for at in (found.oldest, found.newest))
-        yield f"ESI gave the newest of its names {newest}, the oldest {oldest}."
+        yield f"The newest name was given {newest}, the oldest {oldest}."
     if failure is not None:
-        yield f"Names have failed since {safe(failure.since)}: {safe(failure.reason)}."
+        yield f"Requests for names have failed since {safe(failure.since)}: {safe(failure.reason)}."
     if found.renewing:
         yield f"{count(found.renewing, 'old name')} kept until ESI gives it again."
     if not found.unnamed:
