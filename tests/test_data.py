@@ -123,7 +123,7 @@ def test_a_file_of_another_form_leaves_what_is_loaded(data: Data, case: str) -> 
 def test_a_file_that_is_no_zip_or_is_not_there_leaves_what_is_loaded(data: Data) -> None:
     path = data.directory / "cut.zip"
     path.write_bytes(SHIPPED.read_bytes()[:300_000])
-    assert "no zip file, or a damaged one" in data.refuse("update", "--file", str(path))
+    assert "is not a zip file, or is damaged" in data.refuse("update", "--file", str(path))
     path.unlink()
     assert "No such file" in data.refuse("update", "--file", str(path))
 

@@ -181,7 +181,7 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, part: float) -> Non
     whole = write_export(tmp_path / "whole.zip").read_bytes()
     cut = tmp_path / "cut.zip"
     cut.write_bytes(whole[: int(len(whole) * part)])
-    with pytest.raises(GameDataBroken, match="no zip file, or a damaged one"):
+    with pytest.raises(GameDataBroken, match="is not a zip file, or is damaged"):
         read(cut)
 
 
@@ -235,3 +235,8 @@ def test_the_script_writes_all_that_is_needed_and_the_same_each_time(tmp_path: P
     assert written[0] == written[1]
     assert "BUILD = 9\n" in written[0][1]
     assert "TYPES = 2\n" in written[0][1]
+
+
+def test_a_file_without_an_end_is_refused() -> None:
+    with pytest.raises(GameDataBroken, match="not a regular file"):
+        read(Path("/dev/zero"))

@@ -508,3 +508,11 @@ def test_names_that_fail_start_no_scan_for_an_hour(killsync: Callable[..., Kills
     program.simulator.clear_faults()
     program.run("scan", KILLSYNC_NAMES="on")
     assert program.rows("SELECT count(*) FROM unnamed_ids") == [(0,)]
+
+
+def test_where_names_are_off_a_refresh_says_so_and_changes_nothing(
+    named: Callable[..., InProcess],
+) -> None:
+    program = named()
+    done = program.run("names", "--refresh", exit_code=2, KILLSYNC_NAMES="off")
+    assert "`names` is off" in done.stderr

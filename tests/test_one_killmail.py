@@ -224,7 +224,10 @@ def test_worth_is_broken_down_with_source_and_day_of_the_prices(board: InProcess
 def test_what_has_no_value_is_shown_without_any_number(board: InProcess) -> None:
     unvalued = lines(board, str(BARE))
     assert unvalued[0].endswith("  - ISK")
-    assert unvalued[-2] == "Not valued yet: a scan does that once it has fetched prices"
+    assert (
+        unvalued[-2]
+        == "Not valued yet: a scan does that when it has prices, unless `prices` is off"
+    )
     assert lines(board, str(KILL))[-2] == "Nothing of it had a price on 2026-10-02"
 
 

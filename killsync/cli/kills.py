@@ -215,7 +215,11 @@ def _nothing_found(store: Store, asked: Asked) -> str:
     if not searched:
         return "no stored killmail is one of your users'; --all shows the others"
     valued = asked.min_value is None or stored.any_valued(store.conn)
-    why = "" if valued else ": none has a value yet; `killsync scan` asks for prices"
+    why = (
+        ""
+        if valued
+        else ": none has a value yet; `killsync scan` asks for prices, unless `prices` is off"
+    )
     return f"no killmails match {safe(searched, 400)}{why}"
 
 

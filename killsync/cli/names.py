@@ -10,6 +10,7 @@ import typer
 
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import print_result
+from killsync.errors import UsageError
 from killsync.settings.config import Settings
 from killsync.store import facts
 from killsync.store import names as stored
@@ -40,6 +41,8 @@ def names(
     call = invocation.from_context(context)
     with invocation.edge(call):
         settings = call.settings()
+        if refresh and not settings.names:
+            raise UsageError(f"--refresh: {_OFF}")
         if not settings.names and not as_json:
             call.warn(_OFF)
         if refresh:

@@ -21,7 +21,7 @@ from killsync.terminal.text import count
 _LOCK_PATIENCE = 60.0
 _NO_PRICES = (
     "there are no prices yet, and nothing was changed: the next `killsync scan` that has something "
-    "to value asks ESI for them"
+    "to value asks ESI for them, unless `prices` is off"
 )
 
 

@@ -161,4 +161,6 @@ def _write_lines(found: Table | Overview) -> None:
     else:
         rows = [list(pair) for pair in _plain(found)["total"].items()]
     for row in rows:
-        print_result("\t".join("" if value is None else safe(value) for value in row))
+        print_result(
+            "\t".join("" if value is None else safe(value, len(str(value))) for value in row)
+        )

@@ -54,13 +54,16 @@ def read_export(path: Path, name: str | None = None) -> Export:
         raise GameDataBroken(f"{name or path}: {error}") from error
     except _UNREADABLE as error:
         raise GameDataBroken(
-            f"{name or path}: is no zip file, or a damaged one: {error or type(error).__name__}"
+            f"{name or path}: is not a zip file, or is damaged: {error or type(error).__name__}"
         ) from error
 
 
 def _export(path: Path) -> Export:
     if path.stat().st_size > LARGEST_FILE:
         _refuse("is larger than any of CCP's exports")
+    if not path.is_file():
+        # a device or a pipe has no end
+        _refuse("is not a regular file")
     with zipfile.ZipFile(path) as archive:
         releases = _lines(archive, form.RELEASE_FILE, Release)
         release = next((one for one in releases if one.key == form.RELEASE_KEY), None)

@@ -171,7 +171,9 @@ def _summed(rows: list[Summary]) -> "Table":
 def _worth(shown: OneKillmail) -> list["Text"]:
     value = shown.value
     if value is None or value.priced_on is None:
-        return [_text("Not valued yet: a scan does that once it has fetched prices")]
+        return [
+            _text("Not valued yet: a scan does that when it has prices, unless `prices` is off")
+        ]
     if value.total is None:
         return [_text(f"Nothing of it had a price on {value.priced_on}")]
     parts = " + ".join(
