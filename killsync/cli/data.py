@@ -132,7 +132,7 @@ def _held(settings: Settings) -> _Held:
         counts = msgspec.structs.asdict(game_data.counts(conn))
         return _Held(
             None if known is None else Edition(*known, **counts),
-            _Prices(prices.newest_day(conn), facts.failure(conn, "prices")),
+            _Prices(prices.newest_day(conn, time.time()), facts.failure(conn, "prices")),
         )
 
 

@@ -93,9 +93,10 @@ def any_fetched(conn: sqlite3.Connection, now: float) -> bool:
     return found.fetchone() is not None
 
 
-def newest_day(conn: sqlite3.Connection) -> str | None:
-    """Return the newest day whose prices were fetched, None if there is none."""
-    day: str | None = conn.execute("SELECT max(day) FROM price_days").fetchone()[0]
+def newest_day(conn: sqlite3.Connection, now: float) -> str | None:
+    """Return the newest day that counts whose prices were fetched, None if there is none."""
+    found = conn.execute("SELECT max(day) FROM price_days WHERE day <= ?", (_latest(now),))
+    day: str | None = found.fetchone()[0]
     return day
 
 
