@@ -79,8 +79,8 @@ def set_value(store: Store, killmail_id: int, total: float | None) -> None:
         conn.execute(
             """INSERT OR REPLACE INTO killmail_values
             (killmail_id, hull, fitted, cargo, dropped, destroyed, total, unpriced, priced_on)
-            VALUES (?1, ?2, 0, 0, 0, ?2, ?2, 0, iif(?2 IS NULL, NULL, '2026-11-20'))""",
-            [killmail_id, total],
+            VALUES (:id, :isk, 0, 0, 0, :isk, :isk, 0, iif(:isk IS NULL, NULL, '2026-11-20'))""",
+            {"id": killmail_id, "isk": total},
         )
 
 

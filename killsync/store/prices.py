@@ -19,7 +19,7 @@ MARKET_PRICE = f"""(
     SELECT iif(market > 0 AND market <= {DEAREST}, nullif(round(market, 2), 0), NULL)
     FROM (SELECT coalesce(nullif(average, 0), adjusted) AS market {_LAST}))"""
 """The price of a type on a day, each an expression of SQL, in ISK to the cent; NULL: none."""
-_PRICES_ON = f"SELECT value, {MARKET_PRICE.format('value', '?1')} FROM json_each(?2)"
+_PRICES_ON = f"SELECT value, {MARKET_PRICE.format('value', ':day')} FROM json_each(:ids)"
 _LAST_ROW = f"SELECT average, adjusted {_LAST.format('?', '?')}"
 # what a row of the day in question must not change; of a type that had no price, there is none
 _OLD_ROW = f"""
@@ -66,7 +66,7 @@ def prices_on(conn: sqlite3.Connection, day: str, type_ids: Iterable[int]) -> di
 
     That is the average price, or else the adjusted one.
     """
-    found = conn.execute(_PRICES_ON, (day, json.dumps(list(type_ids))))
+    found = conn.execute(_PRICES_ON, {"day": day, "ids": json.dumps(list(type_ids))})
     return {type_id: price for type_id, price in found if price is not None}
 
 
