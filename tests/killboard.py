@@ -1,7 +1,9 @@
 """A database to browse, and `killsync browse` on it."""
 
+import gc
 import html
 import http.client
+import importlib
 import json
 import os
 import re
@@ -9,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from html.parser import HTMLParser
@@ -23,6 +26,13 @@ from killsync.killmail.body import decode
 from killsync.store import connection, game_data, storing, users
 from killsync.store.killmails import FetchedKillmail
 from killsync.times import iso
+
+# as it is imported, Datasette leaves a database open, of which Python warns from 3.13 on
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", ResourceWarning)
+    importlib.import_module("datasette.app")
+    gc.collect()
+
 
 HAKON, YLVA = 2_112_005_234, 2_112_005_299
 FIRST_ID = 120_000_000
