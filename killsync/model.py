@@ -4,6 +4,9 @@ from enum import IntEnum, StrEnum
 
 import msgspec
 
+LARGEST_ID = 2**63 - 1
+"""What an id of ESI's and a column of SQLite's can hold."""
+
 
 class Priority(IntEnum):
     """How urgent a job or a pending body is; higher goes first.

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from killmail_strategies import bodies
 from test_store import BIG, scans, statements
 
-from killsync.esi.universe import LARGEST_ID, Named
+from killsync.esi.universe import Named
 from killsync.killmail.body import decode
 from killsync.killmail.ids import ids_with_names
+from killsync.model import LARGEST_ID
 from killsync.store import connection, names, storing, users
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail

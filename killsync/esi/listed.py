@@ -7,11 +7,11 @@ import msgspec
 from msgspec import Meta
 
 from killsync.errors import Misshapen, ServerFault
-from killsync.model import KillmailRef
+from killsync.model import LARGEST_ID, KillmailRef
 
 _LARGEST = 1024 * 1024  # a page of 1,000 killmails has 80 kB
 
-_Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+_Id = Annotated[int, Meta(ge=1, le=LARGEST_ID)]
 # it becomes part of a path
 _Hash = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{40}\Z")]
 

@@ -16,11 +16,11 @@ from killsync.esi.client import Esi, raise_for_status
 from killsync.esi.ratelimit import prices_bucket
 from killsync.killmail.raw import has_too_many_parts
 from killsync.killmail.value import DEAREST
-from killsync.model import Priority, TypePrice
+from killsync.model import LARGEST_ID, Priority, TypePrice
 
 _PATH = "/markets/prices"
 
-_Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+_Id = Annotated[int, Meta(ge=1, le=LARGEST_ID)]
 _Isk = Annotated[float, Meta(ge=0, le=DEAREST)]
 
 

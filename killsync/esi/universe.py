@@ -15,10 +15,9 @@ from killsync.esi.client import Esi, raise_for_status, reason_or_none
 from killsync.esi.headers import errors_left
 from killsync.esi.ratelimit import names_bucket
 from killsync.http import Answer
-from killsync.model import Priority
+from killsync.model import LARGEST_ID, Priority
 
 AT_ONCE = 1000
-LARGEST_ID = 2**63 - 1
 NAMES_PRIORITY = Priority.KEPT
 _LONGEST_NAME = 10 * 1024
 # how ESI refuses a batch because of what is in it; 404 is what it documents

@@ -10,6 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from killsync.killmail.game_ids import Group
+from killsync.model import LARGEST_ID
 from killsync.store import views
 from killsync.store.connection import snapshot
 
@@ -21,7 +22,6 @@ LOOKS_WHILE_COUNTING = 400
 """After so many it does: a fifth of a second or so, and the same on each machine."""
 
 _LATEST = "9999-12-31T23:59:59Z"
-_HIGHEST_ID = 2**63 - 1
 
 
 class Side(StrEnum):
@@ -183,7 +183,7 @@ def any_valued(conn: sqlite3.Connection) -> bool:
 def first(wanted: Filters) -> tuple[str, int]:
     """Return the time and id that all killmails asked for come before."""
     # the one upper bound that the index is entered at: `until` is no other condition
-    return (wanted.until or _LATEST, _HIGHEST_ID)
+    return (wanted.until or _LATEST, LARGEST_ID)
 
 
 def keys(wanted: Filters, before: tuple[str, int], limit: int) -> tuple[str, dict[str, object]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from killsync.model import LARGEST_ID
 from killsync.times import DAY, HOUR, iso, iso_after
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ RENEW_AFTER = 90 * DAY
 # a time further ahead was written by a wrong clock
 _LONGEST_WAIT = ASK_AGAIN[-1] + DAY
 
-# of a column of SQLite's; ESI's are not larger
-_LARGEST_ID = 2**63 - 1
 _PEOPLE = "names"
 _TABLES = {
     "character": _PEOPLE,
@@ -42,7 +41,7 @@ _KEYS = {"names": "id", "types": "type_id", "systems": "system_id", "factions": 
 _UNKNOWN = " AND ".join(f"value NOT IN (SELECT {key} FROM {table})" for table, key in _KEYS.items())
 _ASK_LATER = f"""
 INSERT OR IGNORE INTO unnamed_ids (id)
-SELECT value FROM json_each(?) WHERE value BETWEEN 1 AND {_LARGEST_ID} AND {_UNKNOWN}
+SELECT value FROM json_each(?) WHERE value BETWEEN 1 AND {LARGEST_ID} AND {_UNKNOWN}
     AND value NOT IN (SELECT id FROM unnamed_ids)
 """
 _UNNAMED = f"FROM (SELECT id AS value, * FROM unnamed_ids) WHERE {_UNKNOWN}"
@@ -244,6 +243,6 @@ def first_unnamed(conn: sqlite3.Connection, limit: int) -> list[UnnamedId]:
     """Return ids without a name, those first that were unknown most often; a limit of 0 is none."""
     rows = conn.execute(
         f"SELECT id, attempts, not_before {_UNNAMED} ORDER BY attempts DESC, id LIMIT ?",
-        [min(limit, _LARGEST_ID) or -1],
+        [min(limit, LARGEST_ID) or -1],
     )
     return [UnnamedId(*row) for row in rows]

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from killsync.model import JobState, Priority, UserState
+from killsync.model import LARGEST_ID, JobState, Priority, UserState
 from killsync.store.connection import snapshot
 from killsync.store.verify_bodies import IMPOSSIBLE_SEQ
 
@@ -76,7 +76,6 @@ CROSS JOIN killmails ON killmails.killmail_id = user_killmails.killmail_id
 WHERE user_id = ? AND listed AND user_killmails.killmail_id BETWEEN ? + 1 AND ?
 ORDER BY user_killmails.killmail_id LIMIT 1
 """
-_HIGHEST_ID = 2**63 - 1
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -237,7 +236,7 @@ def recorded(conn: sqlite3.Connection, user_id: int) -> Recorded | None:
             return None
         row = dict(zip(names, found, strict=True))
         until = row["backfill_until_id"]
-        top = _HIGHEST_ID if until is None else until
+        top = LARGEST_ID if until is None else until
         listed, stored, pending, aside, lost, first, lowest, highest = conn.execute(
             _LISTED, {"user": user_id, "top": top}
         ).fetchone()
