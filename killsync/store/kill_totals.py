@@ -6,6 +6,7 @@ import time
 from msgspec import Struct
 
 from killsync.store.kills import Filters, first, keys
+from killsync.store.patience import first_row
 
 # between two looks at the clock: about a millisecond
 _INSTRUCTIONS = 20_000
@@ -34,14 +35,14 @@ def totals(conn: sqlite3.Connection, wanted: Filters, within: float) -> Totals |
     """Return what the killmails come to; None if adding it up takes longer than some seconds."""
     sql, parameters = keys(wanted, first(wanted), _ALL)
     deadline = time.monotonic() + within
-    conn.set_progress_handler(lambda: time.monotonic() > deadline, _INSTRUCTIONS)
-    try:
-        found = conn.execute(_SUMS.format(sql), parameters).fetchone()
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-            raise
+    found = first_row(
+        conn,
+        _SUMS.format(sql),
+        parameters,
+        gives_up=lambda: time.monotonic() > deadline,
+        instructions=_INSTRUCTIONS,
+    )
+    if found is None:
         return None
-    finally:
-        conn.set_progress_handler(None, 0)
     killmails, losses, destroyed, lost = found
     return Totals(killmails - losses, losses, destroyed, lost)

@@ -13,6 +13,7 @@ from killsync.killmail.game_ids import Group
 from killsync.model import LARGEST_ID
 from killsync.store import views
 from killsync.store.connection import snapshot
+from killsync.store.patience import first_row
 
 BATCH = 500
 INSTRUCTIONS = 20_000
@@ -158,15 +159,14 @@ def count(conn: sqlite3.Connection, wanted: Filters, most: int) -> int | None:
     """
     sql, parameters = keys(wanted, first(wanted), most)
     looks = itertools.count()
-    conn.set_progress_handler(lambda: next(looks) > LOOKS_WHILE_COUNTING, INSTRUCTIONS)
-    try:
-        return int(conn.execute(f"SELECT count(*) FROM ({sql})", parameters).fetchone()[0])
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-            raise
-        return None
-    finally:
-        conn.set_progress_handler(None, 0)
+    found = first_row(
+        conn,
+        f"SELECT count(*) FROM ({sql})",
+        parameters,
+        gives_up=lambda: next(looks) > LOOKS_WHILE_COUNTING,
+        instructions=INSTRUCTIONS,
+    )
+    return None if found is None else int(found[0])
 
 
 def any_stored(conn: sqlite3.Connection) -> bool:
