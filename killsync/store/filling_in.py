@@ -12,7 +12,6 @@ _THESE = "killmail_id IN (SELECT value FROM json_each(?))"
 _MISSING = """
 SELECT killmail_id FROM killmail_values WHERE priced_on IS NULL ORDER BY killmail_id DESC LIMIT ?
 """
-_BELOW = "SELECT killmail_id FROM killmails WHERE killmail_id < ? ORDER BY killmail_id DESC LIMIT ?"
 _HAVE_ROWS = f"SELECT killmail_id FROM killmail_values WHERE {_THESE}"
 _FORGET = f"DELETE FROM killmail_values WHERE {_THESE}"
 
@@ -48,7 +47,7 @@ def fill_below(conn: sqlite3.Connection, now: float, limit: int = values.AT_ONCE
     below = facts.values_below(conn)
     if below is None:
         return False
-    ids = values.few_of(conn, conn.execute(_BELOW, (below, limit)))
+    ids = values.next_below(conn, below, limit)
     valued = {i for (i,) in conn.execute(_HAVE_ROWS, (json.dumps(ids),))}
     losses = values.losses_of(conn, [i for i in ids if i not in valued])
     values.write_rows(conn, values.rows(conn, losses, now))

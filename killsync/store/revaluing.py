@@ -14,8 +14,6 @@ from killsync.store.values import Row
 
 _THESE = "killmail_id IN (SELECT value FROM json_each(?))"
 _ROWS = f"SELECT {values.COLUMNS} FROM killmail_values WHERE {_THESE}"
-_BELOW = "SELECT killmail_id FROM killmails WHERE killmail_id < ? ORDER BY killmail_id DESC LIMIT ?"
-_NEWEST = "SELECT killmail_id FROM killmails ORDER BY killmail_id DESC LIMIT ?"
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -35,10 +33,7 @@ def reprice(
     conn: sqlite3.Connection, now: float, below: int | None = None, limit: int = values.AT_ONCE
 ) -> Step:
     """Value the next killmails below an id again, as if they were stored now; None: the newest."""
-    found = (
-        conn.execute(_NEWEST, (limit,)) if below is None else conn.execute(_BELOW, (below, limit))
-    )
-    ids = values.few_of(conn, found)
+    ids = values.next_below(conn, below, limit)
     old: dict[int, Row] = {row[0]: row for row in conn.execute(_ROWS, (json.dumps(ids),))}
     new = values.rows(conn, values.losses_of(conn, ids), now)
     changed = [row for row in new if old.get(row[0]) != row]

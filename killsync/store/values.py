@@ -31,6 +31,8 @@ DAY_LENGTH = len("2026-11-24")
 AT_ONCE = 500
 _LOSSES = """SELECT killmail_id, killmail_time, victim_ship_type_id FROM killmails
     WHERE killmail_id IN (SELECT value FROM json_each(?))"""
+_NEWEST = "SELECT killmail_id FROM killmails ORDER BY killmail_id DESC LIMIT ?"
+_BELOW = "SELECT killmail_id FROM killmails WHERE killmail_id < ? ORDER BY killmail_id DESC LIMIT ?"
 # killmails come by day, and each day has its prices
 _DAYS_AT_HAND = 4
 _TYPES_AT_HAND = 20_000
@@ -112,6 +114,16 @@ def _worth(conn: sqlite3.Connection, day: str) -> _UnitPrices:
 def _type(conn: sqlite3.Connection, type_id: int) -> ItemType | None:
     row = conn.execute(_TYPE, (type_id,)).fetchone()
     return None if row is None else ItemType(type_id, *row)
+
+
+def next_below(conn: sqlite3.Connection, below: int | None, limit: int) -> list[int]:
+    """Return the newest stored killmails below an id, None: of all, that may be in memory together.
+
+    There are at most `limit`.
+    """
+    if below is None:
+        return few_of(conn, conn.execute(_NEWEST, (limit,)))
+    return few_of(conn, conn.execute(_BELOW, (below, limit)))
 
 
 def few_of(conn: sqlite3.Connection, found: sqlite3.Cursor) -> list[int]:
