@@ -33,9 +33,13 @@ class Pricing:
 
     def start(self, now: float) -> None:
         """Ask for prices, if that is to be done now."""
-        if not self.is_waiting(now):
+        if self._is_over:
+            return
+        if not may_ask_now(self._s.store.conn, now):
             # a run is too short for the time to come
-            self._is_over = self._is_over or not may_ask_now(self._s.store.conn, now)
+            self._is_over = True
+            return
+        if not self._has_work():
             return
         self._is_over = True
         # noted before it is sent: what ends a run amid the request must not have it sent again
@@ -55,9 +59,10 @@ class Pricing:
 
     def is_waiting(self, now: float) -> bool:
         """Return whether prices are to be asked for right now."""
+        return not self._is_over and may_ask_now(self._s.store.conn, now) and self._has_work()
+
+    def _has_work(self) -> bool:
         conn = self._s.store.conn
-        if self._is_over or not may_ask_now(conn, now):
-            return False
         return pending.any_ready(conn) or values.any_waiting(conn)
 
     def _answered(self, day: str, found: list[TypePrice], now: float) -> None:
