@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 import requests
+from test_simulator_world import mentioned
 from world import Simulator
 
 from killsync.simulator import Options, catalogue
@@ -162,15 +163,6 @@ def test_every_killmail_can_be_named_in_batches(esi: Esi) -> None:
     ids = {i for body in esi.simulator.truth()["bodies"].values() for i in mentioned(body)}
     batches = [sorted(ids)[start : start + 1000] for start in range(0, len(ids), 1000)]
     assert {i for batch in batches for i in esi.named(*batch)} == ids
-
-
-def mentioned(value: Any) -> Iterator[int]:
-    parts: Any = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, part in parts:
-        if isinstance(part, list | dict):
-            yield from mentioned(part)
-        elif str(key).endswith("_id") and key not in ("killmail_id", "moon_id", "war_id"):
-            yield part
 
 
 def test_prices_are_cached_to_the_hour(esi: Esi) -> None:
