@@ -20,6 +20,18 @@ class Priority(IntEnum):
     MANUAL = 5
 
 
+class UserKind(StrEnum):
+    """What a user is; the words stand in `users.kind`."""
+
+    CHARACTER = "character"
+    CORPORATION = "corporation"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "UserKind":
+        return cls.UNKNOWN
+
+
 class UserState(StrEnum):
     """Whether a user is synced; the words stand in `users.state`."""
 
@@ -32,6 +44,27 @@ class UserState(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> "UserState":
         return cls.UNKNOWN
+
+
+class Origin(StrEnum):
+    """Where a killmail came from; the words stand in `killmails.origin`."""
+
+    ESI = "esi"
+    EVEREF = "everef"
+    ZKB = "zkb"
+    JSON = "json"
+
+
+class HashSource(StrEnum):
+    """Who gave a killmail's hash; the words stand in `killmails.hash_source`.
+
+    `ESI`: a list of ESI's, or ESI has served the body for it; `ARCHIVE`: whatever the killmail was
+    imported from; `COMPUTED`: nobody, it was computed from the body.
+    """
+
+    ESI = "esi"
+    ARCHIVE = "archive"
+    COMPUTED = "computed"
 
 
 class JobState(StrEnum):
@@ -112,6 +145,37 @@ class Refusal(msgspec.Struct, frozen=True):
         return (self.token, self.client_id) == (token, client_id) and self.at <= now
 
 
+class Reader(msgspec.Struct, frozen=True):
+    """Whose list is read, and with the token of which character: its own, or a director's."""
+
+    user_id: int
+    kind: UserKind
+    character_id: int
+
+
+def own_reader(character_id: int) -> Reader:
+    """Return what reads a character's list with its own token."""
+    return Reader(character_id, UserKind.CHARACTER, character_id)
+
+
+class Director(msgspec.Struct, frozen=True):
+    """A row of `directors`: a character whose token reads a corporation's list; times unix seconds.
+
+    `asked_at` is when its token was last used for the list. `refused_at` is the first refusal
+    since that last worked; a `confirmed` one was refused again ten minutes later or more, and is
+    left alone until `not_before`.
+    """
+
+    corporation_id: int
+    character_id: int
+    name: str
+    asked_at: float | None = None
+    refused_at: float | None = None
+    confirmed: bool = False
+    not_before: float | None = None
+    error: str | None = None
+
+
 class User(msgspec.Struct, frozen=True):
     """A row of `users`; times are unix seconds, `floor_id` is the lowest id above the gap.
 
@@ -142,6 +206,7 @@ class User(msgspec.Struct, frozen=True):
     skipped: int = 0
     refusal: Refusal | None = None
     troubled_since: float | None = None
+    kind: UserKind = UserKind.CHARACTER
 
     @property
     def pending(self) -> int:
@@ -177,6 +242,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     refusals: int = 0
     refused_at: float | None = None
     is_set_aside: bool = False
+    origin: Origin = Origin.ESI
 
 
 class ItemType(msgspec.Struct, frozen=True, gc=False):

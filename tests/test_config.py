@@ -25,6 +25,8 @@ TABLE = [
     ("contact", "KILLSYNC_CONTACT", ""),
     ("esi_url", "KILLSYNC_ESI_URL", "https://esi.evetech.net"),
     ("sso_url", "KILLSYNC_SSO_URL", "https://login.eveonline.com"),
+    ("everef_url", "KILLSYNC_EVEREF_URL", "https://data.everef.net/killmails"),
+    ("zkb_url", "KILLSYNC_ZKB_URL", "https://zkillboard.com/api"),
     ("min_age", "KILLSYNC_MIN_AGE", 15 * MINUTE),
     ("max_pages", "KILLSYNC_MAX_PAGES", 50),
     ("page_delay", "KILLSYNC_PAGE_DELAY", 0.1),
@@ -51,6 +53,18 @@ OTHERS = [
     ("contact", '"ops@example.com"', "ops@example.com", "ops@example.com"),
     ("esi_url", '"http://127.0.0.1:8080/"', "http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
     ("sso_url", '"https://sso.example.com"', "https://sso.example.com", "https://sso.example.com"),
+    (
+        "everef_url",
+        '"https://a.example.com/k/"',
+        "https://a.example.com/k",
+        "https://a.example.com/k",
+    ),
+    (
+        "zkb_url",
+        '"https://z.example.com/api"',
+        "https://z.example.com/api",
+        "https://z.example.com/api",
+    ),
     ("min_age", '"9m"', "9m", 540),
     ("max_pages", "7", "7", 7),
     ("page_delay", '"250ms"', "250ms", 0.25),
@@ -370,7 +384,7 @@ def test_http_is_accepted_for_loopback_addresses(url: str) -> None:
         "http://[fe80::1]",
     ],
 )
-@pytest.mark.parametrize("key", ["esi_url", "sso_url"])
+@pytest.mark.parametrize("key", ["esi_url", "sso_url", "everef_url", "zkb_url"])
 def test_http_is_refused_for_every_other_address(key: str, url: str) -> None:
     with pytest.raises(UsageError, match=key):
         load(None, {key: url}, {})

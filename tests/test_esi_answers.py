@@ -32,7 +32,7 @@ from killsync.esi.ratelimit import ERROR_LIMIT, Bucket, Limits
 from killsync.http import Http
 from killsync.http.client import ATTEMPTS
 from killsync.killmail.body import Killmail
-from killsync.model import KillmailRef, Page, Priority
+from killsync.model import KillmailRef, Page, Priority, own_reader
 from killsync.times import DAY, HOUR
 
 Answer = dict[str, Any]
@@ -68,7 +68,7 @@ class Client:
         self.mock.get(requests_mock.ANY, list(answers))
 
     def page(self, number: int = 1, etag: str | None = None, character: int = CHARACTER) -> Page:
-        return self.esi.killmails(character, number, TOKEN, etag, Priority.BACKGROUND)
+        return self.esi.killmails(own_reader(character), number, TOKEN, etag, Priority.BACKGROUND)
 
     def body(self) -> Killmail:
         return self.esi.killmail(KILLMAIL, HASH, Priority.BACKGROUND)[0]

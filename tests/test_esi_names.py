@@ -21,8 +21,9 @@ from killsync.errors import (
     ServerFault,
     Unavailable,
 )
+from killsync.esi.buckets import body_bucket
 from killsync.esi.client import COMPATIBILITY_DATE, Esi
-from killsync.esi.ratelimit import Limits, body_bucket
+from killsync.esi.ratelimit import Limits
 from killsync.esi.universe import Named, Names, names
 from killsync.http import Http
 from killsync.model import Priority

@@ -13,9 +13,10 @@ import requests_mock
 
 from killsync.errors import Misshapen, RateLimited, Refused, ServerFault, Unavailable
 from killsync.esi import prices
+from killsync.esi.buckets import body_bucket
 from killsync.esi.client import COMPATIBILITY_DATE, Esi
 from killsync.esi.prices import decode
-from killsync.esi.ratelimit import Limits, body_bucket
+from killsync.esi.ratelimit import Limits
 from killsync.http import Http
 from killsync.model import Priority, TypePrice
 

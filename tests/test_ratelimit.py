@@ -8,15 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from killsync.errors import RateLimited
-from killsync.esi.ratelimit import (
-    LIKELY_COST,
-    Bucket,
-    Limits,
-    believed_rest,
-    cost,
-    parse_limit,
-    sso_bucket,
-)
+from killsync.esi.buckets import sso_bucket
+from killsync.esi.ratelimit import LIKELY_COST, Bucket, Limits, believed_rest, cost, parse_limit
 from killsync.times import DAY, HOUR
 
 NOW = 1_800_000_000

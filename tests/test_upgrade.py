@@ -18,7 +18,9 @@ Make = Callable[..., Killsync]
 def make_old(program: Killsync, schema_version: int) -> None:
     """Turn a database that is not open anywhere into one of an earlier schema."""
     rows = program.rows("SELECT user_id, name, added_at FROM users")
-    facts = program.rows("SELECT name, value FROM facts WHERE name <> 'stored_seq'")
+    facts = program.rows(
+        "SELECT name, value FROM facts WHERE name NOT IN ('stored_seq', 'users_added')"
+    )
     for file in program.directory.glob(f"{program.database.name}*"):
         if ".tokens" not in file.name:
             file.unlink()

@@ -126,6 +126,8 @@ class Killsync:
             "KILLSYNC_DB": str(self.database),
             "KILLSYNC_ESI_URL": simulator.url,
             "KILLSYNC_SSO_URL": simulator.url,
+            "KILLSYNC_EVEREF_URL": f"{simulator.url}/everef",
+            "KILLSYNC_ZKB_URL": f"{simulator.url}/zkb",
             "KILLSYNC_CLIENT_ID": simulator.client_id,
             "KILLSYNC_PAGE_DELAY": "0s",
             # what tests count are requests for killmails, unless they say otherwise

@@ -23,17 +23,20 @@ from killsync.errors import (
     Unavailable,
 )
 from killsync.esi import listed
+from killsync.esi.buckets import body_bucket, list_bucket, status_bucket
 from killsync.esi.headers import cache_time, etag, http_date, pages
-from killsync.esi.ratelimit import Bucket, Limits, body_bucket, list_bucket, status_bucket
+from killsync.esi.ratelimit import Bucket, Limits
 from killsync.http import Answer, Http
 from killsync.killmail import body as killmail
 from killsync.killmail.body import Killmail
 from killsync.killmail.raw import has_many_parts
-from killsync.model import KillmailRef, Page, Priority
+from killsync.model import KillmailRef, Page, Priority, Reader, UserKind
 from killsync.times import retry_after
 
 COMPATIBILITY_DATE = "2026-07-21"
 SCOPE = "esi-killmails.read_killmails.v1"
+CORPORATION_SCOPE = "esi-killmails.read_corporation_killmails.v1"
+_LISTS = {UserKind.CHARACTER: "characters", UserKind.CORPORATION: "corporations"}
 # the text of an error may repeat the token, in base64 or quoted
 _LIKE_A_SECRET = re.compile(r"[\w.~+/=%-]{20,}", re.ASCII)
 _LONGEST_REASON = 65536
@@ -66,9 +69,9 @@ class Esi:
         self.requests = 0
 
     def killmails(
-        self, character_id: int, page: int, access_token: str, etag: str | None, priority: int
+        self, reader: Reader, page: int, access_token: str, etag: str | None, priority: int
     ) -> Page:
-        """Return one page of a character's list; with an `etag` it may be `unchanged`.
+        """Return one page of a user's list; with an `etag` it may be `unchanged`.
 
         A page with entries that are no references is read again before they are skipped.
 
@@ -78,8 +81,8 @@ class Esi:
         headers = {"Authorization": f"Bearer {access_token}"}
         if etag is not None:
             headers["If-None-Match"] = etag
-        path = f"/characters/{character_id}/killmails/recent?page={page}"
-        bucket = list_bucket(character_id)
+        path = f"/{_LISTS[reader.kind]}/{reader.user_id}/killmails/recent?page={page}"
+        bucket = list_bucket(reader)
         seen_before = False
 
         def attempt() -> Page:

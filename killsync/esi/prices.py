@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Meta
 
 from killsync.errors import Misshapen, ServerFault
+from killsync.esi.buckets import prices_bucket
 from killsync.esi.client import Esi, raise_for_status
-from killsync.esi.ratelimit import prices_bucket
 from killsync.killmail.raw import has_too_many_parts
 from killsync.killmail.value import DEAREST
 from killsync.model import LARGEST_ID, Priority, TypePrice

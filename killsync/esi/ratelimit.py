@@ -20,10 +20,7 @@ from killsync.times import DAY, HOUR, has_passed, iso_after
 
 LIKELY_COST = 2
 ERROR_LIMIT = "error-limit"
-_SSO = "sso"
-_NAMES, _PRICES = "names", "market-prices"
-# ESI documents no limit for these routes but its limit on errors
-OWN_GROUPS = frozenset({_NAMES, _PRICES})
+SSO_GROUP = "sso"
 _SLOTS = 60
 SETTLES_IN = 1.0
 # a header that names more is no header of ESI's
@@ -164,39 +161,6 @@ class Bucket(msgspec.Struct):
         self.spent = [entry for entry in self.spent if oldest < entry[0] <= newest]
 
 
-def list_bucket(character_id: int) -> Bucket:
-    """Return the bucket of a character's list, full: 30 tokens in 15 minutes."""
-    return Bucket("char-killmail", str(character_id), 30, 900.0)
-
-
-def body_bucket() -> Bucket:
-    """Return the bucket of killmail bodies, full: 3,600 tokens in 15 minutes per address."""
-    return Bucket("killmail", "", 3600, 900.0)
-
-
-def status_bucket() -> Bucket:
-    """Return the bucket of ESI's own status, full: 600 tokens in 15 minutes."""
-    return Bucket("status", "", 600, 900.0)
-
-
-def names_bucket() -> Bucket:
-    """Return the bucket of names, full: 600 tokens in 15 minutes, a limit of killsync's own.
-
-    ESI documents none for them but its limit on errors.
-    """
-    return Bucket(_NAMES, "", 600, 900.0)
-
-
-def prices_bucket() -> Bucket:
-    """Return the bucket of market prices, full: 100 tokens in 15 minutes, also killsync's own."""
-    return Bucket(_PRICES, "", 100, 900.0)
-
-
-def sso_bucket() -> Bucket:
-    """Return what SSO is counted as: it has no bucket, but may ask for a rest."""
-    return Bucket(_SSO, "", 1_000_000, 60.0)
-
-
 def _error_limit() -> Bucket:
     return Bucket(ERROR_LIMIT, "", 100, 60.0)
 
@@ -268,7 +232,7 @@ class Limits:
         """Record that a request was answered, and no rest asked for."""
         with self._lock:
             # SSO's answers say nothing of ESI's limit on errors
-            errors = None if bucket.group == _SSO else self._buckets.get((ERROR_LIMIT, ""))
+            errors = None if bucket.group == SSO_GROUP else self._buckets.get((ERROR_LIMIT, ""))
             for known in (self._known(bucket), errors):
                 if known is not None and known.long_rests and not known.is_resting(now):
                     known.long_rests = 0

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta
 
 from killsync.errors import IdsUnknown, Misshapen, ServerFault
+from killsync.esi.buckets import names_bucket
 from killsync.esi.client import Esi, raise_for_status, reason_or_none
 from killsync.esi.headers import errors_left
-from killsync.esi.ratelimit import names_bucket
 from killsync.http import Answer
 from killsync.model import LARGEST_ID, Priority
 

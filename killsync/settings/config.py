@@ -41,6 +41,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     contact: str = ""
     esi_url: Url = Url("https://esi.evetech.net")
     sso_url: Url = Url("https://login.eveonline.com")
+    everef_url: Url = Url("https://data.everef.net/killmails")
+    zkb_url: Url = Url("https://zkillboard.com/api")
     min_age: Duration = Duration(900)
     max_pages: Annotated[int, Meta(ge=1, le=10_000)] = 50
     page_delay: Duration = Duration(0.1)

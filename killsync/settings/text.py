@@ -38,6 +38,8 @@ DESCRIPTIONS = {
     "images": "Whether `browse` shows pictures of EVE's image server, which sees what is looked at",
     "esi_url": "ESI's address",
     "sso_url": "The address of EVE's single sign-on",
+    "everef_url": "Where `import everef --days` finds EVE Ref's daily archives",
+    "zkb_url": "Where `import zkb` finds zKillboard's lists",
 }
 
 

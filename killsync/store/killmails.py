@@ -12,6 +12,7 @@ from msgspec.structs import astuple
 
 from killsync.killmail.body import Attacker, Extra, Item, Killmail, Position, Victim
 from killsync.killmail.hash import expected_hash
+from killsync.model import HashSource, Origin
 from killsync.store import roles
 from killsync.store.connection import snapshot
 from killsync.times import iso, unix
@@ -29,8 +30,8 @@ INSERT INTO killmails (
     killmail_id, killmail_hash, hash_ok, stored_seq, stored_at, killmail_time, solar_system_id,
     moon_id, war_id, victim_damage_taken, victim_ship_type_id, victim_alliance_id,
     victim_character_id, victim_corporation_id, victim_faction_id, victim_x, victim_y, victim_z,
-    attacker_count, item_count, extra
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))
+    attacker_count, item_count, origin, hash_source, extra
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))
 """
 _INSERT_ATTACKER = """
 INSERT INTO attackers (
@@ -84,16 +85,30 @@ sqlite3.register_adapter(Extra, lambda extra: msgspec.json.encode(extra.data))
 
 
 class FetchedKillmail(Struct, frozen=True, gc=False):
-    """A body, the hash that ESI's list gave for it, and whether that follows from the body."""
+    """A body, its hash with whoever gave it, and whether that follows from the body."""
 
     killmail: Killmail
     killmail_hash: str
     hash_ok: bool
+    origin: Origin = Origin.ESI
+    hash_source: HashSource = HashSource.ESI
 
     @classmethod
-    def compared(cls, killmail: Killmail, killmail_hash: str) -> "FetchedKillmail":
+    def compared(
+        cls,
+        killmail: Killmail,
+        killmail_hash: str,
+        origin: Origin = Origin.ESI,
+        hash_source: HashSource = HashSource.ESI,
+    ) -> "FetchedKillmail":
         """Return a body whose hash has been compared with what follows from it."""
-        return cls(killmail, killmail_hash, expected_hash(killmail) == killmail_hash)
+        hash_ok = expected_hash(killmail) == killmail_hash
+        return cls(killmail, killmail_hash, hash_ok, origin, hash_source)
+
+    @classmethod
+    def computed(cls, killmail: Killmail, origin: Origin) -> "FetchedKillmail":
+        """Return a body that came without a hash, which is computed."""
+        return cls(killmail, expected_hash(killmail), True, origin, HashSource.COMPUTED)
 
 
 def insert(
@@ -169,6 +184,7 @@ def killmail_row(fetched: FetchedKillmail, stored_seq: int, now_iso: str) -> _Ro
         *((None, None, None) if position is None else astuple(position)[:3]),
         len(killmail.attackers),
         None if items is None else len(items),
+        *(fetched.origin.value, fetched.hash_source.value),
         msgspec.json.encode(extra) if extra else None,
     )
 

@@ -2,7 +2,7 @@
 
 from sqlite_utils import Database, Migrations
 
-from killsync.store import schema5, views
+from killsync.store import schema5, schema6, views
 
 migrations = Migrations("killsync")
 
@@ -282,3 +282,11 @@ def m005_meaning(db: Database) -> None:
         db.executescript(script)
     views.create(db.conn)
     db.execute("PRAGMA user_version = 5")
+
+
+@migrations()
+def m006_elsewhere(db: Database) -> None:
+    """Keep corporations' directors, where killmails came from, and what was imported."""
+    for script in schema6.SCRIPTS:
+        db.executescript(script)
+    db.execute("PRAGMA user_version = 6")

@@ -1,11 +1,11 @@
 """Users: who they are, how far their lists are recorded, who is due."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from killsync.model import Cursor, Refusal, User, UserState
-from killsync.store import roles
+from killsync.model import Cursor, Refusal, User, UserKind, UserState
+from killsync.store import imports, roles
 from killsync.times import DAY, iso, iso_after, unix, unix_or_none
 
 # no user is left alone for longer; a time further ahead was written by a wrong clock
@@ -15,16 +15,7 @@ _COLUMNS = """user_id, name, state, last_killmail_id, backfill_page, backfill_un
     last_killmail_sync_at, last_full_at, backfill_full_from, backfill_cached_until,
     backfill_floor_id, list_etag, list_cached_until, list_pages, listed, killmails, failures,
     not_before, error, added_at, skipped, refused_at, refused_token, refused_client,
-    troubled_since"""
-
-# each branch has its index; a sync time in the future is a wrong clock's
-_DUE_IDS = """
-    SELECT user_id FROM users WHERE state = 'active' AND backfill_page IS NOT NULL
-    UNION SELECT user_id FROM users WHERE state = 'active' AND last_killmail_sync_at IS NULL
-    UNION SELECT user_id FROM users WHERE state = 'active' AND last_killmail_sync_at <= :aged
-    UNION SELECT user_id FROM users WHERE state = 'active' AND last_killmail_sync_at > :now
-    UNION SELECT user_id FROM users WHERE state = 'needs_login'
-        AND (not_before <= :now OR not_before > :illegal OR refused_client <> :client_id)"""
+    troubled_since, kind"""
 
 
 def get(conn: sqlite3.Connection, user_id: int) -> User | None:
@@ -36,6 +27,14 @@ def get(conn: sqlite3.Connection, user_id: int) -> User | None:
 def everyone(conn: sqlite3.Connection) -> Iterator[User]:
     """Yield all users by name."""
     for row in conn.execute(f"SELECT {_COLUMNS} FROM users ORDER BY name COLLATE NOCASE, user_id"):
+        yield _user(row)
+
+
+def where(
+    conn: sqlite3.Connection, condition: str, parameters: Mapping[str, object]
+) -> Iterator[User]:
+    """Yield the users for whom a condition in SQL holds, in whatever order it ends with."""
+    for row in conn.execute(f"SELECT {_COLUMNS} FROM users WHERE {condition}", parameters):
         yield _user(row)
 
 
@@ -74,47 +73,32 @@ def any_active(conn: sqlite3.Connection) -> bool:
     return bool(active.fetchone()[0])
 
 
-def maybe_due(
-    conn: sqlite3.Connection, now: float, min_age: float, client_id: str
-) -> Iterator[User]:
-    """Yield the active users with an open gap, never synced, or synced `min_age` ago or more.
-
-    Also those who need a login, if their token may be tried once more.
-
-    `schedule.is_due` decides; this only keeps it from reading every user.
-    """
-    for row in conn.execute(
-        f"SELECT {_COLUMNS} FROM users WHERE user_id IN ({_DUE_IDS})"
-        " ORDER BY last_killmail_sync_at, user_id",
-        {
-            "aged": iso(now - min_age),
-            "now": iso(now),
-            "illegal": iso_after(now + LONGEST_WAIT),
-            "client_id": client_id,
-        },
-    ):
-        yield _user(row)
-
-
-# EVE's login has said who it is: nobody else needs to be asked
+# EVE's login, or ESI, has said who it is: nobody else needs to be asked
 _NAME = """
-INSERT INTO names (id, category, name, named_at) VALUES (?, 'character', ?, ?)
+INSERT INTO names (id, category, name, named_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, named_at = excluded.named_at
 """
 
 
-def add(conn: sqlite3.Connection, user_id: int, name: str, now: float) -> bool:
-    """Add a character or renew a known one, which may be synced at once; return if it is new."""
+def add(
+    conn: sqlite3.Connection,
+    user_id: int,
+    name: str,
+    now: float,
+    kind: UserKind = UserKind.CHARACTER,
+) -> bool:
+    """Add a user or renew a known one, which may be synced at once; return if it is new."""
     known = conn.execute("SELECT 1 FROM users WHERE user_id = ?", [user_id]).fetchone()
     conn.execute(
-        """INSERT INTO users (user_id, name, added_at) VALUES (:id, :name, :now)
+        """INSERT INTO users (user_id, kind, name, added_at) VALUES (:id, :kind, :name, :now)
         ON CONFLICT (user_id) DO UPDATE SET name = :name, state = 'active', failures = 0,
             not_before = NULL, error = NULL, troubled_since = NULL,
             refused_at = NULL, refused_token = NULL, refused_client = NULL""",
-        {"id": user_id, "name": name, "now": iso(now)},
+        {"id": user_id, "kind": kind, "name": name, "now": iso(now)},
     )
-    conn.execute(_NAME, [user_id, name, iso(now)])
+    conn.execute(_NAME, [user_id, kind, name, iso(now)])
     if known is None:
+        imports.look_again(conn)
         roles.look_up_earlier(conn, user_id)
     return known is None
 
@@ -285,7 +269,7 @@ def _user(row: tuple[Any, ...]) -> User:
     (
         user_id, name, state, last_id, page, until_id, synced, last_full, full_from, gap_cached,
         floor_id, etag, cached, pages, listed, killmails, failures, not_before, error, added,
-        skipped, refused_at, refused_token, refused_client, troubled,
+        skipped, refused_at, refused_token, refused_client, troubled, kind,
     ) = row  # fmt: skip
     refusal = None
     if refused_at is not None:
@@ -312,4 +296,5 @@ def _user(row: tuple[Any, ...]) -> User:
         skipped=skipped,
         refusal=refusal,
         troubled_since=unix_or_none(troubled),
+        kind=UserKind(kind),
     )

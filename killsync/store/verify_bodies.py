@@ -14,6 +14,7 @@ import msgspec
 
 from killsync.killmail.body import Killmail, decode, encode
 from killsync.killmail.hash import expected_hash
+from killsync.model import HashSource, Origin
 from killsync.store import killmails
 from killsync.store.connection import snapshot
 from killsync.store.killmails import FetchedKillmail
@@ -33,7 +34,7 @@ _HEADS = """
 SELECT killmail_id, killmail_hash, hash_ok, stored_seq, stored_at, killmail_time, solar_system_id,
     moon_id, war_id, victim_damage_taken, victim_ship_type_id, victim_alliance_id,
     victim_character_id, victim_corporation_id, victim_faction_id, victim_x, victim_y, victim_z,
-    attacker_count, item_count
+    attacker_count, item_count, origin, hash_source
 FROM killmails WHERE killmail_id > ? ORDER BY killmail_id LIMIT ?
 """
 _ATTACKERS = """
@@ -94,9 +95,9 @@ def flaw(body: StoredBody) -> str | None:
         return "its rows cannot be put together"
     try:
         same = decode(encode(body.killmail), body.killmail_id) == body.killmail
-        again = killmails.killmail_row(
-            FetchedKillmail.compared(body.killmail, body.head[1]), *body.head[3:5]
-        )
+        origin, hash_source = Origin(body.head[-2]), HashSource(body.head[-1])
+        fetched = FetchedKillmail.compared(body.killmail, body.head[1], origin, hash_source)
+        again = killmails.killmail_row(fetched, *body.head[3:5])
     except Exception:
         # whatever a damaged value makes these raise, the body is not one that ESI has sent
         return "holds a value that ESI cannot have sent"

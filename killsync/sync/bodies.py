@@ -4,7 +4,7 @@ import sqlite3
 from collections import deque
 from functools import partial
 
-from killsync.esi.ratelimit import body_bucket
+from killsync.esi.buckets import body_bucket
 from killsync.killmail.body import Killmail
 from killsync.model import Pending, Priority
 from killsync.store import facts, pending, retries, storing

@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 
-from killsync.esi.ratelimit import list_bucket
-from killsync.model import Priority, User
+from killsync.esi.buckets import list_bucket
+from killsync.model import Priority, User, own_reader
 from killsync.store import jobs, users, waiting_users
 from killsync.store.users import LONGEST_WAIT
 from killsync.sync.context import Services, Tally
@@ -123,7 +123,7 @@ class Endings:
         """Leave a user with an open gap alone until some pages of it may be asked for."""
         if user.cursor.page is None:
             return None
-        bucket = list_bucket(user.user_id)
+        bucket = list_bucket(own_reader(user.user_id))
         again = self._s.limits.ready_at(bucket, Priority.BACKGROUND, now, requests=3)
         if again > now:
             again = min(again, now + LONGEST_WAIT)

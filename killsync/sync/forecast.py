@@ -2,7 +2,8 @@
 
 import msgspec
 
-from killsync.esi.ratelimit import ERROR_LIMIT, LIKELY_COST, Bucket, body_bucket, kept_share
+from killsync.esi.buckets import body_bucket
+from killsync.esi.ratelimit import ERROR_LIMIT, LIKELY_COST, Bucket, kept_share
 from killsync.model import Priority
 from killsync.store import limits, pending, waiting_users
 from killsync.store.connection import Store

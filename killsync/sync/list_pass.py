@@ -7,7 +7,7 @@ import msgspec
 from killsync.errors import ServerFault
 from killsync.esi import paging
 from killsync.esi.paging import Pass, Step
-from killsync.model import Access, Cursor, Job, Page, Priority, User, UserState
+from killsync.model import Access, Cursor, Job, Page, Priority, Reader, User, UserState, own_reader
 from killsync.settings.config import Settings
 from killsync.store import jobs, pending, users
 from killsync.sync import schedule
@@ -63,6 +63,11 @@ class ListPass:
     def is_urgent(self) -> bool:
         """Whether a person waits for it."""
         return self.job.priority >= Priority.MANUAL
+
+    @property
+    def reader(self) -> Reader:
+        """Who reads the list."""
+        return own_reader(self.user.user_id)
 
     @property
     def etag(self) -> str | None:

@@ -6,7 +6,8 @@ from functools import partial
 import msgspec
 
 from killsync.errors import KillsyncError, ServerFault
-from killsync.esi.ratelimit import SETTLES_IN, list_bucket, sso_bucket
+from killsync.esi.buckets import list_bucket, sso_bucket
+from killsync.esi.ratelimit import SETTLES_IN
 from killsync.login import accounts
 from killsync.model import Access, Job, Page, Priority, UserState
 from killsync.store import jobs, users
@@ -124,10 +125,10 @@ class Lists:
             self._queue.ended(job.id)
             self._journal.add(partial(jobs.drop_open, user_id=job.user_id), now)
             return
-        bucket = list_bucket(job.user_id)
-        self._s.limits.add(stored_limits.load(conn, bucket.group, bucket.key))
         before = self._pages.get(job.id, 0)
         taken = self._passes[job.id] = ListPass(job, user, self._s.settings, now, before)
+        bucket = list_bucket(taken.reader)
+        self._s.limits.add(stored_limits.load(conn, bucket.group, bucket.key))
         self._users.add(job.user_id)
         self._tally.users = len(self._users)
         taken.report_start(self._s.report)
@@ -152,7 +153,7 @@ class Lists:
 
     def _start(self, taken: ListPass, now: float) -> None:
         """Send the next request of a pass: a page or, without access, a refresh."""
-        until = self._s.limits.ready_at(list_bucket(taken.job.user_id), taken.job.priority, now)
+        until = self._s.limits.ready_at(list_bucket(taken.reader), taken.job.priority, now)
         if now < until <= now + SETTLES_IN:
             taken.ready_at = until  # as soon as an answer has come
             return
@@ -186,7 +187,7 @@ class Lists:
                 of=job.user_id,
                 urgent=taken.is_urgent,
                 failed_before=job.attempts > 0,
-                send=partial(ask, job.user_id, page, access.token, taken.etag, job.priority),
+                send=partial(ask, taken.reader, page, access.token, taken.etag, job.priority),
                 answered=partial(self._page_arrived, taken),
                 failed=partial(self._page_failed, taken),
             )

@@ -19,7 +19,7 @@ from killsync.errors import (
     describe,
 )
 from killsync.esi import universe
-from killsync.esi.ratelimit import names_bucket
+from killsync.esi.buckets import names_bucket
 from killsync.esi.universe import AT_ONCE, NAMES_PRIORITY, Names
 from killsync.store import facts, names
 from killsync.sync.context import Services

@@ -7,7 +7,17 @@ import msgspec
 from killsync.esi.ratelimit import LONGEST_REST
 from killsync.model import Priority, User
 from killsync.settings.config import Settings
-from killsync.store import facts, jobs, names, pending, retries, roles, users, waiting_users
+from killsync.store import (
+    due_users,
+    facts,
+    jobs,
+    names,
+    pending,
+    retries,
+    roles,
+    users,
+    waiting_users,
+)
 from killsync.sync import schedule, values_due
 from killsync.sync.schedule import Waits
 from killsync.times import has_passed, iso_or_none
@@ -34,7 +44,7 @@ def find(
     for the others too.
     """
     min_age, client_id = settings.min_age, settings.client_id
-    maybe = users.maybe_due(conn, now, 0 if force else min_age, client_id)
+    maybe = due_users.maybe_due(conn, now, 0 if force else min_age, client_id)
     due = [
         user
         for user in maybe

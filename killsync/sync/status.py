@@ -2,7 +2,8 @@
 
 import msgspec
 
-from killsync.esi.ratelimit import LIKELY_COST, OWN_GROUPS, Bucket, kept_share
+from killsync.esi.buckets import OWN_GROUPS
+from killsync.esi.ratelimit import LIKELY_COST, Bucket, kept_share
 from killsync.model import JobCounts, Priority, User, UserState
 from killsync.settings.config import Settings
 from killsync.store import jobs, limits, lock, pending, runs, users

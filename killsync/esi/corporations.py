@@ -1,0 +1,80 @@
+"""What is public of corporations: who is in which, and what one is called.
+
+Source of every fact: ESI's OpenAPI document, compatibility date 2026-07-21. Neither route has a
+rate-limit group, only the legacy limit on errors.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from killsync.errors import Misshapen, Refused, ServerFault
+from killsync.esi.buckets import public_bucket
+from killsync.esi.client import Esi, raise_for_status
+from killsync.model import LARGEST_ID, Priority
+
+# NPC corporations have these ids, and nobody is their director
+NPC_CORPORATIONS = range(1_000_000, 2_000_000)
+_LONGEST_NAME = 10 * 1024
+
+_Id = Annotated[int, Meta(ge=1, le=LARGEST_ID)]
+_T = TypeVar("_T")
+
+
+class _Affiliation(msgspec.Struct, gc=False):
+    character_id: _Id
+    corporation_id: _Id
+
+
+class _Corporation(msgspec.Struct, gc=False):
+    name: Annotated[str, Meta(min_length=1, max_length=_LONGEST_NAME)]
+
+
+_affiliations = msgspec.json.Decoder(list[_Affiliation])
+_corporation = msgspec.json.Decoder(_Corporation)
+
+
+def corporations_of(esi: Esi, character_ids: Sequence[int]) -> dict[int, int]:
+    """Ask once in which corporation each of up to 1,000 characters is today, by character.
+
+    Raises Misshapen or ServerFault if the answer says nothing of them, and whatever `Esi.ask`
+    raises; a fault is not tried again.
+    """
+    body = msgspec.json.encode(list(character_ids)).decode()
+    answer = esi.ask("/characters/affiliation", public_bucket(), Priority.MANUAL, {}, body=body)
+    raise_for_status(answer)
+    asked = set(character_ids)
+    found = {
+        one.character_id: one.corporation_id
+        for one in _decode(_affiliations, answer.body, "affiliations")
+        if one.character_id in asked
+    }
+    if not found:
+        raise Misshapen("ESI's affiliations are of other characters than those asked for")
+    return found
+
+
+def corporation_name(esi: Esi, corporation_id: int) -> str:
+    """Ask once what a corporation is called.
+
+    Raises Refused if there is none, Misshapen or ServerFault if the answer has no name, and
+    whatever `Esi.ask` raises; a fault is not tried again.
+    """
+    answer = esi.ask(f"/corporations/{corporation_id}", public_bucket(), Priority.MANUAL, {})
+    if answer.status == 404:
+        raise Refused(f"ESI knows no corporation {corporation_id}", 404)
+    raise_for_status(answer)
+    return _decode(_corporation, answer.body, "corporation").name
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, what: str) -> _T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise Misshapen(f"ESI's {what} has the wrong shape: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if "surrogate" in str(error):
+            raise Misshapen(f"ESI's {what} holds half a surrogate pair") from error
+        raise ServerFault(f"ESI's {what} is not JSON") from error

@@ -1,0 +1,88 @@
+"""Directors: the characters whose tokens read the lists of corporations."""
+
+import sqlite3
+from typing import Any
+
+from killsync.model import Director
+from killsync.times import iso, iso_after, unix_or_none
+
+_SELECT = """
+SELECT corporation_id, character_id, name, asked_at, refused_at, confirmed, directors.not_before,
+    directors.error
+FROM directors JOIN users ON users.user_id = directors.character_id
+"""
+
+
+def of_corporation(conn: sqlite3.Connection, corporation_id: int) -> list[Director]:
+    """Return a corporation's directors, whoever was asked least recently first."""
+    rows = conn.execute(
+        f"{_SELECT} WHERE corporation_id = ? ORDER BY asked_at, character_id", [corporation_id]
+    )
+    return [_director(row) for row in rows]
+
+
+def of_character(conn: sqlite3.Connection, character_id: int) -> list[Director]:
+    """Return of which corporations a character is registered as a director."""
+    rows = conn.execute(f"{_SELECT} WHERE character_id = ? ORDER BY corporation_id", [character_id])
+    return [_director(row) for row in rows]
+
+
+def add(conn: sqlite3.Connection, corporation_id: int, character_id: int) -> bool:
+    """Register a director, or forget that a known one was refused; return if it is a new one.
+
+    Both must be users.
+    """
+    known = conn.execute(
+        "SELECT 1 FROM directors WHERE corporation_id = ? AND character_id = ?",
+        [corporation_id, character_id],
+    ).fetchone()
+    conn.execute(
+        """INSERT INTO directors (corporation_id, character_id) VALUES (?, ?)
+        ON CONFLICT (corporation_id, character_id) DO UPDATE SET refused_at = NULL, confirmed = 0,
+            not_before = NULL, error = NULL""",
+        [corporation_id, character_id],
+    )
+    return known is None
+
+
+def set_asked(conn: sqlite3.Connection, corporation_id: int, character_id: int, now: float) -> None:
+    """Note that a director's token is about to be used: the other directors are asked before it."""
+    conn.execute(
+        "UPDATE directors SET asked_at = ? WHERE corporation_id = ? AND character_id = ?",
+        [iso(now), corporation_id, character_id],
+    )
+
+
+def set_accepted(conn: sqlite3.Connection, corporation_id: int, character_id: int) -> None:
+    """Record that ESI has given the list to a director."""
+    conn.execute(
+        """UPDATE directors SET refused_at = NULL, confirmed = 0, not_before = NULL, error = NULL
+        WHERE corporation_id = ? AND character_id = ?""",
+        [corporation_id, character_id],
+    )
+
+
+def set_refused(conn: sqlite3.Connection, director: Director) -> None:
+    """Record what a refusal makes of a director."""
+    conn.execute(
+        """UPDATE directors SET refused_at = ?, confirmed = ?, not_before = ?, error = ?
+        WHERE corporation_id = ? AND character_id = ?""",
+        [
+            None if director.refused_at is None else iso(director.refused_at),
+            director.confirmed,
+            None if director.not_before is None else iso_after(director.not_before),
+            director.error,
+            director.corporation_id,
+            director.character_id,
+        ],
+    )
+
+
+def _director(row: tuple[Any, ...]) -> Director:
+    corporation, character, name, asked, refused, confirmed, not_before, error = row
+    return Director(
+        *(corporation, character, name, unix_or_none(asked), unix_or_none(refused)),
+        confirmed=bool(confirmed),
+        not_before=unix_or_none(not_before),
+        error=error,
+    )

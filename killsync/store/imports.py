@@ -1,0 +1,62 @@
+"""Which archives were read to their end, and for whom."""
+
+import sqlite3
+
+import msgspec
+
+from killsync.model import Origin
+from killsync.times import iso
+
+
+class Archive(msgspec.Struct, frozen=True):
+    """An archive that was read: `name` is its day, `version` its ETag, or its size and time.
+
+    `killmails` counts all that it holds, of whomever.
+    """
+
+    source: Origin
+    name: str
+    version: str
+    everything: bool
+    users_added: int
+    killmails: int
+
+
+def users_added(conn: sqlite3.Connection) -> int:
+    """Return how many users were ever added, which says whether an archive was read for all."""
+    row = conn.execute("SELECT value FROM facts WHERE name = 'users_added'").fetchone()
+    return int(row[0])
+
+
+def look_again(conn: sqlite3.Connection) -> None:
+    """Have archives read again that were read only for those who are users already."""
+    conn.execute("UPDATE facts SET value = value + 1 WHERE name = 'users_added'")
+
+
+def forget(conn: sqlite3.Connection) -> None:
+    """Have every archive read again: killmails that came from one may have been deleted."""
+    conn.execute("DELETE FROM imports")
+
+
+def is_read(conn: sqlite3.Connection, archive: Archive) -> bool:
+    """Return whether this version of an archive was read for all for whom it is wanted now."""
+    row = conn.execute(
+        """SELECT 1 FROM imports WHERE source = ? AND name = ? AND version = ?
+        AND (everything OR (NOT ? AND users_added = ?))""",
+        [
+            archive.source,
+            archive.name,
+            archive.version,
+            archive.everything,
+            archive.users_added,
+        ],
+    )
+    return row.fetchone() is not None
+
+
+def record(conn: sqlite3.Connection, archive: Archive, now: float) -> None:
+    """Record that an archive was read to its end, in the transaction of its last killmails."""
+    conn.execute(
+        "INSERT OR REPLACE INTO imports VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [*msgspec.structs.astuple(archive), iso(now)],
+    )
