@@ -16,6 +16,7 @@ from typing import Any
 
 import commands
 
+from killsync.simulator.players import CORPORATION_SCOPE, SCOPE
 from killsync.store import connection, game_data
 from killsync.store.paths import lock_file
 
@@ -30,6 +31,7 @@ class Simulator:
         self.url: str = ready["base_url"]
         self.client_id: str = ready["client_id"]
         self.logins: list[dict[str, Any]] = ready["logins"]
+        self.corporations: list[dict[str, Any]] = ready["corporations"]
 
     def control(self, path: str, method: str = "GET", **values: Any) -> Any:
         body = json.dumps(values).encode() if method == "POST" else None
@@ -43,11 +45,46 @@ class Simulator:
         self.logins.append(login)
         return login
 
-    def add_killmails(self, character_id: int, count: int, **values: Any) -> list[list[Any]]:
-        """Add killmails on top of a list (or late); return [id, hash] of each."""
-        values |= {"character_id": character_id, "count": count}
+    def add_corporation(self, **values: Any) -> dict[str, Any]:
+        """Add a corporation of members, with directors; return corporation_id and name.
+
+        What its members did so far is on its list too: add it before anybody reads killmails.
+        """
+        corporation: dict[str, Any] = self.control("corporations", "POST", **values)
+        corporation["directors"] = values.get("directors", [])
+        self.corporations.append(corporation)
+        return corporation
+
+    def set_director(self, character_id: int, corporation_id: int, director: bool) -> None:
+        """Give a character the role, or take it away."""
+        values = {"corporation_id": corporation_id, "director": director}
+        self.control("roles", "POST", character_id=character_id, **values)
+
+    def move(self, character_id: int, corporation_id: int) -> None:
+        """Put a character into another corporation, for the killmails to come."""
+        self.control(
+            "affiliation", "POST", character_id=character_id, corporation_id=corporation_id
+        )
+
+    def director_token(self, character_id: int, *scopes: str) -> str:
+        """Issue a refresh token for both kinds of list, or for some scopes."""
+        wanted = list(scopes or (SCOPE, CORPORATION_SCOPE))
+        issued = self.control("tokens", "POST", character_id=character_id, scopes=wanted)
+        return str(issued["refresh_token"])
+
+    def add_killmails(self, owner_id: int, count: int, **values: Any) -> list[list[Any]]:
+        """Add killmails on top of a character's or corporation's list (or late).
+
+        Return [id, hash] of each.
+        """
+        key = "corporation_id" if self.is_corporation(owner_id) else "character_id"
+        values |= {key: owner_id, "count": count}
         listed: list[list[Any]] = self.control("killmails", "POST", **values)
         return listed
+
+    def is_corporation(self, owner_id: int) -> bool:
+        """Return whether one of the corporations with a list has this id."""
+        return owner_id in (corporation["corporation_id"] for corporation in self.corporations)
 
     def fault(self, route: str, **values: Any) -> None:
         self.control("faults", "POST", route=route, **values)
@@ -73,10 +110,11 @@ class Simulator:
         truth: dict[str, Any] = self.control("truth")
         return truth
 
-    def listed(self, character_id: int) -> list[int]:
-        """Return the ids on a character's list as of now, newest first."""
-        characters = self.control("truth?bodies=0")["characters"]
-        return [killmail_id for killmail_id, _ in characters[str(character_id)]["list"]]
+    def listed(self, owner_id: int) -> list[int]:
+        """Return the ids on a character's or corporation's list as of now, newest first."""
+        truth = self.control("truth?bodies=0")
+        owners = truth["characters"] | truth["corporations"]
+        return [killmail_id for killmail_id, _ in owners[str(owner_id)]["list"]]
 
 
 @contextmanager
@@ -232,9 +270,9 @@ class Killsync:
     def assert_equals_truth(self) -> None:
         """Compare the whole database with what the simulator lists and serves."""
         truth = self.simulator.truth()
-        for user_id, character in truth["characters"].items():
+        for user_id, owner in (truth["characters"] | truth["corporations"]).items():
             if self.rows("SELECT 1 FROM users WHERE user_id = ?", int(user_id)):
-                listed = sorted((i for i, _ in character["list"]), reverse=True)
+                listed = sorted((i for i, _ in owner["list"]), reverse=True)
                 assert self.recorded(int(user_id)) == listed
         stored = {body["killmail_id"]: body for body in self.export()}
         ids = {row[0] for row in self.rows("SELECT killmail_id FROM user_killmails")}

@@ -38,7 +38,10 @@ _MILITIAS = [500001, 500002, 500003, 500004]
 
 
 class Killmail(msgspec.Struct, gc=False):
-    """What lists and the hash are made from; `text` replaces the generated body verbatim."""
+    """What lists and the hash are made from; `text` replaces the generated body verbatim.
+
+    A corporation that is not given follows from the character's id.
+    """
 
     killmail_id: int
     killmail_time: int
@@ -47,6 +50,8 @@ class Killmail(msgspec.Struct, gc=False):
     ship_type_id: int
     killmail_hash: str = ""
     text: str | None = None
+    victim_corporation_id: int | None = None
+    final_blow_corporation_id: int | None = None
 
 
 def killmail_hash(killmail: Killmail) -> str:
@@ -151,7 +156,11 @@ def _attackers(rng: Random, seed: int, killmail: Killmail) -> list[dict[str, Any
     else:
         pilots = _fleet(rng, killmail, count - 1)
         attackers = [_attacker(rng, seed, pilot) for pilot in pilots]
-        last = _fighter(rng, seed, final_blow) if final_blow else _npc(rng, _pick_band(rng))
+        last = (
+            _fighter(rng, seed, final_blow, killmail.final_blow_corporation_id)
+            if final_blow
+            else _npc(rng, _pick_band(rng))
+        )
     # Without a final blow the hash is computed from the first attacker.
     has_final_blow = rng.random() >= 0.01
     # others may have done no damage at all, as in the game
@@ -184,9 +193,9 @@ def _attacker(rng: Random, seed: int, pilot: int) -> dict[str, Any]:
     return _structure(rng) if chance > 0.97 else _fighter(rng, seed, pilot)
 
 
-def _fighter(rng: Random, seed: int, pilot: int) -> dict[str, Any]:
+def _fighter(rng: Random, seed: int, pilot: int, corporation: int | None = None) -> dict[str, Any]:
     """Make a player among the attackers."""
-    attacker = _affiliation(pilot) | {"damage_done": _damage(rng)}
+    attacker = _affiliation(pilot, corporation) | {"damage_done": _damage(rng)}
     if rng.random() < 0.05:
         attacker["faction_id"] = _pick(rng, _MILITIAS)
     attacker |= {"final_blow": False, "security_status": _security_status(rng)}
@@ -199,8 +208,9 @@ def _fighter(rng: Random, seed: int, pilot: int) -> dict[str, Any]:
     return attacker
 
 
-def _affiliation(character_id: int) -> dict[str, Any]:
-    corporation = names.corporation_of(character_id)
+def _affiliation(character_id: int, corporation: int | None = None) -> dict[str, Any]:
+    if corporation is None:
+        corporation = names.corporation_of(character_id)
     alliance = names.alliance_of(corporation)
     ids = {"character_id": character_id, "corporation_id": corporation}
     return ids if alliance is None else {"alliance_id": alliance} | ids
@@ -235,7 +245,7 @@ def _structure(rng: Random) -> dict[str, Any]:
 
 
 def _victim(rng: Random, killmail: Killmail, damage: int) -> dict[str, Any]:
-    victim = _affiliation(killmail.victim_id or _pilot(rng))
+    victim = _affiliation(killmail.victim_id or _pilot(rng), killmail.victim_corporation_id)
     structure = killmail.ship_type_id in catalogue.STRUCTURES
     if killmail.victim_id is None:
         del victim["character_id"]

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from html import escape
 from urllib.parse import urlencode
 
+from killsync.simulator.players import Character
 from killsync.simulator.wire import Answer
-from killsync.simulator.world import Character
 
 _TEMPLATE = """<!DOCTYPE html>
 <html lang="en">

@@ -6,71 +6,30 @@ from typing import Any
 import msgspec
 
 from killsync.simulator.bodies import Killmail
+from killsync.simulator.control_inputs import (
+    ForcedErrorLimit,
+    Move,
+    NewCharacter,
+    NewCorporation,
+    NewKillmails,
+    NewToken,
+    Removal,
+    Revocation,
+    Role,
+    Thaw,
+)
 from killsync.simulator.faults import Fault, FaultRules
 from killsync.simulator.limits import ErrorLimit
+from killsync.simulator.lists import ListOwner
 from killsync.simulator.log import Log
 from killsync.simulator.naming import Naming, NewNames
-from killsync.simulator.options import Count, Options, Positive, Seconds, change
+from killsync.simulator.options import Options, change
+from killsync.simulator.players import Character, Corporation
 from killsync.simulator.prices import Market, NewPrices
 from killsync.simulator.routes import CONTROL_PREFIX, to_number
 from killsync.simulator.sso import Sso
 from killsync.simulator.wire import Answer, Request, error, json_answer
-from killsync.simulator.world import Character, Order, World, WorldError
-
-
-class NewCharacter(msgspec.Struct, forbid_unknown_fields=True):
-    """A character to create; missing fields are made up."""
-
-    character_id: Positive | None = None
-    name: str | None = None
-    killmails: Count = 0
-    order: Order = "newest"
-    scopes: list[str] | None = None
-
-
-class NewKillmails(msgspec.Struct, forbid_unknown_fields=True):
-    """Killmails to add; id, hash and text are for a single one only."""
-
-    character_id: int
-    count: Positive = 1
-    late: bool = False
-    shared_with: int | None = None
-    body_text: str | None = None
-    killmail_id: Positive | None = None
-    killmail_hash: str | None = None
-
-
-class Removal(msgspec.Struct, forbid_unknown_fields=True):
-    """Killmails to remove from a list."""
-
-    character_id: int
-    killmail_ids: list[int]
-
-
-class Thaw(msgspec.Struct, forbid_unknown_fields=True):
-    """The character whose snapshot to drop; all snapshots if None."""
-
-    character_id: int | None = None
-
-
-class Revocation(msgspec.Struct, forbid_unknown_fields=True):
-    """The character whose refresh tokens to revoke."""
-
-    character_id: int
-
-
-class NewToken(msgspec.Struct, forbid_unknown_fields=True):
-    """A refresh token to issue."""
-
-    character_id: int
-    scopes: list[str] | None = None
-    client_id: str | None = None
-
-
-class ForcedErrorLimit(msgspec.Struct, forbid_unknown_fields=True):
-    """How long the error limit counts as exceeded."""
-
-    seconds: Seconds
+from killsync.simulator.world import World, WorldError
 
 
 class Control:
@@ -108,6 +67,9 @@ class Control:
             ("GET", "options"): lambda request, now: self.options,
             ("POST", "options"): self._change_options,
             ("POST", "characters"): self._add_character,
+            ("POST", "corporations"): self._add_corporation,
+            ("POST", "roles"): self._set_role,
+            ("POST", "affiliation"): self._move,
             ("POST", "killmails"): self._add_killmails,
             ("POST", "remove"): self._remove_killmails,
             ("POST", "thaw"): self._thaw_lists,
@@ -138,12 +100,19 @@ class Control:
         return json_answer({} if result is None else result)
 
     def _read_truth(self, request: Request, now: float) -> dict[str, Any]:
-        truth: dict[str, Any] = {"characters": {}}
+        truth: dict[str, Any] = {"characters": {}, "corporations": {}}
         for character in self.world.characters.values():
             truth["characters"][str(character.character_id)] = {
                 "name": character.name,
                 "refresh_token": self.tokens.refresh_token(character.character_id),
                 "list": [_reference(killmail) for killmail in character.newest_first()],
+            }
+        for corporation in self.world.corporations.values():
+            truth["corporations"][str(corporation.corporation_id)] = {
+                "name": corporation.name,
+                "list": [_reference(killmail) for killmail in corporation.newest_first()],
+                "directors": sorted(corporation.directors),
+                "members": self.world.members(corporation.corporation_id),
             }
         if request.query.get("bodies") != "0":
             killmails = self.world.killmails.values()
@@ -171,7 +140,8 @@ class Control:
         self.sso.clients.add(self.options.client_id)
         self._remember_secret()
         if changes.keys() & {"page_size", "list_max_age"}:
-            self.world.thaw()
+            for owner in self.world.list_owners():
+                owner.thaw()
         return self.options
 
     def _remember_secret(self) -> None:
@@ -188,32 +158,79 @@ class Control:
             "refresh_token": self.tokens.issue(character, self.options.client_id),
         }
 
+    def _add_corporation(self, request: Request, now: float) -> dict[str, Any]:
+        new = msgspec.json.decode(request.body or b"{}", type=NewCorporation)
+        members = [self.world.character(character_id) for character_id in new.members]
+        for character_id in new.directors:
+            self.world.character(character_id)
+        corporation = self.world.add_corporation(
+            members, new.directors, new.corporation_id, new.name, new.order
+        )
+        self.world.add_history(corporation, new.killmails, now)
+        return {"corporation_id": corporation.corporation_id, "name": corporation.name}
+
+    def _set_role(self, request: Request, now: float) -> None:
+        role = msgspec.json.decode(request.body, type=Role)
+        directors = self.world.corporation(role.corporation_id).directors
+        character_id = self.world.character(role.character_id).character_id
+        if role.director:
+            directors.add(character_id)
+        else:
+            directors.discard(character_id)
+
+    def _move(self, request: Request, now: float) -> None:
+        move = msgspec.json.decode(request.body, type=Move)
+        self.world.move(self.world.character(move.character_id), move.corporation_id)
+
     def _add_killmails(self, request: Request, now: float) -> list[tuple[int, str]]:
         new = msgspec.json.decode(request.body, type=NewKillmails)
-        owner = self.world.character(new.character_id)
-        partner = None if new.shared_with is None else self.world.character(new.shared_with)
         if new.count > 1 and new.killmail_id is not None:
             raise WorldError("killmail_id suits a single killmail only")
-        return [self._add_killmail(new, owner, partner, now) for _ in range(new.count)]
+        partner = None if new.shared_with is None else self.world.character(new.shared_with)
+        corporation = None
+        if new.corporation_id is not None:
+            corporation = self.world.corporation(new.corporation_id)
+        owner: ListOwner | None = corporation
+        if new.character_id is not None:
+            owner = self.world.character(new.character_id)
+        if owner is None:
+            raise WorldError("character_id or corporation_id is needed")
+        return [self._add_killmail(new, owner, partner, corporation, now) for _ in range(new.count)]
 
     def _add_killmail(
-        self, new: NewKillmails, owner: Character, partner: Character | None, now: float
+        self,
+        new: NewKillmails,
+        owner: ListOwner,
+        partner: Character | None,
+        corporation: Corporation | None,
+        now: float,
     ) -> tuple[int, str]:
         killmail_id = new.killmail_id
         if killmail_id is None:
             killmail_id = self.world.late_id(owner) if new.late else self.world.next_id()
-        killmail = self.world.add_killmail(owner, killmail_id, now, partner)
+        killmail = self.world.add_killmail(owner, killmail_id, now, partner, corporation)
         killmail.text = new.body_text
         killmail.killmail_hash = new.killmail_hash or killmail.killmail_hash
         return _reference(killmail)
 
     def _remove_killmails(self, request: Request, now: float) -> None:
         removal = msgspec.json.decode(request.body, type=Removal)
-        character = self.world.character(removal.character_id)
-        self.world.remove(character, set(removal.killmail_ids))
+        for owner in self._chosen(removal.character_id, removal.corporation_id):
+            owner.remove(set(removal.killmail_ids))
 
     def _thaw_lists(self, request: Request, now: float) -> None:
-        self.world.thaw(msgspec.json.decode(request.body or b"{}", type=Thaw).character_id)
+        thaw = msgspec.json.decode(request.body or b"{}", type=Thaw)
+        chosen = self._chosen(thaw.character_id, thaw.corporation_id)
+        for owner in chosen or self.world.list_owners():
+            owner.thaw()
+
+    def _chosen(self, character_id: int | None, corporation_id: int | None) -> list[ListOwner]:
+        chosen: list[ListOwner] = []
+        if character_id is not None:
+            chosen.append(self.world.character(character_id))
+        if corporation_id is not None:
+            chosen.append(self.world.corporation(corporation_id))
+        return chosen
 
     def _add_fault(self, request: Request, now: float) -> None:
         self.faults.add(msgspec.json.decode(request.body, type=Fault))

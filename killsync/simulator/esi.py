@@ -4,20 +4,24 @@ from datetime import UTC, date, datetime
 
 import msgspec
 
+from killsync.simulator.affiliations import affiliations, corporation
+from killsync.simulator.caching import cache_headers, conditional, published
 from killsync.simulator.limits import Allowance
-from killsync.simulator.lists import etag_of
+from killsync.simulator.lists import ListOwner
 from killsync.simulator.naming import Naming
 from killsync.simulator.options import Options
+from killsync.simulator.players import CORPORATION_SCOPE, SCOPE
 from killsync.simulator.prices import Market
 from killsync.simulator.routes import Target
-from killsync.simulator.tokens import AccessToken, Tokens
+from killsync.simulator.tokens import Grant, Tokens
 from killsync.simulator.wire import Answer, Request, error, http_date, json_answer
-from killsync.simulator.world import SCOPE, World
+from killsync.simulator.world import World
 
 BODY_MAX_AGE = 30 * 86400
 STATUS_MAX_AGE = 30
 PRICES_MAX_AGE = 3600
 CHANGE_HOUR = 11 * 3600
+_NO_SCOPE = "Token is not valid for any required scope"
 
 
 class Esi:
@@ -39,12 +43,22 @@ class Esi:
         self.market = market
         self._started = now
 
+    def identify(self, request: Request, target: Target) -> None:
+        """Set which character reads a corporation's list, for faults and the log."""
+        access = self.tokens.find_access(request.bearer())
+        if target.route == "corp_list" and access:
+            target.character_id = access.grant.character_id
+
     def allowance(self, route: str) -> Allowance | None:
         """Return the rate limit of a route, or None if only the error limit applies."""
         options = self.options
         match route:
             case "list":
                 return Allowance("char-killmail", options.list_tokens, options.list_window)
+            case "corp_list":
+                return Allowance(
+                    "corp-killmail", options.corp_list_tokens, options.corp_list_window
+                )
             case "body":
                 return Allowance("killmail", options.body_tokens, options.body_window)
             case "status":
@@ -54,11 +68,12 @@ class Esi:
     def bucket_owner(self, request: Request, target: Target) -> tuple[object, ...]:
         """Return whose bucket pays: application and character, or source address and application.
 
-        Lists are charged by character, everything else by source address.
+        Lists are charged by character, of a corporation's by the one whose token it is; everything
+        else by source address.
         """
         access = self.tokens.find_access(request.bearer())
         client = access.grant.client_id if access else None
-        if target.route == "list":
+        if target.route in ("list", "corp_list"):
             return client, access.grant.character_id if access else target.character_id
         return request.peer, client
 
@@ -68,28 +83,37 @@ class Esi:
         if refusal:
             return refusal
         match target.route:
-            case "list":
+            case "list" | "corp_list":
                 return self._list(request, target, now)
             case "body":
                 return self._body(request, target, now)
-            case "names":
-                return self.naming.answer(request)
             case "prices":
-                return self._prices(request, now)
+                return published(request, self.market.listed(now), PRICES_MAX_AGE, now)
             case "status":
                 return self._status(request, now)
+        return self._players(request, target, now)
+
+    def _players(self, request: Request, target: Target, now: float) -> Answer:
+        """Answer what is public of players, and what they are called."""
+        match target.route:
+            case "names":
+                return self.naming.answer(request)
+            case "affiliation":
+                return affiliations(self.world, request)
+            case "corporation":
+                return corporation(self.world, request, target.corporation_id or 0, now)
         return error(404, "Not found")
 
     def _list(self, request: Request, target: Target, now: float) -> Answer:
         access = self.tokens.find_access(request.bearer())
         if access is None or now >= access.expires:
             return error(401, "Unauthorized - Invalid token")
-        if not _may_read(access, target):
-            return error(403, "Token is not valid for any required scope")
+        owner = self._readable(access.grant, target)
+        if isinstance(owner, str):
+            return error(403, owner)
         if not target.page:
             return error(400, "Invalid page")
-        character = self.world.character(access.grant.character_id)
-        snapshot = self.world.snapshot(character, now)
+        snapshot = self.world.snapshot(owner, now)
         if target.page > snapshot.page_count:
             return self._past_the_end()
         page = snapshot.page(target.page)
@@ -97,8 +121,23 @@ class Esi:
             "X-Pages": str(snapshot.page_count),
             "Last-Modified": http_date(snapshot.modified),
         }
-        headers |= _cache_headers(page.etag, snapshot.expires, now)
-        return _conditional(request, page.body, page.etag, headers)
+        headers |= cache_headers(page.etag, snapshot.expires, now)
+        return conditional(request, page.body, page.etag, headers)
+
+    def _readable(self, grant: Grant, target: Target) -> ListOwner | str:
+        """Return whose list a token may read, or why it may not."""
+        if target.route == "list":
+            if SCOPE not in grant.scopes or grant.character_id != target.character_id:
+                return _NO_SCOPE
+            return self.world.character(grant.character_id)
+        if CORPORATION_SCOPE not in grant.scopes:
+            return _NO_SCOPE
+        if self.world.corporation_of(grant.character_id) != target.corporation_id:
+            return "Character is not in the corporation"
+        owner = self.world.corporations.get(target.corporation_id or 0)
+        if owner is None or grant.character_id not in owner.directors:
+            return "Character does not have required role(s)"
+        return owner
 
     def _past_the_end(self) -> Answer:
         if self.options.past_end == "empty":
@@ -111,12 +150,8 @@ class Esi:
             return error(422, "Invalid killmail_id and/or killmail_hash")
         body, etag = self.world.body(killmail)
         headers = {"Last-Modified": http_date(killmail.killmail_time)}
-        headers |= _cache_headers(etag, now + BODY_MAX_AGE, now)
-        return _conditional(request, body, etag, headers)
-
-    def _prices(self, request: Request, now: float) -> Answer:
-        body = self.market.listed(now)
-        return _published(request, body, PRICES_MAX_AGE, now)
+        headers |= cache_headers(etag, now + BODY_MAX_AGE, now)
+        return conditional(request, body, etag, headers)
 
     def _status(self, request: Request, now: float) -> Answer:
         started = datetime.fromtimestamp(int(self._started), UTC)
@@ -127,15 +162,7 @@ class Esi:
                 "start_time": started,
             }
         )
-        return _published(request, body, STATUS_MAX_AGE, now)
-
-
-def _published(request: Request, body: bytes, max_age: int, now: float) -> Answer:
-    """Answer with what ESI makes afresh once in every `max_age` seconds."""
-    etag = etag_of(body)
-    expires = (int(now) // max_age + 1) * max_age
-    headers = {"Last-Modified": http_date(expires - max_age)}
-    return _conditional(request, body, etag, headers | _cache_headers(etag, expires, now))
+        return published(request, body, STATUS_MAX_AGE, now)
 
 
 def _check_headers(request: Request, now: float) -> Answer | None:
@@ -154,23 +181,3 @@ def _check_headers(request: Request, now: float) -> Answer | None:
 def current_date(now: float) -> date:
     """Return the newest compatibility date, which changes at 11:00 UTC."""
     return datetime.fromtimestamp(now - CHANGE_HOUR, UTC).date()
-
-
-def _may_read(access: AccessToken, target: Target) -> bool:
-    grant = access.grant
-    return SCOPE in grant.scopes and grant.character_id == target.character_id
-
-
-def _cache_headers(etag: str, expires: float, now: float) -> dict[str, str]:
-    left = max(0, int(expires) - int(now))
-    return {
-        "ETag": etag,
-        "Expires": http_date(expires),
-        "Cache-Control": f"public, max-age={left}",
-    }
-
-
-def _conditional(request: Request, body: bytes, etag: str, headers: dict[str, str]) -> Answer:
-    if request.has_etag(etag):
-        return Answer(304, headers=headers)
-    return Answer(200, body, headers)

@@ -10,8 +10,8 @@ from killsync.simulator.routes import Target
 from killsync.simulator.wire import Answer
 
 Route = Literal[
-    "list", "body", "names", "prices", "status", "metadata", "authorize", "token", "jwks", "revoke",
-    "any",
+    "list", "corp_list", "body", "names", "affiliation", "corporation", "prices", "status",
+    "metadata", "authorize", "token", "jwks", "revoke", "any",
 ]  # fmt: skip
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -27,6 +27,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=Tru
 
     route: Route = "any"
     character_id: int | None = None
+    corporation_id: int | None = None
     page: int | None = None
     killmail_id: int | None = None
     after: int = 0
@@ -69,6 +70,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=Tru
         return (
             self.route in ("any", target.route)
             and self.character_id in (None, target.character_id)
+            and self.corporation_id in (None, target.corporation_id)
             and self.page in (None, target.page)
             and self.killmail_id in (None, target.killmail_id)
         )

@@ -8,8 +8,9 @@ import msgspec
 class Entry(msgspec.Struct):
     """One request; times are unix times, and `status` is None if no answer was sent.
 
-    `ids` are those that a request for names holds. `sent` counts the bytes of a huge answer that
-    have been sent.
+    `ids` are those that a request for names or affiliations holds. `sent` counts the bytes of
+    a huge answer that have been sent. Of a corporation's list, the character is the one whose token
+    was sent.
     """
 
     n: int
@@ -18,6 +19,7 @@ class Entry(msgspec.Struct):
     path: str
     route: str
     character_id: int | None
+    corporation_id: int | None
     page: int | None
     killmail_id: int | None
     user_agent: str | None

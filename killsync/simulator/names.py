@@ -62,6 +62,8 @@ CHARACTER_BASE = 90_000_001
 CORPORATION_BASE, CORPORATIONS = 98_600_000, 100
 ALLIANCE_BASE, ALLIANCES = 99_010_000, 30
 ACADEMY = 1_000_167
+# those that characters of the simulator are members of
+PLAYED_BASE = 98_700_001
 
 
 class Name(msgspec.Struct):
@@ -102,6 +104,14 @@ def alliance_of(corporation_id: int) -> int | None:
 
 def _group_name(number: int) -> str:
     return f"{_ADJECTIVES[number // 10 % 10]} {_NOUNS[number % 10]}"
+
+
+def played_name(number: int) -> str:
+    """Make up the name of a corporation whose list can be read; from 100 on it has a suffix."""
+    generation = number // 100
+    return f"{_group_name(number * 37 % 100)} Company" + (
+        f" {generation + 1}" if generation else ""
+    )
 
 
 _FIXED = [

@@ -100,7 +100,7 @@ class Naming:
 
 
 def ids_asked(request: Request) -> list[int] | None:
-    """Return the ids in a request for names, or None if it holds anything else."""
+    """Return the ids in a request for names or affiliations, or None if it holds anything else."""
     try:
         return msgspec.json.decode(request.body, type=list[int])
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -9,7 +9,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
-FIXED_AT_START = frozenset({"port", "seed", "characters", "killmails", "shared"})
+FIXED_AT_START = frozenset({"port", "seed", "characters", "corporations", "killmails", "shared"})
 
 
 class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -21,6 +21,8 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     seed: int = 1
     characters: Count = 3
+    # they share the characters, and the first two of each are its directors
+    corporations: Count = 0
     killmails: Count = 200
     shared: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
 
@@ -37,6 +39,8 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     list_tokens: Count = 30
     list_window: Positive = 900
+    corp_list_tokens: Count = 30
+    corp_list_window: Positive = 900
     body_tokens: Count = 3600
     body_window: Positive = 900
     status_tokens: Count = 600

@@ -13,6 +13,7 @@ SSO_PATHS = {
 }
 ESI_PATHS = {
     ("POST", "/universe/names"): "names",
+    ("POST", "/characters/affiliation"): "affiliation",
     ("GET", "/markets/prices"): "prices",
     ("GET", "/status"): "status",
 }
@@ -22,12 +23,15 @@ CONTROL_PREFIX = "/_control/"
 class Target(msgspec.Struct):
     """What a request is for; `page` is None if it is not a number or the route has no pages.
 
+    Of a corporation's list, the character is the one whose token was sent, if any.
+
     `generation` is the number of the refresh token in a token request; it rises with each one
     issued.
     """
 
     route: str
     character_id: int | None = None
+    corporation_id: int | None = None
     page: int | None = None
     killmail_id: int | None = None
     killmail_hash: str = ""
@@ -54,6 +58,11 @@ def target_of(request: Request) -> Target:
         case ("GET", "characters", character_id, "killmails", "recent"):
             page = to_number(request.query.get("page", "1"))
             return Target("list", character_id=to_number(character_id), page=page)
+        case ("GET", "corporations", corporation_id, "killmails", "recent"):
+            page = to_number(request.query.get("page", "1"))
+            return Target("corp_list", corporation_id=to_number(corporation_id), page=page)
+        case ("GET", "corporations", corporation_id):
+            return Target("corporation", corporation_id=to_number(corporation_id))
     return Target("unknown")
 
 

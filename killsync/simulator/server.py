@@ -27,12 +27,21 @@ class Login(msgspec.Struct, frozen=True):
     refresh_token: str
 
 
+class Founded(msgspec.Struct, frozen=True):
+    """A corporation that exists at the start, and the ids of its directors."""
+
+    corporation_id: int
+    name: str
+    directors: list[int]
+
+
 class Ready(msgspec.Struct, frozen=True):
     """What a client needs to know about a simulator that has just started to listen."""
 
     base_url: str
     client_id: str
     logins: list[Login]
+    corporations: list[Founded] = []
 
 
 class Listener:
@@ -132,4 +141,8 @@ def _describe_ready(service: Service) -> Ready:
         for character in service.world.characters.values()
         if (token := service.tokens.refresh_token(character.character_id))
     ]
-    return Ready(service.base_url, service.options.client_id, logins)
+    corporations = [
+        Founded(corporation.corporation_id, corporation.name, sorted(corporation.directors))
+        for corporation in service.world.corporations.values()
+    ]
+    return Ready(service.base_url, service.options.client_id, logins, corporations)

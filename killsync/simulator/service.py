@@ -65,15 +65,14 @@ class Service:
             return Outcome(self.control.answer(request, now))
         target = target_of(request)
         self.sso.identify(request, target)
+        self.esi.identify(request, target)
         entry = self._enter(request, target, connection, now)
         if target.is_sso:
             outcome = self._respond_sso(request, target, entry.in_flight, now)
         else:
             outcome = self._respond_esi(request, target, entry, now)
         outcome.entry = entry
-        outcome.latency = self._latency(target.route) + (
-            outcome.fault.delay if outcome.fault else 0
-        )
+        outcome.latency = self._latency(target) + (outcome.fault.delay if outcome.fault else 0)
         entry.fault = outcome.fault is not None
         silent = outcome.fault is not None and outcome.fault.withholds_answer
         entry.status = None if silent else outcome.answer.status
@@ -94,6 +93,7 @@ class Service:
             path=request.path,
             route=target.route,
             character_id=target.character_id,
+            corporation_id=target.corporation_id,
             page=target.page,
             killmail_id=target.killmail_id,
             user_agent=request.headers.get("user-agent"),
@@ -103,17 +103,15 @@ class Service:
             connection=connection,
             in_flight=in_flight,
             generation=target.generation,
-            ids=ids_asked(request) if target.route == "names" else None,
+            ids=ids_asked(request) if target.route in ("names", "affiliation") else None,
         )
         self.log.add(entry)
         return entry
 
-    def _latency(self, route: str) -> float:
-        if route == "list":
+    def _latency(self, target: Target) -> float:
+        if target.route in ("list", "corp_list"):
             return self.options.latency_list
-        if route in ("body", "names", "prices", "status", "unknown"):
-            return self.options.latency_body
-        return self.options.latency_sso
+        return self.options.latency_sso if target.is_sso else self.options.latency_body
 
     def _respond_sso(self, request: Request, target: Target, in_flight: int, now: float) -> Outcome:
         fault = self.faults.match(target)

@@ -10,10 +10,11 @@ import msgspec
 
 from killsync.simulator import consent
 from killsync.simulator.options import Options
+from killsync.simulator.players import Character
 from killsync.simulator.routes import Target, to_number
 from killsync.simulator.tokens import Grant, Tokens
 from killsync.simulator.wire import Answer, Request, json_answer
-from killsync.simulator.world import Character, World
+from killsync.simulator.world import World
 
 
 class Code(msgspec.Struct):

@@ -12,7 +12,8 @@ from joserfc import jws
 from joserfc.jwk import RSAKey
 
 from killsync.simulator.options import Options
-from killsync.simulator.world import Character, World
+from killsync.simulator.players import Character
+from killsync.simulator.world import World
 
 PUBLISHED_KEYS = 2
 KEY_BITS = 2048

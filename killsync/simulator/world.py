@@ -1,56 +1,27 @@
-"""Characters and their killmails: what happened, and when each list shows it."""
+"""Characters, corporations and their killmails: what happened, and when each list shows it."""
 
 import hashlib
-from bisect import bisect_left, insort
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from random import Random
-from typing import Literal
 
 import msgspec
 
 from killsync.simulator import names
 from killsync.simulator.bodies import Killmail, make_body, make_killmail
 from killsync.simulator.habits import HOUR, Calendar
-from killsync.simulator.lists import Snapshot, etag_of
+from killsync.simulator.lists import ListOwner, Order, Snapshot, etag_of
 from killsync.simulator.options import Options
+from killsync.simulator.players import CORPORATION_SCOPE, SCOPE, Character, Corporation
 
-SCOPE = "esi-killmails.read_killmails.v1"
 FIRST_ID = 125_000_000
 HISTORY = 80 * 86400
 CACHED_BODIES = 2000
-
-Order = Literal["newest", "shuffled"]
+DIRECTORS = 2
 
 
 class WorldError(Exception):
     """A request that the world cannot fulfil; the message says why."""
-
-
-class Character(msgspec.Struct):
-    """A character that can log in; `listed` is sorted by id, ascending."""
-
-    character_id: int
-    name: str
-    owner: str
-    scopes: list[str]
-    order: Order = "newest"
-    listed: list[Killmail] = []
-    snapshot: Snapshot | None = None
-
-    def newest_first(self) -> list[Killmail]:
-        """Return the current list, sorted by id, descending."""
-        return self.listed[::-1]
-
-    def add(self, killmail: Killmail) -> None:
-        """Insert a killmail in order of id, unless it is already listed."""
-        place = bisect_left(self.listed, killmail.killmail_id, key=_by_id)
-        known = self.listed[place : place + 1]
-        if not known or known[0].killmail_id != killmail.killmail_id:
-            insort(self.listed, killmail, key=_by_id)
-
-
-def _by_id(killmail: Killmail) -> int:
-    return killmail.killmail_id
 
 
 class World:
@@ -63,6 +34,7 @@ class World:
     def __init__(self, options: Options, now: float) -> None:
         self.options = options
         self.characters: dict[int, Character] = {}
+        self.corporations: dict[int, Corporation] = {}
         self.killmails: dict[int, Killmail] = {}
         self._rng = Random(options.seed)
         # A whole hour, so that worlds made from one seed within that hour are equal.
@@ -72,6 +44,7 @@ class World:
         self._bodies: OrderedDict[int, tuple[bytes, str]] = OrderedDict()
         for _ in range(options.characters):
             self.add_character()
+        self._found_corporations()
         self._fill(now)
 
     def add_character(
@@ -91,7 +64,7 @@ class World:
         if character_id in self.characters:
             raise WorldError(f"character {character_id} exists")
         character = Character(
-            character_id=character_id,
+            owner_id=character_id,
             name=name or names.character_name(self.options.seed, number),
             owner=hashlib.sha1(f"{self.options.seed}:{character_id}".encode()).hexdigest(),
             scopes=[SCOPE] if scopes is None else scopes,
@@ -107,10 +80,89 @@ class World:
             raise WorldError(f"no character {character_id}")
         return self.characters[character_id]
 
-    def add_history(self, character: Character, count: int, now: float) -> None:
+    def _found_corporations(self) -> None:
+        """Spread the characters over the corporations of the start; the first ones direct them."""
+        characters = list(self.characters.values())
+        for number in range(self.options.corporations):
+            members = characters[number :: self.options.corporations]
+            directors = members[:DIRECTORS]
+            self.add_corporation(members, [character.character_id for character in directors])
+            for director in directors:
+                director.scopes = [SCOPE, CORPORATION_SCOPE]
+
+    def add_corporation(
+        self,
+        members: Iterable[Character] = (),
+        directors: Iterable[int] = (),
+        corporation_id: int | None = None,
+        name: str | None = None,
+        order: Order = "newest",
+    ) -> Corporation:
+        """Create a corporation; what is not given is made up.
+
+        Its members' killmails so far are on its list too, unless another corporation has them:
+        their bodies change, so create it before anybody reads them. Raises WorldError if the id is
+        taken.
+        """
+        number = len(self.corporations)
+        if corporation_id is None:
+            corporation_id = max(self.corporations, default=names.PLAYED_BASE - 1) + 1
+        if self.corporation_name(corporation_id):
+            raise WorldError(f"corporation {corporation_id} exists")
+        corporation = Corporation(
+            owner_id=corporation_id,
+            name=name or names.played_name(number),
+            order=order,
+            listed=[],
+            directors=set(directors),
+        )
+        self.corporations[corporation_id] = corporation
+        for member in members:
+            member.corporation_id = corporation_id
+            for killmail in member.listed:
+                if _take_side(killmail, member.character_id, corporation_id):
+                    corporation.add(killmail)
+                    self._bodies.pop(killmail.killmail_id, None)
+        return corporation
+
+    def corporation(self, corporation_id: int) -> Corporation:
+        """Return a corporation with a list; raises WorldError if there is none with this id."""
+        if corporation_id not in self.corporations:
+            raise WorldError(f"no corporation {corporation_id} with a list")
+        return self.corporations[corporation_id]
+
+    def corporation_name(self, corporation_id: int) -> str | None:
+        """Return the name of any corporation of the game, or None if there is none."""
+        found = self.name(corporation_id)
+        return found.name if found and found.category == "corporation" else None
+
+    def corporation_of(self, character_id: int) -> int | None:
+        """Return the corporation that a character is in today; None if nobody has this id."""
+        character = self.characters.get(character_id)
+        if character is None and not names.is_stranger(character_id):
+            return None
+        if character and character.corporation_id is not None:
+            return character.corporation_id
+        crews = (c for c in self.corporations.values() if character_id in c.crew)
+        return next((c.corporation_id for c in crews), names.corporation_of(character_id))
+
+    def members(self, corporation_id: int) -> list[int]:
+        """Return the characters that are in a corporation today, without strangers."""
+        return [i for i in self.characters if self.corporation_of(i) == corporation_id]
+
+    def move(self, character: Character, corporation_id: int) -> None:
+        """Put a character into another corporation, for the killmails to come.
+
+        Raises WorldError if there is no such corporation.
+        """
+        if self.corporation_name(corporation_id) is None:
+            raise WorldError(f"no corporation {corporation_id}")
+        character.corporation_id = corporation_id
+
+    def add_history(self, owner: ListOwner, count: int, now: float) -> None:
         """Add killmails at random times in the past, none of them shared."""
         for _ in range(count):
-            self.add_killmail(character, self._free_id(FIRST_ID, FIRST_ID + HISTORY), now)
+            self.add_killmail(owner, self._free_id(FIRST_ID, FIRST_ID + HISTORY), now)
 
     def _fill(self, now: float) -> None:
         owners = list(self.characters.values())
@@ -125,11 +177,11 @@ class World:
         """Return an id above all others, usually with some free ids below it."""
         return self._newest_id + self._rng.randrange(1, 10)
 
-    def late_id(self, character: Character) -> int:
-        """Return a free id within the range of a character's list."""
-        if not character.listed:
+    def late_id(self, owner: ListOwner) -> int:
+        """Return a free id within the range of a list."""
+        if not owner.listed:
             return self._free_id(FIRST_ID, FIRST_ID + HISTORY)
-        oldest, newest = character.listed[0].killmail_id, character.listed[-1].killmail_id
+        oldest, newest = owner.listed[0].killmail_id, owner.listed[-1].killmail_id
         return self._free_id(min(oldest, newest - 1000), newest)
 
     def _free_id(self, low: int, high: int) -> int:
@@ -140,49 +192,56 @@ class World:
         raise WorldError(f"no free killmail id from {low} to {high}")
 
     def add_killmail(
-        self, owner: Character, killmail_id: int, now: float, partner: Character | None = None
+        self,
+        owner: ListOwner,
+        killmail_id: int,
+        now: float,
+        partner: Character | None = None,
+        corporation: Corporation | None = None,
     ) -> Killmail:
-        """Add a killmail; it is on the list of the owner and of the partner, if any.
+        """Add a killmail; it is on the lists of the owner, of the partner and of who they are in.
 
-        Raises WorldError if the id is taken.
+        A corporation's own is one of its crew's. If `corporation` is given, the owner was in it
+        then, whatever it is in today. Raises WorldError if the id is taken.
         """
         if killmail_id in self.killmails:
             raise WorldError(f"killmail {killmail_id} exists")
+        pilot = owner.owner_id
+        if isinstance(owner, Corporation):
+            pilot, corporation = owner.crew[killmail_id % len(owner.crew)], owner
         time = min(self._calendar.time(killmail_id - FIRST_ID), int(now))
         other = partner.character_id if partner else None
-        seed = self.options.seed
-        killmail = make_killmail(seed, killmail_id, max(time, 0), owner.character_id, other)
+        killmail = make_killmail(self.options.seed, killmail_id, max(time, 0), pilot, other)
         self.killmails[killmail_id] = killmail
         self._newest_id = max(self._newest_id, killmail_id)
-        for character in (owner, partner):
-            if character:
-                character.add(killmail)
+        sides = {pilot: corporation.corporation_id if corporation else _employer(owner)}
+        owner.add(killmail)
+        if partner:
+            sides[partner.character_id] = _employer(partner)
+            partner.add(killmail)
+        self._take_sides(killmail, sides)
         return killmail
 
-    def remove(self, character: Character, killmail_ids: set[int]) -> None:
-        """Remove killmails from a character's list; their bodies stay available."""
-        character.listed = [k for k in character.listed if k.killmail_id not in killmail_ids]
+    def _take_sides(self, killmail: Killmail, sides: dict[int, int | None]) -> None:
+        """Put a killmail on the lists of the corporations that characters are in, and name them."""
+        for character_id, corporation_id in sides.items():
+            corporation = self.corporations.get(corporation_id or 0)
+            if corporation_id is not None:
+                _take_side(killmail, character_id, corporation_id)
+            if corporation:
+                corporation.add(killmail)
 
-    def snapshot(self, character: Character, now: float) -> Snapshot:
+    def list_owners(self) -> Iterator[ListOwner]:
+        """Yield all who have a list."""
+        yield from self.characters.values()
+        yield from self.corporations.values()
+
+    def snapshot(self, owner: ListOwner, now: float) -> Snapshot:
         """Return the list to serve now, which is frozen until it expires."""
-        old = character.snapshot
-        if old and now < old.expires and not self.options.refresh_between_pages:
-            return old
-        entries = character.newest_first()
-        if character.order == "shuffled":
-            Random(character.character_id).shuffle(entries)
-        new = Snapshot(entries, self.options.page_size, now, self.options.list_max_age)
-        if old:
-            # A changed list must not have the same time as the previous one.
-            new.modified = max(new.modified, old.modified + (old.entries != entries))
-        character.snapshot = new
-        return new
-
-    def thaw(self, character_id: int | None = None) -> None:
-        """Make the next request see the current list, of one character or of all."""
-        for character in self.characters.values():
-            if character.snapshot and character_id in (None, character.character_id):
-                character.snapshot.expires = 0
+        options = self.options
+        return owner.frozen(
+            now, options.page_size, options.list_max_age, refresh=options.refresh_between_pages
+        )
 
     def body(self, killmail: Killmail) -> tuple[bytes, str]:
         """Return a killmail's encoded body and its ETag, from the cache if possible."""
@@ -205,4 +264,23 @@ class World:
         """Return the name of an id, or None if it is unknown."""
         if thing_id in self.characters:
             return names.Name(thing_id, self.characters[thing_id].name, "character")
+        if thing_id in self.corporations:
+            return names.Name(thing_id, self.corporations[thing_id].name, "corporation")
         return names.name_of(self.options.seed, thing_id)
+
+
+def _employer(owner: ListOwner) -> int | None:
+    return owner.corporation_id if isinstance(owner, Character) else None
+
+
+def _take_side(killmail: Killmail, character_id: int, corporation_id: int) -> bool:
+    """Name a character's corporation on its side of a killmail; False if another one stands there.
+
+    True also if the character is on both sides.
+    """
+    taken = False
+    if killmail.victim_id == character_id and killmail.victim_corporation_id is None:
+        killmail.victim_corporation_id, taken = corporation_id, True
+    if killmail.final_blow_id == character_id and killmail.final_blow_corporation_id is None:
+        killmail.final_blow_corporation_id, taken = corporation_id, True
+    return taken
