@@ -108,7 +108,8 @@ def start() -> Iterator[Start]:
         def begin(**options: Any) -> Client:
             options = {"characters": 1, "killmails": 5, "page_size": 2} | options
             esi = stack.enter_context(simulator(**options))
-            client = Client(Ready(esi.url, esi.client_id, msgspec.convert(esi.logins, list[Login])))
+            logins = msgspec.convert(esi.logins, list[Login])
+            client = Client(Ready(esi.url, esi.everef_url, esi.zkb_url, esi.client_id, logins))
             stack.callback(client.session.close)
             return client
 

@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ class Simulator:
     def __init__(self, process: subprocess.Popen[str], ready: Any) -> None:
         self.pid = process.pid
         self.url: str = ready["base_url"]
+        self.everef_url: str = ready["everef_url"]
+        self.zkb_url: str = ready["zkb_url"]
         self.client_id: str = ready["client_id"]
         self.logins: list[dict[str, Any]] = ready["logins"]
         self.corporations: list[dict[str, Any]] = ready["corporations"]
@@ -85,6 +88,24 @@ class Simulator:
     def is_corporation(self, owner_id: int) -> bool:
         """Return whether one of the corporations with a list has this id."""
         return owner_id in (corporation["corporation_id"] for corporation in self.corporations)
+
+    def change_archive(self, day: date, **values: Any) -> None:
+        """Change what a day's archive holds, or how it is served."""
+        self.control("archives", "POST", day=day.isoformat(), **values)
+
+    def change_zkillboard(self, **values: Any) -> None:
+        """Make zKillboard's lists wrong, or right again."""
+        self.control("zkb", "POST", **values)
+
+    def old_days(self) -> list[date]:
+        """Return the days that are too old for any list, and of which there are archives."""
+        return [date.fromisoformat(day) for day in self.control("truth?bodies=0")["old_days"]]
+
+    def old(self, owner_id: int) -> list[int]:
+        """Return the ids of what somebody took part in before its list begins, newest first."""
+        truth = self.control("truth?bodies=0")
+        owners = truth["characters"] | truth["corporations"]
+        return [killmail_id for killmail_id, _ in owners[str(owner_id)]["old"]]
 
     def fault(self, route: str, **values: Any) -> None:
         self.control("faults", "POST", route=route, **values)
@@ -164,8 +185,8 @@ class Killsync:
             "KILLSYNC_DB": str(self.database),
             "KILLSYNC_ESI_URL": simulator.url,
             "KILLSYNC_SSO_URL": simulator.url,
-            "KILLSYNC_EVEREF_URL": f"{simulator.url}/everef",
-            "KILLSYNC_ZKB_URL": f"{simulator.url}/zkb",
+            "KILLSYNC_EVEREF_URL": simulator.everef_url,
+            "KILLSYNC_ZKB_URL": simulator.zkb_url,
             "KILLSYNC_CLIENT_ID": simulator.client_id,
             "KILLSYNC_PAGE_DELAY": "0s",
             # what tests count are requests for killmails, unless they say otherwise

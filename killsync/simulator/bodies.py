@@ -40,7 +40,8 @@ _MILITIAS = [500001, 500002, 500003, 500004]
 class Killmail(msgspec.Struct, gc=False):
     """What lists and the hash are made from; `text` replaces the generated body verbatim.
 
-    A corporation that is not given follows from the character's id.
+    A corporation that is not given follows from the character's id. `others` are attackers without
+    the final blow that must be there, each with its corporation.
     """
 
     killmail_id: int
@@ -52,6 +53,26 @@ class Killmail(msgspec.Struct, gc=False):
     text: str | None = None
     victim_corporation_id: int | None = None
     final_blow_corporation_id: int | None = None
+    others: tuple[tuple[int, int | None], ...] = ()
+
+    @property
+    def victim(self) -> tuple[int | None, int | None]:
+        """Return the ids of the victim and of its corporation, as far as they are given."""
+        return self.victim_id, self.victim_corporation_id
+
+    @property
+    def attackers(self) -> list[tuple[int | None, int | None]]:
+        """Return the same of those attackers who are given."""
+        return [(self.final_blow_id, self.final_blow_corporation_id), *self.others]
+
+    def take_side(self, character_id: int, corporation_id: int) -> bool:
+        """Name a character's corporation on its side; False if another one stands there."""
+        taken = False
+        if self.victim_id == character_id and self.victim_corporation_id is None:
+            self.victim_corporation_id, taken = corporation_id, True
+        if self.final_blow_id == character_id and self.final_blow_corporation_id is None:
+            self.final_blow_corporation_id, taken = corporation_id, True
+        return taken
 
 
 def killmail_hash(killmail: Killmail) -> str:
@@ -161,6 +182,7 @@ def _attackers(rng: Random, seed: int, killmail: Killmail) -> list[dict[str, Any
             if final_blow
             else _npc(rng, _pick_band(rng))
         )
+    attackers += [_fighter(rng, seed, *other) for other in killmail.others]
     # Without a final blow the hash is computed from the first attacker.
     has_final_blow = rng.random() >= 0.01
     # others may have done no damage at all, as in the game

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from killsync.simulator.archives import NewArchive, date_of
 from killsync.simulator.bodies import Killmail
 from killsync.simulator.control_inputs import (
     ForcedErrorLimit,
@@ -18,6 +19,7 @@ from killsync.simulator.control_inputs import (
     Role,
     Thaw,
 )
+from killsync.simulator.elsewhere import Elsewhere
 from killsync.simulator.faults import Fault, FaultRules
 from killsync.simulator.limits import ErrorLimit
 from killsync.simulator.lists import ListOwner
@@ -30,6 +32,7 @@ from killsync.simulator.routes import CONTROL_PREFIX, to_number
 from killsync.simulator.sso import Sso
 from killsync.simulator.wire import Answer, Request, error, json_answer
 from killsync.simulator.world import World, WorldError
+from killsync.simulator.zkillboard import NewListing
 
 
 class Control:
@@ -42,6 +45,7 @@ class Control:
         sso: Sso,
         naming: Naming,
         market: Market,
+        elsewhere: Elsewhere,
         faults: FaultRules,
         errors: ErrorLimit,
         log: Log,
@@ -79,6 +83,12 @@ class Control:
             ("POST", "prices"): lambda request, now: self.market.change(
                 msgspec.json.decode(request.body, type=NewPrices)
             ),
+            ("POST", "archives"): lambda request, now: elsewhere.archives.change(
+                msgspec.json.decode(request.body, type=NewArchive), now
+            ),
+            ("POST", "zkb"): lambda request, now: elsewhere.zkillboard.change(
+                msgspec.json.decode(request.body, type=NewListing)
+            ),
             ("POST", "faults"): self._add_fault,
             ("DELETE", "faults"): lambda request, now: self.faults.clear(),
             ("POST", "error_limit"): self._force_error_limit,
@@ -100,24 +110,31 @@ class Control:
         return json_answer({} if result is None else result)
 
     def _read_truth(self, request: Request, now: float) -> dict[str, Any]:
-        truth: dict[str, Any] = {"characters": {}, "corporations": {}}
+        days = [date_of(day) for day in self.world.past.days]
+        truth: dict[str, Any] = {"old_days": days, "characters": {}, "corporations": {}}
         for character in self.world.characters.values():
             truth["characters"][str(character.character_id)] = {
-                "name": character.name,
                 "refresh_token": self.tokens.refresh_token(character.character_id),
-                "list": [_reference(killmail) for killmail in character.newest_first()],
+                **self._true_lists(character),
             }
         for corporation in self.world.corporations.values():
             truth["corporations"][str(corporation.corporation_id)] = {
-                "name": corporation.name,
-                "list": [_reference(killmail) for killmail in corporation.newest_first()],
                 "directors": sorted(corporation.directors),
                 "members": self.world.members(corporation.corporation_id),
+                **self._true_lists(corporation),
             }
         if request.query.get("bodies") != "0":
-            killmails = self.world.killmails.values()
+            killmails = self.world.everything()
             truth["bodies"] = {str(k.killmail_id): self._true_body(k) for k in killmails}
         return truth
+
+    def _true_lists(self, owner: ListOwner) -> dict[str, Any]:
+        """Return what a list shows, and what took place before it begins."""
+        return {
+            "name": owner.name,
+            "list": [_reference(killmail) for killmail in owner.newest_first()],
+            "old": [_reference(killmail) for killmail in self.world.past.of(owner.owner_id)],
+        }
 
     def _true_body(self, killmail: Killmail) -> Any:
         body, _ = self.world.encode_body(killmail)

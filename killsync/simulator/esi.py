@@ -145,7 +145,7 @@ class Esi:
         return error(404, "Requested page does not exist!")
 
     def _body(self, request: Request, target: Target, now: float) -> Answer:
-        killmail = self.world.killmails.get(target.killmail_id or 0)
+        killmail = self.world.find(target.killmail_id or 0)
         if killmail is None or killmail.killmail_hash != target.killmail_hash:
             return error(422, "Invalid killmail_id and/or killmail_hash")
         body, etag = self.world.body(killmail)

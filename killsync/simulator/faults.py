@@ -1,6 +1,7 @@
 """Rules that make selected requests fail, and how each rule changes the answer."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,7 +12,7 @@ from killsync.simulator.wire import Answer
 
 Route = Literal[
     "list", "corp_list", "body", "names", "affiliation", "corporation", "prices", "status",
-    "metadata", "authorize", "token", "jwks", "revoke", "any",
+    "metadata", "authorize", "token", "jwks", "revoke", "archive", "totals", "zkb", "any",
 ]  # fmt: skip
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -30,6 +31,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=Tru
     corporation_id: int | None = None
     page: int | None = None
     killmail_id: int | None = None
+    day: date | None = None
     after: int = 0
     times: int | None = None
 
@@ -73,6 +75,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=Tru
             and self.corporation_id in (None, target.corporation_id)
             and self.page in (None, target.page)
             and self.killmail_id in (None, target.killmail_id)
+            and self.day in (None, target.day)
         )
 
     def replacement(self) -> Answer | None:

@@ -1,6 +1,7 @@
 """The request log, without any secrets."""
 
 from collections import Counter
+from datetime import date
 
 import msgspec
 
@@ -36,6 +37,9 @@ class Entry(msgspec.Struct):
     # the number of the refresh token in a token request; later tokens have higher numbers
     generation: int | None = None
     ids: list[int] | None = None
+    day: date | None = None
+    # less than a second after another request to zKillboard
+    too_soon: bool = False
     fault: bool = False
     sent: int = 0
 

@@ -9,7 +9,10 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
-FIXED_AT_START = frozenset({"port", "seed", "characters", "corporations", "killmails", "shared"})
+FIXED_AT_START = frozenset(
+    {"port", "seed", "characters", "corporations", "killmails", "shared"}
+    | {"archive_days", "archive_killmails", "archive_share"}
+)
 
 
 class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -25,6 +28,15 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     corporations: Count = 0
     killmails: Count = 200
     shared: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
+    # days before the lists' 90 that archives remember, the killmails of each, and the share of them
+    # in which characters or corporations of the start take part
+    archive_days: Annotated[int, msgspec.Meta(ge=0, le=1300)] = 0
+    archive_killmails: Annotated[int, msgspec.Meta(ge=0, le=40_000)] = 40
+    archive_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+    # whether archives name hashes and times of change, unless a day is set otherwise
+    archive_hashes: bool = True
+    # whether zKillboard's list refuses more than one request a second, rather than count it only
+    zkb_strict: bool = False
 
     page_size: Positive = 1000
     list_max_age: Seconds = 300

@@ -9,16 +9,26 @@ _CREW = 10
 
 
 class Character(ListOwner, kw_only=True):
-    """A character that can log in; without a `corporation_id` it is where its id puts it."""
+    """A character that can log in; without a `corporation_id` it is where its id puts it.
+
+    `first_corporation_id` is where it was in the years before.
+    """
 
     owner: str
     scopes: list[str]
     corporation_id: int | None = None
+    first_corporation_id: int | None = None
 
     @property
     def character_id(self) -> int:
         """Return its id."""
         return self.owner_id
+
+    def join(self, corporation_id: int) -> None:
+        """Enter a corporation, for the killmails to come."""
+        self.corporation_id = corporation_id
+        if self.first_corporation_id is None:
+            self.first_corporation_id = corporation_id
 
 
 class Corporation(ListOwner, kw_only=True):

@@ -1,5 +1,8 @@
 """The route that a request is for, and the parameters in its path."""
 
+import re
+from datetime import date
+
 import msgspec
 
 from killsync.simulator.wire import Request
@@ -18,6 +21,16 @@ ESI_PATHS = {
     ("GET", "/status"): "status",
 }
 CONTROL_PREFIX = "/_control/"
+EVEREF_PREFIX, ZKB_PREFIX = "/everef", "/zkb"
+
+_ARCHIVE = re.compile(
+    r"/(?P<year>\d{4})/killmails-(?P<day>(?P=year)-\d\d-\d\d)\.tar\.bz2", re.ASCII
+)
+_ZKB_LIST = re.compile(
+    r"/(?P<side>kills|losses)/(?P<kind>character|corporation)ID/(?P<id>\d+)"
+    r"(/page/(?P<page>\d+))?/?",
+    re.ASCII,
+)
 
 
 class Target(msgspec.Struct):
@@ -36,15 +49,26 @@ class Target(msgspec.Struct):
     killmail_id: int | None = None
     killmail_hash: str = ""
     generation: int | None = None
+    # of zKillboard's list: `kills` or `losses`
+    side: str = ""
+    # of an archive
+    day: date | None = None
 
     @property
     def is_sso(self) -> bool:
         """Return whether the route belongs to the SSO."""
         return self.route in ("metadata", "authorize", "token", "jwks", "revoke")
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Return whether the route is neither ESI's nor the SSO's, and knows no limits."""
+        return self.route in ("archive", "totals", "zkb", "elsewhere")
+
 
 def target_of(request: Request) -> Target:
     """Parse the target of a request; its route is "unknown" if there is no such route."""
+    if request.path.startswith((f"{EVEREF_PREFIX}/", f"{ZKB_PREFIX}/")):
+        return _elsewhere(request)
     path = request.path.rstrip("/") or "/"
     fixed = (request.method, path)
     if fixed in SSO_PATHS:
@@ -64,6 +88,26 @@ def target_of(request: Request) -> Target:
         case ("GET", "corporations", corporation_id):
             return Target("corporation", corporation_id=to_number(corporation_id))
     return Target("unknown")
+
+
+def _elsewhere(request: Request) -> Target:
+    """Parse the target of a request to EVE Ref or zKillboard."""
+    if request.method != "GET":
+        return Target("elsewhere")
+    if request.path == f"{EVEREF_PREFIX}/totals.json":
+        return Target("totals")
+    archive = _ARCHIVE.fullmatch(request.path.removeprefix(EVEREF_PREFIX))
+    if archive:
+        try:
+            return Target("archive", day=date.fromisoformat(archive["day"]))
+        except ValueError:
+            return Target("elsewhere")
+    listing = _ZKB_LIST.fullmatch(request.path.removeprefix(ZKB_PREFIX))
+    if listing is None:
+        return Target("elsewhere")
+    target = Target("zkb", side=listing["side"], page=to_number(listing["page"] or "1"))
+    setattr(target, f"{listing['kind']}_id", to_number(listing["id"]))
+    return target
 
 
 def to_number(text: str) -> int | None:

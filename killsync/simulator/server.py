@@ -12,6 +12,7 @@ import msgspec
 
 from killsync.simulator.connection import Connection
 from killsync.simulator.options import Options
+from killsync.simulator.routes import EVEREF_PREFIX, ZKB_PREFIX
 from killsync.simulator.service import Service
 
 HOST = "127.0.0.1"
@@ -36,9 +37,14 @@ class Founded(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What a client needs to know about a simulator that has just started to listen."""
+    """What a client needs to know about a simulator that has just started to listen.
+
+    `everef_url` and `zkb_url` are where it serves what others serve: archives, zKillboard's lists.
+    """
 
     base_url: str
+    everef_url: str
+    zkb_url: str
     client_id: str
     logins: list[Login]
     corporations: list[Founded] = []
@@ -145,4 +151,11 @@ def _describe_ready(service: Service) -> Ready:
         Founded(corporation.corporation_id, corporation.name, sorted(corporation.directors))
         for corporation in service.world.corporations.values()
     ]
-    return Ready(service.base_url, service.options.client_id, logins, corporations)
+    return Ready(
+        service.base_url,
+        service.base_url + EVEREF_PREFIX,
+        service.base_url + ZKB_PREFIX,
+        service.options.client_id,
+        logins,
+        corporations,
+    )

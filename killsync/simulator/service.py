@@ -5,6 +5,7 @@ import math
 import msgspec
 
 from killsync.simulator.control import Control
+from killsync.simulator.elsewhere import Elsewhere
 from killsync.simulator.esi import Esi
 from killsync.simulator.faults import Fault, FaultRules, apply
 from killsync.simulator.limits import Allowance, Bucket, Limits, bucket_headers, cost_of
@@ -45,6 +46,7 @@ class Service:
         self.naming = Naming(options, self.world)
         self.market = Market(options)
         self.esi = Esi(options, self.world, self.tokens, self.naming, self.market, now)
+        self.elsewhere = Elsewhere(options, self.world, now)
         self.limits = Limits()
         self.faults = FaultRules()
         self.log = Log()
@@ -54,6 +56,7 @@ class Service:
             self.sso,
             self.naming,
             self.market,
+            self.elsewhere,
             self.faults,
             self.limits.errors,
             self.log,
@@ -69,6 +72,8 @@ class Service:
         entry = self._enter(request, target, connection, now)
         if target.is_sso:
             outcome = self._respond_sso(request, target, entry.in_flight, now)
+        elif target.is_elsewhere:
+            outcome = self._respond_elsewhere(request, target, entry, now)
         else:
             outcome = self._respond_esi(request, target, entry, now)
         outcome.entry = entry
@@ -103,6 +108,7 @@ class Service:
             connection=connection,
             in_flight=in_flight,
             generation=target.generation,
+            day=target.day,
             ids=ids_asked(request) if target.route in ("names", "affiliation") else None,
         )
         self.log.add(entry)
@@ -118,6 +124,15 @@ class Service:
         answer = apply(
             fault, lambda: self.sso.answer(request, target, self.base_url, in_flight, now)
         )
+        return Outcome(answer, fault)
+
+    def _respond_elsewhere(
+        self, request: Request, target: Target, entry: Entry, now: float
+    ) -> Outcome:
+        too_soon = target.route == "zkb" and self.elsewhere.zkillboard.comes_too_soon(now)
+        entry.too_soon = too_soon
+        fault = self.faults.match(target)
+        answer = apply(fault, lambda: self.elsewhere.answer(request, target, too_soon=too_soon))
         return Outcome(answer, fault)
 
     def _respond_esi(self, request: Request, target: Target, entry: Entry, now: float) -> Outcome:

@@ -12,6 +12,7 @@ from killsync.simulator.bodies import Killmail, make_body, make_killmail
 from killsync.simulator.habits import HOUR, Calendar
 from killsync.simulator.lists import ListOwner, Order, Snapshot, etag_of
 from killsync.simulator.options import Options
+from killsync.simulator.past import Past
 from killsync.simulator.players import CORPORATION_SCOPE, SCOPE, Character, Corporation
 
 FIRST_ID = 125_000_000
@@ -44,6 +45,8 @@ class World:
         self._bodies: OrderedDict[int, tuple[bytes, str]] = OrderedDict()
         for _ in range(options.characters):
             self.add_character()
+        zero = start - FIRST_ID
+        self.past = Past(options, now, zero, list(self.characters.values()), self.corporations)
         self._found_corporations()
         self._fill(now)
 
@@ -101,8 +104,8 @@ class World:
         """Create a corporation; what is not given is made up.
 
         Its members' killmails so far are on its list too, unless another corporation has them:
-        their bodies change, so create it before anybody reads them. Raises WorldError if the id is
-        taken.
+        their bodies change, and the old ones too, so create it before anybody reads them. Raises
+        WorldError if the id is taken.
         """
         number = len(self.corporations)
         if corporation_id is None:
@@ -118,11 +121,12 @@ class World:
         )
         self.corporations[corporation_id] = corporation
         for member in members:
-            member.corporation_id = corporation_id
+            member.join(corporation_id)
             for killmail in member.listed:
-                if _take_side(killmail, member.character_id, corporation_id):
+                if killmail.take_side(member.character_id, corporation_id):
                     corporation.add(killmail)
                     self._bodies.pop(killmail.killmail_id, None)
+        self.past.forget()
         return corporation
 
     def corporation(self, corporation_id: int) -> Corporation:
@@ -157,7 +161,7 @@ class World:
         """
         if self.corporation_name(corporation_id) is None:
             raise WorldError(f"no corporation {corporation_id}")
-        character.corporation_id = corporation_id
+        character.join(corporation_id)
 
     def add_history(self, owner: ListOwner, count: int, now: float) -> None:
         """Add killmails at random times in the past, none of them shared."""
@@ -227,9 +231,18 @@ class World:
         for character_id, corporation_id in sides.items():
             corporation = self.corporations.get(corporation_id or 0)
             if corporation_id is not None:
-                _take_side(killmail, character_id, corporation_id)
+                killmail.take_side(character_id, corporation_id)
             if corporation:
                 corporation.add(killmail)
+
+    def find(self, killmail_id: int) -> Killmail | None:
+        """Return a killmail, however old; None if there is none with this id."""
+        return self.killmails.get(killmail_id) or self.past.find(killmail_id)
+
+    def everything(self) -> Iterator[Killmail]:
+        """Yield all killmails, also those that are on no list."""
+        yield from self.past.everything()
+        yield from self.killmails.values()
 
     def list_owners(self) -> Iterator[ListOwner]:
         """Yield all who have a list."""
@@ -271,16 +284,3 @@ class World:
 
 def _employer(owner: ListOwner) -> int | None:
     return owner.corporation_id if isinstance(owner, Character) else None
-
-
-def _take_side(killmail: Killmail, character_id: int, corporation_id: int) -> bool:
-    """Name a character's corporation on its side of a killmail; False if another one stands there.
-
-    True also if the character is on both sides.
-    """
-    taken = False
-    if killmail.victim_id == character_id and killmail.victim_corporation_id is None:
-        killmail.victim_corporation_id, taken = corporation_id, True
-    if killmail.final_blow_id == character_id and killmail.final_blow_corporation_id is None:
-        killmail.final_blow_corporation_id, taken = corporation_id, True
-    return taken
