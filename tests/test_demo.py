@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,13 @@ def simulator(
             process.kill()
 
 
+def rest_of(process: subprocess.Popen[str]) -> str:
+    """End a simulator; return what it has printed since."""
+    process.terminate()
+    assert process.stdout is not None
+    return process.stdout.read()
+
+
 def shell(home: Path, script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sh", "-c", script],
@@ -304,6 +312,33 @@ def test_the_lines_that_the_simulator_prints_work_as_printed(tmp_path: Path) -> 
     assert '"state": "active"' in done.stdout
     assert '"pending_killmails": 0' in done.stdout
     assert re.search(r"2 users, 2 pages, [67] killmails stored, 0 errors", done.stdout)
+
+
+def test_the_simulator_says_what_else_its_world_has(tmp_path: Path) -> None:
+    options = ("--characters=5", "--killmails=3", "--corporations=2", "--archive-days=30")
+    with simulator(tmp_path, *options, start=start_installed) as (process, printed):
+        said = printed.read_text() + rest_of(process)
+    url = re.search("^export KILLSYNC_ESI_URL=(.*)$", said, re.M)
+    assert url
+    for name, path in (("EVEREF", "everef"), ("ZKB", "zkb")):
+        assert f"export KILLSYNC_{name}_URL={url[1]}/{path}\n" in said
+    tokens = re.findall(r"^printf '%s\\n' (.*) \| killsync users add( --corporation)?$", said, re.M)
+    assert [(len(given.split()), option) for given, option in tokens] == [
+        (1, ""),
+        (4, " --corporation"),
+    ]
+    assert said.count(" is directed by ") == 2
+    days = re.search(r"killsync import everef --days (\S+)\.\.(\S+)$", said, re.M)
+    assert days
+    first, last = map(date.fromisoformat, days.groups())
+    assert (last - first).days == 29
+    assert last < datetime.now(UTC).date() - timedelta(90)
+
+
+def test_a_simulator_without_corporations_says_nothing_of_them(tmp_path: Path) -> None:
+    with simulator(tmp_path, "--killmails=3") as (process, printed):
+        said = printed.read_text() + rest_of(process)
+    assert not re.search("corporation|directed|everef --days", said)
 
 
 def test_each_simulator_prints_a_database_of_its_own(tmp_path: Path) -> None:

@@ -324,6 +324,19 @@ def test_login_with_pkce(start: Start) -> None:
     assert login(client)["error"] == "access_denied"
 
 
+def test_a_login_is_granted_what_it_asks_for(start: Start) -> None:
+    client = start()
+    scopes = [
+        "esi-killmails.read_killmails.v1",
+        "esi-killmails.read_corporation_killmails.v1",
+    ]
+    back = login(client, scope=" ".join(scopes))
+    tokens = exchange(client, back["code"]).json()
+    assert claims_of(client, tokens["access_token"])["scp"] == scopes
+    again = client.refresh(tokens["refresh_token"]).json()
+    assert claims_of(client, again["access_token"])["scp"] == scopes
+
+
 def claims_of(client: Client, access_token: str) -> dict[str, Any]:
     metadata = client.session.get(f"{client.url}/.well-known/oauth-authorization-server").json()
     keys = KeySet.import_key_set(client.session.get(metadata["jwks_uri"]).json())

@@ -23,6 +23,12 @@ def simulator(
     port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 0,
     characters: Annotated[int, typer.Option(help="Characters at the start.")] = 3,
     killmails: Annotated[int, typer.Option(help="Killmails of each at the start.")] = 200,
+    corporations: Annotated[
+        int, typer.Option(help="Corporations that they are in, with two directors each.")
+    ] = 0,
+    archive_days: Annotated[
+        int, typer.Option(help="Days before the lists begin, to import from archives.")
+    ] = 0,
     page_size: Annotated[int, typer.Option(help="Killmails on a page.")] = 1000,
     cache: Annotated[
         str,
@@ -55,9 +61,12 @@ def simulator(
             "port": port,
             "characters": characters,
             "killmails": killmails,
+            "corporations": corporations,
+            "archive_days": archive_days,
             "page_size": page_size,
             "list_max_age": seconds("--cache", cache),
             "list_window": window_s,
+            "corp_list_window": window_s,
             "body_window": window_s,
             "status_window": window_s,
             "latency_list": latency_s,
@@ -102,14 +111,50 @@ def _print_json(ready: "Ready") -> None:
 
 def _print_environment(name: str, ready: "Ready") -> None:
     database = Path(tempfile.mkdtemp(prefix="killsync-simulator-")) / "killsync.db"
-    tokens = " ".join(login.refresh_token for login in ready.logins)
     print_result(
         f"# ESI and SSO are simulated at {ready.base_url} until Ctrl-C. In another terminal:\n"
         f"export KILLSYNC_ESI_URL={ready.base_url}\n"
         f"export KILLSYNC_SSO_URL={ready.base_url}\n"
+        f"export KILLSYNC_EVEREF_URL={ready.everef_url}\n"
+        f"export KILLSYNC_ZKB_URL={ready.zkb_url}\n"
         f"export KILLSYNC_CLIENT_ID={shlex.quote(ready.client_id)}\n"
         f"export KILLSYNC_DB={shlex.quote(str(database))}\n"
-        + (f"printf '%s\\n' {tokens} | {name} users add\n" if tokens else "")
-        + f"{name} scan\n"
+        f"{_registering(name, ready)}"
+        f"{name} scan\n"
         f"# Instead of users add, log in one by one: {name} login --another"
+        f"{_more(name, ready)}"
     )
+
+
+def _registering(name: str, ready: "Ready") -> str:
+    """Return the lines that register all characters, and the corporations with their directors."""
+    directors = {director for one in ready.corporations for director in one.directors}
+    lines = ""
+    for wanted, option in ((False, ""), (True, " --corporation")):
+        tokens = [
+            login.refresh_token
+            for login in ready.logins
+            if (login.character_id in directors) == wanted
+        ]
+        if tokens:
+            lines += f"printf '%s\\n' {' '.join(tokens)} | {name} users add{option}\n"
+    return lines
+
+
+def _more(name: str, ready: "Ready") -> str:
+    """Return what else can be tried in this world, as comments."""
+    names = {login.character_id: login.name for login in ready.logins}
+    lines = [
+        f"# {one.name} is directed by {' and '.join(names[i] for i in one.directors)}: "
+        f"{name} login --corporation"
+        for one in ready.corporations
+        if one.directors
+    ]
+    if ready.old_days:
+        first, last = ready.old_days
+        lines.append(f"# Older than any list of ESI's: {name} import everef --days {first}..{last}")
+        lines += [
+            f"# or, by zKillboard's lists: {name} import zkb {shlex.quote(login.name)}"
+            for login in ready.logins[:1]
+        ]
+    return "".join(f"\n{line}" for line in lines)

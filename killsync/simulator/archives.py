@@ -145,7 +145,7 @@ class Archives:
 
     def _pack(self, killmails: list[Killmail], *, with_hash: bool) -> bytes:
         packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:bz2") as archive:
+        with tarfile.open(fileobj=packed, mode="w:bz2", format=tarfile.USTAR_FORMAT) as archive:
             for killmail in killmails:
                 content = self._content(killmail, with_hash=with_hash)
                 member = tarfile.TarInfo(f"killmails/{killmail.killmail_id}.json")

@@ -6,10 +6,12 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import date
 from itertools import count
 
 import msgspec
 
+from killsync.simulator.archives import date_of
 from killsync.simulator.connection import Connection
 from killsync.simulator.options import Options
 from killsync.simulator.routes import EVEREF_PREFIX, ZKB_PREFIX
@@ -39,7 +41,8 @@ class Founded(msgspec.Struct, frozen=True):
 class Ready(msgspec.Struct, frozen=True):
     """What a client needs to know about a simulator that has just started to listen.
 
-    `everef_url` and `zkb_url` are where it serves what others serve: archives, zKillboard's lists.
+    `everef_url` and `zkb_url` are where it serves what others serve: archives, zKillboard's lists;
+    `old_days` are the first and last day of which there are old killmails, if there are any.
     """
 
     base_url: str
@@ -48,6 +51,7 @@ class Ready(msgspec.Struct, frozen=True):
     client_id: str
     logins: list[Login]
     corporations: list[Founded] = []
+    old_days: list[date] = []
 
 
 class Listener:
@@ -147,6 +151,7 @@ def _describe_ready(service: Service) -> Ready:
         for character in service.world.characters.values()
         if (token := service.tokens.refresh_token(character.character_id))
     ]
+    past = service.world.past
     corporations = [
         Founded(corporation.corporation_id, corporation.name, sorted(corporation.directors))
         for corporation in service.world.corporations.values()
@@ -158,4 +163,5 @@ def _describe_ready(service: Service) -> Ready:
         service.options.client_id,
         logins,
         corporations,
+        [date_of(day) for day in (*past.days[:1], *past.days[-1:])],
     )
