@@ -121,6 +121,18 @@ def test_what_has_not_changed_is_not_sent_again(everef: EveRef) -> None:
     assert everef.session.get(totals.url, headers=tag).status_code == 304
 
 
+def test_a_date_will_do_where_there_is_no_tag(everef: EveRef) -> None:
+    day = everef.simulator.old_days()[0]
+    everef.simulator.change_archive(day, untagged=True)
+    first = everef.get(day)
+    assert "ETag" not in first.headers
+    since = {"If-Modified-Since": first.headers["Last-Modified"]}
+    assert everef.get(day, **since).status_code == 304
+    everef.simulator.change_archive(day, rewrite=True)
+    assert everef.get(day, **since).status_code == 200
+    assert everef.get(day, **{"If-None-Match": '"x"'}).status_code == 200
+
+
 def test_a_day_that_is_rewritten_has_another_tag_and_the_same_killmails(everef: EveRef) -> None:
     day = everef.simulator.old_days()[0]
     first, before = everef.get(day), everef.members(day)

@@ -30,8 +30,8 @@ class NewArchive(msgspec.Struct, forbid_unknown_fields=True):
     """What changes about a day's archive; what is left out stays as it is.
 
     `killmails` more are found of an old day, and `also` are those of other days that it holds too.
-    `rewrite` makes another file of the same killmails. `raw` is served instead, as it is; a `bare`
-    archive has neither ETag nor Last-Modified.
+    `rewrite` makes another file of the same killmails. `raw` is served instead, as it is. An
+    `untagged` archive has no ETag, and a `bare` one no Last-Modified either.
     """
 
     day: date
@@ -41,6 +41,7 @@ class NewArchive(msgspec.Struct, forbid_unknown_fields=True):
     rewrite: bool = False
     missing: bool | None = None
     raw: bytes | None = None
+    untagged: bool | None = None
     bare: bool | None = None
 
 
@@ -53,6 +54,7 @@ class _Edition(msgspec.Struct):
     with_hash: bool | None = None
     missing: bool = False
     raw: bytes | None = None
+    untagged: bool = False
     bare: bool = False
 
 
@@ -75,9 +77,10 @@ class Archives:
         self._world.past.grow(day, new.killmails)
         edition = self._editions.setdefault(day, _Edition())
         edition.also = edition.also | also
-        edition.modified = now
+        # in whole seconds, as headers have it
+        edition.modified = max(int(now), edition.modified + 1)
         edition.number += new.rewrite
-        for name in ("with_hash", "missing", "raw", "bare"):
+        for name in ("with_hash", "missing", "raw", "untagged", "bare"):
             given = getattr(new, name)
             if given is not None:
                 setattr(edition, name, given)
@@ -110,13 +113,17 @@ class Archives:
         etag = etag_of(edition.raw) if edition.raw else self._etag(edition, killmails)
         headers = {"Content-Type": _MEDIA_TYPE}
         if not edition.bare:
-            made = min((number + 1) * DAY + _MADE_AT, self._started)
-            newest = max((killmail.killmail_time for killmail in killmails), default=0)
-            modified = max(made, newest, edition.modified)
-            headers |= {"ETag": etag, "Last-Modified": http_date(modified)}
-            if request.has_etag(etag):
+            headers["Last-Modified"] = http_date(self._modified(number, edition, killmails))
+            if not edition.untagged:
+                headers["ETag"] = etag
+            if _is_known(request, headers):
                 return Answer(304, headers=headers)
         return Answer(200, edition.raw or self._packed_file(etag, edition, killmails), headers)
+
+    def _modified(self, day: int, edition: _Edition, killmails: list[Killmail]) -> float:
+        made = min((day + 1) * DAY + _MADE_AT, self._started)
+        newest = max((killmail.killmail_time for killmail in killmails), default=0)
+        return max(made, newest, edition.modified)
 
     def _killmails(self, day: int, edition: _Edition) -> list[Killmail]:
         """Return what a day's archive holds, by id."""
@@ -161,6 +168,14 @@ class Archives:
         changed = datetime.fromtimestamp(killmail.killmail_time, UTC)
         added = {"http_last_modified": changed, "killmail_hash": killmail.killmail_hash}
         return body[:-1] + b"," + msgspec.json.encode(added)[1:]
+
+
+def _is_known(request: Request, headers: dict[str, str]) -> bool:
+    """Return whether the client has this file; a date counts only where it names no ETag."""
+    if "if-none-match" in request.headers:
+        return "ETag" in headers and request.has_etag(headers["ETag"])
+    since = request.headers.get("if-modified-since")
+    return since is not None and since == headers["Last-Modified"]
 
 
 def date_of(day: int) -> date:
