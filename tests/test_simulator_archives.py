@@ -233,6 +233,15 @@ def test_an_archive_may_be_cut_off(everef: EveRef, fault: dict[str, Any]) -> Non
     assert everef.get(day).status_code == 200
 
 
+def test_an_archive_may_be_damaged(everef: EveRef) -> None:
+    day = everef.simulator.old_days()[0]
+    whole = everef.get(day)
+    everef.simulator.fault("archive", times=1, edit={"BZh9": "BZh0"})
+    damaged = everef.get(day)
+    assert damaged.content == b"BZh0" + whole.content[4:]
+    assert damaged.headers["ETag"] != whole.headers["ETag"]
+
+
 def test_an_archive_may_drip(everef: EveRef) -> None:
     day = everef.simulator.old_days()[0]
     whole = everef.get(day).content

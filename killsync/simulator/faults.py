@@ -129,18 +129,18 @@ def apply(fault: Fault | None, effect: Callable[[], Answer]) -> Answer:
         return lost if fault.withholds_answer or replacement is None else replacement
     answer = effect()
     if fault.wrong_json is not None:
-        return _with_content(answer, 200, fault.wrong_json, fault)
+        return _with_content(answer, 200, fault.wrong_json.encode(), fault)
     if fault.edit and answer.body:
-        text = answer.body.decode()
+        # an archive is no text
+        body = answer.body
         for found, put in fault.edit.items():
-            text = text.replace(found, put)
-        return _with_content(answer, answer.status, text, fault)
+            body = body.replace(found.encode(), put.encode())
+        return _with_content(answer, answer.status, body, fault)
     answer.headers = answer.headers | fault.headers
     return answer
 
 
-def _with_content(answer: Answer, status: int, text: str, fault: Fault) -> Answer:
+def _with_content(answer: Answer, status: int, body: bytes, fault: Fault) -> Answer:
     """Return an answer with another content, by an ETag of its own if there is one."""
-    body = text.encode()
     tag = {"ETag": etag_of(body)} if "ETag" in answer.headers else {}
     return Answer(status, body, answer.headers | tag | fault.headers, answer.content_type)
