@@ -7,8 +7,8 @@ from killsync.model import Director
 from killsync.times import iso, iso_after, unix_or_none
 
 _SELECT = """
-SELECT corporation_id, character_id, name, asked_at, refused_at, confirmed, directors.not_before,
-    directors.error
+SELECT corporation_id, character_id, name, asked_at, directors.refused_at, confirmed,
+    directors.not_before, directors.error
 FROM directors JOIN users ON users.user_id = directors.character_id
 """
 
