@@ -10,6 +10,7 @@ from world import Killsync
 
 from killsync.cli.find_users import find_users
 from killsync.errors import UsageError
+from killsync.model import UserKind
 from killsync.store import connection, users
 from killsync.store.connection import Store
 
@@ -106,6 +107,22 @@ def test_the_beginning_of_several_names_is_refused_with_these(
     store: Store, word: str, named: tuple[str, ...]
 ) -> None:
     assert refusal(store, word) == f"{word!r} begins the names of several users: {', '.join(named)}"
+
+
+def test_a_corporation_is_found_by_id_and_by_name(store: Store) -> None:
+    users.add(store.conn, 98000001, "Blood Holdings", NOW, UserKind.CORPORATION)
+    assert found(store, "98000001") == found(store, "blood") == [98000001]
+
+
+def test_a_character_and_a_corporation_of_one_name_are_told_apart(store: Store) -> None:
+    users.add(store.conn, 98000001, "ZED QUUX", NOW, UserKind.CORPORATION)
+    assert refusal(store, "zed quux") == (
+        "'zed quux' matches several users; use an id: 4 (the character), 98000001 (the corporation)"
+    )
+    assert refusal(store, "zed") == (
+        "'zed' begins the names of several users: "
+        "Zed Quux (4, a character), ZED QUUX (98000001, a corporation)"
+    )
 
 
 def test_of_many_names_with_the_same_beginning_a_few_are_shown(store: Store) -> None:

@@ -14,9 +14,9 @@ _MOST_NAMED = 5
 def find_users(store: Store, words: list[str]) -> list[User]:
     """Return the users that the words name, each once.
 
-    A word is a character id, else a name in any case, else the beginning of one name only.
-    Raises UsageError for a word that names nobody (with the nearest name, if one is near) or
-    several.
+    A word is the id of a character or a corporation, else a name in any case, else the beginning of
+    one name only. Raises UsageError for a word that names nobody (with the nearest name, if one is
+    near) or several.
     """
     found = [_one(store, storable(word)) for word in words]
     return list({user.user_id: user for user in found}.values())
@@ -32,7 +32,10 @@ def _one(store: Store, given: str) -> User:
         return known
     matches = _named(store, word)
     if len(matches) > 1:
-        ids = ", ".join(str(user.user_id) for user in matches)
+        both = _are_of_both_kinds(matches)
+        ids = ", ".join(
+            f"{user.user_id} (the {user.kind})" if both else str(user.user_id) for user in matches
+        )
         raise UsageError(f"{safe(word, 60)!r} matches several users; use an id: {ids}")
     matches = matches or _beginning(store, word)
     if len(matches) > 1:
@@ -65,12 +68,21 @@ def _folded_matches(store: Store, word: str, *, whole: bool) -> list[User]:
     return [user for name in exact for user in users.named(store.conn, name) if user.name == name]
 
 
+def _are_of_both_kinds(matches: list[User]) -> bool:
+    """Return whether characters and corporations are among the users, to be told apart."""
+    return len({user.kind for user in matches}) > 1
+
+
 def _no_user(word: str) -> str:
     return f"no user {safe(word, 60)!r}"
 
 
 def _ambiguous(word: str, matches: list[User]) -> str:
-    named = [f"{safe(user.name, 60)} ({user.user_id})" for user in matches[:_MOST_NAMED]]
+    both = _are_of_both_kinds(matches)
+    named = [
+        f"{safe(user.name, 60)} ({user.user_id}{f', a {user.kind}' if both else ''})"
+        for user in matches[:_MOST_NAMED]
+    ]
     more = ", ..." if len(matches) > _MOST_NAMED else ""
     return f"{safe(word, 60)!r} begins the names of several users: {', '.join(named)}{more}"
 
