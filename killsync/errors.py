@@ -182,6 +182,15 @@ class LoginRefused(KillsyncError):
     blame = Blame.USER
 
 
+class CorporationRefused(KillsyncError):
+    """A corporation that a character's login cannot register: the character may not read its list.
+
+    It is no director, its login lacks the scope, or it is in an NPC corporation.
+    """
+
+    blame = Blame.USER
+
+
 class BodyRejected(KillsyncError):
     """A killmail body that cannot be stored faithfully; the text names the field or the byte."""
 

@@ -69,6 +69,11 @@ class Simulator:
             "affiliation", "POST", character_id=character_id, corporation_id=corporation_id
         )
 
+    def directors(self) -> list[int]:
+        """Return the characters that are directors of the corporation they are in."""
+        corporations = self.control("truth?bodies=0")["corporations"].values()
+        return [i for one in corporations for i in one["directors"] if i in one["members"]]
+
     def director_token(self, character_id: int, *scopes: str) -> str:
         """Issue a refresh token for both kinds of list, or for some scopes."""
         wanted = list(scopes or (SCOPE, CORPORATION_SCOPE))
@@ -215,12 +220,24 @@ class Killsync:
         assert "Traceback" not in done.stderr, shown
         return done
 
-    def add_users(self) -> None:
-        """Register every character that the simulator has given a token for."""
+    def add_users(self, *, corporation: bool = False) -> None:
+        """Register every character that the simulator has given a token for.
+
+        With `corporation`, those who are directors bring their corporations, by new tokens.
+        """
         if not self.database.exists():
             copy_new_database(self.database)
-        tokens = "".join(f"{login['refresh_token']}\n" for login in self.simulator.logins)
-        self.run("users", "add", given=tokens)
+        directors = self.simulator.directors() if corporation else []
+        tokens = [
+            login["refresh_token"]
+            for login in self.simulator.logins
+            if login["character_id"] not in directors
+        ]
+        if tokens or not directors:
+            self.run("users", "add", given="".join(f"{token}\n" for token in tokens))
+        if directors:
+            tokens = [self.simulator.director_token(director) for director in directors]
+            self.run("users", "add", "--corporation", given="\n".join(tokens))
 
     def status(self) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(self.run("status", "--json").stdout)

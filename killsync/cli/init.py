@@ -186,7 +186,7 @@ class _Init:
         return answers
 
     def _asked_application(self, settings: Settings) -> dict[str, Any]:
-        from killsync.esi.client import SCOPE
+        from killsync.esi.client import CORPORATION_SCOPE, SCOPE
 
         old = settings.client_id
         if not old:
@@ -194,7 +194,8 @@ class _Init:
                 "killsync works through an EVE application of your own. Create one, with ESI "
                 "access, at https://developers.eveonline.com:\n"
                 f"  callback URL  {settings.callback_url}  (to the letter)\n"
-                f"  scope         {SCOPE}"
+                f"  scope         {SCOPE}\n"
+                f"  scope         {CORPORATION_SCOPE}  (only to read corporations' killmails)"
             )
         client_id = _ask("Client id of the application", application.check_client_id, old)
         answers = {"client_id": client_id}

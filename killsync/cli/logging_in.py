@@ -8,28 +8,31 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from types import FrameType
 
 import msgspec
 
 from killsync.cli.invocation import Invocation, exit_with, print_result
+from killsync.cli.registering import Outcome, Registering
 from killsync.cli.signals import StopOnSignal, leaving_by_exception
 from killsync.errors import KillsyncError, LoginRefused, Refused, TryLater, UsageError
-from killsync.esi.client import SCOPE
+from killsync.esi.client import CORPORATION_SCOPE, SCOPE
+from killsync.http import Http
 from killsync.login import accounts, callback
 from killsync.login.accounts import Candidate
 from killsync.login.callback import Listener, Visit
 from killsync.login.connecting import connected
+from killsync.login.corporations import Corporations
 from killsync.login.page import BrowserPage
 from killsync.login.sso import Authorization, Sso
-from killsync.settings import config
+from killsync.settings import application, config
 from killsync.settings.config import Settings
 from killsync.store.connection import Store
 from killsync.terminal.questions import agree, prompt
 from killsync.terminal.text import safe
 from killsync.times import duration
-from killsync.tokens.tokens import Tokens
 
 Show = Callable[[BrowserPage], None]
 # SSO's codes are longer than what a person types
@@ -40,29 +43,37 @@ class LoginOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of the command; `limit` is in seconds."""
 
     no_browser: bool
+    corporation: bool
     another: bool
     yes: bool
     limit: float
 
 
-def log_in(call: Invocation, settings: Settings, store: Store, options: LoginOptions) -> None:
-    """Log in one character, or one after the other.
+def log_in(call: Invocation, settings: Settings, store: Store, options: LoginOptions) -> int:
+    """Log in one character, or one after the other; return the exit code.
 
+    It is that of the worst that kept a corporation from being registered beside its character.
     Raises LoginRefused, LoginNeeded, UsageError, Refused or TryLater; characters that have
     already logged in are kept.
     """
     stop = StopOnSignal()
-    stop.wake = lambda: prompt("\nEnding as soon as SSO has answered; Ctrl-C again ends at once.")
+    stop.wake = lambda: prompt("\nEnding as soon as the answer is here; Ctrl-C again ends at once.")
     # once SSO has been asked for a token, nothing keeps it from being stored or revoked
-    with connected(store.path, settings, threading.Event()) as (_, tokens, sso):
-        dialogue = _Dialogue(call, settings, options, stop, store, tokens, sso)
+    with (
+        connected(store.path, settings, threading.Event()) as (_, tokens, sso),
+        # what ESI is asked after that may be stopped
+        closing(Http(application.user_agent(settings.contact), stop.flag)) as http,
+    ):
+        corporations = Corporations(store, http, settings) if options.corporation else None
+        registering = Registering(call, settings, store, tokens, corporations)
+        log_in_one = partial(accounts.log_in, store, tokens, sso)
+        dialogue = _Dialogue(call, settings, options, stop, sso, log_in_one, registering)
         if options.no_browser:
             # before anything is read: what is not text is not an address either
             sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
-            dialogue.play(dialogue.wait_for_paste)
-        else:
-            with callback.listen(settings.callback_url) as listener:
-                dialogue.play(lambda login: dialogue.wait_for_browser(login, listener))
+            return dialogue.play(dialogue.wait_for_paste)
+        with callback.listen(settings.callback_url) as listener:
+            return dialogue.play(lambda login: dialogue.wait_for_browser(login, listener))
 
 
 class _Dialogue(msgspec.Struct, frozen=True):
@@ -70,30 +81,33 @@ class _Dialogue(msgspec.Struct, frozen=True):
     settings: Settings
     options: LoginOptions
     stop: StopOnSignal
-    store: Store
-    tokens: Tokens
     sso: Sso
+    log_in: Callable[[str, Authorization], Candidate]
+    registering: Registering
 
-    def play(self, one: Callable[[Authorization], None]) -> None:
-        """Log in one character, and others if the person wants to."""
+    def play(self, one: Callable[[Authorization], int]) -> int:
+        """Log in one character, and others if the person wants to; return the exit code."""
+        scopes = [SCOPE, CORPORATION_SCOPE] if self.options.corporation else [SCOPE]
+        code = 0
         while True:
             self.sso.prepare()
             try:
-                one(self.sso.authorize(self.settings.callback_url, SCOPE))
+                code = max(code, one(self.sso.authorize(self.settings.callback_url, *scopes)))
             except KeyboardInterrupt:
                 prompt("\nStopped: this login has changed nothing.")
                 raise
             if not self.options.another or not agree("Log in another character?"):
-                break
+                return code
 
-    def wait_for_browser(self, login: Authorization, listener: Listener) -> None:
+    def wait_for_browser(self, login: Authorization, listener: Listener) -> int:
         """Wait until the browser comes back from SSO, and register its character."""
         self._show_url(login)
         deadline = time.monotonic() + self.options.limit
         while (visit := listener.wait(deadline - time.monotonic())) is not None:
             try:
-                if self._completed(login, visit):
-                    return
+                code = self._complete(login, visit)
+                if code is not None:
+                    return code
             except KillsyncError as error:
                 visit.reply(_failed(error))
                 raise
@@ -102,17 +116,17 @@ class _Dialogue(msgspec.Struct, frozen=True):
                 visit.reply(callback.UNDECIDED)
         raise self._too_late()
 
-    def _completed(self, login: Authorization, visit: Visit) -> bool:
+    def _complete(self, login: Authorization, visit: Visit) -> int | None:
+        """Return the exit code of the login, None if the browser comes from another one."""
         try:
             code = callback.extract_code(visit.query, login.state)
         except Refused as error:
             visit.reply(_failed(error))
             self.call.warn(f"{error}; still waiting for that one")
-            return False
-        self._finish(code, login, visit.reply)
-        return True
+            return None
+        return self._finish(code, login, visit.reply)
 
-    def wait_for_paste(self, login: Authorization) -> None:
+    def wait_for_paste(self, login: Authorization) -> int:
         """Take what the person pastes, until it is the answer to this login."""
         prompt(
             f"Open this URL in a browser anywhere, and log in:\n\n{login.url}\n\n"
@@ -126,7 +140,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
                 break
             except Refused as error:
                 self.call.warn(f"{error}; paste the address on which the browser ended:")
-        self._finish(code, login, lambda _: None)
+        return self._finish(code, login, lambda _: None)
 
     def _show_url(self, login: Authorization) -> None:
         opens = opens_a_browser(os.environ, sys.platform)
@@ -144,27 +158,26 @@ class _Dialogue(msgspec.Struct, frozen=True):
             )
         prompt(f"{what}\n\n{login.url}\n\nWaiting, {duration(self.options.limit)} at most…")
 
-    def _finish(self, code: str, login: Authorization, show: Show) -> None:
+    def _finish(self, code: str, login: Authorization, show: Show) -> int:
         # what SSO has given is stored before a signal ends the program
         with self.stop:
-            candidate = accounts.log_in(self.store, self.tokens, self.sso, code, login)
-            if not candidate.sold or self.options.yes:
-                self._register(candidate, show)
-        is_open = candidate.sold and not self.options.yes
+            candidate = self.log_in(code, login)
+            is_open = candidate.sold and not self.options.yes
+            registered = 0 if is_open else self._register(candidate, show)
         if self.stop.exit_code is not None:
             if is_open:
                 accounts.turn_away(self.sso, candidate.grant)
             exit_with(self.stop.exit_code)
-        if is_open:
-            show(
-                BrowserPage(
-                    "One question is left", "Answer it in the terminal where killsync runs."
-                )
-            )
-            with leaving_by_exception():
-                self._confirm_new_owner(candidate)
-            with self.stop:
-                self._register(candidate, show)
+        if not is_open:
+            return registered
+        show(BrowserPage("One question is left", "Answer it in the terminal where killsync runs."))
+        with leaving_by_exception():
+            self._confirm_new_owner(candidate)
+        with self.stop:
+            registered = self._register(candidate, show)
+        if self.stop.exit_code is not None:
+            exit_with(self.stop.exit_code)
+        return registered
 
     def _confirm_new_owner(self, candidate: Candidate) -> None:
         """Raise LoginRefused, and leave no token behind, unless the person agrees."""
@@ -178,18 +191,24 @@ class _Dialogue(msgspec.Struct, frozen=True):
         if not agreed:
             raise LoginRefused(f"{name} keeps the login it had; use --yes to take the new one")
 
-    def _register(self, candidate: Candidate, show: Show) -> None:
-        new = accounts.register(self.store, self.tokens, self.settings, candidate, time.time())
-        character = candidate.character
-        name = safe(character.name, 60)
-        what = "is registered" if new else "is logged in again"
-        show(BrowserPage(f"{name} {what}", "You may close this page and go back to the terminal."))
+    def _register(self, candidate: Candidate, show: Show) -> int:
+        """Register who has logged in, and say so; return the exit code."""
+        outcome = self.registering.register(candidate)
+        show(_page(outcome))
         if not self.call.quiet:
-            print_result(f"{'added' if new else 'renewed'} {name} ({character.character_id})")
+            print_result(outcome.character_line())
+            if (line := outcome.corporation_line()) is not None:
+                print_result(line)
+        if (reason := outcome.reason()) is not None:
+            self.call.warn(reason)
+        if not self.call.quiet:
+            words = " ".join(map(str, outcome.user_ids))
+            whose = "Their" if len(outcome.user_ids) > 1 else "Its"
             prompt(
-                "Its killmails come with the next `killsync scan`; or now, with\n"
-                f"`{self.call.program.line(f'sync {character.character_id}')}`."
+                f"{whose} killmails come with the next `killsync scan`; or now, with\n"
+                f"`{self.call.program.line(f'sync {words}')}`."
             )
+        return outcome.exit_code
 
     def _read(self, deadline: float) -> str:
         with _until(deadline, self._too_late()):
@@ -244,6 +263,20 @@ def _until(deadline: float, too_late: TryLater) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _page(outcome: Outcome) -> BrowserPage:
+    """Return what the browser shows of who was registered."""
+    registered = "is registered" if outcome.new else "is logged in again"
+    if (reason := outcome.reason()) is not None:
+        return BrowserPage(
+            f"{outcome.name} {registered}, its corporation is not", f"{reason}.", good=False
+        )
+    end = "You may close this page and go back to the terminal."
+    found = outcome.corporation
+    if found is None:
+        return BrowserPage(f"{outcome.name} {registered}", end)
+    return BrowserPage(f"{outcome.name} and {safe(found.name, 60)} are registered", end)
 
 
 def _failed(error: KillsyncError) -> BrowserPage:

@@ -1,10 +1,11 @@
-"""`killsync login`: register characters through EVE SSO, in a browser here or anywhere."""
+"""`killsync login`: register characters, and corporations, through EVE SSO in a browser."""
 
 from typing import Annotated
 
 import typer
 
 from killsync.cli import invocation, opening
+from killsync.cli.invocation import exit_with
 from killsync.cli.options import seconds
 from killsync.settings import application
 
@@ -14,6 +15,10 @@ def login(
     no_browser: Annotated[
         bool,
         typer.Option("--no-browser", help="Print the URL; paste back where the browser ended."),
+    ] = False,
+    corporation: Annotated[
+        bool,
+        typer.Option("--corporation", help="Register its corporation too; it must be a director."),
     ] = False,
     another: Annotated[
         bool, typer.Option("--another", help="Then log in another character.")
@@ -26,7 +31,22 @@ def login(
         str, typer.Option(metavar="DURATION", help="How long to wait for each login.")
     ] = "5m",
 ) -> None:
-    """Register a character, or renew its login, through EVE SSO."""
+    """Register a character, or renew its login, through EVE SSO.
+
+    With --corporation its corporation too, whose killmails directors can read. That takes a second
+    scope of your EVE application, esi-killmails.read_corporation_killmails.v1. Log in several
+    directors, one after the other: a corporation is read as long as one of them can.
+
+    \b
+    Example:  killsync login --corporation --another
+
+    \b
+    Exit codes:  0   registered
+                 1   the login was refused; or the character is registered, and its corporation
+                     cannot be: it is no director, or the scope is missing
+                 75  nobody came back from SSO in time; or the character is registered, and ESI
+                     could not be asked for its corporation
+    """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True):
         limit = seconds("--timeout", timeout)
@@ -36,9 +56,12 @@ def login(
             opening.check_origin(store, call)
             from killsync.cli.logging_in import LoginOptions, log_in
 
-            log_in(
-                call,
-                settings,
-                store,
-                LoginOptions(no_browser=no_browser, another=another, yes=yes, limit=limit),
+            options = LoginOptions(
+                no_browser=no_browser,
+                corporation=corporation,
+                another=another,
+                yes=yes,
+                limit=limit,
             )
+            code = log_in(call, settings, store, options)
+        exit_with(code)

@@ -1,36 +1,32 @@
-"""`killsync users`: list, add, disable, enable and remove characters; `rekey` is beside."""
+"""`killsync users`: list, disable, enable and remove users; `add` and `rekey` are beside."""
 
 import json
-import sys
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import Annotated
 
 import msgspec
 import typer
 
-from killsync.cli import invocation, opening, rekey
+from killsync.cli import adding, invocation, opening, rekey
 from killsync.cli.find_users import find_users
-from killsync.cli.invocation import Invocation, exit_with, print_result
+from killsync.cli.invocation import Invocation, print_result
 from killsync.cli.options import AlsoUsers, Users
-from killsync.cli.signals import StopOnSignal
-from killsync.errors import Blame, KillsyncError, TryLater, UsageError
-from killsync.model import User, UserState
+from killsync.errors import UsageError
+from killsync.model import User, UserKind, UserState
 from killsync.settings import application
 from killsync.settings.config import Settings
-from killsync.store import jobs, killmails, pending, users
+from killsync.store import directors, jobs, killmails, pending, users
 from killsync.store.connection import Store
 from killsync.sync.status import user_statuses
 from killsync.terminal import tables
 from killsync.terminal.text import count, safe
 
-if TYPE_CHECKING:
-    from killsync.login.accounts import Candidate
-
 app = typer.Typer(
-    help="List, add, disable, enable and remove characters; rekey tokens.",
+    help="List, add, disable, enable and remove users; rekey tokens.",
     add_completion=False,
     rich_markup_mode=None,
 )
@@ -41,7 +37,7 @@ def list_users(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the characters."""
+    """List the characters and corporations."""
     if context.invoked_subcommand is not None:
         return
     call = invocation.from_context(context)
@@ -53,68 +49,6 @@ def list_users(
             print_result(json.dumps(msgspec.to_builtins(listed), indent=2))
         else:
             tables.show_users(listed)
-
-
-@app.command()
-def add(
-    context: typer.Context,
-    token_file: Annotated[
-        typer.FileText | None, typer.Option(help="Read from this file, not standard input.")
-    ] = None,
-) -> None:
-    """Register the characters of refresh tokens: one token a line, from standard input."""
-    call = invocation.from_context(context)
-    with invocation.edge(call, works=True):
-        settings = call.settings()
-        application.require(settings)
-        given: TextIO = token_file or sys.stdin
-        # a line that is not valid text fails alone; a byte order mark is skipped
-        given.reconfigure(encoding="utf-8-sig", errors="surrogateescape")  # type: ignore[attr-defined]
-        if given.isatty():
-            typer.echo("Paste refresh tokens, one a line, then press Ctrl-D:", err=True)
-        lines = [line.strip() for line in given if line.strip()]
-        if not lines:
-            raise UsageError("no refresh token was given: one a line, on standard input")
-        # a token that SSO has just replaced is stored before a signal ends the program
-        with StopOnSignal() as stop, opening.for_users(settings, create=True) as store:
-            opening.check_origin(store, call)
-            code = _add_all(call, settings, store, lines, stop)
-        exit_with(stop.exit_code or code)
-
-
-def _add_all(
-    call: Invocation, settings: Settings, store: Store, lines: list[str], stop: StopOnSignal
-) -> int:
-    from killsync.login import accounts
-    from killsync.login.connecting import connected
-
-    code = 0
-    with connected(store.path, settings, stop.flag) as (_, tokens, sso):
-        for number, line in enumerate(lines, 1):
-            if stop.flag.is_set():
-                break
-            try:
-                candidate = accounts.add(store, tokens, sso, line)
-                new = accounts.register(store, tokens, settings, candidate, time.time())
-            except KillsyncError as error:
-                if error.blame is Blame.RUN:
-                    raise
-                print_result(f"line {number}: failed: {safe(error)}")
-                code = max(code, error.exit_code if isinstance(error, TryLater) else 1)
-                continue
-            if candidate.unverified:
-                code = TryLater.exit_code
-            if candidate.unverified or not call.quiet:
-                print_result(f"line {number}: {_outcome(candidate, new=new)}")
-    return code
-
-
-def _outcome(candidate: "Candidate", *, new: bool) -> str:
-    character = candidate.character
-    text = f"{'added' if new else 'renewed'} {safe(character.name)} ({character.character_id})"
-    if candidate.unverified:
-        return f"{text}, not verified yet: {safe(candidate.unverified)}; the next scan tries again"
-    return text + ("; it belongs to another account than before" if candidate.sold else "")
 
 
 @app.command()
@@ -174,10 +108,13 @@ def _remove(
         print_result(f"{name}: {count(len(alone), 'stored killmail')} that belong to no other user")
     if purge and alone and not yes and not typer.confirm("Delete them permanently?"):
         raise UsageError("nothing was removed")
-    problem = forgotten(user)
+    of_corporation = user.kind is UserKind.CORPORATION
+    # a corporation has no token of its own
+    problem = None if of_corporation else forgotten(user)
     with store.transaction() as conn:
         # a run in progress may have stored more since the question was asked
         alone = pending.only_of(conn, user.user_id) if purge else []
+        left_alone = _without_other_directors(conn, user)
         pending.forget_user(conn, user.user_id)
         users.remove(conn, user.user_id)
         killmails.remove(conn, alone)
@@ -185,10 +122,25 @@ def _remove(
         f"removed {name} ({user.user_id})"
         + (f"; {len(alone):,} killmails deleted" if purge else "")
     )
-    if problem is None:
+    for corporation in left_alone:
+        call.warn(
+            f"{name} was the last director of {safe(corporation.name)}, whose new killmails nobody "
+            f"reads now: log in another with `{call.program.line('login --corporation')}`"
+        )
+    if of_corporation:
+        print_result(f"{name}: its directors stay registered as characters")
+    elif problem is None:
         print_result(f"{name}: the refresh token is revoked")
     else:
         call.warn(f"{name}: {safe(problem, 400)}")
+
+
+def _without_other_directors(conn: sqlite3.Connection, user: User) -> list[User]:
+    """Return the corporations that have no other director than this character."""
+    mine = [director.corporation_id for director in directors.of_character(conn, user.user_id)]
+    alone = [one for one in mine if len(directors.of_corporation(conn, one)) == 1]
+    found = [users.get(conn, corporation_id) for corporation_id in alone]
+    return [corporation for corporation in found if corporation is not None]
 
 
 @contextmanager
@@ -227,6 +179,7 @@ def _without_revoking(
         yield forget
 
 
+app.command()(adding.add)
 app.command()(rekey.rekey)
 
 

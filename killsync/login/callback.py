@@ -17,6 +17,7 @@ from socketserver import ThreadingTCPServer
 from urllib.parse import parse_qs, urlsplit
 
 from killsync.errors import ApplicationError, LoginRefused, Refused, Unavailable, UsageError
+from killsync.esi.client import CORPORATION_SCOPE, SCOPE
 from killsync.login.page import BrowserPage, rendered
 
 # a browser may take either address for localhost, and another program must not sit at one of them
@@ -157,7 +158,8 @@ def _failure(error: str) -> Exception:
         case "invalid_scope":
             return ApplicationError(
                 "the EVE application does not have the scope that killsync needs (invalid_scope): "
-                "add it at https://developers.eveonline.com"
+                f"add {SCOPE} and, for corporations, {CORPORATION_SCOPE}, at "
+                "https://developers.eveonline.com"
             )
         case "unauthorized_client" | "invalid_request" | "unsupported_response_type":
             return ApplicationError(

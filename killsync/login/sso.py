@@ -110,7 +110,7 @@ class Sso:
         # RFC 6749, 6: the answer names a refresh token only if it is a new one
         return self._grant("refresh_token", sent, usual=sent)
 
-    def authorize(self, redirect_uri: str, scope: str) -> Authorization:
+    def authorize(self, redirect_uri: str, *scopes: str) -> Authorization:
         """Start a login, with PKCE (S256) or, if the application has a secret, without.
 
         SSO takes one of the two from an application: it is registered for PKCE or has a secret.
@@ -132,7 +132,7 @@ class Sso:
             }
         state = secrets.token_urlsafe(_STATE_BYTES)
         url = prepare_grant_uri(
-            endpoint, self._client_id, "code", redirect_uri, scope, state, **challenge
+            endpoint, self._client_id, "code", redirect_uri, " ".join(scopes), state, **challenge
         )
         return Authorization(url, state, redirect_uri, verifier)
 
