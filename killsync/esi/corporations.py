@@ -66,15 +66,15 @@ def corporation_name(esi: Esi, corporation_id: int) -> str:
     if answer.status == 404:
         raise Refused(f"ESI knows no corporation {corporation_id}", 404)
     raise_for_status(answer)
-    return _decode(_corporation, answer.body, "corporation").name
+    return _decode(_corporation, answer.body, "a corporation").name
 
 
 def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, what: str) -> _T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise Misshapen(f"ESI's {what} has the wrong shape: {error}") from error
+        raise Misshapen(f"ESI's answer about {what} has the wrong shape: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if "surrogate" in str(error):
-            raise Misshapen(f"ESI's {what} holds half a surrogate pair") from error
-        raise ServerFault(f"ESI's {what} is not JSON") from error
+            raise Misshapen(f"ESI's answer about {what} holds half a surrogate pair") from error
+        raise ServerFault(f"ESI's answer about {what} is not JSON") from error
