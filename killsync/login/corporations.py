@@ -124,9 +124,8 @@ class Corporations:
             if error.status != 403 or isinstance(error, AccessRejected):
                 raise
             raise CorporationRefused(
-                f"{_shown(character.name)} is not a director of {_shown(name)} ({error}): have its "
-                "CEO give that role, or log in with a director, and run `killsync login "
-                "--corporation`"
+                f"{_shown(character.name)} is not a director of {_shown(name)} ({error}): ask its "
+                "CEO for that role, or let a director log in, with `killsync login --corporation`"
             ) from error
 
     def _keep_spending(self) -> None:
