@@ -484,6 +484,7 @@ def test_a_newcomer_is_asked_for_id_secret_and_contact(newcomer: Newcomer) -> No
         "https://developers.eveonline.com",
         "http://localhost:8635/callback",
         "esi-killmails.read_killmails.v1",
+        "esi-killmails.read_corporation_killmails.v1",
         "killsync",
     ):
         assert part in shown

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 from campaign.case import Case, case
 from campaign.secrets import Needles, hunt
-from world import Killsync, wait_until
+from world import TIMEOUT, Killsync, wait_until
 
 from killsync.tokens.sealing import Keyring
 from killsync.tokens.tokens import Tokens
@@ -144,6 +144,24 @@ def test_a_token_kept_from_before_is_shown_nowhere_though_it_is_sent_and_refused
     leaky.call("--verbose", "users", "rekey")
     for words in (("status", "-v"), ("status", "--json"), ("users", "--json"), ("export",)):
         leaky.call(*words)
+    assert hunt(leaky, leaky.processes) == []
+
+
+def test_registering_a_corporation_shows_no_secret_whatever_esi_answers(leaky: Case) -> None:
+    said = repeated([*tokens_in_use(leaky)[:2], SECRET])
+    users = [login["character_id"] for login in leaky.simulator.logins]
+    leaky.simulator.add_corporation(members=users, directors=users)
+    for user, fault in zip(users, answers_with(said), strict=False):
+        leaky.simulator.fault("corp_list", character_id=user, **fault)
+    tokens = [leaky.simulator.director_token(user) for user in users]
+    words = ("--verbose", "users", "add", "--corporation")
+    assert leaky.launch(*words, given="\n".join(tokens)).wait(TIMEOUT) == 75
+    met = {entry["character_id"] for entry in leaky.simulator.log("corp_list") if entry["fault"]}
+    assert len(met) == len(answers_with(said))
+    leaky.simulator.fault("affiliation", **answers_with(said)[5])
+    leaky.launch(*words, given=tokens[0]).wait(TIMEOUT)
+    for shown in (("users", "--json"), ("status", "--json"), ("export",)):
+        leaky.call(*shown)
     assert hunt(leaky, leaky.processes) == []
 
 

@@ -23,7 +23,7 @@ Users = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="USER...",
-        help="A character id, a name in any case, or how only one begins; quote one with spaces.",
+        help="An id, a name in any case, or how only one begins; quote one with spaces.",
     ),
 ]
 AlsoUsers = Annotated[

@@ -1,4 +1,4 @@
-"""Corporations, registered by the login of a director: ESI is asked who that is, and once for more.
+"""Registering corporations: in which one a character is, and whether it may read its list.
 
 The character and its tokens are on disk before: what ESI answers here costs neither.
 """
