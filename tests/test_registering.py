@@ -251,6 +251,15 @@ def test_one_that_is_refused_keeps_no_other_from_being_registered(members: Membe
     assert len(users(program)) == 4
 
 
+def test_an_outage_costs_few_requests_however_many_are_registered(members: Members) -> None:
+    program, _ = members(characters=5)
+    program.simulator.fault("affiliation", status=503)
+    done = add(program, exit_code=75)
+    assert ["could not be asked" in line for line in done.stdout.splitlines()] == [True] * 5
+    assert len(program.simulator.log("affiliation")) == 9
+    assert [kind for _, kind, _ in users(program)] == ["character"] * 5
+
+
 # ESI's limits
 
 

@@ -33,9 +33,12 @@ def login(
 ) -> None:
     """Register a character, or renew its login, through EVE SSO.
 
-    With --corporation its corporation too, whose killmails directors can read. That takes a second
-    scope of your EVE application, esi-killmails.read_corporation_killmails.v1. Log in several
-    directors, one after the other: a corporation is read as long as one of them can.
+    With --corporation its corporation too, whose killmails directors can read. Log in several
+    directors, one after the other: a corporation is read as long as one of them can. Your EVE
+    application needs a second scope for it:
+
+    \b
+    esi-killmails.read_corporation_killmails.v1
 
     \b
     Example:  killsync login --corporation --another

@@ -12,6 +12,7 @@ from killsync.errors import (
     Blame,
     CorporationRefused,
     KillsyncError,
+    RateLimited,
     Refused,
     TryLater,
 )
@@ -29,6 +30,8 @@ from killsync.store.connection import Store
 from killsync.store.names import names_of
 
 _LONGEST_SHOWN = 60
+# an incident costs few requests, however many characters are registered in it
+_MOST_UNANSWERED = 3
 
 
 class Registered(msgspec.Struct, frozen=True):
@@ -59,6 +62,7 @@ class Corporations:
         self._esi = Esi(http, settings.esi_url, self._limits)
         # several directors of one corporation come one after the other
         self._names: dict[int, str] = {}
+        self._unanswered = 0
 
     def register(self, character: Character, access_token: str, now: float) -> Registered:
         """Register the corporation of a registered character, which must be a director of it.
@@ -72,20 +76,31 @@ class Corporations:
                 "it to your EVE application at https://developers.eveonline.com, then run "
                 "`killsync login --corporation`"
             )
+        corporation_id, name = self._answered(character, access_token)
+        return self._store_as_user(character, corporation_id, name, now)
+
+    def _answered(self, character: Character, access_token: str) -> tuple[int, str]:
+        """Return what ESI answers, as `_ask_esi` does.
+
+        It is asked no more once it has answered nothing for several characters in a row.
+        """
+        if self._unanswered >= _MOST_UNANSWERED:
+            raise _later(character, "it has not answered for those before")
         try:
-            corporation_id, name = self._ask_esi(character, access_token)
+            found = self._ask_esi(character, access_token)
         except CorporationRefused:
+            self._unanswered = 0
             raise
         except KillsyncError as error:
             if error.blame is Blame.RUN:
                 raise
-            raise TryLater(
-                f"ESI could not be asked for the corporation of {_shown(character.name)}: {error}; "
-                "try again later with `killsync login --corporation`"
-            ) from error
+            # a limit may be this character's own
+            self._unanswered += not isinstance(error, RateLimited)
+            raise _later(character, str(error)) from error
         finally:
             self._keep_spending()
-        return self._store_as_user(character, corporation_id, name, now)
+        self._unanswered = 0
+        return found
 
     def _ask_esi(self, character: Character, access_token: str) -> tuple[int, str]:
         """Return the id and the name of the character's corporation, whose list it reads."""
@@ -153,6 +168,13 @@ class Corporations:
             ]
         names = tuple(corporation.name for corporation in left if corporation is not None)
         return Registered(corporation_id, name, new, new_director, names)
+
+
+def _later(character: Character, why: str) -> TryLater:
+    return TryLater(
+        f"ESI could not be asked for the corporation of {_shown(character.name)}: {why}; "
+        "try again later with `killsync login --corporation`"
+    )
 
 
 def _shown(name: str) -> str:
