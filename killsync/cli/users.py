@@ -1,7 +1,6 @@
 """`killsync users`: list, disable, enable and remove users; `add` and `rekey` are beside."""
 
 import json
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -108,13 +107,13 @@ def _remove(
         print_result(f"{name}: {count(len(alone), 'stored killmail')} that belong to no other user")
     if purge and alone and not yes and not typer.confirm("Delete them permanently?"):
         raise UsageError("nothing was removed")
-    of_corporation = user.kind is UserKind.CORPORATION
     # a corporation has no token of its own
-    problem = None if of_corporation else forgotten(user)
+    is_corporation = user.kind is UserKind.CORPORATION
+    problem = None if is_corporation else forgotten(user)
+    without_director = directors.only_director_of(store.conn, user.user_id)
     with store.transaction() as conn:
         # a run in progress may have stored more since the question was asked
         alone = pending.only_of(conn, user.user_id) if purge else []
-        left_alone = _without_other_directors(conn, user)
         pending.forget_user(conn, user.user_id)
         users.remove(conn, user.user_id)
         killmails.remove(conn, alone)
@@ -122,25 +121,15 @@ def _remove(
         f"removed {name} ({user.user_id})"
         + (f"; {len(alone):,} killmails deleted" if purge else "")
     )
-    for corporation in left_alone:
-        call.warn(
-            f"{name} was the last director of {safe(corporation.name)}, whose new killmails nobody "
-            f"reads now: log in another with `{call.program.line('login --corporation')}`"
-        )
-    if of_corporation:
-        print_result(f"{name}: its directors stay registered as characters")
-    elif problem is None:
-        print_result(f"{name}: the refresh token is revoked")
-    else:
+    if problem is not None:
         call.warn(f"{name}: {safe(problem, 400)}")
-
-
-def _without_other_directors(conn: sqlite3.Connection, user: User) -> list[User]:
-    """Return the corporations that have no other director than this character."""
-    mine = [director.corporation_id for director in directors.of_character(conn, user.user_id)]
-    alone = [one for one in mine if len(directors.of_corporation(conn, one)) == 1]
-    found = [users.get(conn, corporation_id) for corporation_id in alone]
-    return [corporation for corporation in found if corporation is not None]
+    elif not is_corporation:
+        print_result(f"{name}: the refresh token is revoked")
+    for corporation in without_director:
+        call.warn(
+            f"{safe(corporation)} has no director left, and is synced no more: "
+            "`killsync login --corporation` registers one"
+        )
 
 
 @contextmanager

@@ -89,6 +89,18 @@ def set_refused(conn: sqlite3.Connection, director: Director) -> None:
     )
 
 
+def only_director_of(conn: sqlite3.Connection, character_id: int) -> list[str]:
+    """Return the names of the corporations that have no director but this one."""
+    rows = conn.execute(
+        """SELECT users.name FROM directors JOIN users ON users.user_id = directors.corporation_id
+        WHERE directors.character_id = :id AND NOT EXISTS (SELECT 1 FROM directors AS other
+            WHERE other.corporation_id = directors.corporation_id AND other.character_id <> :id)
+        ORDER BY users.user_id""",
+        {"id": character_id},
+    )
+    return [name for (name,) in rows]
+
+
 def _director(row: tuple[Any, ...]) -> Director:
     corporation, character, name, asked, refused, confirmed, not_before, error = row
     return Director(
