@@ -5,7 +5,7 @@ import time
 import msgspec
 
 from killsync.cli.invocation import Invocation
-from killsync.errors import CorporationRefused, KillsyncError, TryLater
+from killsync.errors import KillsyncError, TryLater
 from killsync.esi.client import CORPORATION_SCOPE
 from killsync.login import accounts
 from killsync.login.accounts import Candidate
@@ -95,14 +95,11 @@ class Registering:
         """
         new = accounts.register(self._store, self._tokens, self._settings, candidate, time.time())
         if self._corporations is None:
-            self._renew_as_director(candidate)
+            self._warn_of_lists_out_of_reach(candidate)
             return Outcome(candidate, new)
         try:
             found = self._register_corporation(self._corporations, candidate)
-        except CorporationRefused as error:
-            return Outcome(candidate, new, problem=error)
         except KillsyncError as error:
-            self._renew_as_director(candidate)
             return Outcome(candidate, new, problem=error)
         name = safe(candidate.character.name, _LONGEST_NAME)
         for left in found.left:
@@ -117,17 +114,11 @@ class Registering:
         access_token = candidate.grant.access_token
         return corporations.register(candidate.character, access_token, time.time())
 
-    def _renew_as_director(self, candidate: Candidate) -> None:
-        """Let a director be asked again whose login is new, or warn that it reads no list any more.
-
-        What ESI refused to the login before says nothing of this one.
-        """
-        character = candidate.character
+    def _warn_of_lists_out_of_reach(self, candidate: Candidate) -> None:
+        """Warn if this login has replaced one that read corporations' lists, and does not."""
+        character, conn = candidate.character, self._store.conn
         if CORPORATION_SCOPE in character.scopes:
-            with self._store.transaction() as conn:
-                directors.renew(conn, character.character_id)
             return
-        conn = self._store.conn
         for director in directors.of_character(conn, character.character_id):
             corporation = users.get(conn, director.corporation_id)
             name = safe(corporation.name if corporation else director.corporation_id, _LONGEST_NAME)

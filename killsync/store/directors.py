@@ -45,17 +45,6 @@ def add(conn: sqlite3.Connection, corporation_id: int, character_id: int) -> boo
     return known is None
 
 
-def renew(conn: sqlite3.Connection, character_id: int) -> None:
-    """Forget that a director was refused, of every corporation, since it has logged in again."""
-    for director in of_character(conn, character_id):
-        add(conn, director.corporation_id, character_id)
-        conn.execute(
-            """UPDATE users SET state = 'active', error = NULL, not_before = NULL
-            WHERE user_id = ? AND state = 'needs_login'""",
-            [director.corporation_id],
-        )
-
-
 def set_asked(conn: sqlite3.Connection, corporation_id: int, character_id: int, now: float) -> None:
     """Note that a director's token is about to be used: the other directors are asked before it."""
     conn.execute(
