@@ -143,6 +143,13 @@ class AccessRejected(Refused):
     """ESI does not accept the access token; a refreshed one may work."""
 
 
+class DirectorRefused(Refused):
+    """ESI does not let a character read its corporation's list: its role is gone, or it has left.
+
+    Only 403 says so; which corporation it has joined is part of the text, if that is known.
+    """
+
+
 class KillmailUnknown(Refused):
     """ESI says that it has no killmail of this id and hash (404, 422)."""
 

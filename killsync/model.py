@@ -175,6 +175,11 @@ class Director(msgspec.Struct, frozen=True):
     not_before: float | None = None
     error: str | None = None
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether it was refused when it was last asked."""
+        return self.confirmed or self.refused_at is not None
+
 
 class User(msgspec.Struct, frozen=True):
     """A row of `users`; times are unix seconds, `floor_id` is the lowest id above the gap.

@@ -16,6 +16,7 @@ from killsync.errors import (
     BodyRejected,
     DatabaseBusy,
     DatabaseError,
+    DirectorRefused,
     GameDataBroken,
     IdsUnknown,
     KillmailUnknown,
@@ -53,6 +54,7 @@ from killsync.sync.verdict import (
     HoldBack,
     HoldRefusal,
     NeedsLogin,
+    NextDirector,
     NextRun,
     PutOff,
     Refuse,
@@ -100,6 +102,7 @@ ROWS = [
     (GameDataBroken("x"), Blame.RUN, EndRun, EndRun),
     (Misshapen("x"), Blame.REQUEST, Fail, PutOff),
     (AccessRejected("x"), Blame.REQUEST, Fail, PutOff),
+    (DirectorRefused("x"), Blame.REQUEST, Fail, PutOff),
     (KillmailUnknown("x"), Blame.REQUEST, Fail, Refuse),
     (LoginNeeded("x"), Blame.USER, HoldRefusal, PutOff),
     (LoginRefused("x"), Blame.USER, Fail, PutOff),
@@ -154,6 +157,50 @@ def test_an_access_token_that_esi_rejects_is_renewed_once() -> None:
     assert on_list(rejected, OWN_FAULT) == Renew()
     again = on_list(rejected, structs.replace(OWN_FAULT, renewed=True))
     assert again == Fail("401", NOW + 15 * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("error", "renewed"),
+    [
+        (DirectorRefused("403"), False),
+        (DirectorRefused("403"), True),
+        (AccessRejected("401"), True),
+    ],
+)
+def test_where_a_director_is_refused_the_next_one_is_asked(
+    error: KillsyncError, renewed: bool
+) -> None:
+    known = structs.replace(OWN_FAULT, by_director=True, renewed=renewed)
+    assert on_list(error, known) == NextDirector(NOW, error)
+
+
+def test_a_directors_access_token_is_renewed_once_like_any_other() -> None:
+    known = structs.replace(OWN_FAULT, by_director=True)
+    assert on_list(AccessRejected("401"), known) == Renew()
+
+
+def test_where_a_directors_token_is_refused_the_next_one_is_asked() -> None:
+    refused = LoginNeeded("revoked")
+    known = structs.replace(OWN_FAULT, by_director=True)
+    assert on_refresh(refused, known) == NextDirector(NOW, refused)
+
+
+def test_a_directors_bucket_that_rests_holds_up_no_other() -> None:
+    known = structs.replace(OWN_FAULT, by_director=True)
+    assert on_list(RateLimited("429", NOW + HOUR), known) == NextDirector(NOW)
+
+
+def test_a_rest_of_no_length_is_not_answered_by_asking_at_once() -> None:
+    known = structs.replace(OWN_FAULT, by_director=True)
+    decided = on_list(RateLimited("429", NOW), known)
+    assert isinstance(decided, NextDirector)
+    assert decided.at > NOW
+
+
+def test_whatever_else_fails_for_a_director_is_judged_as_for_a_character() -> None:
+    known = structs.replace(OWN_FAULT, by_director=True, renewed=True)
+    for error in (Unavailable("504"), ServerFault("500"), Refused("404"), NotSent(), BUG):
+        assert on_list(error, known) == on_list(error, structs.replace(known, by_director=False))
 
 
 def test_a_user_who_fails_again_is_left_alone_for_twice_as_long() -> None:

@@ -1,7 +1,7 @@
-"""What is public of corporations: who is in which, and what one is called.
+"""What is public of corporations, who is in which and what one is called; and their lists.
 
-Source of every fact: ESI's OpenAPI document, compatibility date 2026-07-21. Neither route has a
-rate-limit group, only the legacy limit on errors.
+Source of every fact: ESI's OpenAPI document, compatibility date 2026-07-21. Neither public route
+has a rate-limit group, only the legacy limit on errors.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
-from killsync.errors import Misshapen, Refused, ServerFault
+from killsync.errors import DirectorRefused, KillsyncError, Misshapen, Refused, ServerFault
 from killsync.esi.buckets import public_bucket
 from killsync.esi.client import Esi, raise_for_status
-from killsync.model import LARGEST_ID, Priority
+from killsync.model import LARGEST_ID, Page, Priority, Reader, UserKind
 
 # NPC corporations have these ids, and nobody is their director
 NPC_CORPORATIONS = range(1_000_000, 2_000_000)
@@ -67,6 +67,39 @@ def corporation_name(esi: Esi, corporation_id: int) -> str:
         raise Refused(f"ESI knows no corporation {corporation_id}", 404)
     raise_for_status(answer)
     return _decode(_corporation, answer.body, "a corporation").name
+
+
+def read_list(
+    esi: Esi, reader: Reader, page: int, access_token: str, etag: str | None, priority: int
+) -> Page:
+    """Return one page of a user's list; of a director who is refused say why, as far as known.
+
+    Raises as `Esi.killmails`, and DirectorRefused, which says whether the character has joined
+    another corporation: that is asked at once, and costs nothing if it cannot be answered.
+    """
+    try:
+        return esi.killmails(reader, page, access_token, etag, priority)
+    except Refused as error:
+        is_refused = error.status == 403 and type(error) is Refused
+        if reader.kind is not UserKind.CORPORATION or not is_refused:
+            raise
+        joined = _joined(esi, reader)
+        text = f"{error}" if joined is None else f"has joined {joined}; {error}"
+        raise DirectorRefused(text, error.status) from error
+
+
+def _joined(esi: Esi, reader: Reader) -> str | None:
+    """Return which other corporation a character has joined, in words, None if none is known."""
+    try:
+        found = corporations_of(esi, [reader.character_id]).get(reader.character_id)
+    except KillsyncError:
+        return None
+    if found is None or found == reader.user_id:
+        return None
+    try:
+        return f"{corporation_name(esi, found)} ({found})"
+    except KillsyncError:
+        return f"corporation {found}"
 
 
 def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, what: str) -> _T:

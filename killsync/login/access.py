@@ -76,6 +76,14 @@ def claimed(access_token: str) -> Character:
         raise Refused("SSO's access token names no character") from error
 
 
+def grants(access_token: str, scope: str) -> bool:
+    """Return whether an access token that was verified when it came grants a scope."""
+    try:
+        return scope in claimed(access_token).scopes
+    except Refused:
+        return False
+
+
 def _claims(access_token: str, published: Published) -> dict[str, Any]:
     from joserfc import jwt
     from joserfc.errors import JoseError

@@ -1,9 +1,11 @@
 """Directors: the characters whose tokens read the lists of corporations."""
 
+import json
 import sqlite3
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from killsync.model import Director
+from killsync.model import Director, Reader, UserKind, own_reader
 from killsync.times import iso, iso_after, unix_or_none
 
 _SELECT = """
@@ -78,6 +80,30 @@ def set_refused(conn: sqlite3.Connection, director: Director) -> None:
     )
 
 
+def ask_again(conn: sqlite3.Connection, corporation_ids: Iterable[int] | None, now: float) -> int:
+    """Let directors be asked at once who are asked but once a day; of all corporations, or these.
+
+    Return how many.
+    """
+    mine = (
+        "" if corporation_ids is None else "AND corporation_id IN (SELECT value FROM json_each(?))"
+    )
+    given = [] if corporation_ids is None else [json.dumps(list(corporation_ids))]
+    return conn.execute(
+        f"UPDATE directors SET not_before = NULL WHERE not_before > ? {mine}", [iso(now), *given]
+    ).rowcount
+
+
+def token_renewed(conn: sqlite3.Connection, character_id: int, now: float) -> None:
+    """Let a director who has logged in again be asked at once, and for whom it may read."""
+    conn.execute("UPDATE directors SET not_before = NULL WHERE character_id = ?", [character_id])
+    conn.execute(
+        """UPDATE users SET not_before = ? WHERE state = 'needs_login' AND user_id IN (
+            SELECT corporation_id FROM directors WHERE character_id = ?)""",
+        [iso(now), character_id],
+    )
+
+
 def only_director_of(conn: sqlite3.Connection, character_id: int) -> list[str]:
     """Return the names of the corporations that have no director but this one."""
     rows = conn.execute(
@@ -88,6 +114,45 @@ def only_director_of(conn: sqlite3.Connection, character_id: int) -> list[str]:
         {"id": character_id},
     )
     return [name for (name,) in rows]
+
+
+def last_readers(conn: sqlite3.Connection, user_ids: Iterable[int]) -> Iterator[Reader]:
+    """Yield who has last read the lists of these users, or was about to.
+
+    A character itself, of a corporation's directors whoever was asked last; nobody of one that has
+    none.
+    """
+    rows = conn.execute(
+        """SELECT user_id, kind, (SELECT character_id FROM directors
+            WHERE corporation_id = user_id ORDER BY asked_at DESC LIMIT 1)
+        FROM users WHERE user_id IN (SELECT value FROM json_each(?))""",
+        [json.dumps(list(user_ids))],
+    )
+    for user_id, kind, director in rows.fetchall():
+        if kind != UserKind.CORPORATION:
+            yield own_reader(user_id)
+        elif director is not None:
+            yield Reader(user_id, UserKind.CORPORATION, director)
+
+
+# there are few corporations, and each has its directors
+_OTHER_CORPORATIONS = """
+SELECT EXISTS (SELECT 1 FROM (SELECT DISTINCT corporation_id FROM directors)
+    JOIN users ON users.user_id = corporation_id
+    WHERE users.state = 'active' AND users.user_id <> ?"""
+
+
+def is_only_corporation(conn: sqlite3.Connection, corporation_id: int) -> bool:
+    """Return whether no other corporation is active that has directors."""
+    return not conn.execute(f"{_OTHER_CORPORATIONS})", [corporation_id]).fetchone()[0]
+
+
+def others_read_since(conn: sqlite3.Connection, corporation_id: int, moment: str) -> bool:
+    """Return whether the list of another corporation was read since a time, in ISO text."""
+    row = conn.execute(
+        f"{_OTHER_CORPORATIONS} AND users.last_killmail_sync_at >= ?)", [corporation_id, moment]
+    ).fetchone()
+    return bool(row[0])
 
 
 def _director(row: tuple[Any, ...]) -> Director:

@@ -21,7 +21,7 @@ def load_shared(conn: sqlite3.Connection) -> list[Bucket]:
     """Return the buckets that belong to no single character."""
     rows = conn.execute(
         f"SELECT {_COLUMNS} FROM rate_limits"
-        " WHERE \"group\" IN ('killmail', 'error-limit', 'sso', 'status')"
+        " WHERE \"group\" IN ('killmail', 'error-limit', 'sso', 'status', 'public')"
     )
     return [_bucket(row) for row in rows]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from killsync.model import Cursor, Refusal, User, UserKind, UserState
-from killsync.store import imports, roles
+from killsync.store import directors, imports, roles
 from killsync.times import DAY, iso, iso_after, unix, unix_or_none
 
 # no user is left alone for longer; a time further ahead was written by a wrong clock
@@ -97,7 +97,9 @@ def add(
         {"id": user_id, "kind": kind, "name": name, "now": iso(now)},
     )
     conn.execute(_NAME, [user_id, kind, name, iso(now)])
-    if known is None:
+    if known is not None:
+        directors.token_renewed(conn, user_id, now)
+    else:
         imports.look_again(conn)
         roles.look_up_earlier(conn, user_id)
     return known is None
@@ -162,6 +164,15 @@ def set_accepted(conn: sqlite3.Connection, user_id: int, now: float) -> None:
             refused_at = NULL, refused_token = NULL, refused_client = NULL
         WHERE user_id = ?""",
         [iso(now), user_id],
+    )
+
+
+def set_readable(conn: sqlite3.Connection, user_id: int) -> None:
+    """Record that a corporation that needed a login can be read again."""
+    conn.execute(
+        """UPDATE users SET state = 'active', error = NULL, not_before = NULL
+        WHERE user_id = ? AND state = 'needs_login'""",
+        [user_id],
     )
 
 

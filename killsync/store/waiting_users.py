@@ -42,11 +42,25 @@ def others_refreshed_since(conn: sqlite3.Connection, user_id: int, moment: str) 
 
 
 def is_alone(conn: sqlite3.Connection, user_id: int) -> bool:
-    """Return whether no other user is active."""
+    """Return whether no other character is active: corporations have no tokens of their own."""
     row = conn.execute(
-        "SELECT EXISTS (SELECT 1 FROM users WHERE state = 'active' AND user_id <> ?)", [user_id]
+        """SELECT EXISTS (SELECT 1 FROM users
+            WHERE state = 'active' AND kind <> 'corporation' AND user_id <> ?)""",
+        [user_id],
     ).fetchone()
     return not row[0]
+
+
+def others_listed_since(conn: sqlite3.Connection, user_id: int, moment: str) -> bool:
+    """Return whether another user's list was read since a time, in ISO text, or nobody else is."""
+    read, others = conn.execute(
+        """SELECT
+            EXISTS (SELECT 1 FROM users WHERE state = 'active' AND last_killmail_sync_at >= :since
+                AND user_id <> :user),
+            EXISTS (SELECT 1 FROM users WHERE state = 'active' AND user_id <> :user)""",
+        {"since": moment, "user": user_id},
+    ).fetchone()
+    return bool(read) or not others
 
 
 def forget_put_off(conn: sqlite3.Connection, user_ids: Iterable[int] | None, now: float) -> int:

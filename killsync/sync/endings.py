@@ -4,8 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 
-from killsync.esi.buckets import list_bucket
-from killsync.model import Priority, User, own_reader
+from killsync.model import Priority, User
 from killsync.store import jobs, users, waiting_users
 from killsync.store.users import LONGEST_WAIT
 from killsync.sync.context import Services, Tally
@@ -17,12 +16,22 @@ from killsync.times import iso_after
 
 
 class Endings:
-    """Ends the jobs of one run."""
+    """Ends the jobs of one run.
 
-    def __init__(self, services: Services, journal: Journal, tally: Tally) -> None:
+    `room_at` says when some more pages of a user's list may be asked for in the background.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        journal: Journal,
+        tally: Tally,
+        room_at: Callable[[User, float], float],
+    ) -> None:
         self._s = services
         self._journal = journal
         self._tally = tally
+        self._room_at = room_at
 
     def finish(self, taken: ListPass, now: float, then: Callable[[], None]) -> None:
         """End a job whose list is read as far as this run may; `then` is called once it is stored.
@@ -77,12 +86,14 @@ class Endings:
             refused=refused,
         )
         when = None if verdict.again_at is None else iso_after(verdict.again_at)
-        self._end_as_failed(taken, verdict.reason, when, blame, now, first=not verdict.known)
+        first, daily = not verdict.known, verdict.daily
+        self._end_as_failed(taken, verdict.reason, when, blame, now, first=first, daily=daily)
 
-    def accept_token(self, taken: ListPass, now: float) -> None:
-        """Record that SSO has accepted a user's token."""
-        self._journal.add(partial(users.set_accepted, user_id=taken.user.user_id, now=now), now)
-        taken.accept_token()
+    def accept_token(self, taken: ListPass, character_id: int, now: float) -> None:
+        """Record that SSO has accepted a character's token."""
+        self._journal.add(partial(users.set_accepted, user_id=character_id, now=now), now)
+        if character_id == taken.user.user_id:
+            taken.accept_token()
 
     def forget_failures(self, taken: ListPass, now: float) -> bool:
         """Record that a job has ended well, if the user had failed; end the back-off of others.
@@ -112,19 +123,20 @@ class Endings:
         now: float,
         *,
         first: bool,
+        daily: bool = False,
     ) -> None:
         user = taken.user
         self._tally.errors += 1
         self._tally.failures += first
         self._journal.commit(blame, partial(jobs.finish, job=taken.job, now=now, error=reason))
-        self._s.report(UserFailed(user.user_id, user.name, reason, again_at, first=first))
+        said = first or daily
+        self._s.report(UserFailed(user.user_id, user.name, reason, again_at, first=said))
 
     def _rest_user(self, user: User, now: float) -> float | None:
         """Leave a user with an open gap alone until some pages of it may be asked for."""
         if user.cursor.page is None:
             return None
-        bucket = list_bucket(own_reader(user.user_id))
-        again = self._s.limits.ready_at(bucket, Priority.BACKGROUND, now, requests=3)
+        again = self._room_at(user, now)
         if again > now:
             again = min(again, now + LONGEST_WAIT)
             rest = partial(users.rest, user_id=user.user_id, not_before=again)

@@ -7,7 +7,7 @@ import msgspec
 from killsync.errors import ServerFault
 from killsync.esi import paging
 from killsync.esi.paging import Pass, Step
-from killsync.model import Access, Cursor, Job, Page, Priority, Reader, User, UserState, own_reader
+from killsync.model import Access, Cursor, Job, Page, Priority, Reader, User, UserState
 from killsync.settings.config import Settings
 from killsync.store import jobs, pending, users
 from killsync.sync import schedule
@@ -34,7 +34,11 @@ class ListPass:
         self.access: Access | None = None
         self.in_flight = False
         self.ready_at = now
-        self.renewed = False
+        # who reads the next page, with which token; of directors each page has another
+        self.reader: Reader | None = None
+        self.had_refused = False
+        # the characters whose access was refreshed because ESI did not accept it
+        self.renewed: set[int] = set()
         self.cached = schedule.list_cached(user, now)
         background = job.priority < Priority.MANUAL
         due = background and schedule.full_is_due(user, now, settings.full_every)
@@ -65,9 +69,9 @@ class ListPass:
         return self.job.priority >= Priority.MANUAL
 
     @property
-    def reader(self) -> Reader:
-        """Who reads the list."""
-        return own_reader(self.user.user_id)
+    def token_of(self) -> int:
+        """The character whose token is used: the user itself, or the director that was chosen."""
+        return self.user.user_id if self.reader is None else self.reader.character_id
 
     @property
     def etag(self) -> str | None:
@@ -120,8 +124,12 @@ class ListPass:
             first = page.skipped > known
             report(EntriesSkipped(user.user_id, user.name, number, page.skipped, first=first))
 
+    def release(self) -> None:
+        """Let another director read the next page."""
+        self.reader, self.access, self.had_refused = None, None, False
+
     def accept_token(self) -> None:
-        """Take over that the user's refresh token works again."""
+        """Take over that the user's refresh token, or one of its directors', works again."""
         self.user = msgspec.structs.replace(self.user, state=UserState.ACTIVE, refusal=None)
 
     def follow(self, job: Job) -> None:

@@ -6,12 +6,12 @@ from functools import partial
 import msgspec
 
 from killsync.errors import KillsyncError, ServerFault
-from killsync.esi.buckets import list_bucket, sso_bucket
+from killsync.esi.buckets import sso_bucket
+from killsync.esi.corporations import read_list
 from killsync.esi.ratelimit import SETTLES_IN
 from killsync.login import accounts
-from killsync.model import Access, Job, Page, Priority, UserState
+from killsync.model import Access, Job, Page, Priority, UserKind, UserState
 from killsync.store import jobs, users
-from killsync.store import limits as stored_limits
 from killsync.sync import verdict
 from killsync.sync.context import Services, Tally
 from killsync.sync.endings import Endings
@@ -19,7 +19,9 @@ from killsync.sync.health import Health, Service
 from killsync.sync.journal import Journal
 from killsync.sync.list_pass import ListPass
 from killsync.sync.queue import Queue
+from killsync.sync.readers import Readers
 from killsync.sync.refusals import Refusals
+from killsync.sync.refused_directors import RefusedDirectors
 from killsync.sync.slots import Kind, Request, Slots
 from killsync.sync.verdict import (
     Circumstances,
@@ -28,6 +30,7 @@ from killsync.sync.verdict import (
     Finish,
     HoldRefusal,
     JobVerdict,
+    NextDirector,
     NextRun,
     PutOff,
     Renew,
@@ -55,12 +58,16 @@ class Lists:
         self._health = health
         self._tally = tally
         self._on_listed = on_listed
-        self._endings = Endings(services, journal, tally)
-        self.refusals = Refusals(services, journal, health, self._endings)
+        self._readers = Readers(services, journal)
+        self._endings = Endings(services, journal, tally, self._readers.room_at)
+        parts = (services, journal, health, self._endings)
+        self._refusals = Refusals(*parts)
+        self._refused_directors = RefusedDirectors(*parts, self._readers)
         self._passes: dict[int, ListPass] = {}
         self._queue = Queue(services.store, services.only_users)
         self._may_take = True
-        self._next_job_at: float | None = None
+        # when a job that was put off may run, as far as is known
+        self.next_job_at: float | None = None
         # pages of jobs that were put off and taken again
         self._pages: dict[int, int] = {}
         self._users: set[int] = set()
@@ -75,7 +82,7 @@ class Lists:
     def start(self, now: float) -> None:
         """Take jobs and send what may be sent, most urgent first."""
         while True:
-            if self._may_take or (self._next_job_at is not None and self._next_job_at <= now):
+            if self._may_take or (self.next_job_at is not None and self.next_job_at <= now):
                 self._take_jobs(now)
             for taken in self._ranked()[: self._s.settings.workers]:
                 if not taken.in_flight and taken.ready_at <= now:
@@ -87,10 +94,10 @@ class Lists:
         """Return when the passes that wait may send their next request."""
         return [p.ready_at for p in self._passes.values() if not p.in_flight]
 
-    @property
-    def next_job_at(self) -> float | None:
-        """When a job that was put off may run, as far as is known."""
-        return self._next_job_at
+    def judge_refusals(self, now: float) -> None:
+        """Decide about refused tokens and directors, now that the run has ended."""
+        self._refusals.judge(now)
+        self._refused_directors.judge(now)
 
     def give_back(self, now: float) -> None:
         """Put every unfinished job back into the queue."""
@@ -114,21 +121,18 @@ class Lists:
             )
             if job is None:
                 self._may_take = False
-                self._next_job_at = self._queue.when_next(now)
+                self.next_job_at = self._queue.when_next(now)
                 return
             self._take_job(job, now)
 
     def _take_job(self, job: Job, now: float) -> None:
-        conn = self._s.store.conn
-        user = users.get(conn, job.user_id)
+        user = users.get(self._s.store.conn, job.user_id)
         if user is None or user.state not in (UserState.ACTIVE, UserState.NEEDS_LOGIN):
             self._queue.ended(job.id)
             self._journal.add(partial(jobs.drop_open, user_id=job.user_id), now)
             return
         before = self._pages.get(job.id, 0)
         taken = self._passes[job.id] = ListPass(job, user, self._s.settings, now, before)
-        bucket = list_bucket(taken.reader)
-        self._s.limits.add(stored_limits.load(conn, bucket.group, bucket.key))
         self._users.add(job.user_id)
         self._tally.users = len(self._users)
         taken.report_start(self._s.report)
@@ -146,14 +150,20 @@ class Lists:
         user = users.get(conn, taken.job.user_id)
         if job is None or user is None or user.state is UserState.DISABLED:
             del self._passes[taken.job.id]
-        else:
-            taken.follow(job)
+            return
+        taken.follow(job)
+        if not taken.in_flight:
+            taken.release()  # a director may have been removed, or logged in
 
     # sending
 
     def _start(self, taken: ListPass, now: float) -> None:
         """Send the next request of a pass: a page or, without access, a refresh."""
-        until = self._s.limits.ready_at(list_bucket(taken.reader), taken.job.priority, now)
+        until = self._readers.choose(taken, now)
+        if until is None:
+            self._leave_for_next_run(taken)
+            self._refused_directors.hold(taken)
+            return
         if now < until <= now + SETTLES_IN:
             taken.ready_at = until  # as soon as an answer has come
             return
@@ -162,24 +172,19 @@ class Lists:
             self._carry_out(taken, verdict.on_rest(until, known), now, Kind.LIST)
             return
         try:
-            access = self._stored_access(taken, now)
+            access = self._readers.access(taken, now)
         except KillsyncError as error:
-            self._refresh_failed(taken, error, now)
+            self._failed(taken, Kind.REFRESH, error, now)
             return
         if access is None:
             self._start_refresh(taken, now)
         elif taken.next_page is not None and self._slots.free(Kind.LIST, urgent=taken.is_urgent):
             self._start_page(taken, taken.next_page, access)
 
-    def _stored_access(self, taken: ListPass, now: float) -> Access | None:
-        if taken.user.state is UserState.NEEDS_LOGIN:
-            return None  # it is the refresh token that is to be tried
-        if taken.access is None or taken.access.expires_at < now + accounts.FRESH_FOR:
-            taken.access = accounts.stored_access(self._s.tokens, taken.job.user_id, now)
-        return taken.access
-
     def _start_page(self, taken: ListPass, page: int, access: Access) -> None:
-        job, ask = taken.job, self._s.esi.killmails
+        job, reader = taken.job, taken.reader
+        assert reader is not None, "whose access it is"
+        ask = partial(read_list, self._s.esi, reader, page)
         taken.in_flight = True
         self._slots.start(
             Request(
@@ -187,9 +192,9 @@ class Lists:
                 of=job.user_id,
                 urgent=taken.is_urgent,
                 failed_before=job.attempts > 0,
-                send=partial(ask, taken.reader, page, access.token, taken.etag, job.priority),
+                send=partial(ask, access.token, taken.etag, job.priority),
                 answered=partial(self._page_arrived, taken),
-                failed=partial(self._page_failed, taken),
+                failed=partial(self._failed, taken, Kind.LIST),
             )
         )
 
@@ -204,16 +209,17 @@ class Lists:
         elif (
             self._slots.free(Kind.REFRESH, urgent=taken.is_urgent) and not self._s.stopping.is_set()
         ):
+            character_id = taken.token_of
             taken.in_flight = True
             self._slots.start(
                 Request(
                     Kind.REFRESH,
-                    of=taken.job.user_id,
+                    of=character_id,
                     urgent=taken.is_urgent,
                     failed_before=taken.job.attempts > 0,
-                    send=partial(accounts.renew, self._s.tokens, self._s.sso, taken.job.user_id),
-                    answered=partial(self._access_arrived, taken),
-                    failed=partial(self._refresh_failed, taken),
+                    send=partial(accounts.renew, self._s.tokens, self._s.sso, character_id),
+                    answered=partial(self._access_arrived, taken, character_id),
+                    failed=partial(self._failed, taken, Kind.REFRESH),
                 )
             )
 
@@ -224,41 +230,41 @@ class Lists:
         if taken.job.id not in self._passes:
             return
         self._tally.pages += 1
+        self._readers.succeeded(taken, now)
         try:
             taken.take_page(page, self._journal, self._s.report, now)
         except ServerFault as error:
-            self._page_failed(taken, error, now)
+            self._failed(taken, Kind.LIST, error, now)
             return
         if taken.finished:
             self._finish(taken, now)
         if not page.unchanged:
             self._on_listed()
 
-    def _access_arrived(self, taken: ListPass, access: Access, now: float) -> None:
+    def _access_arrived(
+        self, taken: ListPass, character_id: int, access: Access, now: float
+    ) -> None:
         taken.in_flight = False
         taken.access = access
         self._s.limits.answered(sso_bucket(), now)
-        self._endings.accept_token(taken, now)
+        self._endings.accept_token(taken, character_id, now)
 
-    def _page_failed(self, taken: ListPass, error: BaseException, now: float) -> None:
+    def _failed(self, taken: ListPass, kind: Kind, error: BaseException, now: float) -> None:
         taken.in_flight = False
         if taken.job.id in self._passes:
-            known = self._circumstances(taken, now, Kind.LIST)
-            self._carry_out(taken, verdict.on_list(error, known), now, Kind.LIST)
-
-    def _refresh_failed(self, taken: ListPass, error: BaseException, now: float) -> None:
-        taken.in_flight = False
-        if taken.job.id in self._passes:
-            known = self._circumstances(taken, now, Kind.REFRESH)
-            self._carry_out(taken, verdict.on_refresh(error, known), now, Kind.REFRESH)
+            known = self._circumstances(taken, now, kind)
+            decide = verdict.on_list if kind is Kind.LIST else verdict.on_refresh
+            self._carry_out(taken, decide(error, known), now, kind)
 
     def _circumstances(self, taken: ListPass, now: float, kind: Kind) -> Circumstances:
+        of = taken.token_of if kind is Kind.REFRESH else taken.job.user_id
         return Circumstances(
             now=now,
             stopping=self._s.stopping.is_set(),
             head_done=taken.head_done,
-            renewed=taken.renewed,
-            others_succeed=self._health.others_succeed(kind, taken.job.user_id),
+            renewed=taken.token_of in taken.renewed,
+            by_director=taken.user.kind is UserKind.CORPORATION,
+            others_succeed=self._health.others_succeed(kind, of),
             attempts=taken.job.attempts,
             failures=taken.user.failures,
             min_age=self._s.settings.min_age,
@@ -279,12 +285,12 @@ class Lists:
                 self._endings.leave(taken, decided, now)
             case HoldRefusal():
                 self._leave_for_next_run(taken)
-                self.refusals.hold(taken, decided.error)
+                self._refusals.hold(taken, decided.error)
             case Fail():
                 self._drop(taken)
                 self._endings.fail(taken, decided, now)
-            case Renew():
-                self._renew(taken)
+            case Renew() | NextDirector():
+                self._readers.go_on(taken, decided, now)
             case EndRun():
                 self._health.end_run(decided.error)
 
@@ -311,9 +317,3 @@ class Lists:
         self._passes.pop(taken.job.id, None)
         self._pages[taken.job.id] = taken.pages
         self._may_take = True
-
-    def _renew(self, taken: ListPass) -> None:
-        taken.renewed = True
-        if taken.access is not None:
-            self._s.tokens.forget_access(taken.job.user_id, taken.access.token)
-        taken.access = None

@@ -10,9 +10,9 @@ from killsync.esi.buckets import body_bucket, list_bucket
 from killsync.esi.client import Esi
 from killsync.esi.ratelimit import LIKELY_COST, Limits
 from killsync.login.connecting import connected
-from killsync.model import Caller, own_reader
+from killsync.model import Caller
 from killsync.settings.config import Settings
-from killsync.store import jobs, pending, retries, runs, users
+from killsync.store import directors, jobs, pending, retries, runs, users
 from killsync.store import limits as stored_limits
 from killsync.store.connection import Store
 from killsync.store.paths import token_file
@@ -46,7 +46,7 @@ def pick_up(store: Store, limits: Limits, settings: Settings, now: float) -> Non
         return
     in_line = jobs.first_in_line(conn, MOST_WRITES + settings.workers)
     unwritten = [(body_bucket(), BATCH + 2 * settings.connections)]
-    unwritten += [(list_bucket(own_reader(user_id)), 1) for user_id in in_line]
+    unwritten += [(list_bucket(reader), 1) for reader in directors.last_readers(conn, in_line)]
     with store.transaction():
         for bucket, requests in unwritten:
             known = stored_limits.load(conn, bucket.group, bucket.key) or [bucket]

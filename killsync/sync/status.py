@@ -1,12 +1,15 @@
 """How everything stands: read from the database alone, without a single request."""
 
+import sqlite3
+from enum import StrEnum
+
 import msgspec
 
 from killsync.esi.buckets import OWN_GROUPS
 from killsync.esi.ratelimit import LIKELY_COST, Bucket, kept_share
-from killsync.model import JobCounts, Priority, User, UserState
+from killsync.model import JobCounts, Priority, User, UserKind, UserState
 from killsync.settings.config import Settings
-from killsync.store import jobs, limits, lock, pending, runs, users
+from killsync.store import directors, jobs, limits, lock, pending, runs, users
 from killsync.store.connection import Store, snapshot
 from killsync.store.runs import LockHolder, Run
 from killsync.sync import alerts, forecast, schedule
@@ -24,11 +27,29 @@ class Backfill(msgspec.Struct, frozen=True):
     until_id: int | None
 
 
+class DirectorState(StrEnum):
+    """Whether a director's token has read its corporation's list when it was last used."""
+
+    WORKING = "working"
+    REFUSED = "refused"
+
+
+class DirectorStatus(msgspec.Struct, frozen=True):
+    """How one director of a corporation stands; `asked_at`, its last turn, is ISO text."""
+
+    character_id: int
+    name: str
+    state: DirectorState
+    error: str | None
+    asked_at: str | None
+
+
 class UserStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How one user stands; times are ISO text."""
+    """How one user stands; times are ISO text. A character has no `directors`."""
 
     user_id: int
     name: str
+    kind: UserKind
     state: UserState
     last_killmail_id: int | None
     last_killmail_sync_at: str | None
@@ -38,6 +59,12 @@ class UserStatus(msgspec.Struct, frozen=True, kw_only=True):
     backfill: Backfill | None
     failures: int
     error: str | None
+    directors: list[DirectorStatus]
+
+    @property
+    def directors_working(self) -> int:
+        """How many directors read a corporation's list."""
+        return sum(one.state is DirectorState.WORKING for one in self.directors)
 
 
 class SetAside(msgspec.Struct, frozen=True):
@@ -123,7 +150,9 @@ def user_statuses(
 ) -> list[UserStatus]:
     """Return how each user stands, or only these."""
     shown = users.everyone(store.conn) if only is None else only
-    return [_user(user, now, settings.min_age) for user in shown]
+    return [
+        _user(user, now, settings.min_age, _directors(store.conn, user)) for user in list(shown)
+    ]
 
 
 def lock_holder(store: Store) -> LockHolder | None:
@@ -134,12 +163,30 @@ def lock_holder(store: Store) -> LockHolder | None:
     return runs.newest_unended(store.conn, version) if version else LockHolder()
 
 
-def _user(user: User, now: float, min_age: float) -> UserStatus:
+def _directors(conn: sqlite3.Connection, user: User) -> list[DirectorStatus]:
+    if user.kind is not UserKind.CORPORATION:
+        return []
+    return [
+        DirectorStatus(
+            one.character_id,
+            one.name,
+            DirectorState.REFUSED if one.is_refused else DirectorState.WORKING,
+            one.error,
+            None if one.asked_at is None else iso(one.asked_at),
+        )
+        for one in directors.of_corporation(conn, user.user_id)
+    ]
+
+
+def _user(
+    user: User, now: float, min_age: float, of_corporation: list[DirectorStatus]
+) -> UserStatus:
     cursor, synced = user.cursor, user.last_sync_at
     due = schedule.next_due_at(user, now, min_age)
     return UserStatus(
         user_id=user.user_id,
         name=user.name,
+        kind=user.kind,
         state=user.state,
         last_killmail_id=cursor.last_killmail_id,
         last_killmail_sync_at=None if synced is None else iso(synced),
@@ -149,6 +196,7 @@ def _user(user: User, now: float, min_age: float) -> UserStatus:
         backfill=None if cursor.page is None else Backfill(cursor.page, cursor.until_id),
         failures=user.failures,
         error=user.error,
+        directors=of_corporation,
     )
 
 

@@ -14,6 +14,7 @@ from killsync.errors import (
     ApplicationError,
     Blame,
     BodyRejected,
+    DirectorRefused,
     KillmailUnknown,
     KillsyncError,
     LoginNeeded,
@@ -23,6 +24,7 @@ from killsync.errors import (
     blame_of,
     describe,
 )
+from killsync.esi.ratelimit import SETTLES_IN
 from killsync.model import Pending, User, UserState
 from killsync.store.pending import SET_ASIDE_FOR
 from killsync.store.users import LONGEST_WAIT
@@ -69,12 +71,13 @@ class HoldRefusal(msgspec.Struct, frozen=True):
 class NeedsLogin(msgspec.Struct, frozen=True):
     """Only a new login helps; the token is tried once more at `again_at`, None: never.
 
-    `known` says that this is so already.
+    `known` says that this is so already; what is `daily` is said again all the same.
     """
 
     reason: str
     again_at: float | None
     known: bool = False
+    daily: bool = False
 
 
 class Refuse(msgspec.Struct, frozen=True):
@@ -87,6 +90,16 @@ class Refuse(msgspec.Struct, frozen=True):
 
 class Renew(msgspec.Struct, frozen=True):
     """Forget the access token, refresh it, and ask once more."""
+
+
+class NextDirector(msgspec.Struct, frozen=True):
+    """Ask another director for the same page, at `at` or later.
+
+    This one was `refused`, or its bucket rests.
+    """
+
+    at: float
+    refused: KillsyncError | None = None
 
 
 class GiveBack(msgspec.Struct, frozen=True):
@@ -103,7 +116,9 @@ class EndRun(msgspec.Struct, frozen=True):
     error: KillsyncError
 
 
-JobVerdict = Finish | PutOff | NextRun | Fail | HoldRefusal | Renew | GiveBack | EndRun
+JobVerdict = (
+    Finish | PutOff | NextRun | Fail | HoldRefusal | Renew | NextDirector | GiveBack | EndRun
+)
 BodyVerdict = PutOff | Refuse | GiveBack | HoldBack | EndRun
 
 
@@ -112,13 +127,15 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
 
     `attempts` counts the runs in which the job has failed before, `failures` the user's own in a
     row; `others_succeed` says whether the same kind of request works for somebody else;
-    `renewed` that the access token was renewed for this job already.
+    `renewed` that the access token was renewed for this job already; `by_director` that it is a
+    director's, who reads the list of a corporation.
     """
 
     now: float
     stopping: bool = False
     head_done: bool = False
     renewed: bool = False
+    by_director: bool = False
     others_succeed: bool = False
     attempts: int = 0
     failures: int = 0
@@ -139,6 +156,12 @@ def on_list(error: BaseException, known: Circumstances) -> JobVerdict:
     match error:
         case AccessRejected() if not known.renewed:
             return Renew()
+        case DirectorRefused() | AccessRejected() if known.by_director:
+            return NextDirector(known.now, error)
+        case RateLimited() if known.by_director:
+            # it is the director's bucket that rests; for less than a moment, nobody is asked
+            rests = error.until > known.now
+            return NextDirector(known.now if rests else known.now + SETTLES_IN)
         case RateLimited():
             return on_rest(error.until, known)
     return _on_job(error, known)
@@ -147,6 +170,8 @@ def on_list(error: BaseException, known: Circumstances) -> JobVerdict:
 def on_refresh(error: BaseException, known: Circumstances) -> JobVerdict:
     """Return what becomes of a job whose access token could not be refreshed."""
     match error:
+        case LoginNeeded() if known.by_director:
+            return NextDirector(known.now, error)
         case RateLimited():
             return PutOff(error.until, describe(error), service_rests=True)
         case ApplicationError() if known.others_succeed:

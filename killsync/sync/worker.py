@@ -85,7 +85,7 @@ class Worker:
         finally:
             self._slots.close()
         now = self._clock()
-        self._lists.refusals.judge(now)
+        self._lists.judge_refusals(now)
         self._health.conclude()
         self._bodies.settle_doubts(self._is_esi_answering(), now)
         self._bodies.store(now)

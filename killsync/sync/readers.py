@@ -1,0 +1,171 @@
+"""Who reads the lists of one run: a character its own, a corporation's directors take turns."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+import msgspec
+
+from killsync.errors import KillsyncError, LoginNeeded
+from killsync.esi.buckets import list_bucket
+from killsync.esi.client import CORPORATION_SCOPE
+from killsync.login import access, accounts
+from killsync.model import Access, Director, Priority, Reader, User, UserKind, UserState, own_reader
+from killsync.store import directors as stored_directors
+from killsync.store import limits as stored_limits
+from killsync.store import users
+from killsync.sync import directors
+from killsync.sync.context import Services
+from killsync.sync.directors import Wait
+from killsync.sync.journal import Journal
+from killsync.sync.list_pass import ListPass
+from killsync.sync.verdict import NextDirector, Renew
+
+
+class RefusedDirector(msgspec.Struct, frozen=True):
+    """How a director was refused in this run, and when, in unix seconds."""
+
+    error: KillsyncError
+    at: float
+
+
+class Readers:
+    """Chooses whose token reads the next page of a pass, and remembers who was refused.
+
+    `read` are the corporations whose lists were had in this run.
+    """
+
+    def __init__(self, services: Services, journal: Journal) -> None:
+        self._s = services
+        self._journal = journal
+        self.read: set[int] = set()
+        self._refused: dict[int, dict[int, RefusedDirector]] = {}
+        # to the fraction of a second, which the database does not keep
+        self._asked: dict[tuple[int, int], float] = {}
+        self._loaded: set[Reader] = set()
+
+    def choose(self, taken: ListPass, now: float) -> float | None:
+        """Choose who reads the next page; return when that may be, None if nobody is left to ask.
+
+        A director is noted as asked before it is.
+        """
+        ready_at = partial(self._ready_at, priority=taken.job.priority, now=now)
+        user = taken.user
+        if user.kind is not UserKind.CORPORATION:
+            taken.reader = own_reader(user.user_id)
+            return ready_at(taken.reader)
+        if taken.reader is not None and ready_at(taken.reader) <= now:
+            return now
+        taken.release()
+        line = self._line(user.user_id)
+        chosen = directors.choose(
+            line,
+            now,
+            {one.character_id: ready_at(_reader(one)) for one in line},
+            refused=self._refused.get(user.user_id, {}).keys(),
+            everyone=taken.is_urgent or user.state is UserState.NEEDS_LOGIN,
+        )
+        if chosen is None or isinstance(chosen, Wait):
+            return None if chosen is None else chosen.until
+        self._ask(taken, chosen.director, now)
+        return now
+
+    def room_at(self, user: User, now: float) -> float:
+        """Return when some more pages of a user's list may be asked for in the background."""
+        readers = self._readers_of(user, now)
+        return min(
+            (self._ready_at(one, Priority.BACKGROUND, now, requests=3) for one in readers),
+            default=now,
+        )
+
+    def access(self, taken: ListPass, now: float) -> Access | None:
+        """Return the access token that reads the next page, None if it must be refreshed first.
+
+        Raises LoginNeeded if there is no token, or it does not allow to read such a list.
+        """
+        reader = taken.reader
+        assert reader is not None, "somebody was chosen"
+        corporate = reader.kind is UserKind.CORPORATION
+        if not corporate and taken.user.state is UserState.NEEDS_LOGIN:
+            return None  # it is the refresh token that is to be tried
+        if taken.access is None or taken.access.expires_at < now + accounts.FRESH_FOR:
+            taken.access = accounts.stored_access(self._s.tokens, reader.character_id, now)
+        found = taken.access
+        if corporate and found and not access.grants(found.token, CORPORATION_SCOPE):
+            raise LoginNeeded(f"the token lacks the scope {CORPORATION_SCOPE}")
+        return found
+
+    def go_on(self, taken: ListPass, decided: Renew | NextDirector, now: float) -> None:
+        """Have the same page asked for again: with a new access token, or by another director.
+
+        That a director was refused is kept until the end of the run.
+        """
+        if isinstance(decided, Renew):
+            taken.renewed.add(taken.token_of)
+            if taken.access is not None:
+                self._s.tokens.forget_access(taken.token_of, taken.access.token)
+            taken.access = None
+            return
+        if decided.refused is not None:
+            refused = self._refused.setdefault(taken.user.user_id, {})
+            refused[taken.token_of] = RefusedDirector(decided.refused, now)
+        taken.ready_at = decided.at
+        taken.release()
+
+    def succeeded(self, taken: ListPass, now: float) -> None:
+        """Take over that a page was had: its director works, and with it the corporation."""
+        user, reader = taken.user, taken.reader
+        if user.kind is not UserKind.CORPORATION or reader is None:
+            return
+        self.read.add(user.user_id)
+        if taken.had_refused:
+            write = partial(
+                stored_directors.set_accepted,
+                corporation_id=user.user_id,
+                character_id=reader.character_id,
+            )
+            self._journal.add(write, now)
+        if user.state is UserState.NEEDS_LOGIN:
+            self._journal.add(partial(users.set_readable, user_id=user.user_id), now)
+            taken.accept_token()
+        taken.release()
+
+    def take_refused(self) -> Mapping[int, Mapping[int, RefusedDirector]]:
+        """Return who was refused in this run, by corporation and character, and forget it."""
+        refused, self._refused = self._refused, {}
+        return refused
+
+    def _ask(self, taken: ListPass, director: Director, now: float) -> None:
+        taken.reader = _reader(director)
+        taken.had_refused = director.is_refused
+        ids = (director.corporation_id, director.character_id)
+        self._asked[ids] = now
+        self._journal.commit(lambda conn: stored_directors.set_asked(conn, *ids, now))
+
+    def _line(self, corporation_id: int) -> list[Director]:
+        found = stored_directors.of_corporation(self._s.store.conn, corporation_id)
+        return [
+            msgspec.structs.replace(
+                one, asked_at=self._asked.get((one.corporation_id, one.character_id), one.asked_at)
+            )
+            for one in found
+        ]
+
+    def _readers_of(self, user: User, now: float) -> Iterator[Reader]:
+        if user.kind is not UserKind.CORPORATION:
+            yield own_reader(user.user_id)
+            return
+        for one in self._line(user.user_id):
+            if directors.may_be_asked(one, now):
+                yield _reader(one)
+
+    def _ready_at(self, reader: Reader, priority: int, now: float, *, requests: int = 1) -> float:
+        bucket = list_bucket(reader)
+        if reader not in self._loaded:
+            self._loaded.add(reader)
+            known = stored_limits.load(self._s.store.conn, bucket.group, bucket.key)
+            self._s.limits.add(known)
+        return self._s.limits.ready_at(bucket, priority, now, requests=requests)
+
+
+def _reader(director: Director) -> Reader:
+    return Reader(director.corporation_id, UserKind.CORPORATION, director.character_id)

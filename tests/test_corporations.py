@@ -1,0 +1,405 @@
+"""Corporations' lists by the real command line, and directors who come and go."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from campaign.clock import TICK, Clock, cheap_days
+from corporations import Company, add_company
+from world import Killsync
+
+from killsync.simulator.players import SCOPE
+from killsync.times import DAY, HOUR, iso
+
+Make = Callable[..., Killsync]
+
+# as two polls of a list are apart, with a tick every ten minutes
+POLL = 2 * TICK
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    with cheap_days() as clock:
+        yield clock
+
+
+@dataclass
+class Days:
+    """A corporation and its directors, under a clock that the test moves."""
+
+    program: Killsync
+    clock: Clock
+    companies: list[Company] = field(default_factory=list)
+
+    def add(self, directors: int = 3, **values: int) -> Company:
+        self.companies.append(add_company(self.program, directors, **values))
+        return self.companies[-1]
+
+    def tick(self, *options: str, wait: float = TICK, **environment: str) -> tuple[int, str]:
+        """Let time pass, and scan; return the exit code and what it said."""
+        self.clock.forward_to(self.clock.now() + wait)
+        self.program.simulator.thaw()
+        self.program.simulator.clear_log()
+        done = self.program.run("scan", *options, exit_code=None, **environment)
+        return done.returncode, done.stderr
+
+
+@pytest.fixture
+def days(killsync: Make, clock: Clock) -> Callable[..., Days]:
+    def make(**options: object) -> Days:
+        program = killsync(**options)
+        program.environment |= clock.environment
+        return Days(program, clock)
+
+    return make
+
+
+def director(program: Killsync, company: Company, character_id: int) -> dict[str, object]:
+    shown = program.user(company.id)["directors"]
+    return next(one for one in shown if one["character_id"] == character_id)
+
+
+# whose turn it is
+
+
+def test_directors_read_the_list_in_turn(killsync: Make) -> None:
+    program = killsync()
+    company = add_company(program, 3)
+    turns = []
+    for _ in range(4):
+        program.simulator.thaw()
+        program.simulator.clear_log()
+        program.run("scan")
+        turns += company.polls()
+        program.make_due()
+    assert turns == [*company.directors, company.directors[0]]
+    program.assert_equals_truth()
+
+
+def test_the_buckets_of_three_directors_are_all_used(killsync: Make) -> None:
+    program = killsync(page_size=5)
+    company = add_company(program, 3, killmails=150)
+    program.run("scan", "--max-runtime", "60s")
+    polls = company.polls()
+    # one bucket allows fifteen pages, less the reserve
+    assert len(polls) == 30
+    assert [polls.count(one) for one in company.directors] == [10, 10, 10]
+    assert all(len(set(polls[n : n + 3])) == 3 for n in range(28))
+    program.assert_equals_truth()
+
+
+def test_one_director_alone_reads_as_much_as_its_bucket_allows(killsync: Make) -> None:
+    program = killsync(page_size=5)
+    company = add_company(program, 1, killmails=150)
+    program.run("scan")
+    assert 5 < len(company.polls()) <= 15
+    user = program.user(company.id)
+    assert user["backfill"] is not None
+    assert (user["state"], user["error"]) == ("active", None)
+
+
+def test_a_429_rests_the_bucket_of_one_director_only(killsync: Make) -> None:
+    program = killsync()
+    company = add_company(program, 2)
+    first, second = company.directors
+    program.simulator.fault("corp_list", times=1, status=429, headers={"Retry-After": "600"})
+    program.run("scan")
+    assert [one["character_id"] for one in company.requests()] == [first, second]
+    assert company.polls() == [second]
+    assert director(program, company, first)["state"] == "working"
+
+
+def test_a_turn_is_noted_before_the_request(killsync: Make) -> None:
+    program = killsync()
+    company = add_company(program, 2)
+    program.simulator.fault("corp_list", status=500)
+    program.run("scan", exit_code=None)
+    asked = {one["asked_at"] is not None for one in program.user(company.id)["directors"]}
+    assert asked == {True, False}
+
+
+# directors who are lost
+
+
+def fire(company: Company, character_id: int) -> None:
+    company.simulator.set_director(character_id, company.id, director=False)
+
+
+def revoke(company: Company, character_id: int) -> None:
+    company.simulator.control("revoke", "POST", character_id=character_id)
+    company.program.expire_access(character_id)
+
+
+def move_away(company: Company, character_id: int) -> None:
+    elsewhere = company.simulator.add_corporation(members=[])
+    company.simulator.move(character_id, elsewhere["corporation_id"])
+
+
+LOSSES = {"role": fire, "token": revoke, "corporation": move_away}
+ORDERS = list(itertools.permutations(LOSSES))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_no_tick_is_without_a_poll_until_the_last_director_is_lost(
+    days: Callable[..., Days], order: tuple[str, ...]
+) -> None:
+    made = days()
+    company = made.add(3)
+    made.tick()
+    for lost, how in zip(company.directors, order, strict=True):
+        if lost == company.directors[-1]:
+            break
+        LOSSES[how](company, lost)
+        for _ in range(4):
+            code, _ = made.tick(wait=POLL)
+            assert len(company.polls()) == 1
+            # the character of a revoked token needs a login itself
+            assert code == 0 or how == "token"
+            assert made.program.user(company.id)["error"] is None
+        assert director(made.program, company, lost)["state"] == "refused"
+        # from now on it is asked once a day
+        assert lost not in [one["character_id"] for one in company.requests()]
+    LOSSES[order[-1]](company, company.directors[-1])
+    codes, words = [], []
+    for _ in range(4):
+        code, said = made.tick("--quiet", wait=TICK + 5)
+        assert company.polls() == []
+        codes.append(code)
+        words.append(company.name in said)
+    confirming = codes.index(1)
+    assert words == [n == confirming for n in range(4)]
+    user = made.program.user(company.id)
+    assert (user["state"], user["failures"]) == ("needs_login", 0)
+    assert [one["state"] for one in user["directors"]] == ["refused"] * 3
+
+
+def lose_all(made: Days, company: Company) -> None:
+    """Take the role of every director away, until that is confirmed."""
+    for one in company.directors:
+        fire(company, one)
+    codes = [made.tick(wait=TICK + 5)[0] for _ in range(4)]
+    assert 1 in codes
+    assert made.program.user(company.id)["state"] == "needs_login"
+
+
+def test_the_loss_of_the_last_director_is_said_daily_and_counts_once(
+    days: Callable[..., Days],
+) -> None:
+    made = days()
+    company = made.add(2)
+    made.tick()
+    lose_all(made, company)
+    said, codes, asked = [], set(), 0
+    for _ in range(3 * 24):
+        code, words = made.tick("--quiet", wait=HOUR)
+        codes.add(code)
+        said += [words] if words else []
+        asked += len(company.requests())
+    assert codes == {0}
+    assert len(said) == 3
+    assert all(company.name in words and "login --corporation" in words for words in said)
+    # each director once a day
+    assert asked == 3 * 2
+
+
+def test_a_role_given_back_is_noticed_within_a_day(days: Callable[..., Days]) -> None:
+    made = days()
+    company = made.add(2)
+    made.tick()
+    lose_all(made, company)
+    company.simulator.set_director(company.directors[1], company.id, director=True)
+    company.simulator.add_killmails(company.id, 2)
+    codes = [made.tick(wait=6 * HOUR)[0] for _ in range(5)]
+    assert codes == [0] * 5
+    user = made.program.user(company.id)
+    assert (user["state"], user["error"]) == ("active", None)
+    assert [one["state"] for one in user["directors"]] == ["refused", "working"]
+    made.program.assert_equals_truth()
+
+
+def test_a_director_that_has_its_role_again_works_while_another_does(
+    days: Callable[..., Days],
+) -> None:
+    made = days()
+    company = made.add(2)
+    made.tick()
+    lost = company.directors[0]
+    fire(company, lost)
+    for _ in range(5):
+        made.tick(wait=POLL)
+    assert director(made.program, company, lost)["state"] == "refused"
+    company.simulator.set_director(lost, company.id, director=True)
+    made.tick(wait=DAY)
+    assert company.polls() == [lost] or made.tick(wait=POLL)[0] == 0
+    assert director(made.program, company, lost) | {"asked_at": None} == {
+        "character_id": lost,
+        "name": director(made.program, company, lost)["name"],
+        "state": "working",
+        "error": None,
+        "asked_at": None,
+    }
+
+
+def test_a_character_who_has_joined_another_corporation_is_noticed(
+    days: Callable[..., Days],
+) -> None:
+    made = days()
+    company = made.add(2)
+    made.tick()
+    lost = company.directors[0]
+    other = company.simulator.add_corporation(members=[])
+    company.simulator.move(lost, other["corporation_id"])
+    for _ in range(2):
+        made.tick(wait=POLL)
+    error = director(made.program, company, lost)["error"]
+    assert str(error).startswith(f"has joined {other['name']} ({other['corporation_id']});")
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 404}, {"cut": True}, {"body": "[]"}])
+def test_a_director_is_passed_over_whatever_its_affiliation_answers(
+    days: Callable[..., Days], fault: dict[str, object]
+) -> None:
+    made = days()
+    company = made.add(2)
+    made.tick()
+    company.simulator.fault("affiliation", times=None, **fault)
+    lost = company.directors[0]
+    move_away(company, lost)
+    for _ in range(2):
+        assert made.tick(wait=POLL)[0] == 0
+        assert company.polls() == [company.directors[1]]
+    assert "403" in str(director(made.program, company, lost)["error"])
+
+
+def test_two_corporations_refused_at_once_are_suspected_for_a_day(
+    days: Callable[..., Days],
+) -> None:
+    made = days()
+    companies = [made.add(2), made.add(1)]
+    made.tick()
+    for company in companies:
+        for one in company.directors:
+            fire(company, one)
+    codes = [made.tick("--quiet", wait=TICK + 5)[0] for _ in range(12)]
+    assert 1 not in codes
+    states = {made.program.user(company.id)["state"] for company in companies}
+    assert states == {"active"}
+    made.tick(wait=DAY)
+    for _ in range(2):
+        made.tick(wait=TICK + 5)
+    states = {made.program.user(company.id)["state"] for company in companies}
+    assert states == {"needs_login"}
+
+
+def test_of_an_incident_that_refused_all_nothing_is_left(days: Callable[..., Days]) -> None:
+    made = days()
+    companies = [made.add(2), made.add(1)]
+    made.tick()
+    made.program.simulator.fault("corp_list", times=None, status=403)
+    for _ in range(30):
+        made.tick(wait=TICK + 5)
+    made.program.simulator.clear_faults()
+    for company in companies:
+        company.simulator.add_killmails(company.id, 1)
+    for _ in range(2):
+        made.tick()
+    for company in companies:
+        user = made.program.user(company.id)
+        assert (user["state"], user["error"], user["failures"]) == ("active", None, 0)
+    made.program.assert_equals_truth()
+
+
+def test_a_director_without_the_scope_is_refused_without_a_request(
+    days: Callable[..., Days],
+) -> None:
+    made = days()
+    company = made.add(2)
+    made.tick()
+    poor = company.directors[0]
+    made.program.run("users", "add", given=company.simulator.director_token(poor, SCOPE))
+    for _ in range(3):
+        assert made.tick(wait=POLL)[0] == 0
+        assert (
+            company.polls()
+            == [company.directors[1]]
+            == [one["character_id"] for one in company.requests()]
+        )
+    assert "lacks the scope" in str(director(made.program, company, poor)["error"])
+    assert made.program.user(poor)["state"] == "active"
+
+
+def test_one_that_logs_in_again_is_asked_at_once(days: Callable[..., Days]) -> None:
+    made = days()
+    company = made.add(1)
+    made.tick()
+    (only,) = company.directors
+    revoke(company, only)
+    for _ in range(4):
+        made.tick(wait=TICK + 5)
+    assert made.program.user(company.id)["state"] == "needs_login"
+    made.program.run("users", "add", given=company.simulator.director_token(only))
+    assert made.tick()[0] == 0
+    assert made.program.user(company.id)["state"] == "active"
+    assert company.polls() == [only]
+
+
+def test_an_access_token_that_is_rejected_is_renewed_once(killsync: Make) -> None:
+    program = killsync()
+    company = add_company(program, 2)
+    first = company.directors[0]
+    program.simulator.fault("corp_list", times=1, status=401)
+    program.run("scan")
+    assert company.polls() == [first]
+    assert len(company.requests()) == 2
+
+
+def test_a_director_whose_character_is_disabled_still_reads(killsync: Make) -> None:
+    program = killsync()
+    company = add_company(program, 1)
+    (only,) = company.directors
+    program.run("users", "disable", str(only))
+    program.run("scan")
+    assert company.polls() == [only]
+    program.expire_access(only)
+    program.make_due()
+    program.simulator.thaw()
+    program.run("scan")
+    assert company.polls() == [only, only]
+    assert program.user(only)["state"] == "disabled"
+
+
+# what a wrong clock has left
+
+
+def test_what_a_wrong_clock_has_left_delays_no_poll(killsync: Make) -> None:
+    program = killsync()
+    company = add_company(program, 2)
+    ahead = iso(time.time() + 32 * DAY)
+    program.execute(
+        "UPDATE directors SET asked_at = ?, refused_at = ?, not_before = ?, confirmed = 1",
+        *[ahead] * 3,
+    )
+    program.run("scan")
+    assert company.polls() == [company.directors[0]]
+    assert director(program, company, company.directors[0])["state"] == "working"
+
+
+# bodies
+
+
+def test_a_body_on_the_corporations_list_and_on_members_is_fetched_once(killsync: Make) -> None:
+    program = killsync()
+    company = add_company(program, 2, members=1, killmails=2)
+    member = company.members[0]
+    for one in (*company.directors, member):
+        program.simulator.add_killmails(one, 3)
+    program.simulator.thaw()
+    program.run("scan")
+    bodies = [entry["killmail_id"] for entry in program.simulator.log("body")]
+    assert len(bodies) == len(set(bodies))
+    listed = {owner: set(program.simulator.listed(owner)) for owner in (company.id, member)}
+    assert listed[member] <= listed[company.id]
+    assert set(bodies) == set(program.recorded(company.id))
+    program.assert_equals_truth()
