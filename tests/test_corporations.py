@@ -1,6 +1,7 @@
 """Corporations' lists by the real command line, and directors who come and go."""
 
 import itertools
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -255,6 +256,8 @@ def test_a_character_who_has_joined_another_corporation_is_noticed(
         made.tick(wait=POLL)
     error = director(made.program, company, lost)["error"]
     assert str(error).startswith(f"has joined {other['name']} ({other['corporation_id']});")
+    shown = made.program.run("status").stdout
+    assert other["name"] in " ".join(shown.split())
 
 
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 404}, {"cut": True}, {"body": "[]"}])
@@ -403,3 +406,159 @@ def test_a_body_on_the_corporations_list_and_on_members_is_fetched_once(killsync
     assert listed[member] <= listed[company.id]
     assert set(bodies) == set(program.recorded(company.id))
     program.assert_equals_truth()
+
+
+# what a person does with a corporation
+
+
+def test_a_corporation_is_synced_now_by_its_name(killsync: Make) -> None:
+    program = killsync()
+    company = add_company(program, 2)
+    done = program.run("sync", company.name)
+    assert f"{company.name}" in done.stdout
+    assert company.polls() == [company.directors[0]]
+    program.assert_equals_truth()
+
+
+def test_sync_of_a_corporation_that_needs_a_login_says_what_helps(
+    days: Callable[..., Days],
+) -> None:
+    made = days()
+    company = made.add(1)
+    made.tick()
+    lose_all(made, company)
+    done = made.program.run("sync", str(company.id), exit_code=1)
+    assert "killsync login --corporation" in done.stderr
+    assert f"killsync users enable {company.id}" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("users", "enable"), ("retry", "--user")])
+def test_directors_can_be_asked_again_before_their_day_is_over(
+    days: Callable[..., Days], command: tuple[str, ...]
+) -> None:
+    made = days()
+    company = made.add(2)
+    made.tick()
+    lose_all(made, company)
+    for one in company.directors:
+        company.simulator.set_director(one, company.id, director=True)
+    made.program.run(*command, str(company.id))
+    assert made.tick()[0] == 0
+    assert made.program.user(company.id)["state"] == "active"
+    assert len(company.polls()) == 1
+
+
+def test_a_disabled_corporation_is_not_read(killsync: Make) -> None:
+    program = killsync()
+    company = add_company(program, 1)
+    program.run("users", "disable", company.name)
+    program.run("scan")
+    assert company.requests() == []
+    program.run("users", "enable", company.name)
+    program.run("scan")
+    assert len(company.polls()) == 1
+
+
+def test_a_corporation_is_removed_without_its_characters(killsync: Make) -> None:
+    program = killsync()
+    company = add_company(program, 2)
+    program.run("scan")
+    done = program.run("users", "remove", str(company.id))
+    assert done.stdout.splitlines() == [f"removed {company.name} ({company.id})"]
+    assert done.stderr == ""
+    assert program.rows("SELECT * FROM directors") == []
+    assert {user["user_id"] for user in program.status()["users"]} == set(company.directors)
+    assert program.simulator.log("revoke") == []
+
+
+def test_removing_the_last_director_says_what_that_means(killsync: Make) -> None:
+    program = killsync()
+    company = add_company(program, 2)
+    first, last = map(str, company.directors)
+    done = program.run("users", "remove", first)
+    assert company.name not in done.stderr
+    done = program.run("users", "remove", last)
+    assert f"{company.name} has no director left" in done.stderr
+    done = program.run("scan", exit_code=1)
+    assert "has no director left: log one in with `killsync login --corporation`" in done.stderr
+    assert program.user(company.id)["state"] == "needs_login"
+    assert program.run("scan").stderr.count(company.name) == 0
+
+
+def test_a_working_director_who_is_removed_leaves_the_corporation_to_the_others(
+    days: Callable[..., Days],
+) -> None:
+    made = days()
+    company = made.add(2)
+    made.tick()
+    lost, working = company.directors
+    fire(company, lost)
+    for _ in range(5):
+        made.tick(wait=POLL)
+    made.program.run("users", "remove", str(working))
+    code, said = made.tick(wait=POLL)
+    assert code == 1
+    assert "its director cannot read its list" in said
+
+
+def test_status_shows_how_many_directors_work(days: Callable[..., Days]) -> None:
+    made = days()
+    company = made.add(3)
+    made.tick()
+    fire(company, company.directors[0])
+    for _ in range(3):
+        made.tick(wait=POLL)
+    user = made.program.user(company.id)
+    assert user["kind"] == "corporation"
+    lost = user["directors"][-1] if user["directors"][-1]["error"] else user["directors"][0]
+    assert lost.keys() == {"character_id", "name", "state", "error", "asked_at"}
+    assert made.program.user(company.directors[0])["kind"] == "character"
+    assert made.program.user(company.directors[0])["directors"] == []
+    shown = made.program.run("status").stdout
+    assert f"{company.name}: 2 of 3 directors can read its list" in shown
+    assert "2 of 3 directors" in made.program.run("users").stdout
+
+
+def test_doctor_and_check_find_no_token_missing(killsync: Make) -> None:
+    program = killsync()
+    company = add_company(program, 2)
+    program.run("scan")
+    said = program.run("doctor", exit_code=None).stdout
+    assert "1 read by directors" in said
+    assert f"none for {company.name}" not in said
+    program.run("check")
+
+
+def test_doctor_says_who_must_log_in_for_a_corporation(days: Callable[..., Days]) -> None:
+    made = days()
+    company = made.add(1)
+    made.tick()
+    lose_all(made, company)
+    said = made.program.run("doctor", exit_code=None).stdout
+    assert f"no director can read the list of {company.name} ({company.id})" in said
+    assert "login --corporation" in said
+
+
+def test_kills_and_stats_know_the_corporations_side(killsync: Make) -> None:
+    program = killsync()
+    company = add_company(program, 1, members=1, killmails=0)
+    member = company.members[0]
+    program.simulator.add_killmails(member, 6)
+    program.simulator.thaw()
+    program.run("scan")
+    sides = dict(
+        program.rows(
+            "SELECT role, count(*) FROM user_killmails WHERE user_id = ? GROUP BY 1", company.id
+        )
+    )
+    assert sum(sides.values()) == 6
+    assert None not in sides
+    bodies = program.simulator.truth()["bodies"].values()
+    losses = sum(body["victim"].get("corporation_id") == company.id for body in bodies)
+    shown = json.loads(program.run("kills", "--user", company.name, "--json").stdout)
+    assert [one["side"] for one in shown].count("loss") == losses
+    assert len(shown) == 6
+    assert all(company.name in one["users"] for one in shown)
+    total = json.loads(program.run("stats", "--user", company.name, "--json").stdout)["total"]
+    assert (total["kills"], total["losses"]) == (6 - losses, losses)
+    assert len(program.export("--user", company.name)) == 6

@@ -683,7 +683,7 @@ def test_nothing_reads_a_whole_table_at_every_tick(store: Store, name: str) -> N
 
 
 def test_check_looks_at_every_time_of_the_schema(store: Store) -> None:
-    for table in ("users", "jobs", "pending_killmails", "runs"):
+    for table in ("users", "jobs", "pending_killmails", "runs", "directors"):
         columns = {row[1] for row in store.conn.execute(f"PRAGMA table_info({table})")}
         times = {c for c in columns if re.search("_at$|_until$|_since$|^not_before$|_from$", c)}
         assert times == set(TIMES[table].split())

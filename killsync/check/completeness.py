@@ -115,6 +115,7 @@ def user_completeness(recorded: Recorded) -> UserCompleteness:
     return UserCompleteness(
         user_id=row["user_id"],
         name=row["name"],
+        kind=row["kind"],
         state=row["state"],
         synced=row["last_killmail_sync_at"] is not None,
         complete=parts[0] if parts else None,

@@ -69,6 +69,7 @@ class UserCompleteness(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: int
     name: str
+    kind: str
     state: str
     synced: bool
     complete: Span | None

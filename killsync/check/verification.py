@@ -9,7 +9,7 @@ from killsync import files
 from killsync.check import completeness
 from killsync.check.findings import Finding, Kind, UserCompleteness, Verdict
 from killsync.errors import DatabaseError
-from killsync.model import UserState
+from killsync.model import UserKind, UserState
 from killsync.store import derived, game_data, lock, runs, verify, verify_bodies
 from killsync.store.connection import Store
 from killsync.store.paths import lock_file, token_file
@@ -24,7 +24,7 @@ _ASK_AGAIN = "--repair asks ESI again"
 _BACKUP = "put a backup back with `killsync restore`"
 _WORD_ADVICE = {
     "users.state": "--repair disables the user; then `killsync users enable` to sync it again",
-    "users.kind": "--repair makes it a character",
+    "users.kind": "--repair makes it a character, or a corporation if it has directors",
     "jobs.state": "--repair queues it again",
 }
 
@@ -239,7 +239,8 @@ def _check_files(verdict: Verdict, database: Path) -> None:
         verdict.notes.append(_without_token_file(token_path))
         return
     for user in active:
-        if user.user_id not in holders:
+        # a corporation is read with its directors' tokens
+        if user.user_id not in holders and user.kind != UserKind.CORPORATION:
             verdict.add(_without_token(user))
     strangers = holders.keys() - {user.user_id for user in verdict.users}
     if strangers:

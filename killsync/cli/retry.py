@@ -8,7 +8,7 @@ from killsync.cli import invocation, opening
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import print_result
 from killsync.cli.options import AlsoUsers
-from killsync.store import jobs, retries, waiting_users
+from killsync.store import directors, jobs, retries, waiting_users
 from killsync.store.connection import Store
 from killsync.terminal.text import count
 
@@ -26,7 +26,9 @@ def retry(context: typer.Context, user: AlsoUsers = None) -> None:
 def _retry(store: Store, chosen: list[int] | None) -> str:
     with store.transaction() as conn:
         killmails = retries.forget_put_off(conn, chosen)
-        waiting = waiting_users.forget_put_off(conn, chosen, time.time())
+        now = time.time()
+        waiting = waiting_users.forget_put_off(conn, chosen, now)
+        waiting += directors.ask_again(conn, chosen, now)
         jobs.forget_put_off(conn, chosen)
     if not killmails and not waiting:
         return "nothing is set aside or put off"

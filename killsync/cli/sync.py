@@ -12,7 +12,7 @@ from killsync.cli.options import AlsoUsers, Users, seconds
 from killsync.cli.progress import line_report, print_event, reporting
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import KillsyncError, TryLater, UsageError
-from killsync.model import Job, JobState, Priority, User, UserState
+from killsync.model import Job, JobState, Priority, User, UserKind, UserState
 from killsync.settings import application
 from killsync.settings.config import Settings
 from killsync.store import jobs, lock, pending, retries, users
@@ -72,8 +72,9 @@ def _syncable(wanted: list[User], client_id: str) -> list[User]:
             raise UsageError(f"{name} is disabled; {again} first")
         refused_for = user.refusal.client_id if user.refusal else client_id
         if user.state is UserState.NEEDS_LOGIN and refused_for == client_id:
+            what = "its directors" if user.kind is UserKind.CORPORATION else "the token"
             raise KillsyncError(
-                f"{name} needs a new login: {user.error}; {again} tries the token once more"
+                f"{name} needs a new login: {user.error}; {again} tries {what} once more"
             )
     return wanted
 

@@ -58,7 +58,7 @@ def disable(context: typer.Context, names: Users = None, user: AlsoUsers = None)
 
 @app.command()
 def enable(context: typer.Context, names: Users = None, user: AlsoUsers = None) -> None:
-    """Sync users again; of one who needs a login the token is tried once more."""
+    """Sync users again; of one who needs a login the token, or each director, is tried again."""
     _set_state(context, names, user, UserState.ACTIVE)
 
 
@@ -190,6 +190,8 @@ def _change_state(store: Store, user: User, state: UserState) -> None:
         users.set_state(conn, user.user_id, state)
         if state is not UserState.ACTIVE:
             jobs.drop_open(conn, user.user_id)
+        else:
+            directors.ask_again(conn, [user.user_id], time.time())
 
 
 def _words(names: list[str] | None, user: list[str] | None) -> list[str]:

@@ -6,7 +6,7 @@ from killsync.doctor import storage
 from killsync.doctor.diagnosis import Diagnosis, ok, problem, skipped
 from killsync.doctor.setup import Setup
 from killsync.errors import KillsyncError
-from killsync.model import User, UserState
+from killsync.model import User, UserKind, UserState
 from killsync.settings import config
 from killsync.store import users
 from killsync.store.paths import token_file
@@ -64,6 +64,13 @@ def _examine_key(setup: Setup, names: set[str]) -> Iterator[Diagnosis]:
 
 
 def _examine_users(setup: Setup, known: list[User], holders: Set[int]) -> Iterator[Diagnosis]:
+    corporations = [user for user in known if user.kind is UserKind.CORPORATION]
+    characters = [user for user in known if user.kind is not UserKind.CORPORATION]
+    yield from _examine_characters(setup, characters, holders)
+    yield from _examine_corporations(setup, corporations)
+
+
+def _examine_characters(setup: Setup, known: list[User], holders: Set[int]) -> Iterator[Diagnosis]:
     waiting = [user for user in known if user.state is UserState.NEEDS_LOGIN]
     active = [user for user in known if user.state is UserState.ACTIVE]
     without = [user for user in active if user.user_id not in holders]
@@ -74,6 +81,17 @@ def _examine_users(setup: Setup, known: list[User], holders: Set[int]) -> Iterat
     fit = len(active) - len(without)
     if fit:
         yield ok("users", f"{fit} with a login")
+
+
+def _examine_corporations(setup: Setup, known: list[User]) -> Iterator[Diagnosis]:
+    """Yield which corporations' lists can be read: they have directors, and no tokens."""
+    waiting = [user for user in known if user.state is UserState.NEEDS_LOGIN]
+    read = sum(user.state is UserState.ACTIVE for user in known)
+    if waiting:
+        text = f"no director can read the list of {_names(waiting)}"
+        yield problem("corporations", text, setup.command("login --corporation"))
+    if read:
+        yield ok("corporations", f"{read} read by directors")
 
 
 def _users(setup: Setup) -> list[User] | None:

@@ -189,7 +189,7 @@ def repair_jobs(store: Store) -> None:
 
 
 def repair_words(store: Store) -> None:
-    """Disable users of no known state, make those of no known kind characters, queue odd jobs.
+    """Disable users of no known state, make those of no known kind what they were, queue odd jobs.
 
     Such a user is disabled because it is no longer known whether it may be synced.
     """
@@ -199,7 +199,10 @@ def repair_words(store: Store) -> None:
         ).fetchall():
             users.set_state(conn, user_id, UserState.DISABLED, "the state was lost")
             jobs.drop_open(conn, user_id)
-        conn.execute(f"UPDATE users SET kind = 'character' WHERE {is_unknown('users.kind')}")
+        conn.execute(
+            f"""UPDATE users SET kind = iif(user_id IN (SELECT corporation_id FROM directors),
+                'corporation', 'character') WHERE {is_unknown("users.kind")}"""
+        )
         odd = is_unknown("jobs.state")
         # a user has one open job at most: the one that is there already will do
         conn.execute(f"UPDATE OR IGNORE jobs SET state = 'queued', finished_at = NULL WHERE {odd}")

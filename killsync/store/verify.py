@@ -28,6 +28,7 @@ TIMES = {
     "jobs": "queued_at not_before started_at finished_at",
     "pending_killmails": "not_before set_aside_at refused_at",
     "runs": "started_at finished_at",
+    "directors": "asked_at refused_at not_before",
 }
 
 BAD_HASH = "length(killmail_hash) <> 40 OR killmail_hash GLOB '*[^0-9a-fA-F]*'"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from killsync.model import UserState
+from killsync.model import UserKind, UserState
 from killsync.store.runs import LockHolder, Run
 from killsync.sync.alerts import Overdue
 from killsync.sync.status import RateLimit, Status, UserStatus, was_killed
@@ -32,15 +32,15 @@ _STATES = {
 
 
 def show_users(users: list[UserStatus]) -> None:
-    """Print the characters."""
+    """Print the characters and corporations."""
     table = new_table(
-        ("Character", "left"), ("Id", "right"), ("State", "left"), ("Killmails", "right")
+        (_who(users), "left"), ("Id", "right"), ("State", "left"), ("Killmails", "right")
     )
     for user in users:
         table.add_row(
             name_cell(safe(user.name, 40)),
             str(user.user_id),
-            _cell(*_STATES[user.state]),
+            _cell(_STATES[user.state][0] + _directors(user), _STATES[user.state][1]),
             f"{user.killmails:,}",
         )
     show(table)
@@ -50,8 +50,8 @@ def status_view(status: Status, runs: list[Run], now: float) -> "Group":
     """Return the whole status: users, what is wrong, queue, lock, last runs, rate limits."""
     from rich.console import Group
 
-    parts: list[Any] = [_users(status.users, now), *_troubles(status, now)]
-    parts += [*_queue(status, now), _lock(status, now)]
+    parts: list[Any] = [_users(status.users, now), *_corporations(status.users)]
+    parts += [*_troubles(status, now), *_queue(status, now), _lock(status, now)]
     if runs:
         parts.append(_runs(runs, status.lock, now))
     spent = [limit for limit in status.rate_limits if limit.retry_at or _share_left(limit) < 1]
@@ -62,7 +62,7 @@ def status_view(status: Status, runs: list[Run], now: float) -> "Group":
 
 def _users(users: list[UserStatus], now: float) -> "Table":
     table = new_table(
-        ("Character", "left"),
+        (_who(users), "left"),
         ("Last sync", "right"),
         ("Next due", "right"),
         ("Killmails", "right"),
@@ -90,6 +90,33 @@ def _state(user: UserStatus) -> "Text":
     if user.backfill:
         state += f", page {user.backfill.page}"
     return _cell(state, style)
+
+
+def _who(users: list[UserStatus]) -> str:
+    corporations = any(user.kind is UserKind.CORPORATION for user in users)
+    return "User" if corporations else "Character"
+
+
+def _directors(user: UserStatus) -> str:
+    """Return of a corporation how many of its directors work, of a character nothing."""
+    if user.kind is not UserKind.CORPORATION:
+        return ""
+    return f", {user.directors_working} of {count(len(user.directors), 'director')}"
+
+
+def _corporations(users: list[UserStatus]) -> list["Text"]:
+    """Return a line for each corporation: how many directors work, and why others do not."""
+    lines = []
+    for user in users:
+        if user.kind is not UserKind.CORPORATION:
+            continue
+        working, number = user.directors_working, len(user.directors)
+        text = f"{safe(user.name, 40)}: {working} of {count(number, 'director')} can read its list"
+        refused = [
+            f"{safe(one.name, 40)}: {safe(one.error)}" for one in user.directors if one.error
+        ]
+        lines.append(_cell("; ".join([text, *refused]), "yellow" if working < number else ""))
+    return [*lines, _cell("")] if lines else []
 
 
 def _next_due(text: str | None, now: float) -> str:
