@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from campaign.clock import TICK, Clock, cheap_days
 from corporations import Company, add_company
-from world import Killsync
+from world import Killsync, wait_for_exit, wait_until
 
 from killsync.simulator.players import SCOPE
 from killsync.times import DAY, HOUR, iso
@@ -406,6 +407,70 @@ def test_a_body_on_the_corporations_list_and_on_members_is_fetched_once(killsync
     assert listed[member] <= listed[company.id]
     assert set(bodies) == set(program.recorded(company.id))
     program.assert_equals_truth()
+
+
+# crashes
+
+
+def test_a_run_killed_while_a_director_is_asked_leaves_the_turn_to_the_next(
+    killsync: Make,
+) -> None:
+    program = killsync()
+    company = add_company(program, 3)
+    fire(company, company.directors[0])
+    # the second is being asked when the run is killed; that the first was refused is lost
+    program.simulator.fault("corp_list", hang=60, after=1, times=1)
+    with program.start("scan") as process:
+        wait_until(lambda: len(company.requests()) == 2)
+        wait_for_exit(process, signal.SIGKILL)
+    program.simulator.clear_faults()
+    program.run("scan")
+    assert company.polls() == [company.directors[2]]
+    second = company.directors[1]
+    (spent,) = [
+        limit
+        for limit in program.status()["rate_limits"]
+        if (limit["group"], limit["key"]) == ("corp-killmail", str(second))
+    ]
+    assert spent["remaining"] == spent["limit"] - 2
+    program.assert_equals_truth()
+
+
+# incidents, where there is but one corporation
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500, 502])
+def test_an_incident_of_all_lists_leaves_nothing_behind(
+    days: Callable[..., Days], status: int
+) -> None:
+    made = days()
+    company = made.add(2)
+    made.tick()
+    for route in ("list", "corp_list"):
+        made.program.simulator.fault(route, times=None, status=status)
+    for _ in range(20):
+        made.tick(wait=TICK + 5)
+    made.program.simulator.clear_faults()
+    company.simulator.add_killmails(company.id, 1)
+    for _ in range(2):
+        made.tick()
+    assert {user["state"] for user in made.program.status()["users"]} == {"active"}
+    made.program.assert_equals_truth()
+
+
+def test_an_incident_of_ssos_leaves_nothing_behind(days: Callable[..., Days]) -> None:
+    made = days()
+    company = made.add(2)
+    made.tick()
+    made.program.simulator.fault("token", status=400, body='{"error": "invalid_grant"}')
+    for _ in range(20):
+        made.tick(wait=TICK + 5)
+    made.program.simulator.clear_faults()
+    company.simulator.add_killmails(company.id, 1)
+    for _ in range(2):
+        made.tick()
+    assert {user["state"] for user in made.program.status()["users"]} == {"active"}
+    made.program.assert_equals_truth()
 
 
 # what a person does with a corporation

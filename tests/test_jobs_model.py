@@ -11,13 +11,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from killsync.model import JobCounts
+from killsync.model import JobCounts, UserKind
 from killsync.store import connection, jobs, users
 from killsync.store.connection import Store
 
 START = 1_800_000_000
 MINUTE, DAY = 60, 86400
 USERS = (1, 2, 3, 4)
+KINDS = (UserKind.CHARACTER, UserKind.CORPORATION)
 OPEN = ("queued", "running")
 
 some_users = st.sets(st.sampled_from(USERS), min_size=1).map(sorted)
@@ -61,7 +62,7 @@ class JobTable(RuleBasedStateMachine):
         self.store.conn.execute("PRAGMA synchronous = OFF")
         connection.upgrade(self.store)
         for user_id in USERS:
-            users.add(self.store.conn, user_id, f"user {user_id}", self.now)
+            users.add(self.store.conn, user_id, f"user {user_id}", self.now, KINDS[user_id % 2])
 
     def teardown(self) -> None:
         self.store.close()

@@ -1,4 +1,7 @@
-"""Which pages of a list are asked for, and that nothing on it is missed."""
+"""Which pages of a list are asked for, and that nothing on it is missed.
+
+Every test is one of characters' lists and one of corporations', which the same code reads.
+"""
 
 import json
 import signal
@@ -8,9 +11,24 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from corporations import AsCorporations
 from world import TIMEOUT, Killsync, wait_until
 
 Make = Callable[..., Killsync]
+
+
+@pytest.fixture(params=["characters", "corporations"])
+def killsync(request: pytest.FixtureRequest, killsync: Make) -> Make:
+    """Make a killsync whose users are characters, or the same with corporations."""
+    if request.param == "characters":
+        return killsync
+
+    def make(**options: Any) -> Killsync:
+        if "list_tokens" in options:
+            options["corp_list_tokens"] = options["list_tokens"]
+        return AsCorporations(killsync(**options))
+
+    return make
 
 
 def with_characters(
@@ -398,8 +416,11 @@ def test_a_removed_user_who_returns_is_read_without_the_old_etag(killsync: Make)
     program, user_id = with_character(killsync, 15)
     program.run("scan")
     program.run("users", "remove", str(user_id))
-    token = program.simulator.control("tokens", "POST", character_id=user_id)["refresh_token"]
-    program.run("users", "add", given=token)
+    if isinstance(program, AsCorporations):
+        program.add_users()
+    else:
+        token = program.simulator.control("tokens", "POST", character_id=user_id)
+        program.run("users", "add", given=token["refresh_token"])
     program.simulator.clear_log()
     program.run("scan")
     assert pages(program) == [1, 2, 3]

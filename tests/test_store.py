@@ -22,12 +22,13 @@ from killsync import files
 from killsync.errors import DatabaseError
 from killsync.esi.ratelimit import Bucket
 from killsync.killmail.body import decode
-from killsync.model import Caller, Cursor, KillmailRef, Pending, UserState
+from killsync.model import Caller, Cursor, Director, KillmailRef, Pending, UserKind, UserState
 from killsync.settings import config
 from killsync.settings.config import Settings
 from killsync.settings.values import Duration
 from killsync.store import (
     connection,
+    directors,
     facts,
     jobs,
     limits,
@@ -635,6 +636,21 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "runs.newest_unended": lambda conn: runs.newest_unended(conn, connection.VERSION),
     "facts": lambda conn: (facts.bodies_fail_since(conn), facts.last_alert(conn)),
     "runs.started_before": lambda conn: runs.started_before(conn, NOW),
+    "directors.of_corporation": lambda conn: directors.of_corporation(conn, 9),
+    "directors.set_asked": lambda conn: directors.set_asked(conn, 9, 1, NOW),
+    "directors.set_accepted": lambda conn: directors.set_accepted(conn, 9, 1),
+    "directors.set_refused": lambda conn: directors.set_refused(conn, Director(9, 1, "Boss")),
+    "directors.token_renewed": lambda conn: directors.token_renewed(conn, 1, NOW),
+    "directors.only_director_of": lambda conn: directors.only_director_of(conn, 1),
+    "directors.last_readers": lambda conn: list(directors.last_readers(conn, [1, 2, 9])),
+    "directors.is_only_corporation": lambda conn: directors.is_only_corporation(conn, 9),
+    "directors.others_read_since": lambda conn: directors.others_read_since(
+        conn, 9, "2026-01-01T00:00:00Z"
+    ),
+    "waiting_users.others_listed_since": lambda conn: waiting_users.others_listed_since(
+        conn, 9, "2026-01-01T00:00:00Z"
+    ),
+    "users.set_readable": lambda conn: users.set_readable(conn, 9),
 }
 
 
@@ -675,6 +691,8 @@ def test_nothing_reads_a_whole_table_at_every_tick(store: Store, name: str) -> N
     conn = store.conn
     for user_id in (1, 2):
         users.add(conn, user_id, f"user {user_id}", NOW)
+    users.add(conn, 9, "a corporation", NOW, UserKind.CORPORATION)
+    directors.add(conn, 9, 1)
     jobs.queue(conn, [1, 2], 3, NOW)
     runs.begin(conn, "scan", NOW, CALLER, 540.0)
     asked = statements(conn, TICK[name])

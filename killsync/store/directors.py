@@ -119,13 +119,13 @@ def only_director_of(conn: sqlite3.Connection, character_id: int) -> list[str]:
 def last_readers(conn: sqlite3.Connection, user_ids: Iterable[int]) -> Iterator[Reader]:
     """Yield who has last read the lists of these users, or was about to.
 
-    A character itself, of a corporation's directors whoever was asked last; nobody of one that has
-    none.
+    A character itself; of a corporation's directors whoever was asked last, or in the same second.
     """
     rows = conn.execute(
-        """SELECT user_id, kind, (SELECT character_id FROM directors
-            WHERE corporation_id = user_id ORDER BY asked_at DESC LIMIT 1)
-        FROM users WHERE user_id IN (SELECT value FROM json_each(?))""",
+        """SELECT users.user_id, kind, character_id FROM users
+        LEFT JOIN directors ON corporation_id = users.user_id AND asked_at = (
+            SELECT max(asked_at) FROM directors WHERE corporation_id = users.user_id)
+        WHERE users.user_id IN (SELECT value FROM json_each(?))""",
         [json.dumps(list(user_ids))],
     )
     for user_id, kind, director in rows.fetchall():
