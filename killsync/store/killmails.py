@@ -21,6 +21,14 @@ _BATCH = 500
 
 _STORED = "SELECT killmail_id FROM killmails WHERE killmail_id IN (SELECT value FROM json_each(?))"
 _REMOVE = "DELETE FROM killmails WHERE killmail_id IN (SELECT value FROM json_each(?))"
+_UNCOUNT = """
+UPDATE users SET killmails = killmails - gone.number FROM (
+    SELECT u.user_id, count(*) AS number FROM json_each(?)
+    CROSS JOIN killmails AS k ON k.killmail_id = value
+    CROSS JOIN user_killmails AS u ON u.killmail_id = k.killmail_id AND u.listed
+    GROUP BY u.user_id) AS gone
+WHERE users.user_id = gone.user_id
+"""
 _LAST_SEQ = "SELECT value FROM facts WHERE name = 'stored_seq'"
 _ADVANCE_SEQ = "UPDATE facts SET value = value + ? WHERE name = 'stored_seq'"
 
@@ -155,8 +163,13 @@ def carried(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> dict[int, 
 
 
 def remove(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
-    """Delete bodies with their attackers and items; the caller holds the transaction."""
-    conn.execute(_REMOVE, (_json(killmail_ids),))
+    """Delete bodies with all that follows from them; the caller holds the transaction.
+
+    Whoever's lists show them has so many killmails fewer.
+    """
+    gone = (_json(killmail_ids),)
+    conn.execute(_UNCOUNT, gone)
+    conn.execute(_REMOVE, gone)
     roles.forget(conn, killmail_ids)
 
 

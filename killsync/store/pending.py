@@ -8,7 +8,7 @@ from operator import attrgetter
 import msgspec
 
 from killsync.model import KillmailRef, Pending, Priority
-from killsync.store import roles
+from killsync.store import confirming, roles
 from killsync.times import DAY, iso, unix_or_none
 
 _HISTORY_AT_ONCE = 10_000
@@ -39,7 +39,7 @@ def record(
 
     That holds for what was listed before too, in case it was lost; a changed hash is
     believed. What was set aside is asked for again, once a day at most. Returns how many of the
-    killmails are new for the user.
+    killmails are new for the user; what was imported before it was listed is no news.
     """
     # rising keys fill SQLite's pages; ESI lists the newest first
     shown = {ref.killmail_id: ref for ref in sorted(refs, key=attrgetter("killmail_id"))}
@@ -77,7 +77,8 @@ def record(
             "UPDATE users SET listed = listed + ?, killmails = killmails + ? WHERE user_id = ?",
             [len(listed), len(with_body), user_id],
         )
-    return len(listed)
+        return len(listed) - confirming.imported(conn, with_body)
+    return 0
 
 
 def make_history(conn: sqlite3.Connection, still_new: int) -> int:

@@ -104,6 +104,18 @@ class EntriesSkipped(Trouble, frozen=True):
     skipped: int
 
 
+class ImportsContradicted(Trouble, frozen=True):
+    """Imported killmails have other hashes on ESI's list: they are deleted, and fetched from ESI.
+
+    `lowest` is the id of one of them.
+    """
+
+    user_id: int
+    name: str
+    killmails: int
+    lowest: int
+
+
 class Listed(Event, frozen=True):
     """A user's job is done; `gap_page` is where later runs go on, if anywhere."""
 

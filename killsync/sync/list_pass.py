@@ -9,10 +9,11 @@ from killsync.esi import paging
 from killsync.esi.paging import Pass, Step
 from killsync.model import Access, Cursor, Job, Page, Priority, Reader, User, UserState
 from killsync.settings.config import Settings
-from killsync.store import jobs, pending, users
+from killsync.store import confirming, jobs, pending, users
 from killsync.sync import schedule
 from killsync.sync.events import (
     EntriesSkipped,
+    ImportsContradicted,
     ListCached,
     Listed,
     ListStarted,
@@ -108,7 +109,7 @@ class ListPass:
             raise ServerFault(f"ESI's X-Pages promises page {number}, which does not exist")
         met = None if number == 1 and self.head_done else step.met
         user = self._after(number, page, step, now)
-        new = self._record(number, page, user, journal, now)
+        new, contradicted = self._record(number, page, user, journal, now)
         known, self.user = self.user.skipped, user
         if self.full:
             # from here on the gap carries it
@@ -123,6 +124,9 @@ class ListPass:
         if page.skipped:
             first = page.skipped > known
             report(EntriesSkipped(user.user_id, user.name, number, page.skipped, first=first))
+        if contradicted:
+            some = (len(contradicted), min(contradicted))
+            report(ImportsContradicted(user.user_id, user.name, *some))
 
     def release(self) -> None:
         """Let another director read the next page."""
@@ -233,16 +237,21 @@ class ListPass:
 
         journal.add(write, now)
 
-    def _record(self, number: int, page: Page, user: User, journal: Journal, now: float) -> int:
+    def _record(
+        self, number: int, page: Page, user: User, journal: Journal, now: float
+    ) -> tuple[int, list[int]]:
+        """Return how many killmails are new, and which imported ones ESI contradicts."""
         job, body_priority = self.job, self._body_priority(number)
         # a full pass that was asked for only just now has not started yet
         starts_full = job.full and self.full
         new = 0
+        contradicted: list[int] = []
 
         def write(conn: sqlite3.Connection) -> None:
             nonlocal new
             if jobs.get(conn, job.id) is None:
                 return
+            contradicted.extend(confirming.compare(conn, page.refs))
             new = pending.record(conn, job.user_id, page.refs, body_priority, now)
             if number == 1:
                 _write_head(conn, user, now)
@@ -253,7 +262,7 @@ class ListPass:
             jobs.progress(conn, job.id, new)
 
         journal.commit(write)
-        return new
+        return new, contradicted
 
     def _body_priority(self, number: int) -> Priority:
         if self.job.priority >= Priority.MANUAL:

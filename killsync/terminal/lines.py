@@ -81,6 +81,13 @@ def _(event: events.EntriesSkipped) -> str:
 
 
 @sentence.register
+def _(event: events.ImportsContradicted) -> str:
+    others = f" and {event.killmails - 1:,} more" if event.killmails > 1 else ""
+    where = f"{safe(event.name)}: killmail {event.lowest}{others}"
+    return f"{where}: imported with another hash than ESI lists; deleted, and fetched from ESI"
+
+
+@sentence.register
 def _(event: events.Listed) -> str:
     name = safe(event.name)
     if event.unchanged and event.gap_page is None:

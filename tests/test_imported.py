@@ -1,0 +1,125 @@
+"""What becomes of imported killmails: when ESI lists them, when users go, and what is said."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from imported import forged, put
+from world import Killsync
+
+from killsync.model import HashSource, Origin
+
+Make = Callable[..., Killsync]
+
+STRANGER = 2_112_000_001
+
+
+@pytest.fixture
+def program(killsync: Make) -> Killsync:
+    return killsync(characters=2, killmails=6, shared=0, list_tokens=0, body_tokens=0)
+
+
+def bodies_of(program: Killsync, number: int = 0) -> list[dict[str, Any]]:
+    """Return what the list of one of the characters shows, newest first."""
+    truth = program.simulator.truth()
+    user_id = str(program.simulator.logins[number]["character_id"])
+    return [truth["bodies"][str(i)] for i, _ in truth["characters"][user_id]["list"]]
+
+
+def asked_for(program: Killsync) -> list[int]:
+    return [entry["killmail_id"] for entry in program.simulator.log("body")]
+
+
+def sources(program: Killsync) -> dict[int, tuple[str, str]]:
+    rows = program.rows("SELECT killmail_id, origin, hash_source FROM killmails")
+    return {killmail_id: (origin, source) for killmail_id, origin, source in rows}
+
+
+def counted(program: Killsync) -> list[tuple[int, int]]:
+    return program.rows("SELECT listed, killmails FROM users ORDER BY user_id")
+
+
+# listed later
+
+
+@pytest.mark.parametrize("hash_source", [HashSource.COMPUTED, HashSource.ARCHIVE])
+def test_what_esi_lists_later_is_listed_and_confirmed_without_a_request(
+    program: Killsync, hash_source: HashSource
+) -> None:
+    known = bodies_of(program)[:4]
+    put(program, known, Origin.JSON, hash_source)
+    assert counted(program) == [(0, 0), (0, 0)]
+    program.simulator.clear_log()
+    program.run("scan")
+    assert not {body["killmail_id"] for body in known} & set(asked_for(program))
+    for body in known:
+        assert sources(program)[body["killmail_id"]] == ("json", "esi")
+    assert counted(program) == [(6, 6), (6, 6)]
+    program.assert_equals_truth()
+    assert json.loads(program.run("check", "--json").stdout)["ok"]
+
+
+def test_what_was_imported_before_it_was_listed_is_no_news(program: Killsync) -> None:
+    put(program, bodies_of(program)[:4])
+    said = program.run("scan").stderr
+    name = program.simulator.logins[0]["name"]
+    assert f"{name}: page 1 of 1, 6 killmails, 2 new" in said
+    assert f"{name}: 2 new killmails on 1 page" in said
+    assert program.rows("SELECT sum(new_killmails) FROM jobs") == [(2 + 6,)]
+
+
+def test_a_body_with_another_hash_than_esi_lists_is_replaced_by_esis(program: Killsync) -> None:
+    first, second, *rest = bodies_of(program)
+    put(program, [forged(first), forged(second), *rest])
+    ((last,),) = program.rows("SELECT max(stored_seq) FROM killmails")
+    program.simulator.clear_log()
+    said = program.run("scan", "--quiet").stderr
+    lowest = min(first["killmail_id"], second["killmail_id"])
+    assert (
+        f"killmail {lowest} and 1 more: imported with another hash than ESI lists;"
+        " deleted, and fetched from ESI\n"
+    ) in said
+    mine = {body["killmail_id"] for body in (first, second)}
+    assert mine <= set(asked_for(program))
+    assert not {body["killmail_id"] for body in rest} & set(asked_for(program))
+    assert {sources(program)[i] for i in mine} == {("esi", "esi")}
+    program.assert_equals_truth()
+    # the numbers of those that went are never used again
+    ((lowest_seq,),) = program.rows("SELECT min(stored_seq) FROM killmails WHERE origin = 'esi'")
+    assert lowest_seq > last
+    assert json.loads(program.run("check", "--json").stdout)["ok"]
+
+
+def test_a_forged_body_leaves_nothing_behind_on_others_of_ours(program: Killsync) -> None:
+    first, *_ = bodies_of(program)
+    other = program.simulator.logins[1]["character_id"]
+    put(program, [forged(first) | {"attackers": [first["attackers"][0] | {"character_id": other}]}])
+    assert first["killmail_id"] in program.recorded(other)
+    program.run("scan")
+    assert first["killmail_id"] not in program.recorded(other)
+    program.assert_equals_truth()
+
+
+def test_what_esi_has_confirmed_is_never_replaced(program: Killsync) -> None:
+    known = bodies_of(program)[0]
+    put(program, [known])
+    program.run("scan")
+    program.execute("UPDATE killmails SET killmail_hash = ?, hash_ok = 0", "a" * 40)
+    before = program.rows("SELECT * FROM killmails ORDER BY 1")
+    program.simulator.clear_log()
+    program.make_due()
+    program.run("sync", str(program.simulator.logins[0]["character_id"]), "--full")
+    assert program.rows("SELECT * FROM killmails ORDER BY 1") == before
+    assert asked_for(program) == []
+
+
+def test_a_second_list_that_shows_it_counts_it_too(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=0)
+    one, two = (login["character_id"] for login in program.simulator.logins)
+    program.simulator.add_killmails(one, 3, shared_with=two)
+    put(program, bodies_of(program))
+    program.run("scan")
+    assert asked_for(program) == []
+    assert counted(program) == [(3, 3), (3, 3)]
+    program.assert_equals_truth()
