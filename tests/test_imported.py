@@ -123,3 +123,74 @@ def test_a_second_list_that_shows_it_counts_it_too(killsync: Make) -> None:
     assert asked_for(program) == []
     assert counted(program) == [(3, 3), (3, 3)]
     program.assert_equals_truth()
+
+
+# whose they are
+
+
+def test_purging_deletes_what_was_imported_for_that_user_alone(program: Killsync) -> None:
+    gone, stays = (login["character_id"] for login in program.simulator.logins)
+    mine, shared, nobodys = bodies_of(program)[:3]
+    shared = forged(shared) | {
+        "attackers": [attacker | {"character_id": stays} for attacker in shared["attackers"][:1]],
+        "victim": shared["victim"] | {"character_id": gone},
+    }
+    nobodys = forged(nobodys) | {
+        "victim": nobodys["victim"] | {"character_id": STRANGER},
+        "attackers": [a | {"character_id": STRANGER} for a in nobodys["attackers"]],
+    }
+    put(program, [mine, shared, nobodys])
+    done = program.run("users", "remove", str(gone), "--purge", "--yes")
+    assert "1 stored killmail that belong to no other user" in done.stdout
+    left = {killmail_id for (killmail_id,) in program.rows("SELECT killmail_id FROM killmails")}
+    assert left == {shared["killmail_id"], nobodys["killmail_id"]}
+
+
+def test_without_a_purge_imported_killmails_stay(program: Killsync) -> None:
+    put(program, bodies_of(program))
+    program.run("users", "remove", str(program.simulator.logins[0]["character_id"]))
+    assert len(program.rows("SELECT 1 FROM killmails")) == 6
+    assert json.loads(program.run("check", "--json").stdout)["ok"]
+
+
+IMPORT = """INSERT INTO imports VALUES ('everef', '2026-11-01', 'etag', 0, 2, 9, ?)"""
+
+
+@pytest.mark.parametrize("purge", [[], ["--purge", "--yes"]])
+def test_only_a_purge_has_archives_read_again(program: Killsync, purge: list[str]) -> None:
+    put(program, bodies_of(program))
+    program.execute(IMPORT, "2026-11-24T12:00:00Z")
+    user_id = str(program.simulator.logins[0]["character_id"])
+    program.run("users", "remove", user_id, *purge)
+    assert len(program.rows("SELECT 1 FROM imports")) == (0 if purge else 1)
+
+
+def test_a_purge_that_deletes_nothing_has_no_archive_read_again(program: Killsync) -> None:
+    program.execute(IMPORT, "2026-11-24T12:00:00Z")
+    program.run("users", "remove", str(program.simulator.logins[0]["character_id"]), "--purge")
+    assert len(program.rows("SELECT 1 FROM imports")) == 1
+
+
+def test_a_purge_first_finds_out_who_takes_part(program: Killsync) -> None:
+    """As after an upgrade, or where somebody was registered after an import."""
+    gone, stays = (login["character_id"] for login in program.simulator.logins)
+    mine, theirs = bodies_of(program)[0], bodies_of(program, 1)[0]
+    shared = forged(mine) | {
+        "victim": mine["victim"] | {"character_id": gone},
+        "attackers": [mine["attackers"][0] | {"character_id": stays}],
+    }
+    unfound = theirs | {
+        "victim": theirs["victim"] | {"character_id": gone},
+        "attackers": [theirs["attackers"][0] | {"character_id": STRANGER, "corporation_id": 5}],
+    }
+    put(program, [shared, unfound])
+    program.execute(
+        "DELETE FROM user_killmails WHERE user_id = ? OR killmail_id = ?",
+        stays, unfound["killmail_id"],
+    )  # fmt: skip
+    program.execute("UPDATE users SET roles_below = (SELECT max(killmail_id) + 1 FROM killmails)")
+    done = program.run("users", "remove", str(gone), "--purge", "--yes")
+    assert "parts in stored killmails are looked up first" in done.stderr
+    assert "1 stored killmail that belong to no other user" in done.stdout
+    assert program.rows("SELECT killmail_id FROM killmails") == [(shared["killmail_id"],)]
+    assert program.recorded(stays) == [shared["killmail_id"]]

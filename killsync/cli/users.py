@@ -18,7 +18,7 @@ from killsync.errors import UsageError
 from killsync.model import User, UserKind, UserState
 from killsync.settings import application
 from killsync.settings.config import Settings
-from killsync.store import directors, jobs, killmails, pending, users
+from killsync.store import directors, jobs, removing, roles, users
 from killsync.store.connection import Store
 from killsync.sync.status import user_statuses
 from killsync.terminal import tables
@@ -102,7 +102,7 @@ def _remove(
     yes: bool,
 ) -> None:
     name = safe(user.name)
-    alone = pending.only_of(store.conn, user.user_id) if purge else []
+    alone = _look_up_alone(call, store, user) if purge else []
     if purge:
         print_result(f"{name}: {count(len(alone), 'stored killmail')} that belong to no other user")
     if purge and alone and not yes and not typer.confirm("Delete them permanently?"):
@@ -113,13 +113,9 @@ def _remove(
     without_director = directors.only_director_of(store.conn, user.user_id)
     with store.transaction() as conn:
         # a run in progress may have stored more since the question was asked
-        alone = pending.only_of(conn, user.user_id) if purge else []
-        pending.forget_user(conn, user.user_id)
-        users.remove(conn, user.user_id)
-        killmails.remove(conn, alone)
+        deleted = removing.remove(conn, user.user_id, purge=purge)
     print_result(
-        f"removed {name} ({user.user_id})"
-        + (f"; {len(alone):,} killmails deleted" if purge else "")
+        f"removed {name} ({user.user_id})" + (f"; {deleted:,} killmails deleted" if purge else "")
     )
     if problem is not None:
         call.warn(f"{name}: {safe(problem, 400)}")
@@ -130,6 +126,15 @@ def _remove(
             f"{safe(corporation)} has no director left, and is synced no more: "
             "`killsync login --corporation` registers one"
         )
+
+
+def _look_up_alone(call: Invocation, store: Store, user: User) -> list[int]:
+    """Return the stored killmails that belong to no other user."""
+    if roles.any_to_look_up(store.conn):
+        if not call.quiet:
+            call.warn("your users' parts in stored killmails are looked up first")
+        removing.look_up_whose(store)
+    return removing.only_of(store.conn, user.user_id)
 
 
 @contextmanager

@@ -230,35 +230,6 @@ def waiting_for(conn: sqlite3.Connection, user_ids: Iterable[int]) -> int:
     )
 
 
-def only_of(conn: sqlite3.Connection, user_id: int) -> list[int]:
-    """Return the stored killmails that belong to this user and no other.
-
-    They belong to whoever takes part in them, too, whether a list has shown them or not.
-    """
-    alone = _alone(conn, user_id)
-    bodiless = _without_body(conn, alone)
-    return [killmail_id for killmail_id in alone if killmail_id not in bodiless]
-
-
-def forget_user(conn: sqlite3.Connection, user_id: int) -> None:
-    """Delete the list rows of a user, and what is pending for no other user."""
-    conn.executemany(
-        "DELETE FROM pending_killmails WHERE killmail_id = ?",
-        [[i] for i in _alone(conn, user_id)],
-    )
-    conn.execute("DELETE FROM user_killmails WHERE user_id = ?", [user_id])
-
-
-def _alone(conn: sqlite3.Connection, user_id: int) -> list[int]:
-    rows = conn.execute(
-        """SELECT killmail_id FROM user_killmails AS mine WHERE user_id = ?
-        AND NOT EXISTS (SELECT 1 FROM user_killmails AS other
-            WHERE other.killmail_id = mine.killmail_id AND other.user_id <> mine.user_id)""",
-        [user_id],
-    )
-    return [killmail_id for (killmail_id,) in rows]
-
-
 def _without_body(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[int]:
     rows = conn.execute(
         "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT killmail_id FROM killmails)",
