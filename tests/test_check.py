@@ -37,6 +37,7 @@ from killsync.errors import TryLater
 from killsync.gamedata import build
 from killsync.killmail.body import decode
 from killsync.killmail.hash import expected_hash
+from killsync.model import HashSource, Origin
 from killsync.store.connection import connect
 from killsync.store.killmails import FetchedKillmail, insert
 from killsync.store.schema import migrations
@@ -237,6 +238,26 @@ DAMAGES = {
         "has the impossible stored_seq 9223372036854775807",
         ONE_BODY,
     ),
+    "an origin that nobody knows": (
+        f"UPDATE killmails SET origin = 'moon' WHERE killmail_id = {ONE}",
+        "body",
+        "where it and its hash came from is lost",
+        ONE_BODY,
+    ),
+    "a computed hash of what ESI has sent": (
+        f"UPDATE killmails SET hash_source = 'computed' WHERE killmail_id = {ONE}",
+        "body",
+        "where it and its hash came from is lost",
+        ONE_BODY,
+    ),
+    "an imported killmail whose hash does not fit": (
+        f"""UPDATE killmails SET origin = 'everef', hash_source = 'archive', hash_ok = 0,
+            killmail_hash = iif(killmail_hash GLOB '0*', 'f', '0') || substr(killmail_hash, 2)
+        WHERE killmail_id = {ONE}""",
+        "body",
+        "its hash is not the one that follows from it",
+        ONE_BODY,
+    ),
     "attackers without a killmail": (
         f"INSERT INTO attackers SELECT {UNKNOWN}, ordinal, alliance_id, character_id,"
         " corporation_id, faction_id, damage_done, final_blow, security_status, ship_type_id,"
@@ -263,6 +284,18 @@ DAMAGES = {
         f" VALUES ({UNKNOWN}, 3, '2026-01-01T00:00:00Z')",
         "orphan",
         "1 of the rows of jobs belong to nothing that exists",
+        NOTHING,
+    ),
+    "a director without a corporation": (
+        f"INSERT INTO directors (corporation_id, character_id) VALUES ({UNKNOWN}, {FIRST_USER})",
+        "orphan",
+        "1 of the rows of directors belong to nothing that exists",
+        NOTHING,
+    ),
+    "a director who is no user": (
+        f"INSERT INTO directors (corporation_id, character_id) VALUES ({FIRST_USER}, {UNKNOWN})",
+        "orphan",
+        "1 of the rows of directors belong to nothing that exists",
         NOTHING,
     ),
     "a missing body with its attackers left": (
@@ -377,6 +410,31 @@ DAMAGES = {
         "runs.started_at: not a valid time in ",
         NOTHING,
     ),
+    "an invalid time of a director": (
+        "INSERT INTO directors (corporation_id, character_id, asked_at)"
+        " SELECT user_id, user_id, 'noon' FROM users",
+        "time",
+        "directors.asked_at: not a valid time in 2 of the rows",
+        NOTHING,
+    ),
+    "an invalid time of an import": (
+        "INSERT INTO imports VALUES ('everef', '2026-11-01', 'etag', 0, 0, 9, 'noon')",
+        "time",
+        "imports.read_at: not a valid time in 1 of the rows",
+        NOTHING,
+    ),
+    "an import of an unknown source": (
+        f"INSERT INTO imports VALUES ('moon', '2026-11-02', 'etag', 0, 0, 9, '{NOON}')",
+        "word",
+        "archive 2026-11-02: imports.source 'moon' is not one of everef, json, zkb",
+        NOTHING,
+    ),
+    "no count of users added": (
+        "DELETE FROM facts WHERE name = 'users_added'",
+        "import",
+        "the count of users added, by which archives are read again, is lost",
+        NOTHING,
+    ),
     "an unreadable rate limit": (
         """UPDATE rate_limits SET spent = '[["noon", 1]]' WHERE "group" = 'killmail'""",
         "limit",
@@ -461,6 +519,90 @@ def test_damage_is_named_repaired_and_healed_by_the_next_scan(synced: InProcess,
     if ending != NOTHING:
         synced.run("scan")
     synced.assert_equals_truth()
+    assert verdict(synced)["problems"] == []
+
+
+def test_an_archive_read_before_the_count_of_users_was_lost_is_read_again(
+    synced: InProcess,
+) -> None:
+    damage(
+        synced,
+        f"INSERT INTO imports VALUES ('everef', '2026-11-01', 'etag', 0, 7, 9, '{NOON}')",
+    )
+    assert kinds(synced) == {"import"}
+    lines_of(synced, "--repair")
+    assert synced.rows("SELECT value FROM facts WHERE name = 'users_added'") == [(8,)]
+
+
+def make_pending(program: Killsync, origin: str) -> int:
+    """Make a killmail pending that was stored, as if it came from elsewhere; return its id."""
+    killmail_id = int(program.rows(f"SELECT {ONE}")[0][0])
+    without_bodies(program, [killmail_id])
+    damage(
+        program,
+        f"UPDATE pending_killmails SET origin = '{origin}' WHERE killmail_id = {killmail_id}",
+        f"""UPDATE user_killmails SET role = NULL, killmail_time = NULL, listed = {origin != "zkb"}
+            WHERE killmail_id = {killmail_id}""",
+        """UPDATE users SET
+            listed = (SELECT count(*) FROM user_killmails AS u
+                WHERE u.user_id = users.user_id AND u.listed),
+            killmails = (SELECT count(*) FROM user_killmails AS u JOIN killmails AS k
+                ON k.killmail_id = u.killmail_id WHERE u.user_id = users.user_id AND u.listed)""",
+    )
+    return killmail_id
+
+
+def test_a_pending_killmail_of_an_unknown_origin_is_esis_if_it_is_listed(
+    synced: InProcess,
+) -> None:
+    killmail_id = make_pending(synced, "moon")
+    found = verdict(synced, exit_code=1)["problems"]
+    named = f"killmail {killmail_id}: pending_killmails.origin 'moon' is not one of esi, zkb"
+    assert named in [problem["text"] for problem in found]
+    lines_of(synced, "--repair")
+    assert synced.rows("SELECT origin FROM pending_killmails") == [("esi",)]
+    synced.run("scan")
+    synced.assert_equals_truth()
+
+
+def test_what_is_pending_from_zkillboard_is_its_users_without_being_listed(
+    synced: InProcess,
+) -> None:
+    killmail_id = make_pending(synced, "zkb")
+    assert verdict(synced)["problems"] == []
+    # ESI's list of another user has shown it since
+    damage(synced, "UPDATE pending_killmails SET origin = 'esi'")
+    assert verdict(synced)["problems"] == []
+    damage(synced, "DELETE FROM pending_killmails")
+    assert kinds(synced) == {"role"}
+    lines_of(synced, "--repair")
+    row = f"SELECT 1 FROM user_killmails WHERE killmail_id = {killmail_id}"
+    assert synced.rows(row) == []
+
+
+@pytest.mark.parametrize(
+    ("origin", "hash_source", "asked"),
+    [
+        (Origin.EVEREF, HashSource.COMPUTED, "esi"),
+        (Origin.JSON, HashSource.ARCHIVE, "esi"),
+        (Origin.ZKB, HashSource.ESI, "zkb"),
+    ],
+)
+def test_a_damaged_imported_body_is_asked_for_with_its_hash(
+    synced: InProcess, origin: Origin, hash_source: HashSource, asked: str
+) -> None:
+    ((hurt,),) = synced.rows(f"SELECT {ONE}")
+    whole = next(body for body in synced.export() if body["killmail_id"] == hurt)
+    damage(
+        synced,
+        f"UPDATE killmails SET origin = '{origin}', hash_source = '{hash_source}'"
+        f" WHERE killmail_id = {hurt}",
+        f"UPDATE items SET ordinal = 9999 WHERE ordinal = 1 AND killmail_id = {hurt}",
+    )
+    assert lines_of(synced, "--repair")[-1].endswith(ONE_BODY)
+    assert synced.rows("SELECT killmail_id, origin FROM pending_killmails") == [(hurt, asked)]
+    synced.run("scan")
+    assert whole in synced.export()
     assert verdict(synced)["problems"] == []
 
 

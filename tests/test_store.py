@@ -27,14 +27,17 @@ from killsync.settings import config
 from killsync.settings.config import Settings
 from killsync.settings.values import Duration
 from killsync.store import (
+    confirming,
     connection,
     directors,
     facts,
     jobs,
+    killmails,
     limits,
     lock,
     origin,
     pending,
+    removing,
     retries,
     runs,
     schema,
@@ -584,6 +587,9 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "jobs.first_in_line": lambda conn: jobs.first_in_line(conn, 400),
     "jobs.prune": lambda conn: jobs.prune(conn, NOW),
     "pending.record": lambda conn: pending.record(conn, 1, refs(7, 8), 3, NOW),
+    "confirming.compare": lambda conn: confirming.compare(conn, refs(7, 8)),
+    "killmails.remove": lambda conn: killmails.remove(conn, [7, 8]),
+    "removing.only_of": lambda conn: removing.only_of(conn, 1),
     "retries.wake": lambda conn: retries.wake(conn, NOW),
     "pending.make_history": lambda conn: pending.make_history(conn, 20),
     "retries.any_put_off_ready": lambda conn: retries.any_put_off_ready(conn, NOW),
@@ -701,7 +707,7 @@ def test_nothing_reads_a_whole_table_at_every_tick(store: Store, name: str) -> N
 
 
 def test_check_looks_at_every_time_of_the_schema(store: Store) -> None:
-    for table in ("users", "jobs", "pending_killmails", "runs", "directors"):
+    for table in ("users", "jobs", "pending_killmails", "runs", "directors", "imports"):
         columns = {row[1] for row in store.conn.execute(f"PRAGMA table_info({table})")}
         times = {c for c in columns if re.search("_at$|_until$|_since$|^not_before$|_from$", c)}
         assert times == set(TIMES[table].split())

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     ORPHAN = "orphan"
     BODY = "body"
     FEED = "feed"
+    IMPORT = "import"
     LIST = "list"
     ROLE = "role"
     VALUE = "value"

@@ -76,6 +76,7 @@ def _schema(store: Store, found: _Found, now: float) -> None:
 # when nothing is there twice any more
 _CURES: dict[Kind, _Cure] = {
     Kind.FEED: _anywhere(repair.repair_feed),
+    Kind.IMPORT: _anywhere(repair.repair_imports),
     Kind.TIME: lambda store, found, now: repair.repair_times(store, now),
     Kind.ORPHAN: _anywhere(repair.delete_orphans),
     Kind.BODY: _bodies,

@@ -10,7 +10,7 @@ from killsync.check import completeness
 from killsync.check.findings import Finding, Kind, UserCompleteness, Verdict
 from killsync.errors import DatabaseError
 from killsync.model import UserKind, UserState
-from killsync.store import derived, game_data, lock, runs, verify, verify_bodies
+from killsync.store import derived, game_data, imports, lock, runs, verify, verify_bodies
 from killsync.store.connection import Store
 from killsync.store.paths import lock_file, token_file
 from killsync.store.verify import SchemaChange
@@ -26,6 +26,8 @@ _WORD_ADVICE = {
     "users.state": "--repair disables the user; then `killsync users enable` to sync it again",
     "users.kind": "--repair makes it a character, or a corporation if it has directors",
     "jobs.state": "--repair queues it again",
+    "pending_killmails.origin": "--repair takes it from who lists it",
+    "imports.source": "--repair forgets that it was read",
 }
 
 
@@ -117,6 +119,7 @@ def _check_rest(verdict: Verdict, conn: sqlite3.Connection, progress: Progress) 
         *completeness.feed_problems(feed),
         *_pending_problems(conn),
         *_derived_problems(conn),
+        *_import_problems(conn),
         *_unreadable(conn),
     ):
         verdict.add(finding)
@@ -145,6 +148,13 @@ def _derived_problems(conn: sqlite3.Connection) -> Iterator[Finding]:
         yield Finding(kind=Kind.GAME_DATA, text=text, advice=advice)
 
 
+def _import_problems(conn: sqlite3.Connection) -> Iterator[Finding]:
+    if imports.is_counter_wrong(conn):
+        text = "the count of users added, by which archives are read again, is lost"
+        advice = "--repair has every archive read again by the next import"
+        yield Finding(kind=Kind.IMPORT, text=text, advice=advice)
+
+
 def _unreadable(conn: sqlite3.Connection) -> Iterator[Finding]:
     for table, column, count, example in verify.bad_times(conn):
         text = f"{table}.{column}: not a valid time in {count} of the rows, such as {example!r}"
@@ -170,14 +180,17 @@ def _pending_problems(conn: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _check_words(verdict: Verdict, conn: sqlite3.Connection) -> None:
-    for user_id, column, word in verify.unknown_words(conn):
+    for whose, column, word in verify.unknown_words(conn):
+        of_user = column.split(".")[0] in ("users", "jobs")
+        of_what = "killmail" if column.startswith("pending") else "archive"
+        subject = _named(verdict, whose) if of_user else f"{of_what} {whose}"
+        known = ", ".join(verify.WORDS[column])
         verdict.add(
             Finding(
                 kind=Kind.WORD,
-                text=f"{_named(verdict, user_id)}: {column} {word!r} is not one of"
-                f" {', '.join(verify.WORDS[column])}",
+                text=f"{subject}: {column} {word!r} is not one of {known}",
                 advice=_WORD_ADVICE[column],
-                user_id=user_id,
+                user_id=whose if of_user else None,
             )
         )
 

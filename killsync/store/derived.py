@@ -11,7 +11,9 @@ SELECT u.user_id, u.killmail_id FROM user_killmails AS u
 JOIN users ON users.user_id = u.user_id
 LEFT JOIN killmails AS k ON k.killmail_id = u.killmail_id
 WHERE CASE
-    WHEN k.killmail_id IS NULL THEN NOT u.listed
+    -- what zKillboard lists is said to be its user's while it is pending
+    WHEN k.killmail_id IS NULL THEN NOT u.listed AND NOT EXISTS (
+        SELECT 1 FROM pending_killmails AS p WHERE p.killmail_id = u.killmail_id)
     WHEN u.killmail_time IS NULL THEN u.role IS NOT NULL
         OR coalesce(users.roles_below <= u.killmail_id, 1)
     ELSE u.killmail_time IS NOT k.killmail_time OR (u.role IS 'victim') <> (u.user_id IN (

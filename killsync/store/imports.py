@@ -28,6 +28,23 @@ def users_added(conn: sqlite3.Connection) -> int:
     return int(row[0])
 
 
+def is_counter_wrong(conn: sqlite3.Connection) -> bool:
+    """Return whether the count of users added is lost, or behind what an archive was read with."""
+    row = conn.execute(
+        """SELECT 1 FROM facts WHERE name = 'users_added' AND typeof(value) = 'integer'
+        AND value >= (SELECT coalesce(max(users_added), 0) FROM imports)"""
+    )
+    return row.fetchone() is None
+
+
+def repair_counter(conn: sqlite3.Connection) -> None:
+    """Count on above everything in use, so that every archive is read again."""
+    conn.execute(
+        """INSERT OR REPLACE INTO facts
+        SELECT 'users_added', coalesce(max(users_added), 0) + 1 FROM imports"""
+    )
+
+
 def look_again(conn: sqlite3.Connection) -> None:
     """Have archives read again that were read only for those who are users already."""
     conn.execute("UPDATE facts SET value = value + 1 WHERE name = 'users_added'")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from killsync.model import Priority, UserState
-from killsync.store import jobs, killmails, users
+from killsync.store import imports, jobs, killmails, users
 from killsync.store.connection import Store
 from killsync.store.verify import (
     BAD_HASH,
@@ -27,13 +27,17 @@ from killsync.times import iso
 
 _BATCH = 500
 
-_OWNED = {
-    "attackers": ("killmails", "killmail_id"),
-    "items": ("killmails", "killmail_id"),
-    "killmail_values": ("killmails", "killmail_id"),
-    "user_killmails": ("users", "user_id"),
-    "jobs": ("users", "user_id"),
-}
+# a table, its column, and the table whose key that is
+_OWNED = (
+    ("attackers", "killmail_id", "killmails"),
+    ("items", "killmail_id", "killmails"),
+    ("killmail_values", "killmail_id", "killmails"),
+    ("user_killmails", "user_id", "users"),
+    ("jobs", "user_id", "users"),
+    ("directors", "corporation_id", "users"),
+    ("directors", "character_id", "users"),
+)
+_KEYS = {"killmails": "killmail_id", "users": "user_id"}
 # where a time cannot be absent, or its absence means something else
 _NOT_NULL_TIMES = {
     ("users", "added_at"),
@@ -41,6 +45,7 @@ _NOT_NULL_TIMES = {
     ("runs", "started_at"),
     ("runs", "finished_at"),
     ("pending_killmails", "set_aside_at"),
+    ("imports", "read_at"),
 }
 
 
@@ -59,12 +64,13 @@ def add_missing_indexes(store: Store) -> None:
 
 def delete_orphans(store: Store) -> None:
     """Delete rows that have lost the row they belong to."""
-    for table, (owner, key) in _OWNED.items():
-        orphan = f"NOT EXISTS (SELECT 1 FROM {owner} WHERE {owner}.{key} = {table}.{key})"
-        lost = store.conn.execute(f"SELECT DISTINCT {key} FROM {table} WHERE {orphan}").fetchall()
+    for table, column, owner in _OWNED:
+        of = f"{table}.{column}"
+        orphan = f"NOT EXISTS (SELECT 1 FROM {owner} WHERE {owner}.{_KEYS[owner]} = {of})"
+        lost = store.conn.execute(f"SELECT DISTINCT {of} FROM {table} WHERE {orphan}").fetchall()
         for some in _batches(lost):
             with store.transaction() as conn:
-                conn.executemany(f"DELETE FROM {table} WHERE {key} = ? AND {orphan}", some)
+                conn.executemany(f"DELETE FROM {table} WHERE {of} = ? AND {orphan}", some)
 
 
 def ask_again(store: Store, failing: Sequence[tuple[int, str | None]], now: float) -> None:
@@ -92,10 +98,12 @@ def _ask_again(
         _unlist(conn, [killmail_id], now)
         return bool(listing)
     priority = Priority.BACKGROUND if listing else Priority.KEPT
-    # one that was purged since it was checked must not come back
+    # one that was purged since it was checked must not come back; whatever it was imported from,
+    # the body will be ESI's now
     conn.execute(
-        """INSERT OR REPLACE INTO pending_killmails (killmail_id, killmail_hash, priority)
-        SELECT killmail_id, ?, ? FROM killmails WHERE killmail_id = ?""",
+        """INSERT OR REPLACE INTO pending_killmails (killmail_id, killmail_hash, priority, origin)
+        SELECT killmail_id, ?, ?, iif(origin = 'zkb', 'zkb', 'esi')
+        FROM killmails WHERE killmail_id = ?""",
         [killmail_hash, priority, killmail_id],
     )
     return True
@@ -177,6 +185,12 @@ def repair_feed(store: Store) -> None:
         )
 
 
+def repair_imports(store: Store) -> None:
+    """Have archives read again for whoever may have been added since."""
+    with store.transaction() as conn:
+        imports.repair_counter(conn)
+
+
 def repair_jobs(store: Store) -> None:
     """Queue what is stuck again, and leave each user one open job."""
     with store.transaction() as conn:
@@ -191,7 +205,8 @@ def repair_jobs(store: Store) -> None:
 def repair_words(store: Store) -> None:
     """Disable users of no known state, make those of no known kind what they were, queue odd jobs.
 
-    Such a user is disabled because it is no longer known whether it may be synced.
+    Such a user is disabled because it is no longer known whether it may be synced. What is pending
+    came from ESI if a list shows it; an archive of no known source counts as not read.
     """
     with store.transaction() as conn:
         for (user_id,) in conn.execute(
@@ -207,6 +222,13 @@ def repair_words(store: Store) -> None:
         # a user has one open job at most: the one that is there already will do
         conn.execute(f"UPDATE OR IGNORE jobs SET state = 'queued', finished_at = NULL WHERE {odd}")
         conn.execute(f"DELETE FROM jobs WHERE {odd}")
+        conn.execute(
+            f"""UPDATE pending_killmails SET origin = iif(EXISTS (
+                SELECT 1 FROM user_killmails AS u
+                WHERE u.killmail_id = pending_killmails.killmail_id AND u.listed), 'esi', 'zkb')
+            WHERE {is_unknown("pending_killmails.origin")}"""
+        )
+        conn.execute(f"DELETE FROM imports WHERE {is_unknown('imports.source')}")
 
 
 def repair_times(store: Store, now: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from killsync.model import LARGEST_ID, JobState, Priority, UserState
+from killsync.model import LARGEST_ID, JobState, Origin, Priority, UserState
 from killsync.store.connection import snapshot
 from killsync.store.verify_bodies import IMPOSSIBLE_SEQ
 
@@ -29,6 +29,7 @@ TIMES = {
     "pending_killmails": "not_before set_aside_at refused_at",
     "runs": "started_at finished_at",
     "directors": "asked_at refused_at not_before",
+    "imports": "read_at",
 }
 
 BAD_HASH = "length(killmail_hash) <> 40 OR killmail_hash GLOB '*[^0-9a-fA-F]*'"
@@ -42,7 +43,11 @@ WORDS = {
     "users.state": tuple(s.value for s in UserState if s is not UserState.UNKNOWN),
     "users.kind": ("character", "corporation"),
     "jobs.state": tuple(s.value for s in JobState if s is not JobState.UNKNOWN),
+    "pending_killmails.origin": (Origin.ESI.value, Origin.ZKB.value),
+    "imports.source": (Origin.EVEREF.value, Origin.JSON.value, Origin.ZKB.value),
 }
+# what says whose a word is
+_KEYS = {"pending_killmails": "killmail_id", "imports": "name"}
 
 _LISTED = """
 SELECT count(*), count(killmails.killmail_id), count(pending_killmails.killmail_id),
@@ -141,14 +146,15 @@ def integrity(conn: sqlite3.Connection) -> tuple[list[str], list[str]]:
     return [line for line in found if line not in content], content
 
 
-def unknown_words(conn: sqlite3.Connection) -> Iterator[tuple[int, str, str]]:
-    """Yield (user, key of `WORDS`, word) where a word stands that no command knows."""
+def unknown_words(conn: sqlite3.Connection) -> Iterator[tuple[Any, str, str]]:
+    """Yield (user, killmail or archive, key of `WORDS`, word) for words that no command knows."""
     for name in WORDS:
         table, column = name.split(".")
-        for user_id, word in conn.execute(
-            f"SELECT user_id, {column} FROM {table} WHERE {is_unknown(name)}"
+        key = _KEYS.get(table, "user_id")
+        for whose, word in conn.execute(
+            f"SELECT {key}, {column} FROM {table} WHERE {is_unknown(name)}"
         ):
-            yield user_id, name, str(word)
+            yield whose, name, str(word)
 
 
 def is_unknown(name: str) -> str:

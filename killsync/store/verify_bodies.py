@@ -74,6 +74,11 @@ class StoredBody(msgspec.Struct, frozen=True):
         """Whether the hash was recorded as the one that follows from the body."""
         return bool(self.head[2])
 
+    @property
+    def must_fit(self) -> bool:
+        """Whether it was imported with a hash that ESI has not confirmed: one that fits."""
+        return self.head[-1] in (HashSource.ARCHIVE, HashSource.COMPUTED)
+
 
 def in_batches(conn: sqlite3.Connection) -> Iterator[list[StoredBody]]:
     """Yield every stored body, a batch at a time; no read lasts longer than one batch."""
@@ -93,19 +98,22 @@ def flaw(body: StoredBody) -> str | None:
     """Return what is wrong with a body, None if nothing is."""
     if body.killmail is None:
         return "its rows cannot be put together"
+    source = _source_of(body)
+    if source is None:
+        return "where it and its hash came from is lost"
     try:
         same = decode(encode(body.killmail), body.killmail_id) == body.killmail
-        origin, hash_source = Origin(body.head[-2]), HashSource(body.head[-1])
-        fetched = FetchedKillmail.compared(body.killmail, body.head[1], origin, hash_source)
+        fetched = FetchedKillmail.compared(body.killmail, body.head[1], *source)
         again = killmails.killmail_row(fetched, *body.head[3:5])
     except Exception:
         # whatever a damaged value makes these raise, the body is not one that ESI has sent
         return "holds a value that ESI cannot have sent"
     if not same:
         return "holds fields that contradict each other"
-    if again[2] != body.hash_fits:
-        fits = "fits its hash, but is marked as if it did not"
-        return fits if again[2] else "its hash is not the one that follows from it"
+    if not again[2] and (body.hash_fits or body.must_fit):
+        return "its hash is not the one that follows from it"
+    if again[2] and not body.hash_fits:
+        return "fits its hash, but is marked as if it did not"
     return _flaw_of_rows(body, body.killmail, again)
 
 
@@ -118,12 +126,26 @@ def hash_to_ask_with(body: StoredBody) -> str | None:
     """
     recorded = str(body.head[1])
     made = _hash_of(body)
-    if made is None or not body.hash_fits:
+    if made is None or not (body.hash_fits or body.must_fit):
         return recorded if _HASH.fullmatch(recorded) else made
     agreeing = sum(a == b for a, b in zip(recorded, made, strict=False))
     if _HASH.fullmatch(recorded) and agreeing < _DIGITS_THAT_AGREE:
         return recorded
     return made
+
+
+def _source_of(body: StoredBody) -> tuple[Origin, HashSource] | None:
+    """Return where a body and its hash came from, None if that cannot be.
+
+    A body of ESI's is one that was asked for with ESI's own hash, or confirmed.
+    """
+    try:
+        origin, hash_source = Origin(body.head[-2]), HashSource(body.head[-1])
+    except ValueError:
+        return None
+    if hash_source is HashSource.ESI:
+        return origin, hash_source
+    return None if origin is Origin.ESI else (origin, hash_source)
 
 
 def _flaw_of_rows(body: StoredBody, killmail: Killmail, again: _Row) -> str | None:
