@@ -194,3 +194,49 @@ def test_a_purge_first_finds_out_who_takes_part(program: Killsync) -> None:
     assert "1 stored killmail that belong to no other user" in done.stdout
     assert program.rows("SELECT killmail_id FROM killmails") == [(shared["killmail_id"],)]
     assert program.recorded(stays) == [shared["killmail_id"]]
+
+
+# what is said of them
+
+
+@pytest.mark.parametrize(
+    ("origin", "hash_source", "words"),
+    [
+        (Origin.EVEREF, HashSource.COMPUTED, "imported from EVE Ref's archives; its hash is comp"),
+        (Origin.EVEREF, HashSource.ARCHIVE, "EVE Ref's archives; its hash came with it, and fits"),
+        (Origin.JSON, HashSource.ESI, "imported from exported JSON; ESI has confirmed its hash"),
+        (Origin.ZKB, HashSource.ESI, "found by zKillboard's list; ESI has confirmed its hash"),
+    ],
+)
+def test_one_killmail_shows_where_it_came_from(
+    program: Killsync, origin: Origin, hash_source: HashSource, words: str
+) -> None:
+    body = bodies_of(program)[0]
+    put(program, [body], origin, hash_source)
+    shown = program.run("kills", str(body["killmail_id"])).stdout
+    assert words in shown
+    (listed,) = json.loads(program.run("kills", "--json").stdout)
+    assert listed["origin"] == origin
+    assert program.run("kills", "--csv").stdout.splitlines()[1].endswith(f",{origin}")
+
+
+def test_one_killmail_of_esis_shows_no_source(program: Killsync) -> None:
+    program.run("scan")
+    killmail_id = bodies_of(program)[0]["killmail_id"]
+    assert "Source" not in program.run("kills", str(killmail_id)).stdout
+
+
+def test_exported_csv_says_where_each_came_from(program: Killsync) -> None:
+    put(program, bodies_of(program)[:1])
+    out = program.directory / "out"
+    program.run("export", "--format", "csv", "-o", str(out))
+    header, row = (out / "killmails.csv").read_text().splitlines()
+    found = dict(zip(header.split(","), row.split(","), strict=True))
+    assert (found["origin"], found["hash_source"]) == ("everef", "computed")
+    assert "killmail_hash" not in found
+
+
+def test_completeness_knows_nothing_of_what_was_imported(program: Killsync) -> None:
+    put(program, bodies_of(program))
+    for user in json.loads(program.run("check", "--json").stdout)["users"]:
+        assert (user["complete"], user["killmails"], user["missing"]) == (None, 0, 0)

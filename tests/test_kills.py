@@ -76,6 +76,7 @@ CONTRACT = [
     "npc",
     "awox",
     "url",
+    "origin",
 ]
 
 

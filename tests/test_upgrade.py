@@ -171,3 +171,38 @@ def test_marks_that_were_made_on_a_single_answer_are_lifted_by_the_upgrade(kills
     program.run("scan", exit_code=None)
     assert {user["state"] for user in program.status()["users"]} == {"active"}
     program.assert_equals_truth()
+
+
+KEPT = ("killmails", "attackers", "items", "killmail_values", "user_killmails")
+
+
+def test_killmails_of_before_there_were_imports_are_esis(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=5, shared=0.5)
+    program.run("scan")
+    synced = program.directory / "synced.db"
+    with closing(sqlite3.connect(program.database)) as conn:
+        conn.execute("VACUUM INTO ?", [str(synced)])
+    make_old(program, 5)
+    with closing(sqlite3.connect(program.database)) as conn, conn:
+        conn.execute("ATTACH ? AS synced", [str(synced)])
+        for table in KEPT:
+            # a computed column takes no value
+            names = [name for _, name, *_ in conn.execute(f"PRAGMA table_info({table})")]
+            columns = ", ".join(names)
+            conn.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM synced.{table}")
+        conn.execute("UPDATE facts SET value = 5 * 2 WHERE name = 'stored_seq'")
+        conn.execute(
+            """UPDATE users SET (listed, killmails, last_killmail_id) = (
+                SELECT listed, killmails, last_killmail_id FROM synced.users AS u
+                WHERE u.user_id = users.user_id)"""
+        )
+        conn.execute("DELETE FROM facts WHERE name LIKE 'game_data%'")
+        conn.execute("DROP VIEW kills")
+        conn.execute("CREATE VIEW kills AS SELECT killmail_id FROM killmails")
+    program.simulator.clear_log()
+    program.run("scan")
+    assert program.simulator.log("body") == []
+    program.assert_equals_truth()
+    assert set(program.rows("SELECT origin, hash_source FROM killmails")) == {("esi", "esi")}
+    assert set(program.rows("SELECT origin FROM kills")) == {("esi",)}
+    assert run_here("check", environment=program.environment).returncode == 0

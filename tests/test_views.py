@@ -119,7 +119,7 @@ def test_who_what_and_where(store: Store) -> None:
     expected |= {"system": "Jita", "security": 0.9, "region": "The Forge"}
     expected |= {"final_blow": "Foe", "final_blow_id": FOE, "final_blow_ship": "Tristan"}
     expected |= {"final_blow_corporation": "Their Corp", "final_blow_corporation_id": THEIRS}
-    expected |= {"value": 1.5e9, "url": "https://zkillboard.com/kill/7/"}
+    expected |= {"value": 1.5e9, "url": "https://zkillboard.com/kill/7/", "origin": "esi"}
     assert {name: found[name] for name in expected} == expected
 
 

@@ -16,6 +16,7 @@ from killsync.killmail.game_ids import is_player
 from killsync.killmail.ids import unnamed
 from killsync.killmail.sides import Role
 from killsync.killmail.value import BLUEPRINT_COPY, TOKEN_CENTS, unit_price
+from killsync.model import HashSource, Origin
 from killsync.store.one_killmail import KnownKillmail, StoredValue
 
 FIRST = 20
@@ -25,6 +26,17 @@ _MOST_SHOWN = 2 * FIRST
 _NO_COPY = 0
 
 Side = Literal["kill", "loss"]
+
+_ORIGINS = {
+    Origin.EVEREF: "imported from EVE Ref's archives",
+    Origin.ZKB: "found by zKillboard's list",
+    Origin.JSON: "imported from exported JSON",
+}
+_HASHES = {
+    HashSource.ESI: "; ESI has confirmed its hash",
+    HashSource.ARCHIVE: "; its hash came with it, and fits",
+    HashSource.COMPUTED: "; its hash is computed, as none came with it",
+}
 
 
 class Shooter(Struct, frozen=True):
@@ -51,7 +63,10 @@ class Summary(Struct, frozen=True):
 
 
 class OneKillmail(Struct, frozen=True):
-    """All that `kills ID` shows. `side` is None if none of ours is on it."""
+    """All that `kills ID` shows. `side` is None if none of ours is on it.
+
+    `source` says where it came from, None if that is ESI.
+    """
 
     killmail_id: int
     time: str
@@ -74,6 +89,7 @@ class OneKillmail(Struct, frozen=True):
     by_corporation: list[Summary]
     value: StoredValue | None
     url: str
+    source: str | None = None
 
 
 def compose(known: KnownKillmail) -> OneKillmail:
@@ -107,6 +123,7 @@ def compose(known: KnownKillmail) -> OneKillmail:
         by_corporation=_summed(others, lambda a: _corporation(known, a) or "none", total),
         value=known.value,
         url=ZKILLBOARD % killmail.killmail_id,
+        source=_source(known.origin, known.hash_source),
     )
 
 
@@ -114,6 +131,13 @@ def _side(known: KnownKillmail) -> Side | None:
     if not known.users:
         return None
     return "loss" if any(user.role is Role.VICTIM for user in known.users) else "kill"
+
+
+def _source(origin: Origin, hash_source: HashSource) -> str | None:
+    """Return where a killmail that did not come from ESI came from, and its hash."""
+    if origin is Origin.ESI:
+        return None
+    return _ORIGINS[origin] + _HASHES[hash_source]
 
 
 def _name(known: KnownKillmail, id_: int | None) -> str | None:

@@ -13,6 +13,8 @@ _HIDDEN = (
     "user_killmails",
     "sides",
     "price_days",
+    "directors",
+    "imports",
     "_sqlite_migrations",
     "sqlite_sequence",
 )
@@ -30,6 +32,7 @@ _KILL = {
     "solo": "1 if one player alone did it",
     "npc": "1 if no player took part",
     "awox": "1 if the victim's own corporation did it",
+    "origin": "esi, or what it was imported from: everef, zkb, json",
 }
 _TABLES: dict[str, tuple[str, dict[str, str]]] = {
     "kills": ("One row per user and killmail: side, names, ISK. Start here.", _KILL),
@@ -55,7 +58,12 @@ _TABLES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "killmails": (
         "Every stored killmail, with the victim's ids.",
-        {"stored_seq": "rises in the order of storing", "extra": "JSON: fields not known here"},
+        {
+            "stored_seq": "rises in the order of storing",
+            "origin": "esi, or what it was imported from: everef, zkb, json",
+            "hash_source": "who gave the hash: esi, an archive, or nobody: it was computed",
+            "extra": "JSON: fields not known here",
+        },
     ),
     "attackers": ("Attackers by id, in ESI's order.", {}),
     "items": ("Items by id, in ESI's order.", {"parent": "ordinal of the item it lay in"}),

@@ -96,6 +96,7 @@ class Kill(Struct, frozen=True):
     npc: bool
     awox: bool
     url: str
+    origin: str
 
 
 _TRUTHS = {"solo", "npc", "awox"}

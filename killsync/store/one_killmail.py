@@ -7,7 +7,7 @@ import msgspec
 
 from killsync.killmail.body import Attacker, Item, Killmail, Victim
 from killsync.killmail.sides import Role
-from killsync.model import ItemType
+from killsync.model import HashSource, ItemType, Origin
 from killsync.store import killmails
 from killsync.store.connection import snapshot
 from killsync.store.game_data import types_of
@@ -26,6 +26,7 @@ _USERS = """
 SELECT user_id, name, role FROM user_killmails JOIN users USING (user_id)
 WHERE killmail_id = ? AND role IS NOT NULL ORDER BY name
 """
+_SOURCE = "SELECT origin, hash_source FROM killmails WHERE killmail_id = ?"
 _PENDING = """
 SELECT set_aside_at IS NOT NULL, not_before, error FROM pending_killmails WHERE killmail_id = ?
 """
@@ -65,7 +66,7 @@ class KnownKillmail(msgspec.Struct, frozen=True):
     """A stored killmail, and what the database says of whatever occurs in it.
 
     `names` are of characters, corporations, alliances and factions; `prices` of the day by which
-    the killmail was valued.
+    the killmail was valued. `origin` and `hash_source` say where it and its hash came from.
     """
 
     killmail: Killmail
@@ -75,6 +76,8 @@ class KnownKillmail(msgspec.Struct, frozen=True):
     prices: Mapping[int, float]
     value: StoredValue | None
     users: list[OurUser]
+    origin: Origin = Origin.ESI
+    hash_source: HashSource = HashSource.ESI
 
 
 class PendingState(msgspec.Struct, frozen=True):
@@ -96,6 +99,7 @@ def read(conn: sqlite3.Connection, killmail_id: int) -> KnownKillmail | None:
         row = conn.execute(_VALUE, (killmail_id,)).fetchone()
         value = None if row is None else StoredValue(*row)
         day = None if value is None else value.priced_on
+        origin, hash_source = conn.execute(_SOURCE, (killmail_id,)).fetchone()
         system = conn.execute(_SYSTEM, (killmail.solar_system_id,)).fetchone()
         return KnownKillmail(
             killmail,
@@ -105,6 +109,8 @@ def read(conn: sqlite3.Connection, killmail_id: int) -> KnownKillmail | None:
             {} if day is None else prices_on(conn, day, type_ids),
             value,
             [OurUser(user_id, name, Role(role)) for user_id, name, role in _users(conn, killmail)],
+            Origin(origin),
+            HashSource(hash_source),
         )
 
 

@@ -289,4 +289,5 @@ def m006_elsewhere(db: Database) -> None:
     """Keep corporations' directors, where killmails came from, and what was imported."""
     for script in schema6.SCRIPTS:
         db.executescript(script)
+    views.create(db.conn)
     db.execute("PRAGMA user_version = 6")

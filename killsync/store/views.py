@@ -75,7 +75,8 @@ KILL_COLUMNS = f"""
     {SOLO} AS solo,
     {NPC} AS npc,
     {AWOX} AS awox,
-    printf('{ZKILLBOARD}', k.killmail_id) AS url"""
+    printf('{ZKILLBOARD}', k.killmail_id) AS url,
+    k.origin"""
 KILL_TABLES = f"""
     LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id
     LEFT JOIN types AS ship ON ship.type_id = k.victim_ship_type_id

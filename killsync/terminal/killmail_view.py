@@ -93,6 +93,7 @@ def _facts(shown: OneKillmail) -> "Table":
         ("Ship", ship, "bold"),
         ("Damage taken", f"{shown.damage_taken:,}", ""),
         ("Ours", ", ".join(f"{name} ({_ROLES[role]})" for name, role in shown.ours), ""),
+        ("Source", shown.source, ""),
     ):
         if value:
             table.add_row(_text(name, "dim"), _cut(safe(value, 2_000), style))
