@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from killsync.cli.invocation import Invocation, print_result
+from killsync.events import Detail, Event, Report, Trouble
 from killsync.sync import events
-from killsync.sync.events import Event, Report, Trouble
 from killsync.terminal.lines import LineReport, line, sentence
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class _TerminalReport:
         if isinstance(event, events.BodiesStored):
             self._progress.advance(self._task, event.batch)
             return
-        if isinstance(event, events.Detail) and not self._verbose:
+        if isinstance(event, Detail) and not self._verbose:
             return
         self._expect(event)
         from rich.text import Text

@@ -13,6 +13,7 @@ from killsync.cli.options import seconds
 from killsync.cli.progress import print_event, reporting
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import KillsyncError, TryLater
+from killsync.events import Event, Report
 from killsync.model import User
 from killsync.settings import application
 from killsync.settings.config import Settings
@@ -20,7 +21,7 @@ from killsync.store import connection, lock, runs
 from killsync.store.connection import Store
 from killsync.store.runs import LockHolder
 from killsync.sync import alerts, schedule, selection
-from killsync.sync.events import Ended, Event, GaveWay, Idle, Queued, Report, UserDue
+from killsync.sync.events import Ended, GaveWay, Idle, Queued, UserDue
 from killsync.sync.forecast import backlog
 from killsync.sync.selection import Selection
 from killsync.sync.status import lock_holder

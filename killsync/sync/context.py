@@ -7,10 +7,10 @@ import msgspec
 
 from killsync.esi.client import Esi
 from killsync.esi.ratelimit import Limits
+from killsync.events import Report
 from killsync.login.sso import Sso
 from killsync.settings.config import Settings
 from killsync.store.connection import Store
-from killsync.sync.events import Report
 from killsync.tokens.tokens import Tokens
 
 

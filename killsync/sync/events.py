@@ -1,26 +1,11 @@
-"""What a run reports while it goes on; `terminal` turns it into lines of text or JSON."""
-
-from collections.abc import Callable
+"""What a run reports while it goes on."""
 
 import msgspec
 
+from killsync.events import Detail, Event, Trouble
 from killsync.model import JobState, Priority
 from killsync.sync.forecast import Backlog
 from killsync.sync.selection import Waiters
-
-
-class Event(msgspec.Struct, frozen=True, tag_field="event", tag=lambda name: name):
-    """Base of all events."""
-
-
-class Trouble(Event, frozen=True, kw_only=True):
-    """Base of what a person should know, even of a quiet run if it is the `first` time."""
-
-    first: bool = True
-
-
-class Detail(Event, frozen=True):
-    """Base of what is shown only to who asks for more."""
 
 
 class UserDue(Event, frozen=True):
@@ -286,6 +271,3 @@ class Synced(Event, frozen=True, kw_only=True):
     killmails: int
     backlog: Backlog
     stopped: str | None
-
-
-Report = Callable[[Event], None]

@@ -7,6 +7,7 @@ import msgspec
 from killsync.errors import ServerFault
 from killsync.esi import paging
 from killsync.esi.paging import Pass, Step
+from killsync.events import Report
 from killsync.model import Access, Cursor, Job, Page, Priority, Reader, User, UserState
 from killsync.settings.config import Settings
 from killsync.store import confirming, jobs, pending, users
@@ -18,7 +19,6 @@ from killsync.sync.events import (
     Listed,
     ListStarted,
     PageListed,
-    Report,
 )
 from killsync.sync.journal import Journal
 from killsync.times import iso, iso_after

@@ -9,6 +9,7 @@ from killsync.errors import DatabaseError, KillsyncError
 from killsync.esi.buckets import body_bucket, list_bucket
 from killsync.esi.client import Esi
 from killsync.esi.ratelimit import LIKELY_COST, Limits
+from killsync.events import Report
 from killsync.login.connecting import connected
 from killsync.model import Caller
 from killsync.settings.config import Settings
@@ -19,7 +20,7 @@ from killsync.store.paths import token_file
 from killsync.store.runs import Answered
 from killsync.sync.bodies import BATCH, STILL_NEW
 from killsync.sync.context import Services, Tally
-from killsync.sync.events import Report, Working
+from killsync.sync.events import Working
 from killsync.sync.journal import MOST_WRITES
 from killsync.sync.stopping import StopRequest
 from killsync.sync.worker import Worker

@@ -8,9 +8,9 @@ from typing import TextIO
 
 import msgspec
 
+from killsync.events import Detail, Event, Trouble
 from killsync.model import Priority
 from killsync.sync import events
-from killsync.sync.events import Detail, Event, Trouble
 from killsync.sync.forecast import Backlog
 from killsync.terminal.advice import describe_backlog, describe_waiting
 from killsync.terminal.text import count, safe
