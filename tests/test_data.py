@@ -238,9 +238,9 @@ def test_a_download_is_bounded_whole_and_never_redirected(ccp: Publisher) -> Non
         with pytest.raises(TooLarge, match="larger than"):
             http.download(f"{ccp.url}/large", into, 99_999)
         into = BytesIO()
-        assert http.download(f"{ccp.url}/large", into, 100_000) == 200
+        assert http.download(f"{ccp.url}/large", into, 100_000).status == 200
         assert into.getvalue() == b"x" * 100_000
-        assert http.download(f"{ccp.url}/none", into, 100_000) == 404
+        assert http.download(f"{ccp.url}/none", into, 100_000).status == 404
         with pytest.raises(ServerFault, match="never followed"):
             http.download(f"{ccp.url}/moved", into, 100_000)
     ccp.cut = True

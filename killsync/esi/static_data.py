@@ -40,7 +40,7 @@ def download(http: Http, address: str, build: int, into: BinaryIO) -> None:
         into.seek(0)
         into.truncate()
         url = f"{address}/eve-online-static-data-{build}-jsonl.zip"
-        _raise_for_status(address, http.download(url, into, reading.LARGEST_FILE))
+        _raise_for_status(address, http.download(url, into, reading.LARGEST_FILE).status)
 
     http.patiently(attempt)
     into.flush()

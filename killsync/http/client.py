@@ -92,8 +92,10 @@ class Http:
                 turn.pop_all()
             return answer
 
-    def download(self, url: str, into: BinaryIO, largest: int) -> int:
-        """Write the body of an answer 200 into a file, piece by piece; return the status.
+    def download(
+        self, url: str, into: BinaryIO, largest: int, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Write the body of an answer 200 into a file, piece by piece; return the rest of it.
 
         Raises TooLarge once it has more than `largest` bytes, what `send` raises, and OSError if
         the file cannot be written.
@@ -102,7 +104,12 @@ class Http:
         found = self._environment_for(url)
         with translated_errors(url, found):
             response = self._session().get(
-                url, proxies=found.proxies, verify=found.verify, timeout=TIMEOUT, stream=True
+                url,
+                headers=headers,
+                proxies=found.proxies,
+                verify=found.verify,
+                timeout=TIMEOUT,
+                stream=True,
             )
         size = 0
         with closing(response):
@@ -117,7 +124,7 @@ class Http:
                 if size > largest:
                     raise TooLarge(f"{url}: the answer is larger than {largest >> 20} MiB")
                 into.write(piece)
-        return int(response.status_code)
+        return Answer(response.status_code, response.headers, b"")
 
     def raise_if_stopping(self) -> None:
         """Raise NotSent if nothing may be sent any more."""
