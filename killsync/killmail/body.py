@@ -134,8 +134,10 @@ _TIME = re.compile(
 )
 
 
-def decode(raw: bytes, killmail_id: int) -> Killmail:
+def decode(raw: bytes, killmail_id: int | None = None) -> Killmail:
     """Return the killmail of a response body, with everything that it holds.
+
+    Without an id whichever killmail it is will do.
 
     Raises BodyRejected, with one short line that names the field or the byte, if the body is not
     what was asked for or cannot be given back equal value for value; NotAKillmail if it is
@@ -148,10 +150,23 @@ def decode(raw: bytes, killmail_id: int) -> Killmail:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         kind = BodyRejected if raw.lstrip()[:1] == b"{" else NotAKillmail
         raise kind(complaint(error, raw)) from None
-    if killmail.killmail_id != killmail_id:
+    check(killmail, killmail_id)
+    return killmail
+
+
+def check(killmail: Killmail, killmail_id: int | None) -> None:
+    """Raise BodyRejected unless a decoded body is of this id, if one is given, and has a time."""
+    if killmail_id is not None and killmail.killmail_id != killmail_id:
         raise BodyRejected(f"killmail_id: expected {killmail_id}, got {killmail.killmail_id}")
     _check_time(killmail.killmail_time)
-    return killmail
+
+
+def is_shallow(raw: bytes) -> bool:
+    """Return whether a body with known fields only cannot be nested too deep.
+
+    These nest deeper only through lists, so few brackets are proof of it.
+    """
+    return raw.count(b"[") < DEEPEST // 2
 
 
 def encode(killmail: Killmail) -> bytes:
@@ -163,8 +178,7 @@ def encode(killmail: Killmail) -> bytes:
 
 
 def _decode(raw: bytes) -> Killmail:
-    # known fields nest deeper only through lists, so few brackets are proof of a shallow body
-    if raw.count(b"[") < DEEPEST // 2:
+    if is_shallow(raw):
         try:
             return _strict.decode(raw)
         except msgspec.ValidationError:

@@ -3,6 +3,8 @@
 from collections.abc import Container, Iterable
 from enum import StrEnum
 
+from killsync.killmail.body import Killmail
+
 # the ids of somebody on a killmail: its character and its corporation, either of which may lack
 Party = tuple[int | None, int | None]
 # the same of an attacker, and whether the final blow was theirs
@@ -15,6 +17,13 @@ class Role(StrEnum):
     VICTIM = "victim"
     FINAL_BLOW = "final_blow"
     ATTACKER = "attacker"
+
+
+def parties(killmail: Killmail) -> tuple[Party, list[Attack]]:
+    """Return the victim of a killmail, and its attackers."""
+    victim = killmail.victim
+    attacks = [(a.character_id, a.corporation_id, a.final_blow) for a in killmail.attackers]
+    return (victim.character_id, victim.corporation_id), attacks
 
 
 def roles(victim: Party, attacks: Iterable[Attack], ours: Container[int | None]) -> dict[int, Role]:

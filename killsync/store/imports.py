@@ -5,6 +5,7 @@ import sqlite3
 import msgspec
 
 from killsync.model import Origin
+from killsync.store.connection import snapshot
 from killsync.times import iso
 
 
@@ -43,6 +44,13 @@ def repair_counter(conn: sqlite3.Connection) -> None:
         """INSERT OR REPLACE INTO facts
         SELECT 'users_added', coalesce(max(users_added), 0) + 1 FROM imports"""
     )
+
+
+def registered(conn: sqlite3.Connection) -> tuple[int, set[int]]:
+    """Return how many users were ever added, and who is registered then, disabled ones too."""
+    with snapshot(conn):
+        ours = {user_id for (user_id,) in conn.execute("SELECT user_id FROM users")}
+        return users_added(conn), ours
 
 
 def look_again(conn: sqlite3.Connection) -> None:

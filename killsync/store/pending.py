@@ -137,6 +137,16 @@ def still_pending(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[
     return {killmail_id for (killmail_id,) in rows}
 
 
+def hashes_shown(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> dict[int, str]:
+    """Return the hash, as ESI's lists have shown it, of those of these that are pending."""
+    rows = conn.execute(
+        "SELECT killmail_id, killmail_hash FROM pending_killmails WHERE killmail_id IN"
+        " (SELECT value FROM json_each(?)) AND origin = 'esi'",
+        [json.dumps(list(killmail_ids))],
+    )
+    return dict(rows.fetchall())
+
+
 def done(conn: sqlite3.Connection, killmail_ids: Sequence[int], stored: Sequence[int]) -> None:
     """Forget bodies that are stored now; `stored` are those that this transaction stored."""
     conn.execute(

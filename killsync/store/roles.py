@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from killsync.killmail.body import Killmail
-from killsync.killmail.sides import Attack, Party, Role, roles
+from killsync.killmail.sides import Attack, Party, Role, parties, roles
 
 # killmails that one step looks at: their attackers are read in one go
 AT_ONCE = 2_000
@@ -54,15 +54,8 @@ def record(
 
     `ids` are those of everybody on them, and may be others too. The caller holds the transaction.
     """
-    parties = [
-        (
-            *(killmail.killmail_id, time),
-            (killmail.victim.character_id, killmail.victim.corporation_id),
-            [(a.character_id, a.corporation_id, a.final_blow) for a in killmail.attackers],
-        )
-        for killmail, time in stored
-    ]
-    _write(conn, parties, _users_among(conn, ids))
+    there = [(killmail.killmail_id, time, *parties(killmail)) for killmail, time in stored]
+    _write(conn, there, _users_among(conn, ids))
 
 
 def look_up(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
@@ -71,13 +64,13 @@ def look_up(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
     attacks: dict[int, list[Attack]] = defaultdict(list)
     for killmail_id, character, corporation, final_blow in conn.execute(_OUR_ATTACKERS, wanted):
         attacks[killmail_id].append((character, corporation, bool(final_blow)))
-    parties = [
+    found = [
         (killmail_id, time, (character, corporation), attacks[killmail_id])
         for killmail_id, time, character, corporation in conn.execute(_VICTIMS, wanted)
     ]
-    ids = {id_ for *_, victim, _ in parties for id_ in victim}
-    ids.update(id_ for *_, some in parties for attack in some for id_ in attack[:2])
-    _write(conn, parties, _users_among(conn, ids))
+    ids = {id_ for *_, victim, _ in found for id_ in victim}
+    ids.update(id_ for *_, some in found for attack in some for id_ in attack[:2])
+    _write(conn, found, _users_among(conn, ids))
 
 
 def look_up_earlier(conn: sqlite3.Connection, user_id: int) -> None:
@@ -128,14 +121,14 @@ def forget(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
     )
 
 
-def _write(conn: sqlite3.Connection, parties: Sequence[_Parties], users: set[int]) -> None:
+def _write(conn: sqlite3.Connection, killmails: Sequence[_Parties], users: set[int]) -> None:
     there: dict[int, list[int]] = defaultdict(list)
-    ids = [killmail_id for killmail_id, *_ in parties]
+    ids = [killmail_id for killmail_id, *_ in killmails]
     for killmail_id, user_id in conn.execute(_THERE, [json.dumps(ids)]):
         there[killmail_id].append(user_id)
     known: list[_Row] = []
     new: list[_Row] = []
-    for killmail_id, time, victim, attacks in parties:
+    for killmail_id, time, victim, attacks in killmails:
         found = roles(victim, attacks, users)
         listed = there[killmail_id]
         known += [(found.pop(user_id, None), time, user_id, killmail_id) for user_id in listed]

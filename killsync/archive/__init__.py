@@ -1,0 +1,1 @@
+"""Killmails from elsewhere: reading what others keep of them, and importing it."""
