@@ -86,6 +86,11 @@ class Intake:
         self._bytes = 0
         self.look_again()
 
+    @property
+    def taken(self) -> int:
+        """How many were taken so far, those that are still to be stored among them."""
+        return self.counts.read + len(self._batch)
+
     def look_again(self) -> None:
         """Find out anew who is registered: what is read from now on is wanted for all of them."""
         self.users_added, self.ours = imports.registered(self._store.conn)

@@ -33,12 +33,16 @@ SUMMARIES = {
     "data": "Show the game data (types, systems); update brings newer ones.",
     "backup": "Copy the database to a file, also while a run goes on.",
     "restore": "Put a backup back; what it replaces is kept.",
+    "import": "Import killmails from elsewhere, such as EVE Ref's archives.",
     "export": "Write stored killmails as JSON lines, oldest first.",
     "browse": "Show a killboard in the web browser, on this machine only.",
     "doctor": "Say what is missing or wrong, and how to fix it.",
     "demo": "Show the whole cycle on this machine, without an account.",
     "simulator": "Run a simulated ESI and SSO on this machine, until Ctrl-C.",
 }
+
+# a command that no module can be named after
+_MODULES = {"import": "importing"}
 
 
 class _Commands(Mapping[str, Any]):
@@ -47,7 +51,7 @@ class _Commands(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in SUMMARIES:
             raise KeyError(name)
-        module = import_module(f"killsync.cli.{name}")
+        module = import_module(f"killsync.cli.{_MODULES.get(name, name)}")
         own = getattr(module, "app", None)
         if own is None:
             own = typer.Typer(add_completion=False, rich_markup_mode=None)

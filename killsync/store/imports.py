@@ -79,6 +79,18 @@ def is_read(conn: sqlite3.Connection, archive: Archive) -> bool:
     return row.fetchone() is not None
 
 
+def version_read(
+    conn: sqlite3.Connection, source: Origin, name: str, *, everything: bool, users_added: int
+) -> str | None:
+    """Return which version of an archive was read for all for whom it is wanted now, if any."""
+    row = conn.execute(
+        """SELECT version FROM imports WHERE source = ? AND name = ?
+        AND (everything OR (NOT ? AND users_added = ?))""",
+        [source, name, everything, users_added],
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
 def record(conn: sqlite3.Connection, archive: Archive, now: float) -> None:
     """Record that an archive was read to its end, in the transaction of its last killmails."""
     conn.execute(

@@ -1,0 +1,153 @@
+"""Which days are meant, and which archives there are: in files, in directories, by totals."""
+
+import os
+import re
+from calendar import monthrange
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from pathlib import Path
+
+import msgspec
+
+from killsync.errors import UsageError
+
+FIRST = date(2007, 12, 5)
+"""The first day of which EVE Ref has killmails."""
+TOTALS = "totals.json"
+_LARGEST_TOTALS = 8 << 20
+_NAME = re.compile(r"killmails-([0-9]{4}-[0-9]{2}-[0-9]{2})\.tar\.bz2")
+_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+
+Totals = Mapping[date, int]
+"""How many killmails there are of each day."""
+
+
+class ArchiveFile(msgspec.Struct, frozen=True):
+    """An archive on this machine."""
+
+    day: date
+    path: Path
+    size: int
+    version: str
+
+
+class Found(msgspec.Struct):
+    """The archives at some paths, the earliest day first, and how many other files there are.
+
+    `totals` are what `totals.json` beside them says, if it is there.
+    """
+
+    archives: list[ArchiveFile] = []
+    ignored: int = 0
+    totals: dict[date, int] = {}
+
+
+def archive_name(day: date) -> str:
+    """Return the name of a day's archive."""
+    return f"killmails-{day.isoformat()}.tar.bz2"
+
+
+def days(text: str, today: date) -> list[date]:
+    """Return the days that FROM..TO means; each is a day or a month, and one alone will do.
+
+    Raises UsageError if it means none, or one that is still to come or before all archives.
+    """
+    start, dots, end = text.partition("..")
+    first, (last_from, last) = _span(start)[0], _span(end if dots else start)
+    if last_from <= today:
+        # the month that goes on
+        last = min(last, today)
+    if first > last:
+        raise UsageError(f"--days {text}: ends before it begins")
+    if last > today:
+        raise UsageError(f"--days {text}: {last} is still to come; today is {today}, in EVE time")
+    if first < FIRST:
+        raise UsageError(f"--days {text}: there are no killmails from before {FIRST}")
+    return [first + timedelta(number) for number in range((last - first).days + 1)]
+
+
+def find(paths: Iterable[Path], today: date) -> Found:
+    """Return the archives that these paths are, or that lie below them.
+
+    Raises UsageError if a path is neither, or a day is still to come.
+    """
+    found = Found()
+    for path in paths:
+        if path.is_dir():
+            _find_below(path, found)
+        elif path.is_file():
+            if (archive := _archive(path)) is None:
+                raise UsageError(f"{path}: is not named killmails-YYYY-MM-DD.tar.bz2")
+            found.archives.append(archive)
+        else:
+            raise UsageError(f"{path}: no such file or directory")
+    found.archives.sort(key=lambda archive: (archive.day, str(archive.path)))
+    if found.archives and found.archives[-1].day > today:
+        path = found.archives[-1].path
+        raise UsageError(f"{path}: is of a day that is still to come; today is {today}")
+    return found
+
+
+def totals_in(content: bytes) -> dict[date, int]:
+    """Return what `totals.json` says: `{"YYYYMMDD": number}`. Raises ValueError if it is not so."""
+    try:
+        counts = msgspec.json.decode(content, type=dict[str, int])
+        return {_compact_day(day): max(0, count) for day, count in counts.items()}
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise ValueError("is of an unknown form") from None
+
+
+def _compact_day(text: str) -> date:
+    if len(text) != 8 or not text.isdigit():
+        raise ValueError("is of an unknown form")
+    return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+
+
+def _span(text: str) -> tuple[date, date]:
+    try:
+        if _MONTH.fullmatch(text):
+            first = date.fromisoformat(f"{text}-01")
+            return first, first.replace(day=monthrange(first.year, first.month)[1])
+        if len(text) == len("2016-02-01"):
+            return date.fromisoformat(text), date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise UsageError(f"--days: {text!r} is no day: give 2016-02-01, 2016-02 or 2016-02-01..2016-03")
+
+
+def _find_below(directory: Path, found: Found) -> None:
+    for folder, folders, names in os.walk(directory, onerror=_raise):
+        folders.sort()
+        for name in names:
+            path = Path(folder, name)
+            if (archive := _archive(path)) is not None:
+                found.archives.append(archive)
+            elif name == TOTALS and not found.totals:
+                found.totals = _totals_of(path)
+            else:
+                found.ignored += 1
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _archive(path: Path) -> ArchiveFile | None:
+    named = _NAME.fullmatch(path.name)
+    if named is None or not path.is_file():
+        return None
+    try:
+        day = date.fromisoformat(named[1])
+    except ValueError:
+        return None
+    stat = path.stat()
+    return ArchiveFile(day, path, stat.st_size, f"{stat.st_size}-{stat.st_mtime_ns}")
+
+
+def _totals_of(path: Path) -> dict[date, int]:
+    """Return what a file says, nothing if it says nothing that can be read."""
+    try:
+        with path.open("rb") as file:
+            return totals_in(file.read(_LARGEST_TOTALS))
+    except (OSError, ValueError):
+        return {}

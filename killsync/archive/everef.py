@@ -1,0 +1,259 @@
+"""Importing EVE Ref's daily archives, one after another."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any, BinaryIO
+
+import msgspec
+
+from killsync.archive import fetching
+from killsync.archive.days import ArchiveFile, Totals, archive_name
+from killsync.archive.decompression import decompressed
+from killsync.archive.events import (
+    ArchiveMissing,
+    ArchiveRead,
+    ArchiveRefused,
+    ArchiveUnchanged,
+    Imported,
+)
+from killsync.archive.fetching import Missing, Unchanged
+from killsync.archive.intake import Counts, Intake
+from killsync.archive.refusals import BrokenArchive
+from killsync.archive.tar import members
+from killsync.errors import NotSent, Refused
+from killsync.events import Report
+from killsync.http import Http
+from killsync.killmail.mentions import finder
+from killsync.model import Origin
+from killsync.store import imports
+from killsync.store.connection import Store
+from killsync.store.imports import Archive
+
+_SHOWN_EVERY = 500
+
+Progress = Callable[[float, int], None]
+"""Takes how much was done, in the weights of archives, and how many killmails were read."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """An archive that is to be read: its day, and what share of the whole work it is.
+
+    A `file` is on this machine; otherwise it is fetched, unless it is of the `known` version. One
+    without any weight does not exist.
+    """
+
+    day: date
+    weight: int
+    file: ArchiveFile | None = None
+    known: str | None = None
+
+
+class _Archives(msgspec.Struct):
+    """How many archives were read, are unchanged, do not exist, could not be read to their end."""
+
+    read: int = 0
+    unchanged: int = 0
+    missing: int = 0
+    flawed: int = 0
+
+
+class EveRef:
+    """An import of archives: how they are read, and what became of them so far."""
+
+    def __init__(
+        self,
+        store: Store,
+        intake: Intake,
+        report: Report,
+        stopping: Callable[[], bool],
+        *,
+        everything: bool,
+    ) -> None:
+        self._store = store
+        self._intake = intake
+        self._report = report
+        self._stopping = stopping
+        self._everything = everything
+        self._progress: Progress = lambda done, killmails: None
+        self._archives = _Archives()
+        self._done = 0.0
+        self._began = time.monotonic()
+
+    def show_progress(self, progress: Progress) -> None:
+        """Have progress shown while archives are read."""
+        self._progress = progress
+
+    def files(self, found: Sequence[ArchiveFile], *, full: bool) -> list[Wanted]:
+        """Return which of these files are to be read: not those that were, unless `full`."""
+        conn = self._store.conn
+        wanted = [
+            Wanted(archive.day, archive.size, archive)
+            for archive in found
+            if full or not imports.is_read(conn, self._record(archive.day, archive.version, 0))
+        ]
+        self._archives.unchanged = len(found) - len(wanted)
+        return wanted
+
+    def days(self, days: Sequence[date], totals: Totals, *, full: bool) -> list[Wanted]:
+        """Return the archives of these days, each with the version that was read, unless `full`.
+
+        Totals that are empty are not known.
+        """
+        return [
+            Wanted(
+                day,
+                totals.get(day, 0) if totals else 1,
+                known=None if full else self._version_read(day),
+            )
+            for day in days
+        ]
+
+    def read_files(self, archives: Sequence[Wanted]) -> None:
+        """Read files until all are read or the import is stopped.
+
+        Raises DatabaseError if they cannot be stored, and OSError if a file cannot be opened.
+        """
+        for wanted in archives:
+            if self._stopping() or wanted.file is None:
+                return
+            found = wanted.file
+            with found.path.open("rb", buffering=0) as file:
+                self._read(wanted, str(found.path), file, found.version)
+            self._done += wanted.weight
+
+    def read_days(self, archives: Sequence[Wanted], http: Http, address: str) -> None:
+        """Fetch and read days, one at a time, until all are read or the import is stopped.
+
+        Raises Unavailable if there is no answer, DatabaseError if they cannot be stored.
+        """
+        for wanted in archives:
+            if self._stopping():
+                return
+            if not wanted.weight:
+                self._miss(wanted.day)
+                continue
+            try:
+                answer = fetching.fetch(http, address, wanted.day, wanted.known)
+            except NotSent:
+                return
+            except Refused as error:
+                self._refuse(archive_name(wanted.day), str(error))
+                continue
+            if isinstance(answer, Missing):
+                self._miss(wanted.day)
+            elif isinstance(answer, Unchanged):
+                self._archives.unchanged += 1
+                self._report(ArchiveUnchanged(wanted.day.isoformat()))
+            else:
+                name = archive_name(wanted.day)
+                self._read(wanted, name, answer.content, answer.version)
+            self._done += wanted.weight
+            self._progress(self._done, self._intake.taken)
+
+    def ended(self, stopped: str | None) -> Imported:
+        """Return what became of all; `stopped` names the signal that has ended it early, if any."""
+        counts, seconds = self._intake.counts, time.monotonic() - self._began
+        return Imported(
+            archives=self._archives.read,
+            unchanged=self._archives.unchanged,
+            missing=self._archives.missing,
+            flawed=self._archives.flawed,
+            killmails=counts.read,
+            seconds=round(seconds, 3),
+            stopped=stopped,
+            **_became(counts),
+        )
+
+    def _read(self, wanted: Wanted, name: str, source: BinaryIO | bytes, version: str) -> None:
+        began, intake = time.monotonic(), self._intake
+        # who is registered meanwhile is looked for from the next archive on
+        intake.look_again()
+        before, taken = intake.counts.copy(), intake.taken
+        try:
+            whole = self._take(wanted, source)
+        except BrokenArchive as broken:
+            intake.store()
+            if not self._stopping():
+                self._refuse(name, broken.flaw)
+            return
+        if not whole:
+            intake.store()
+            return
+        intake.store(self._record(wanted.day, version, intake.taken - taken))
+        self._archives.read += 1
+        counts, seconds = intake.counts.since(before), time.monotonic() - began
+        self._report(
+            ArchiveRead(
+                day=wanted.day.isoformat(),
+                killmails=counts.read,
+                seconds=round(seconds, 3),
+                **_became(counts),
+            )
+        )
+
+    def _take(self, wanted: Wanted, source: BinaryIO | bytes) -> bool:
+        """Take the killmails of an archive; return whether it was read to its end."""
+        intake, stopping = self._intake, self._stopping
+        may_be_ours = _anything if self._everything else finder(intake.ours)
+        with decompressed(source) as read:
+            for number, (killmail_id, raw) in enumerate(members(read, intake.refuse)):
+                if stopping():
+                    return False
+                if may_be_ours(raw):
+                    intake.take(raw, killmail_id)
+                else:
+                    intake.skip_others(1)
+                if number % _SHOWN_EVERY == 0:
+                    self._show(wanted, source, number)
+        return True
+
+    def _show(self, wanted: Wanted, source: BinaryIO | bytes, number: int) -> None:
+        if isinstance(source, bytes):
+            part = float(number)
+        else:
+            # the process that decompresses it reads on from the same place
+            part = float(os.lseek(source.fileno(), 0, os.SEEK_CUR))
+        self._progress(self._done + min(part, wanted.weight), self._intake.taken)
+
+    def _record(self, day: date, version: str, killmails: int) -> Archive:
+        return Archive(
+            Origin.EVEREF,
+            day.isoformat(),
+            version,
+            self._everything,
+            self._intake.users_added,
+            killmails,
+        )
+
+    def _version_read(self, day: date) -> str | None:
+        return imports.version_read(
+            self._store.conn,
+            Origin.EVEREF,
+            day.isoformat(),
+            everything=self._everything,
+            users_added=self._intake.users_added,
+        )
+
+    def _refuse(self, name: str, flaw: str) -> None:
+        self._archives.flawed += 1
+        self._report(ArchiveRefused(name, flaw))
+
+    def _miss(self, day: date) -> None:
+        self._archives.missing += 1
+        self._report(ArchiveMissing(day.isoformat()))
+
+
+def _anything(raw: bytes) -> bool:
+    return True
+
+
+def _became(counts: Counts) -> dict[str, Any]:
+    refused = {reason.value: number for reason, number in counts.refused.items()}
+    return {
+        "stored": counts.stored,
+        "known": counts.known,
+        "others": counts.others,
+        "refused": refused,
+    }

@@ -1,0 +1,208 @@
+"""`killsync import everef`: EVE Ref's daily archives, from files or fetched."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from killsync.archive import days as archive_days
+from killsync.archive import fetching
+from killsync.archive.days import Found, Totals
+from killsync.archive.events import Imported, KillmailRefused, ToFetch, ToRead
+from killsync.archive.everef import EveRef
+from killsync.archive.intake import Intake
+from killsync.archive.refusals import Refusal, Refused
+from killsync.cli import invocation, opening
+from killsync.cli.import_progress import Showing, showing
+from killsync.cli.invocation import Invocation, exit_with
+from killsync.cli.progress import print_event
+from killsync.cli.signals import StopOnSignal
+from killsync.errors import KillsyncError, NotSent, UsageError
+from killsync.events import Report
+from killsync.http import Http
+from killsync.model import Origin
+from killsync.settings import application
+from killsync.settings.config import Settings
+from killsync.store import facts, users
+from killsync.store.connection import Store
+from killsync.terminal.import_lines import sentence
+
+_PATIENCE = 60.0
+
+
+def everef(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="PATH...", help="Archives, or directories with archives at any depth."
+        ),
+    ] = None,
+    days: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FROM..TO", help="Fetch these days; also one day, or months: 2016-02."
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Store every killmail, whoever takes part.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Read again what was read before.")] = False,
+) -> None:
+    """Import EVE Ref's daily archives of killmails, which go back to 2007.
+
+    They are read from files (killmails-YYYY-MM-DD.tar.bz2, as `rclone copy` leaves them), or
+    fetched from https://data.everef.net. It may be stopped at any time: the next call goes on with
+    the day it was in. Scans go on meanwhile.
+
+    \b
+    Examples:  killsync import everef ~/killmails
+               killsync import everef --days 2016-02..2016-04
+
+    \b
+    Exit codes:  0         all is read
+                 1         something was refused; the rest is imported
+                 2         nobody is registered, a path or day is wrong, or the disk is full
+                 75        EVE Ref's server is down: try later
+                 130, 143  stopped by a signal; the next call goes on
+    """
+    call = invocation.from_context(context)
+    with invocation.edge(call, works=True), StopOnSignal() as stop:
+        today = datetime.now(UTC).date()
+        if bool(paths) == (days is not None):
+            raise UsageError("give archives or directories, or --days FROM..TO")
+        found = archive_days.find(paths or (), today)
+        wanted = [] if days is None else archive_days.days(days, today)
+        settings = call.settings()
+        with _database(settings, everything=everything) as store, showing(call) as shown:
+            store.gives_up = stop.flag.is_set
+            importing = _Importing(call, store, stop, shown, everything=everything, full=full)
+            ended = importing.read(found) if days is None else importing.fetch(settings, wanted)
+        exit_with(_conclude(call, stop, ended))
+
+
+class _Importing:
+    def __init__(
+        self,
+        call: Invocation,
+        store: Store,
+        stop: StopOnSignal,
+        shown: Showing,
+        *,
+        everything: bool,
+        full: bool,
+    ) -> None:
+        self._call = call
+        self._stop = stop
+        self._full = full
+        self._report, self._bar = shown
+        intake = Intake(
+            store,
+            Origin.EVEREF,
+            everything=everything,
+            now=time.time,
+            refused=_refusals(self._report),
+        )
+        self._everef = EveRef(store, intake, self._report, stop.flag.is_set, everything=everything)
+
+    def read(self, found: Found) -> Imported:
+        """Read files, and return what became of them."""
+        wanted = self._everef.files(found.archives, full=self._full)
+        size = sum(archive.weight for archive in wanted)
+        known = [found.totals[a.day] for a in wanted if a.day in found.totals]
+        self._report(
+            ToRead(
+                archives=len(wanted),
+                size=size,
+                killmails=sum(known) if known and len(known) == len(wanted) else None,
+                read_before=len(found.archives) - len(wanted),
+                ignored=found.ignored,
+            )
+        )
+        with self._shown(size):
+            self._everef.read_files(wanted)
+        return self._everef.ended(self._stop.signal_name)
+
+    def fetch(self, settings: Settings, days: list[date]) -> Imported:
+        """Fetch and read days, and return what became of them."""
+        agent = application.user_agent(settings.contact)
+        with closing(Http(agent, self._stop.flag, fetching.DEADLINE)) as http:
+            totals = self._totals(http, settings.everef_url)
+            wanted = self._everef.days(days, totals, full=self._full)
+            self._report(
+                ToFetch(
+                    days=sum(archive.weight > 0 for archive in wanted),
+                    killmails=sum(archive.weight for archive in wanted) if totals else None,
+                    read_before=sum(archive.known is not None for archive in wanted),
+                )
+            )
+            with self._shown(sum(archive.weight for archive in wanted)):
+                self._everef.read_days(wanted, http, settings.everef_url)
+        return self._everef.ended(self._stop.signal_name)
+
+    def _totals(self, http: Http, address: str) -> Totals:
+        try:
+            return fetching.totals(http, address)
+        except NotSent:
+            raise
+        except KillsyncError as error:
+            # they are for show; without them it goes on as well
+            if not self._call.quiet:
+                self._call.warn(f"how much there is to read is not known: {error}")
+            return {}
+
+    @contextmanager
+    def _shown(self, total: int) -> Iterator[None]:
+        if (progress := self._bar(total)) is not None:
+            self._everef.show_progress(progress)
+        try:
+            yield
+        except KillsyncError:
+            # what was read until then is imported
+            print_event(self._call, self._everef.ended(None), dated=True)
+            raise
+
+
+@contextmanager
+def _database(settings: Settings, *, everything: bool) -> Iterator[Store]:
+    """Yield the database, created if everything is wanted; it needs a user otherwise.
+
+    Raises UsageError if there is none, and lock.RunInProgress.
+    """
+    if not everything and not settings.database.exists():
+        raise _nobody()
+    with opening.for_users(settings, create=everything) as store:
+        if not everything and not users.any_user(store.conn):
+            raise _nobody()
+        if facts.game_data(store.conn) is None:
+            # without them every type would wait for a name
+            with opening.at_work(store, _PATIENCE):
+                pass
+        yield store
+
+
+def _nobody() -> UsageError:
+    return UsageError(
+        "nobody is registered, whose killmails could be imported: `killsync login` registers a "
+        "character, and --all imports every killmail; nothing was read"
+    )
+
+
+def _refusals(report: Report) -> Refused:
+    def refused(reason: Refusal, what: str) -> None:
+        report(KillmailRefused(reason.value, what))
+
+    return refused
+
+
+def _conclude(call: Invocation, stop: StopOnSignal, ended: Imported) -> int:
+    """Print the summary, and return the exit code."""
+    print_event(call, ended, dated=True)
+    wrong = bool(ended.flawed or ended.refused)
+    if wrong and call.quiet:
+        call.warn(sentence(ended))
+    return stop.exit_code or int(wrong)

@@ -1,0 +1,97 @@
+"""The events of an import as sentences."""
+
+from collections.abc import Mapping
+
+from killsync.archive import events
+from killsync.terminal.lines import sentence
+from killsync.terminal.text import count, safe
+from killsync.times import duration
+
+__all__ = ["sentence"]
+
+_MEGABYTE = 1_000_000
+
+
+@sentence.register
+def _(event: events.ToRead) -> str:
+    killmails = "" if event.killmails is None else f", {count(event.killmails, 'killmail')}"
+    if event.archives:
+        line = f"{count(event.archives, 'archive')} to read, {_size(event.size)}{killmails}"
+    else:
+        line = "no archive to read"
+    if event.read_before:
+        were = "was" if event.read_before == 1 else "were"
+        line += f"; {event.read_before:,} {were} read before, --full reads all again"
+    if event.ignored:
+        are = "is" if event.ignored == 1 else "are"
+        line += f"; {count(event.ignored, 'other file')} {are} ignored"
+    return line
+
+
+@sentence.register
+def _(event: events.ToFetch) -> str:
+    line = f"{count(event.days, 'day')} to fetch, of a size that is not known before"
+    if event.killmails is not None:
+        line += f", {count(event.killmails, 'killmail')}"
+    if event.read_before:
+        were = "was" if event.read_before == 1 else "were"
+        line += (
+            f"; {event.read_before:,} {were} read before: fetched only if changed since, "
+            "--full reads all again"
+        )
+    return line
+
+
+@sentence.register
+def _(event: events.ArchiveRead) -> str:
+    became = _became(event)
+    return f"{event.day}: {count(event.killmails, 'killmail')}: {became} in {event.seconds:.1f} s"
+
+
+@sentence.register
+def _(event: events.ArchiveUnchanged) -> str:
+    return f"{event.day}: has not changed since it was read"
+
+
+@sentence.register
+def _(event: events.ArchiveMissing) -> str:
+    return f"{event.day}: there is no archive"
+
+
+@sentence.register
+def _(event: events.ArchiveRefused) -> str:
+    return f"{safe(event.archive, 400)}: {safe(event.flaw)}; what came before that is imported"
+
+
+@sentence.register
+def _(event: events.KillmailRefused) -> str:
+    return f"refused, {event.reason}: {safe(event.what)}"
+
+
+@sentence.register
+def _(event: events.Imported) -> str:
+    archives = [f"{count(event.archives, 'archive')} read"]
+    archives += [f"{event.unchanged:,} read before"] if event.unchanged else []
+    archives += [f"{event.missing:,} missing"] if event.missing else []
+    archives += [f"{event.flawed:,} refused"] if event.flawed else []
+    stopped = "" if event.stopped is None else f"stopped by {event.stopped}: "
+    again = "" if event.stopped is None else "; the next call goes on with the day it was in"
+    killmails = f"{count(event.killmails, 'killmail')}: {_became(event)}"
+    return f"{stopped}{', '.join(archives)}; {killmails} in {duration(event.seconds)}{again}"
+
+
+def _became(event: events.ArchiveRead | events.Imported) -> str:
+    parts = [f"{event.stored:,} stored"]
+    parts += [f"{event.known:,} known already"] if event.known else []
+    parts += [f"{event.others:,} of nobody registered"] if event.others else []
+    parts += [_refused(event.refused)] if event.refused else []
+    return ", ".join(parts)
+
+
+def _refused(refused: Mapping[str, int]) -> str:
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in refused.items())
+    return f"{sum(refused.values()):,} refused ({reasons})"
+
+
+def _size(size: int) -> str:
+    return f"{size / _MEGABYTE:,.1f} MB" if size >= _MEGABYTE // 10 else f"{size:,} bytes"
