@@ -51,7 +51,7 @@ def pieces(read: Callable[[], bytes]) -> Iterator[bytes]:
         streams += 1
         data = _more(read, stream.unused_data)
     if not streams:
-        raise _Ended(NOT_BZIP2 if data else CUT_SHORT)
+        raise _Ended(CUT_SHORT if _MAGIC.startswith(data) else NOT_BZIP2)
 
 
 def _more(read: Callable[[], bytes], data: bytes) -> bytes:

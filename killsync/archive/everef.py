@@ -40,8 +40,7 @@ Progress = Callable[[float, int], None]
 class Wanted(msgspec.Struct, frozen=True):
     """An archive that is to be read: its day, and what share of the whole work it is.
 
-    A `file` is on this machine; otherwise it is fetched, unless it is of the `known` version. One
-    without any weight does not exist.
+    A `file` is on this machine; otherwise it is fetched, unless it is of the `known` version.
     """
 
     day: date
@@ -99,7 +98,7 @@ class EveRef:
     def days(self, days: Sequence[date], totals: Totals, *, full: bool) -> list[Wanted]:
         """Return the archives of these days, each with the version that was read, unless `full`.
 
-        Totals that are empty are not known.
+        Totals that are empty are not known. A day that they lack is asked for all the same.
         """
         return [
             Wanted(
@@ -131,9 +130,6 @@ class EveRef:
         for wanted in archives:
             if self._stopping():
                 return
-            if not wanted.weight:
-                self._miss(wanted.day)
-                continue
             try:
                 answer = fetching.fetch(http, address, wanted.day, wanted.known)
             except NotSent:

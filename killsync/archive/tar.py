@@ -8,6 +8,7 @@ Format").
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import count
 
 import msgspec
 
@@ -138,7 +139,7 @@ class _Stream:
 def _headers(stream: _Stream) -> Iterator[_Header]:
     """Yield the header of each member; who takes it has read the member's data."""
     extra = _Extra()
-    for number in range(MOST_MEMBERS + 1):
+    for number in count():
         block = stream.block()
         if not block:
             # a tar file that is whole has an end of its own
@@ -146,6 +147,8 @@ def _headers(stream: _Stream) -> Iterator[_Header]:
         if block.count(0) == _BLOCK:
             stream.finish()
             return
+        if number == MOST_MEMBERS:
+            raise BrokenArchive(Flaw.TOO_MUCH)
         header = _header(block, is_first=number == 0)
         if header.kind in (_PAX, _PAX_OF_ALL, _LONG_NAME, _LONG_LINK):
             _read_extra(extra, header, stream)
@@ -154,7 +157,6 @@ def _headers(stream: _Stream) -> Iterator[_Header]:
             stream.skip_sparse_map(block)
         yield _with_extra(header, extra)
         extra = _Extra()
-    raise BrokenArchive(Flaw.TOO_MUCH)
 
 
 def _header(block: bytes, *, is_first: bool) -> _Header:

@@ -135,7 +135,7 @@ class _Importing:
             wanted = self._everef.days(days, totals, full=self._full)
             self._report(
                 ToFetch(
-                    days=sum(archive.weight > 0 for archive in wanted),
+                    days=len(wanted),
                     killmails=sum(archive.weight for archive in wanted) if totals else None,
                     read_before=sum(archive.known is not None for archive in wanted),
                 )
@@ -163,7 +163,7 @@ class _Importing:
             yield
         except KillsyncError:
             # what was read until then is imported
-            print_event(self._call, self._everef.ended(None), dated=True)
+            print_event(self._call, self._everef.ended(self._stop.signal_name), dated=True)
             raise
 
 
