@@ -496,7 +496,7 @@ def test_csv_is_the_tables_of_the_database(synced: InProcess, folder: Path, hash
         header, *rows = table(folder, name)
         assert header == columns
         assert rows == [["" if v is None else str(v) for v in row] for row in stored]
-        assert any(row[-1] == awkward for row in rows)
+        assert any(row[header.index("extra")] == awkward for row in rows)
 
 
 def test_csv_holds_the_killmails_that_were_asked_for_and_nothing_of_others(
