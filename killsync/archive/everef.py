@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
@@ -19,7 +19,7 @@ from killsync.archive.events import (
     Imported,
 )
 from killsync.archive.fetching import Missing, Unchanged
-from killsync.archive.intake import Counts, Intake
+from killsync.archive.intake import Intake
 from killsync.archive.refusals import BrokenArchive
 from killsync.archive.tar import members
 from killsync.errors import NotSent, Refused
@@ -159,7 +159,7 @@ class EveRef:
             killmails=counts.read,
             seconds=round(seconds, 3),
             stopped=stopped,
-            **_became(counts),
+            **counts.named(),
         )
 
     def _read(self, wanted: Wanted, name: str, source: BinaryIO | bytes, version: str) -> None:
@@ -185,7 +185,7 @@ class EveRef:
                 day=wanted.day.isoformat(),
                 killmails=counts.read,
                 seconds=round(seconds, 3),
-                **_became(counts),
+                **counts.named(),
             )
         )
 
@@ -243,13 +243,3 @@ class EveRef:
 
 def _anything(raw: bytes) -> bool:
     return True
-
-
-def _became(counts: Counts) -> dict[str, Any]:
-    refused = {reason.value: number for reason, number in counts.refused.items()}
-    return {
-        "stored": counts.stored,
-        "known": counts.known,
-        "others": counts.others,
-        "refused": refused,
-    }

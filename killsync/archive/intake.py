@@ -7,6 +7,7 @@ that a list has shown already, whose body need not be asked for any more.
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -40,6 +41,16 @@ class Counts(msgspec.Struct):
     def read(self) -> int:
         """How many there were in all."""
         return self.stored + self.known + self.others + self.refused.total()
+
+    def named(self) -> dict[str, Any]:
+        """Return them by the names that events give them, `refused` by reason."""
+        refused = {reason.value: number for reason, number in self.refused.items()}
+        return {
+            "stored": self.stored,
+            "known": self.known,
+            "others": self.others,
+            "refused": refused,
+        }
 
     def copy(self) -> "Counts":
         """Return these counts as they are now."""

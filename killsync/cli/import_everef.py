@@ -12,26 +12,21 @@ import typer
 from killsync.archive import days as archive_days
 from killsync.archive import fetching
 from killsync.archive.days import Found, Totals
-from killsync.archive.events import Imported, KillmailRefused, ToFetch, ToRead
+from killsync.archive.events import Imported, ToFetch, ToRead
 from killsync.archive.everef import EveRef
 from killsync.archive.intake import Intake
-from killsync.archive.refusals import Refusal, Refused
-from killsync.cli import invocation, opening
+from killsync.cli import invocation
 from killsync.cli.import_progress import Showing, showing
+from killsync.cli.import_session import conclude, database, refusals
 from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.progress import print_event
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import KillsyncError, NotSent, UsageError
-from killsync.events import Report
 from killsync.http import Http
 from killsync.model import Origin
 from killsync.settings import application
 from killsync.settings.config import Settings
-from killsync.store import facts, users
 from killsync.store.connection import Store
-from killsync.terminal.import_lines import sentence
-
-_PATIENCE = 60.0
 
 
 def everef(
@@ -78,11 +73,12 @@ def everef(
         found = archive_days.find(paths or (), today)
         wanted = [] if days is None else archive_days.days(days, today)
         settings = call.settings()
-        with _database(settings, everything=everything) as store, showing(call) as shown:
+        with database(settings, everything=everything) as store, showing(call) as shown:
             store.gives_up = stop.flag.is_set
             importing = _Importing(call, store, stop, shown, everything=everything, full=full)
             ended = importing.read(found) if days is None else importing.fetch(settings, wanted)
-        exit_with(_conclude(call, stop, ended))
+        wrong = bool(ended.flawed or ended.refused)
+        exit_with(conclude(call, stop, ended, wrong=wrong))
 
 
 class _Importing:
@@ -105,7 +101,7 @@ class _Importing:
             Origin.EVEREF,
             everything=everything,
             now=time.time,
-            refused=_refusals(self._report),
+            refused=refusals(self._report),
         )
         self._everef = EveRef(store, intake, self._report, stop.flag.is_set, everything=everything)
 
@@ -165,44 +161,3 @@ class _Importing:
             # what was read until then is imported
             print_event(self._call, self._everef.ended(self._stop.signal_name), dated=True)
             raise
-
-
-@contextmanager
-def _database(settings: Settings, *, everything: bool) -> Iterator[Store]:
-    """Yield the database, created if everything is wanted; it needs a user otherwise.
-
-    Raises UsageError if there is none, and lock.RunInProgress.
-    """
-    if not everything and not settings.database.exists():
-        raise _nobody()
-    with opening.for_users(settings, create=everything) as store:
-        if not everything and not users.any_user(store.conn):
-            raise _nobody()
-        if facts.game_data(store.conn) is None:
-            # without them every type would wait for a name
-            with opening.at_work(store, _PATIENCE):
-                pass
-        yield store
-
-
-def _nobody() -> UsageError:
-    return UsageError(
-        "nobody is registered, whose killmails could be imported: `killsync login` registers a "
-        "character, and --all imports every killmail; nothing was read"
-    )
-
-
-def _refusals(report: Report) -> Refused:
-    def refused(reason: Refusal, what: str) -> None:
-        report(KillmailRefused(reason.value, what))
-
-    return refused
-
-
-def _conclude(call: Invocation, stop: StopOnSignal, ended: Imported) -> int:
-    """Print the summary, and return the exit code."""
-    print_event(call, ended, dated=True)
-    wrong = bool(ended.flawed or ended.refused)
-    if wrong and call.quiet:
-        call.warn(sentence(ended))
-    return stop.exit_code or int(wrong)

@@ -11,8 +11,10 @@ from killsync.cli.progress import line_report
 from killsync.events import Detail, Event, Report, Trouble
 from killsync.terminal.import_lines import sentence
 
-Showing = tuple[Report, Callable[[float], Progress | None]]
-"""What reports events, and what makes a bar of so much work, None if none is shown."""
+Showing = tuple[Report, Callable[[float | None], Progress | None]]
+"""What reports events, and what makes a bar, None if none is shown.
+
+It takes how much work there is, None if nobody knows."""
 
 
 @contextmanager
@@ -44,8 +46,8 @@ def showing(call: Invocation) -> Iterator[Showing]:
             rate = int(killmails / elapsed) if elapsed else 0
             bar.update(task, completed=done, read=killmails, rate=rate)
 
-        def start(total: float) -> Progress:
-            bar.update(task, total=total, visible=total > 0)
+        def start(total: float | None) -> Progress:
+            bar.update(task, total=total, visible=total is None or total > 0)
             return show
 
         yield report, start
