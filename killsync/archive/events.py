@@ -89,3 +89,33 @@ class Imported(Event, frozen=True):
     refused: dict[str, int]
     seconds: float
     stopped: str | None = None
+
+
+class FilesToRead(Event, frozen=True):
+    """What files of lines there are to read, before it starts; the size of a pipe is not known."""
+
+    files: int
+    size: int | None
+
+
+class LinesRead(Event, frozen=True):
+    """So many killmails were read of a file so far."""
+
+    file: str
+    killmails: int
+
+
+class LinesImported(Event, frozen=True):
+    """An import of lines has ended: files read to their end, and what became of the killmails.
+
+    `stopped` is the name of the signal that has kept it from going on, if one did.
+    """
+
+    files: int
+    killmails: int
+    stored: int
+    known: int
+    others: int
+    refused: dict[str, int]
+    seconds: float
+    stopped: str | None = None

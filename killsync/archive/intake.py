@@ -106,14 +106,24 @@ class Intake:
         """Find out anew who is registered: what is read from now on is wanted for all of them."""
         self.users_added, self.ours = imports.registered(self._store.conn)
 
-    def take(self, raw: bytes, killmail_id: int | None = None) -> None:
-        """Take a body of archived JSON; one that is no killmail, or not of this id, is refused."""
+    def take(
+        self,
+        raw: bytes,
+        killmail_id: int | None = None,
+        *,
+        decode: archived.Decode = archived.decode,
+        where: str | None = None,
+    ) -> None:
+        """Take a body of archived JSON; one that is no killmail, or not of this id, is refused.
+
+        `where` says where it stands, unless the id does.
+        """
         try:
-            killmail, killmail_hash = archived.decode(raw, killmail_id)
+            killmail, killmail_hash = decode(raw, killmail_id)
         except NotAKillmail as error:
-            self.refuse(Refusal.NOT_A_KILLMAIL, _named(killmail_id, error))
+            self.refuse(Refusal.NOT_A_KILLMAIL, _named(killmail_id, where, error))
         except BodyRejected as error:
-            self.refuse(Refusal.NOT_STORABLE, _named(killmail_id, error))
+            self.refuse(Refusal.NOT_STORABLE, _named(killmail_id, where, error))
         else:
             self.offer(killmail, killmail_hash, len(raw))
 
@@ -182,5 +192,6 @@ def _beside_lists(
     return kept, doubted
 
 
-def _named(killmail_id: int | None, error: BodyRejected) -> str:
-    return str(error) if killmail_id is None else f"killmail {killmail_id}: {error}"
+def _named(killmail_id: int | None, where: str | None, error: BodyRejected) -> str:
+    place = where if killmail_id is None else f"killmail {killmail_id}"
+    return str(error) if place is None else f"{place}: {error}"

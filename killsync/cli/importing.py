@@ -3,6 +3,7 @@
 import typer
 
 from killsync.cli.import_everef import everef
+from killsync.cli.import_json import import_json
 
 app = typer.Typer(
     help="Import killmails from elsewhere. Each source is a command of its own.",
@@ -21,3 +22,4 @@ def sources() -> None:
 
 
 app.command()(everef)
+app.command("json")(import_json)

@@ -4,6 +4,8 @@ EVE Ref adds `killmail_hash` and `http_last_modified` to recent killmails, zKill
 `killsync export --with-hash` writes `killmail_hash`. None of these is a part of the body.
 """
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,7 +15,10 @@ from killsync.killmail import body
 from killsync.killmail.body import Extra, Killmail
 from killsync.killmail.raw import has_too_many_parts
 
+Decode = Callable[[bytes, int | None], tuple[Killmail, str | None]]
+
 _HASH = "killmail_hash"
+_IS_HASH = re.compile("[0-9a-fA-F]{40}")
 _BESIDE = (_HASH, "http_last_modified", "zkb")
 
 
@@ -69,3 +74,18 @@ def _without_keys_beside(killmail: Killmail) -> tuple[Killmail, str | None]:
         raise BodyRejected(f"{_HASH}: expected a text")
     kept = Extra(extra) if extra else None
     return msgspec.structs.replace(killmail, extra=kept), found
+
+
+def decode_exported(raw: bytes, killmail_id: int | None = None) -> tuple[Killmail, str | None]:
+    """Return the killmail of a line of `killsync export`, and the hash that `--with-hash` added.
+
+    An export has no other keys of its own: what ESI has sent beside the known fields is kept,
+    whatever it is called, and so is a `killmail_hash` that is no hash. Raises what `body.decode`
+    raises.
+    """
+    killmail = body.decode(raw, killmail_id)
+    kept: dict[str, Any] = dict(killmail.extra or {})
+    added = kept.pop(_HASH, None)
+    if not (isinstance(added, str) and _IS_HASH.fullmatch(added)):
+        return killmail, None
+    return msgspec.structs.replace(killmail, extra=Extra(kept) if kept else None), added

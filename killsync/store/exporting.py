@@ -166,8 +166,12 @@ def _hashed(conn: sqlite3.Connection, found: list[Killmail], ids: Sequence[int])
     hashes = dict(conn.execute(_HASHES, [json.dumps(ids)]).fetchall())
     return [
         msgspec.structs.replace(
-            killmail,
-            extra=Extra({**(killmail.extra or {}), HASH: hashes[killmail.killmail_id]}),
+            killmail, extra=Extra(_others(killmail) | {HASH: hashes[killmail.killmail_id]})
         )
         for killmail in found
     ]
+
+
+def _others(killmail: Killmail) -> dict[str, Any]:
+    """Return a body's unknown fields, but for one that is called as the hash is."""
+    return {name: value for name, value in (killmail.extra or {}).items() if name != HASH}

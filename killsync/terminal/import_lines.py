@@ -80,7 +80,27 @@ def _(event: events.Imported) -> str:
     return f"{stopped}{', '.join(archives)}; {killmails} in {duration(event.seconds)}{again}"
 
 
-def _became(event: events.ArchiveRead | events.Imported) -> str:
+@sentence.register
+def _(event: events.FilesToRead) -> str:
+    size = "of a size that is not known before" if event.size is None else _size(event.size)
+    return f"{count(event.files, 'file')} to read, {size}"
+
+
+@sentence.register
+def _(event: events.LinesRead) -> str:
+    return f"{safe(event.file, 400)}: {count(event.killmails, 'killmail')} read so far"
+
+
+@sentence.register
+def _(event: events.LinesImported) -> str:
+    stopped = "" if event.stopped is None else f"stopped by {event.stopped}: "
+    again = "" if event.stopped is None else "; the next call passes over what is stored"
+    killmails = f"{count(event.killmails, 'killmail')}: {_became(event)}"
+    files = count(event.files, "file")
+    return f"{stopped}{files} read; {killmails} in {duration(event.seconds)}{again}"
+
+
+def _became(event: events.ArchiveRead | events.Imported | events.LinesImported) -> str:
     parts = [f"{event.stored:,} stored"]
     parts += [f"{event.known:,} known already"] if event.known else []
     parts += [f"{event.others:,} of nobody registered"] if event.others else []
