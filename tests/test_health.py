@@ -5,7 +5,14 @@ from collections.abc import Iterable
 
 import pytest
 
-from killsync.errors import AccessRejected, NotSent, Refused, ServerFault, Unavailable
+from killsync.errors import (
+    AccessRejected,
+    KillmailUnknown,
+    NotSent,
+    Refused,
+    ServerFault,
+    Unavailable,
+)
 from killsync.store.runs import Answered
 from killsync.sync.health import Health, Service
 from killsync.sync.slots import Kind, Returned
@@ -39,6 +46,31 @@ def failing(
     failed_before: bool = False,
 ) -> list[Returned]:
     return [returned(user, error, kind, failed_before=failed_before) for user in users]
+
+
+# a hash that only zKillboard has given
+
+
+@pytest.mark.parametrize("hearsay", [True, False])
+def test_wrong_hashes_speak_against_esi_only_where_it_has_listed_them(hearsay: bool) -> None:
+    refused = KillmailUnknown("422", 422)
+    counted = health(
+        *(
+            Returned(Kind.BODY, i, False, False, refused, lambda _: None, hearsay=hearsay)
+            for i in range(10)
+        )
+    )
+    assert counted.is_failing(Kind.BODY) is not hearsay
+    assert counted.any_failed(Kind.BODY) is not hearsay
+    assert counted.has_answered(Service.ESI)
+
+
+def test_a_silent_esi_is_down_whoever_has_listed_what_it_is_asked_for() -> None:
+    silent = [
+        Returned(Kind.BODY, i, False, False, SILENCE, lambda _: None, hearsay=True)
+        for i in range(3)
+    ]
+    assert health(*silent).is_down(Service.ESI)
 
 
 # a service that is down

@@ -39,11 +39,13 @@ from killsync.store import (
     pending,
     removing,
     retries,
+    roles,
     runs,
     schema,
     storing,
     users,
     waiting_users,
+    zkb_lists,
 )
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
@@ -597,6 +599,12 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "retries.next_not_before": lambda conn: retries.next_not_before(conn),
     "pending.ready": lambda conn: pending.ready(conn, 100),
     "pending.ready of users": lambda conn: pending.ready(conn, 100, only_users=[1, 2]),
+    "pending.ready of ESI's": lambda conn: pending.ready(conn, 100, only_esi=True),
+    "zkb_lists.record": lambda conn: zkb_lists.record(conn, 1, refs(7, 8)),
+    "zkb_lists.position": lambda conn: zkb_lists.position(conn, 1, "kills"),
+    "zkb_lists.hearsay": lambda conn: zkb_lists.hearsay(conn, [7, 8]),
+    "zkb_lists.forget_claims": lambda conn: zkb_lists.forget_claims(conn, [7, 8]),
+    "roles.of_nobody": lambda conn: roles.of_nobody(conn, [arrival(7).killmail]),
     "pending.waiting_for": lambda conn: pending.waiting_for(conn, [1]),
     "retries.put_off": lambda conn: retries.put_off(conn, BODY, "502", NOW),
     "retries.refuse": lambda conn: retries.refuse(

@@ -1,5 +1,6 @@
 """Single facts that runs remember, each under its name in the table `facts`."""
 
+import math
 import sqlite3
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ _BODIES_FAIL_SINCE = "bodies_fail_since"
 _ALERTED_AT = "alerted_at"
 _PRICES_NOT_BEFORE = "prices_not_before"
 _NAMES_NOT_BEFORE = "names_not_before"
+_ZKB_NOT_BEFORE = "zkb_not_before_ms"
 _VALUES_BELOW = "values_below"
 _FAILURE, _FAILING_SINCE = "{}_failure", "{}_failing_since"
 _ALERTED_OF = "alerted_of"
@@ -96,6 +98,17 @@ def names_not_before(conn: sqlite3.Connection) -> float | None:
 def set_names_not_before(conn: sqlite3.Connection, until: float | None) -> None:
     """Remember until when no scan starts for names alone; None: one may."""
     _set(conn, _NAMES_NOT_BEFORE, None if until is None else iso_after(until))
+
+
+def zkb_not_before(conn: sqlite3.Connection) -> float | None:
+    """Return when zKillboard may be asked again, in unix seconds; None: at once."""
+    thousandths = _get(conn, _ZKB_NOT_BEFORE)
+    return thousandths / 1000 if isinstance(thousandths, int) else None
+
+
+def set_zkb_not_before(conn: sqlite3.Connection, until: float) -> None:
+    """Remember when zKillboard may be asked again, to the next thousandth of a second."""
+    _set(conn, _ZKB_NOT_BEFORE, math.ceil(until * 1000))
 
 
 def failure(conn: sqlite3.Connection, of: Fetched) -> Failure | None:

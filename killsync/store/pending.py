@@ -7,7 +7,7 @@ from operator import attrgetter
 
 import msgspec
 
-from killsync.model import KillmailRef, Pending, Priority
+from killsync.model import KillmailRef, Origin, Pending, Priority
 from killsync.store import confirming, roles
 from killsync.times import DAY, iso, unix_or_none
 
@@ -19,13 +19,15 @@ LONGEST_WAIT = SET_ASIDE_FOR + DAY
 _SHOWN_AGAIN_AFTER = DAY
 _READY = "not_before IS NULL"
 _PUT_OFF = "not_before IS NOT NULL AND set_aside_at IS NULL"
+# on its own, not only on a list of zKillboard's
+_BY_ESI = " AND origin = 'esi'"
 # a killmail in which the user takes part may be known already from another user's list
 _LIST = """
 INSERT INTO user_killmails (user_id, killmail_id) VALUES (?, ?)
 ON CONFLICT (user_id, killmail_id) DO UPDATE SET listed = 1 WHERE NOT listed
 """
 _COLUMNS = """killmail_id, killmail_hash, priority, attempts, refusals, refused_at,
-    set_aside_at IS NOT NULL"""
+    set_aside_at IS NOT NULL, origin"""
 
 
 def record(
@@ -38,8 +40,9 @@ def record(
     """Record a page: what it shows belongs to the user, and is pending unless it is stored.
 
     That holds for what was listed before too, in case it was lost; a changed hash is
-    believed. What was set aside is asked for again, once a day at most. Returns how many of the
-    killmails are new for the user; what was imported before it was listed is no news.
+    believed, and so is the hash of what only zKillboard had listed. What was set aside is asked
+    for again, once a day at most. Returns how many of the killmails are new for the user; what was
+    imported before it was listed is no news.
     """
     # rising keys fill SQLite's pages; ESI lists the newest first
     shown = {ref.killmail_id: ref for ref in sorted(refs, key=attrgetter("killmail_id"))}
@@ -55,8 +58,8 @@ def record(
     conn.executemany(
         """UPDATE pending_killmails SET killmail_hash = :hash, priority = max(priority, :priority),
             attempts = 0, refusals = 0, refused_at = NULL, error = NULL, not_before = NULL,
-            set_aside_at = NULL
-        WHERE killmail_id = :id AND killmail_hash <> :hash""",
+            set_aside_at = NULL, origin = 'esi'
+        WHERE killmail_id = :id AND (killmail_hash <> :hash OR origin <> 'esi')""",
         [{"id": i, "hash": shown[i].killmail_hash, "priority": priority} for i in bodiless],
     )
     asked_long_ago = iso(now + SET_ASIDE_FOR - _SHOWN_AGAIN_AFTER)
@@ -102,16 +105,20 @@ def any_ready(conn: sqlite3.Connection) -> bool:
 
 
 def ready(
-    conn: sqlite3.Connection, limit: int, *, only_users: Sequence[int] | None = None
+    conn: sqlite3.Connection,
+    limit: int,
+    *,
+    only_users: Sequence[int] | None = None,
+    only_esi: bool = False,
 ) -> list[Pending]:
     """Return up to `limit` bodies to fetch, highest priority first, then newest first.
 
     Those that have failed before go last, whatever their priority. With `only_users`, only manual
-    ones that those users' lists have shown.
+    ones that those users' lists have shown; `only_esi`, none that only zKillboard lists.
     """
-    mine = ""
+    mine = _BY_ESI if only_esi else ""
     if only_users is not None:
-        mine = f" AND priority >= {int(Priority.MANUAL)}{listed_by(only_users)}"
+        mine += f" AND priority >= {int(Priority.MANUAL)}{listed_by(only_users)}"
     rows = conn.execute(
         f"SELECT {_COLUMNS} FROM pending_killmails WHERE {_READY}{mine}"
         " ORDER BY attempts > 0, priority DESC, killmail_id DESC LIMIT ?",
@@ -122,19 +129,23 @@ def ready(
             *(killmail_id, killmail_hash, priority, attempts, refusals),
             refused_at=unix_or_none(refused_at),
             is_set_aside=bool(aside),
+            origin=Origin(by),
         )
-        for killmail_id, killmail_hash, priority, attempts, refusals, refused_at, aside in rows
+        for killmail_id, killmail_hash, priority, attempts, refusals, refused_at, aside, by in rows
     ]
 
 
-def still_pending(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[int]:
-    """Return which of these are pending: a user may have been removed while they were fetched."""
+def still_pending(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> dict[int, Origin]:
+    """Return which of these are pending, and who lists them.
+
+    A user may have been removed while they were fetched, and ESI's list may have shown them.
+    """
     rows = conn.execute(
-        "SELECT killmail_id FROM pending_killmails WHERE killmail_id IN"
+        "SELECT killmail_id, origin FROM pending_killmails WHERE killmail_id IN"
         " (SELECT value FROM json_each(?))",
         [json.dumps(list(killmail_ids))],
     )
-    return {killmail_id for (killmail_id,) in rows}
+    return {killmail_id: Origin(origin) for killmail_id, origin in rows}
 
 
 def hashes_shown(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> dict[int, str]:
@@ -179,8 +190,11 @@ class PendingCounts(msgspec.Struct, frozen=True):
 def count_by_state(
     conn: sqlite3.Connection, user_ids: Iterable[int] | None = None
 ) -> PendingCounts:
-    """Return how many killmails are pending in which state, of all users or of these."""
-    mine = listed_by(user_ids)
+    """Return how many killmails are pending in which state: all, or what ESI lists of these users.
+
+    What only zKillboard lists is fetched by scans alone, and no sync waits for it.
+    """
+    mine = "" if user_ids is None else f"{_BY_ESI}{listed_by(user_ids)}"
     # a question for each, which its own index answers
     ready, put_off, aside, again_at = (
         conn.execute(f"SELECT {what} FROM pending_killmails WHERE {which}{mine}").fetchone()[0]
@@ -195,7 +209,7 @@ def count_by_state(
 
 
 def listed_by(user_ids: Iterable[int] | None) -> str:
-    """Return a condition for what the lists of these users have shown; None: no condition."""
+    """Return a condition for what is pending for these users; None: no condition."""
     if user_ids is None:
         return ""
     return (
@@ -232,10 +246,10 @@ def set_aside_newest(conn: sqlite3.Connection, limit: int) -> list[tuple[int, st
 
 
 def waiting_for(conn: sqlite3.Connection, user_ids: Iterable[int]) -> int:
-    """Return how many bodies of these users may be fetched now."""
+    """Return how many bodies that ESI lists of these users may be fetched now."""
     return int(
         conn.execute(
-            f"SELECT count(*) FROM pending_killmails WHERE {_READY}{listed_by(user_ids)}"
+            f"SELECT count(*) FROM pending_killmails WHERE {_READY}{_BY_ESI}{listed_by(user_ids)}"
         ).fetchone()[0]
     )
 

@@ -66,13 +66,14 @@ def next_not_before(conn: sqlite3.Connection) -> float | None:
 
 
 def make_manual(conn: sqlite3.Connection, user_id: int, *, set_aside: bool = False) -> int:
-    """Make everything pending of a user manual, and what was put off ready at once.
+    """Make everything pending that ESI lists of a user manual, and what was put off ready at once.
 
-    Of what was set aside only if `set_aside`.
+    Of what was set aside only if `set_aside`. What only zKillboard lists stays in the background:
+    it may be the history of many years.
     """
     return conn.execute(
         f"""UPDATE pending_killmails SET priority = {int(Priority.MANUAL)}, not_before = NULL
-        WHERE (set_aside_at IS NULL OR ?)
+        WHERE (set_aside_at IS NULL OR ?) AND origin = 'esi'
             AND (priority < {int(Priority.MANUAL)} OR not_before IS NOT NULL)
             AND EXISTS (SELECT 1 FROM user_killmails WHERE user_id = ?
                 AND user_killmails.killmail_id = pending_killmails.killmail_id)""",

@@ -82,6 +82,13 @@ def look_up_earlier(conn: sqlite3.Connection, user_id: int) -> None:
     )
 
 
+def of_nobody(conn: sqlite3.Connection, killmails: Iterable[Killmail]) -> set[int]:
+    """Return in which of these killmails no registered user takes part."""
+    everybody = {killmail.killmail_id: _everybody(killmail) for killmail in killmails}
+    users = _users_among(conn, set().union(*everybody.values()))
+    return {killmail_id for killmail_id, ids in everybody.items() if users.isdisjoint(ids)}
+
+
 def any_to_look_up(conn: sqlite3.Connection) -> bool:
     """Return whether stored killmails are still to be looked at for somebody's role."""
     row = conn.execute("SELECT EXISTS (SELECT 1 FROM users WHERE roles_below IS NOT NULL)")
@@ -135,6 +142,11 @@ def _write(conn: sqlite3.Connection, killmails: Sequence[_Parties], users: set[i
         new += [(role, time, user_id, killmail_id) for user_id, role in found.items()]
     conn.executemany(_SET_ROLE, known)
     conn.executemany(_TAKE_PART, new)
+
+
+def _everybody(killmail: Killmail) -> set[int | None]:
+    victim, attacks = parties(killmail)
+    return {*victim, *(id_ for attack in attacks for id_ in attack[:2])}
 
 
 def _users_among(conn: sqlite3.Connection, ids: Iterable[int | None]) -> set[int]:

@@ -32,9 +32,9 @@ _IMPORTS = """
 -- archives that were read to their end, so that the next import need not read them again
 CREATE TABLE imports (
     source TEXT NOT NULL CHECK (source IN ('everef', 'json', 'zkb')),
-    -- the day of an archive
+    -- the day of an archive, or a list of zKillboard's
     name TEXT NOT NULL,
-    -- its ETag, or its size and time of change
+    -- its ETag, or its size and time of change; of a list, how far it is recorded
     version TEXT NOT NULL,
     -- 1: every killmail of it was wanted, not only the users'
     everything INTEGER NOT NULL CHECK (everything IN (0, 1)),

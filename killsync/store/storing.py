@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from killsync.killmail.ids import ids_with_names
-from killsync.store import killmails, names, roles, values
+from killsync.store import killmails, names, roles, values, zkb_lists
 from killsync.store.killmails import FetchedKillmail
 from killsync.times import unix
 
@@ -18,6 +18,7 @@ def store(conn: sqlite3.Connection, batch: Sequence[FetchedKillmail], now_iso: s
     stored = killmails.insert(conn, batch, now_iso)
     bodies = [killmail for killmail, _ in stored]
     ids = ids_with_names(bodies)
+    zkb_lists.forget_claims(conn, [killmail.killmail_id for killmail in bodies])
     roles.record(conn, stored, ids)
     names.ask_later(conn, ids)
     values.write(conn, stored, unix(now_iso))

@@ -4,15 +4,18 @@ import sqlite3
 from collections import deque
 from functools import partial
 
+import msgspec
+
+from killsync.errors import KillmailUnknown
 from killsync.esi.buckets import body_bucket
 from killsync.killmail.body import Killmail
-from killsync.model import Pending, Priority
-from killsync.store import facts, pending, retries, storing
+from killsync.model import Origin, Pending, Priority
+from killsync.store import facts, pending, retries, roles, storing, zkb_lists
 from killsync.store.killmails import FetchedKillmail
 from killsync.sync import verdict
 from killsync.sync.context import Services, Tally
-from killsync.sync.events import BodiesStored, BodyPutOff, BodySetAside, HashMismatch
-from killsync.sync.health import Health, shows_an_answer
+from killsync.sync.events import BodiesStored, BodyNobodys, BodyPutOff, BodySetAside, HashMismatch
+from killsync.sync.health import FAILING_AFTER, Health, shows_an_answer
 from killsync.sync.journal import Journal
 from killsync.sync.slots import Kind, Request, Slots
 from killsync.sync.verdict import Answering, BodyVerdict, EndRun, GiveBack, HoldBack, PutOff, Refuse
@@ -26,6 +29,7 @@ _NEW_IN_A_RUN = 48
 # a battle's killmails have thousands of attackers each; the next large one waits for this one
 _MOST_BYTES = 512 * 1024
 _LONGEST_WAIT = 1.0
+NOBODYS = "no registered character or corporation takes part"
 
 
 class Bodies:
@@ -48,6 +52,8 @@ class Bodies:
         self._doubts: dict[int, BaseException] = {}
         self._since = 0.0
         self._new_left = _NEW_IN_A_RUN
+        # hashes of zKillboard's that ESI has refused in a row
+        self._wrong_hashes = 0
         # since an earlier run: that one more does is no news
         self._all_fail = facts.bodies_fail_since(services.store.conn) is not None
 
@@ -75,6 +81,7 @@ class Bodies:
                     of=body.killmail_id,
                     urgent=urgent,
                     failed_before=body.attempts > 0,
+                    hearsay=body.origin is Origin.ZKB,
                     send=partial(
                         self._s.esi.killmail, body.killmail_id, body.killmail_hash, priority
                     ),
@@ -101,26 +108,37 @@ class Bodies:
             return
         ids = [fetched.killmail.killmail_id for fetched in batch]
         stored: list[int] = []
+        strangers: set[int] = set()
         failed_before = [i for i in ids if self._taken[i].attempts]
 
         def write(conn: sqlite3.Connection) -> None:
-            wanted = pending.still_pending(conn, ids)
-            kept = [fetched for fetched in batch if fetched.killmail.killmail_id in wanted]
-            stored.extend(storing.store(conn, kept, iso(now)))
+            listed_by = pending.still_pending(conn, ids)
+            strangers.update(_strangers(conn, batch))
+            stored.extend(storing.store(conn, _kept(batch, listed_by, strangers), iso(now)))
+            zkb_lists.forget_claims(conn, sorted(strangers))
             if failed_before:
                 retries.lift(conn, failed_before)
             pending.done(conn, ids, stored)
 
         self._journal.commit(write)
+        for killmail_id in stored:
+            self._tally.stored_from_zkb += self._taken[killmail_id].origin is Origin.ZKB
         for killmail_id in ids:
             del self._taken[killmail_id]
         if failed_before:
             self.look_again()
         self._tally.stored += len(stored)
-        self._s.report(BodiesStored(len(stored), self._tally.stored))
+        self._report_batch(batch, len(stored), strangers)
+
+    def _report_batch(self, batch: list[FetchedKillmail], stored: int, strangers: set[int]) -> None:
+        self._s.report(BodiesStored(stored, self._tally.stored))
         for fetched in batch:
-            if not fetched.hash_ok:
-                self._s.report(HashMismatch(fetched.killmail.killmail_id))
+            killmail_id = fetched.killmail.killmail_id
+            if killmail_id in strangers:
+                self._tally.refuse(NOBODYS)
+                self._s.report(BodyNobodys(killmail_id))
+            elif not fetched.hash_ok:
+                self._s.report(HashMismatch(killmail_id))
 
     def conclude(self, now: float) -> None:
         """Remember since when no body can be had, if this run has shown it or the contrary."""
@@ -144,7 +162,11 @@ class Bodies:
         if not self._candidates and not self._exhausted:
             # those taken are still pending, so that many more must be read
             found = pending.ready(
-                self._s.store.conn, BATCH + len(self._taken), only_users=self._s.only_users
+                self._s.store.conn,
+                BATCH + len(self._taken),
+                only_users=self._s.only_users,
+                # a list of wrong hashes must not use up what ESI allows
+                only_esi=self._wrong_hashes >= FAILING_AFTER,
             )
             self._candidates.extend(p for p in found if p.killmail_id not in self._taken)
             self._exhausted = not self._candidates
@@ -166,12 +188,18 @@ class Bodies:
         killmail, size = answer
         if not self._fetched:
             self._since = now
-        self._fetched.append(FetchedKillmail.compared(killmail, body.killmail_hash))
+        if body.origin is Origin.ZKB:
+            self._wrong_hashes = 0
+        self._fetched.append(FetchedKillmail.compared(killmail, body.killmail_hash, body.origin))
         self._bytes += size
 
     def _failed(self, body: Pending, error: BaseException, now: float) -> None:
         if shows_an_answer(error):
             self.settle_doubts(Answering.ANSWERS, now)
+        if body.origin is Origin.ZKB and isinstance(error, KillmailUnknown):
+            self._wrong_hashes += 1
+            if self._wrong_hashes == FAILING_AFTER:
+                self.look_again()
         decided = verdict.on_body(error, body, Answering.UNKNOWN, now)
         self._carry_out(body, decided, error, now)
 
@@ -200,7 +228,7 @@ class Bodies:
         write = partial(retries.put_off, body=body, error=reason, not_before=until)
         self._journal.add(write, now, partial(self._forget, killmail_id))
         if decided.reported:
-            first = body.attempts == 0 and not self._all_fail
+            first = self._is_news(body)
             self._tally.errors += 1
             self._tally.failures += first
             self._s.report(BodyPutOff(killmail_id, reason, iso_after(until), first=first))
@@ -217,14 +245,40 @@ class Bodies:
         )
         self._journal.add(write, now, partial(self._forget, killmail_id))
         # the first time, and when it is set aside
-        is_new = body.attempts == 0 and not self._all_fail
-        first = is_new or (decided.set_aside and not body.is_set_aside)
+        first = self._is_news(body) or (decided.set_aside and not body.is_set_aside)
         self._tally.errors += 1
         self._tally.failures += first
+        if body.origin is Origin.ZKB:
+            self._tally.refuse(reason)
         event = BodySetAside if decided.set_aside else BodyPutOff
         self._s.report(event(killmail_id, reason, until, first=first))
+
+    def _is_news(self, body: Pending) -> bool:
+        """Return whether it is news that a body cannot be had.
+
+        Of what only zKillboard lists it is not: that may never have been a killmail of a user's.
+        """
+        return body.attempts == 0 and not self._all_fail and body.origin is not Origin.ZKB
 
     def _forget(self, killmail_id: int) -> None:
         self._taken.pop(killmail_id, None)
         # a list may have shown another hash meanwhile, which may be asked with at once
         self.look_again()
+
+
+def _strangers(conn: sqlite3.Connection, batch: list[FetchedKillmail]) -> set[int]:
+    """Return which killmails only zKillboard lists, and wrongly: nobody registered takes part."""
+    bodies = {fetched.killmail.killmail_id: fetched.killmail for fetched in batch}
+    claimed = zkb_lists.hearsay(conn, list(bodies))
+    return roles.of_nobody(conn, [bodies[i] for i in claimed]) if claimed else set()
+
+
+def _kept(
+    batch: list[FetchedKillmail], listed_by: dict[int, Origin], strangers: set[int]
+) -> list[FetchedKillmail]:
+    """Return what is to be stored, each with who lists it now."""
+    return [
+        msgspec.structs.replace(fetched, origin=listed_by[killmail_id])
+        for fetched in batch
+        if (killmail_id := fetched.killmail.killmail_id) in listed_by.keys() - strangers
+    ]

@@ -15,7 +15,10 @@ from killsync.tokens.tokens import Tokens
 
 
 class Services(msgspec.Struct, frozen=True):
-    """What a run works with. `only_users` restricts it to their jobs and manual bodies."""
+    """What a run works with. `only_users` restricts it to their jobs and manual bodies.
+
+    `bodies_only` leaves all jobs to other runs, except those that a person waits for.
+    """
 
     store: Store
     tokens: Tokens
@@ -26,13 +29,24 @@ class Services(msgspec.Struct, frozen=True):
     stopping: threading.Event
     report: Report
     only_users: Sequence[int] | None = None
+    bodies_only: bool = False
 
 
 class Tally(msgspec.Struct):
-    """What a run has done; `failures` counts only what failed for the first time."""
+    """What a run has done; `failures` counts only what failed for the first time.
+
+    Of `stored`, `stored_from_zkb` are listed by zKillboard only; of what is so, `refused` counts
+    what could not be had or is nobody's, by reason.
+    """
 
     users: int = 0
     pages: int = 0
     stored: int = 0
     errors: int = 0
     failures: int = 0
+    stored_from_zkb: int = 0
+    refused: dict[str, int] = msgspec.field(default_factory=dict)
+
+    def refuse(self, reason: str, number: int = 1) -> None:
+        """Count so many more that were refused."""
+        self.refused[reason] = self.refused.get(reason, 0) + number

@@ -163,6 +163,12 @@ class HashMismatch(Trouble, frozen=True):
     killmail_id: int
 
 
+class BodyNobodys(Event, frozen=True):
+    """A killmail that only zKillboard lists is not kept: no registered user takes part."""
+
+    killmail_id: int
+
+
 class NamesStored(Detail, frozen=True):
     """So many ids have got their names; ESI does not know the `unknown` ones."""
 

@@ -7,7 +7,15 @@ others succeed.
 import threading
 from enum import StrEnum
 
-from killsync.errors import Blame, BodyRejected, KillsyncError, ServiceDown, blame_of, describe
+from killsync.errors import (
+    Blame,
+    BodyRejected,
+    KillmailUnknown,
+    KillsyncError,
+    ServiceDown,
+    blame_of,
+    describe,
+)
 from killsync.store.runs import Answered
 from killsync.sync.slots import Kind, Returned
 
@@ -110,9 +118,7 @@ class Health:
         service = ASKS[kind]
         if error is None:
             self._count_success(kind, returned.of)
-        elif blame_of(error) not in (Blame.NOBODY, Blame.RUN) and not isinstance(
-            error, BodyRejected
-        ):
+        elif _is_failure(error, hearsay=returned.hearsay):
             self._count_failure(returned)
         if shows_an_answer(error):
             self._unanswered[service] = 0
@@ -184,3 +190,14 @@ class Health:
 def shows_an_answer(error: BaseException | None) -> bool:
     """Return whether a request that ended so was answered: it succeeded, or was refused."""
     return error is None or blame_of(error) in (Blame.REQUEST, Blame.USER)
+
+
+def _is_failure(error: BaseException, *, hearsay: bool) -> bool:
+    """Return whether an error speaks against the service.
+
+    That a body cannot be stored does not, nor that a hash is wrong which the service has never
+    given.
+    """
+    if isinstance(error, BodyRejected) or (hearsay and isinstance(error, KillmailUnknown)):
+        return False
+    return blame_of(error) not in (Blame.NOBODY, Blame.RUN)

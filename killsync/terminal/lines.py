@@ -133,6 +133,14 @@ def _(event: events.HashMismatch) -> str:
 
 
 @sentence.register
+def _(event: events.BodyNobodys) -> str:
+    return (
+        f"killmail {event.killmail_id} is not kept: nobody registered takes part, although "
+        "zKillboard lists it"
+    )
+
+
+@sentence.register
 def _(event: events.NamesStored) -> str:
     unknown = f", {count(event.unknown, 'id')} unknown to ESI" if event.unknown else ""
     return f"{count(event.named, 'name')} stored{unknown}"

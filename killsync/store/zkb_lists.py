@@ -1,0 +1,133 @@
+"""What zKillboard's lists have shown: pending as ESI's are, but nobody else vouches for it.
+
+zKillboard may be wrong about a hash, or about who takes part. So what ESI's own lists have shown
+is never changed here, and a row of `user_killmails` is a claim until the body is there.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from killsync.model import KillmailRef, Priority
+from killsync.times import iso
+
+_CLAIM = "INSERT OR IGNORE INTO user_killmails (user_id, killmail_id, listed) VALUES (?, ?, 0)"
+_OF_USER = "source = 'zkb' AND name GLOB ?"
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How far one list of zKillboard's is recorded.
+
+    `page` is the last page done of a walk that was broken off, and `top` the highest id on its
+    first page: what lies between is recorded. `until` is the highest id on the first page of the
+    last walk that was finished: what lies below is recorded. None: there was no such walk.
+    """
+
+    page: int | None = None
+    top: int | None = None
+    until: int | None = None
+
+
+def position(conn: sqlite3.Connection, user_id: int, side: str) -> Position:
+    """Return how far a user's list of kills or losses is recorded."""
+    row = conn.execute(
+        "SELECT version FROM imports WHERE source = 'zkb' AND name = ?", [_name(user_id, side)]
+    ).fetchone()
+    try:
+        return Position() if row is None else msgspec.json.decode(row[0], type=Position)
+    except msgspec.DecodeError:
+        # it is read again, as if nothing were known
+        return Position()
+
+
+def set_position(
+    conn: sqlite3.Connection, user_id: int, side: str, done: Position, listed: int, now: float
+) -> None:
+    """Remember how far a list is recorded, in the transaction that records a page of it.
+
+    `listed` counts the killmails that the walk has seen so far.
+    """
+    conn.execute(
+        "INSERT OR REPLACE INTO imports VALUES ('zkb', ?, ?, ?, 0, ?, ?)",
+        [
+            *(_name(user_id, side), msgspec.json.encode(done).decode()),
+            *(done.page is None, listed, iso(now)),
+        ],
+    )
+
+
+def record(conn: sqlite3.Connection, user_id: int, refs: Sequence[KillmailRef]) -> int:
+    """Record a page: what is neither stored nor pending is pending now; return how many those are.
+
+    Each killmail that is not stored is the user's until its body says otherwise. A hash that only
+    zKillboard has given is replaced by its newest.
+    """
+    shown = {ref.killmail_id: ref.killmail_hash for ref in refs}
+    bodiless = _without_body(conn, sorted(shown))
+    new = conn.executemany(
+        "INSERT OR IGNORE INTO pending_killmails (killmail_id, killmail_hash, priority, origin)"
+        f" VALUES (?, ?, {int(Priority.GAP)}, 'zkb')",
+        [[i, shown[i]] for i in bodiless],
+    ).rowcount
+    conn.executemany(
+        """UPDATE pending_killmails SET killmail_hash = :hash, attempts = 0, refusals = 0,
+            refused_at = NULL, error = NULL, not_before = NULL, set_aside_at = NULL
+        WHERE killmail_id = :id AND origin = 'zkb' AND killmail_hash <> :hash""",
+        [{"id": i, "hash": shown[i]} for i in bodiless],
+    )
+    conn.executemany(_CLAIM, [[user_id, i] for i in bodiless])
+    return max(0, new)
+
+
+def count_pending(conn: sqlite3.Connection, user_ids: Sequence[int]) -> int:
+    """Return how many killmails are pending that only zKillboard lists of these users."""
+    row = conn.execute(
+        """SELECT count(*) FROM pending_killmails WHERE origin = 'zkb' AND EXISTS (
+            SELECT 1 FROM user_killmails
+            WHERE user_id IN (SELECT value FROM json_each(?))
+                AND user_killmails.killmail_id = pending_killmails.killmail_id)""",
+        [json.dumps(list(user_ids))],
+    ).fetchone()
+    return int(row[0])
+
+
+def hearsay(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[int]:
+    """Return which of these are pending by zKillboard's word alone.
+
+    What a repair asks for again was stored, so that it is not.
+    """
+    rows = conn.execute(
+        f"""SELECT killmail_id FROM pending_killmails WHERE origin = 'zkb'
+            AND priority > {int(Priority.KEPT)}
+            AND killmail_id IN (SELECT value FROM json_each(?))""",
+        [json.dumps(list(killmail_ids))],
+    )
+    return {killmail_id for (killmail_id,) in rows}
+
+
+def forget_claims(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
+    """Forget whose killmails these are said to be: their bodies show it, or are kept by nobody."""
+    conn.execute(
+        """DELETE FROM user_killmails WHERE NOT listed
+        AND killmail_id IN (SELECT value FROM json_each(?))""",
+        [json.dumps(list(killmail_ids))],
+    )
+
+
+def forget_user(conn: sqlite3.Connection, user_id: int) -> None:
+    """Forget how far a user's lists are recorded."""
+    conn.execute(f"DELETE FROM imports WHERE {_OF_USER}", [_name(user_id, "*")])
+
+
+def _name(user_id: int, side: str) -> str:
+    return f"{user_id}/{side}"
+
+
+def _without_body(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> list[int]:
+    rows = conn.execute(
+        "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT killmail_id FROM killmails)",
+        [json.dumps(list(killmail_ids))],
+    )
+    return [killmail_id for (killmail_id,) in rows]
