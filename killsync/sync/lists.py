@@ -64,7 +64,7 @@ class Lists:
         self._refusals = Refusals(*parts)
         self._refused_directors = RefusedDirectors(*parts, self._readers)
         self._passes: dict[int, ListPass] = {}
-        self._queue = Queue(services.store, services.only_users)
+        self._queue = Queue(services)
         self._may_take = True
         # when a job that was put off may run, as far as is known
         self.next_job_at: float | None = None

@@ -1,18 +1,20 @@
 """The job table as one run sees it: the next job to take, without those that it is done with."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
-from killsync.model import Job
+from killsync.model import Job, Priority
 from killsync.store import jobs
-from killsync.store.connection import Store
+from killsync.sync.context import Services
 
 
 class Queue:
-    """Gives each job once. `only_users` restricts it to theirs."""
+    """Gives each job once that a run may take."""
 
-    def __init__(self, store: Store, only_users: Sequence[int] | None) -> None:
-        self._store = store
-        self._only_users = only_users
+    def __init__(self, services: Services) -> None:
+        self._store = services.store
+        self._only_users = services.only_users
+        # what a person waits for is always taken
+        self._least = Priority.MANUAL if services.bodies_only else 0
         # ended, but not in the database yet
         self._ended: set[int] = set()
         # given back, and left for the next run
@@ -28,6 +30,7 @@ class Queue:
         """
         busy = self._ended | self._left | set(working)
         conn, only = self._store.conn, self._only_users
+        above = max(above, self._least - 1)
         job = jobs.next_job(conn, now, taken=busy, above=above, only_users=only)
         if job is None or job.attempts or not youngest or only is not None:
             return job
@@ -36,6 +39,8 @@ class Queue:
     def when_next(self, now: float) -> float | None:
         """Return when a job that was put off may run, None if none was."""
         conn = self._store.conn
+        if self._least:
+            return None  # who waits for it takes the lock next
         if self._only_users is None:
             return jobs.next_not_before(conn, now)
         mine = [jobs.open_job(conn, user_id) for user_id in self._only_users]

@@ -66,8 +66,13 @@ def run_jobs(
     *,
     max_runtime: float,
     only_users: Sequence[int] | None = None,
+    bodies_only: bool = False,
+    tally: Tally | None = None,
 ) -> Outcome:
     """Work through the job table; whoever calls holds the lock.
+
+    With `bodies_only` through the pending bodies alone, and what a person waits for. It counts in
+    `tally`, if that is given, which is right whatever is raised.
 
     Raises ServiceDown, or an error that blames the run, after everything unfinished is given
     back, and DatabaseError if the database or its token file cannot be used.
@@ -82,9 +87,11 @@ def run_jobs(
             report(Working(waiting))
         esi = Esi(http, settings.esi_url, limits)
         services = Services(
-            store, tokens, esi, sso, limits, settings, stop.flag, report, only_users
+            *(store, tokens, esi, sso, limits, settings, stop.flag, report),
+            only_users=only_users,
+            bodies_only=bodies_only,
         )
-        worker = Worker(services, max_runtime=max_runtime)
+        worker = Worker(services, max_runtime=max_runtime, tally=tally)
         stop.wake = worker.wake
         code = 1
         try:
@@ -96,7 +103,7 @@ def run_jobs(
         finally:
             requests = esi.requests + sso.requests
             _end(store, run_id, worker.tally, requests, worker.answered, code)
-    queued = 0 if only_users is not None else jobs.counts(store.conn).queued
+    queued = 0 if bodies_only or only_users is not None else jobs.counts(store.conn).queued
     seconds = time.monotonic() - began
     return Outcome(worker.tally, esi.requests + sso.requests, seconds, worker.out_of_time, queued)
 

@@ -40,6 +40,7 @@ class Worker:
         services: Services,
         *,
         max_runtime: float,
+        tally: Tally | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._s = services
@@ -56,7 +57,7 @@ class Worker:
                 Kind.PRICES: 1,
             }
         )
-        self.tally = Tally()
+        self.tally = tally or Tally()
         self._health = Health(services.stopping, runs.last_answered(services.store.conn))
         self._journal = Journal(services.store, services.limits)
         parts = (services, self._journal, self._slots, self._health, self.tally)
@@ -140,7 +141,7 @@ class Worker:
         return self._s.stopping.is_set()
 
     def _planned_upkeep(self) -> Upkeep:
-        if self._s.only_users is not None:
+        if self._s.only_users is not None or self._s.bodies_only:
             return Upkeep()
         parts = (self._s, self._journal, self._slots)
         return Upkeep(
