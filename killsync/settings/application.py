@@ -3,6 +3,8 @@
 ESI asks every client for a User-Agent that names a way to reach its operator.
 """
 
+from urllib.parse import urlsplit
+
 from killsync import __version__
 from killsync.errors import UsageError
 from killsync.settings.config import Settings
@@ -27,6 +29,15 @@ def require_contact(settings: Settings) -> None:
             "set KILLSYNC_CONTACT=you@example.com or contact in the configuration file"
         )
     user_agent(settings.contact)
+
+
+def require_contact_for(url: str, contact: str) -> None:
+    """Raise UsageError if somebody else's server would be asked without a way to reach us."""
+    if not contact and not is_loopback(url):
+        raise UsageError(
+            f"contact is not set: {urlsplit(url).hostname} asks for a way to reach you; run "
+            "`killsync init`, or set KILLSYNC_CONTACT=you@example.com"
+        )
 
 
 def needs_contact(settings: Settings) -> bool:

@@ -1,0 +1,211 @@
+"""zKillboard's lists of killmails: ids and hashes, 200 a page, at most one request a second.
+
+Source of every fact: zKillboard's documentation of its API, and its answers, as of 2026. The
+addresses need their trailing slash; a page past the last one is an empty list.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from killsync.errors import Misshapen, NotSent, RateLimited, Refused, ServerFault, Unavailable
+from killsync.esi.client import reason_or_none
+from killsync.http import Answer, Http
+from killsync.model import LARGEST_ID, KillmailRef, UserKind
+from killsync.store import facts
+from killsync.store.connection import Store
+from killsync.times import HOUR, MINUTE, has_passed, iso_after, retry_after
+
+PAGE_SIZE = 200
+# from the end of one request to the start of the next
+INTERVAL = 1.0
+# a rest that is waited for: of an earlier command, and one that is asked for now
+_PATIENCE = MINUTE
+_SHORT_REST = 10.0
+# no rest counts for more, whatever an answer says
+_LONGEST_REST = HOUR
+# if an answer asks for a rest and does not say for how long
+_USUAL_REST = MINUTE
+_LARGEST = 2 * 1024 * 1024  # a page of 200 killmails has 60 kB
+_RESTS = (420, 429)
+# 520 to 524: what stands before zKillboard does not reach it
+_DOWN = (502, 503, 504, 520, 521, 522, 523, 524)
+_CHARACTER, _CORPORATION = "characterID", "corporationID"
+
+
+class Side(StrEnum):
+    """The two lists of a character or corporation, by their words in an address."""
+
+    KILLS = "kills"
+    LOSSES = "losses"
+
+
+class ZkbPage(msgspec.Struct, frozen=True):
+    """One page as zKillboard answered it; `skipped` counts entries that are no references."""
+
+    refs: list[KillmailRef]
+    skipped: int = 0
+
+    @property
+    def entries(self) -> int:
+        """How many entries the page has, valid or not."""
+        return len(self.refs) + self.skipped
+
+
+class _Zkb(msgspec.Struct):
+    # it becomes part of a path of ESI's
+    hash: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{40}\Z")]
+
+
+class _Entry(msgspec.Struct):
+    killmail_id: Annotated[int, Meta(ge=1, le=LARGEST_ID)]
+    zkb: _Zkb
+
+
+_page_decoder = msgspec.json.Decoder(list[_Entry])
+_entries_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_entry_decoder = msgspec.json.Decoder(_Entry)
+
+
+class Pace:
+    """Lets one request a second through, by whichever process works on this database.
+
+    When the next one may be sent is kept there, so that neither a new process nor one beside
+    this one is quicker, and a rest that zKillboard has asked for outlives the process.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        stopping: threading.Event,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._stopping = stopping
+        self._clock = clock
+
+    def wait(self) -> None:
+        """Wait for the next turn, and take it.
+
+        Raises RateLimited if that is far off, and NotSent if the command stops meanwhile.
+        """
+        while (until := self._take_turn()) is not None:
+            if until > self._clock() + _PATIENCE:
+                raise RateLimited(
+                    f"zKillboard has asked for a rest until {iso_after(until)}", until
+                )
+            if self._stopping.wait(until - self._clock()):
+                raise NotSent
+
+    def answered(self) -> None:
+        """Count the next second from now: a request has ended."""
+        self._set(self._clock() + INTERVAL)
+
+    def rest(self, seconds: float) -> float:
+        """Send nothing for so long, an hour at most; return until when, in unix seconds."""
+        until = self._clock() + min(seconds, _LONGEST_REST)
+        self._set(until)
+        return until
+
+    def _take_turn(self) -> float | None:
+        """Take the turn, or return when the next one is."""
+        with self._store.transaction() as conn:
+            now, until = self._clock(), facts.zkb_not_before(conn)
+            if until is not None and not has_passed(until, now, _LONGEST_REST):
+                return until
+            facts.set_zkb_not_before(conn, now + INTERVAL)
+            return None
+
+    def _set(self, until: float) -> None:
+        with self._store.transaction() as conn:
+            facts.set_zkb_not_before(conn, until)
+
+
+class ZKillboard:
+    """The client; `url` is where the API begins."""
+
+    def __init__(self, http: Http, url: str, pace: Pace) -> None:
+        self._http = http
+        self._url = url
+        self._pace = pace
+        self.requests = 0
+
+    def page(self, kind: UserKind, user_id: int, side: Side, number: int) -> ZkbPage:
+        """Return a page of a list, newest killmails first; beyond the last one it is empty.
+
+        Raises Unavailable, ServerFault, Misshapen, Refused, RateLimited, NotSent or OutOfFiles.
+        """
+        whose = _CORPORATION if kind is UserKind.CORPORATION else _CHARACTER
+        address = f"{self._url}/{side}/{whose}/{user_id}/page/{number}/"
+        return self._http.patiently(lambda: self._ask(address))
+
+    def _ask(self, address: str) -> ZkbPage:
+        self._pace.wait()
+        self.requests += 1
+        try:
+            answer = self._http.send("GET", address, {"Accept": "application/json"})
+        finally:
+            self._pace.answered()
+        if answer.status in _RESTS:
+            asked = retry_after(answer.headers.get("Retry-After"), _USUAL_REST)
+            until = self._pace.rest(asked)
+            text = f"zKillboard asks for a rest until {iso_after(until)} ({answer.status})"
+            # asked again in its turn, which is after the rest
+            raise Unavailable(text) if asked <= _SHORT_REST else RateLimited(text, until)
+        _raise_for_status(answer)
+        return decode(answer.body)
+
+
+def decode(body: bytes) -> ZkbPage:
+    """Return what a page lists.
+
+    Raises ServerFault if it is not JSON or too large, and Misshapen if it is not a list, or none
+    of its several entries is a reference.
+    """
+    if len(body) > _LARGEST:
+        raise ServerFault(f"zKillboard's list is larger than {_LARGEST >> 20} MiB")
+    try:
+        return ZkbPage([KillmailRef(e.killmail_id, e.zkb.hash) for e in _page_decoder.decode(body)])
+    except msgspec.ValidationError as error:
+        return _decode_one_by_one(body, error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ServerFault("zKillboard's answer is not JSON") from error
+
+
+def _decode_one_by_one(body: bytes, mistake: msgspec.ValidationError) -> ZkbPage:
+    try:
+        entries = _entries_decoder.decode(body)
+    except msgspec.ValidationError:
+        raise Misshapen(f"zKillboard's answer is not a list: {mistake}") from mistake
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ServerFault("zKillboard's answer is not JSON") from error
+    found = [ref for entry in entries if (ref := _reference(entry)) is not None]
+    if not found and len(entries) > 1:
+        raise Misshapen(f"zKillboard's list has the wrong shape: {mistake}") from mistake
+    return ZkbPage(found, len(entries) - len(found))
+
+
+def _reference(entry: msgspec.Raw) -> KillmailRef | None:
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        listed = _entry_decoder.decode(entry)
+        return KillmailRef(listed.killmail_id, listed.zkb.hash)
+    return None
+
+
+def _raise_for_status(answer: Answer) -> None:
+    status = answer.status
+    if status == 200:
+        return
+    reason = reason_or_none(answer)
+    text = f"zKillboard says {status}" + (f": {reason}" if reason else "")
+    if status in _DOWN:
+        raise Unavailable(text, retry_after(answer.headers.get("Retry-After"), 0.0))
+    if status >= 500:
+        raise ServerFault(text, status)
+    raise Refused(text, status)
