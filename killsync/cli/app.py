@@ -33,7 +33,7 @@ SUMMARIES = {
     "data": "Show the game data (types, systems); update brings newer ones.",
     "backup": "Copy the database to a file, also while a run goes on.",
     "restore": "Put a backup back; what it replaces is kept.",
-    "import": "Import killmails from elsewhere, such as EVE Ref's archives.",
+    "import": "Import killmails from EVE Ref's archives and zKillboard.",
     "export": "Write stored killmails as JSON lines, oldest first.",
     "browse": "Show a killboard in the web browser, on this machine only.",
     "doctor": "Say what is missing or wrong, and how to fix it.",

@@ -4,6 +4,7 @@ import typer
 
 from killsync.cli.import_everef import everef
 from killsync.cli.import_json import import_json
+from killsync.cli.import_zkb import zkb
 
 app = typer.Typer(
     help="Import killmails from elsewhere. Each source is a command of its own.",
@@ -23,3 +24,4 @@ def sources() -> None:
 
 app.command()(everef)
 app.command("json")(import_json)
+app.command()(zkb)

@@ -1,0 +1,65 @@
+"""The events of `import zkb` as sentences."""
+
+import time
+
+from killsync.sync import zkb_events as events
+from killsync.terminal.advice import describe_backlog
+from killsync.terminal.lines import sentence as sentence
+from killsync.terminal.text import count, safe
+from killsync.times import clock
+
+
+@sentence.register
+def _(event: events.ZkbWalkStarted) -> str:
+    how = "down to what is known already" if event.recorded else "to its end"
+    if event.resume_page is not None:
+        how = f"what is new, then on from page {event.resume_page:,}"
+    return f"{safe(event.name)}, {event.side}: {how}; a page of up to 200 killmails a second"
+
+
+@sentence.register
+def _(event: events.ZkbPageListed) -> str:
+    listed = f"{count(event.killmails, 'killmail')}, {event.new:,} new"
+    return f"{safe(event.name)}, {event.side}: page {event.page:,}, {listed}"
+
+
+@sentence.register
+def _(event: events.ZkbEntriesSkipped) -> str:
+    entries = "1 entry is" if event.skipped == 1 else f"{event.skipped:,} entries are"
+    return f"{safe(event.name)}, {event.side}: page {event.page:,}: {entries} not valid and skipped"
+
+
+@sentence.register
+def _(event: events.ZkbBodiesStarted) -> str:
+    line = f"{count(event.ready, 'killmail')} to fetch from ESI"
+    if event.done_at is None:
+        return line
+    until = clock(event.done_at, time.time(), rough=True)
+    return f"{line}, all by about {until} as far as its limit allows"
+
+
+@sentence.register
+def _(event: events.ZkbLeftToRuns) -> str:
+    by = "another run" if event.pid is None else f"{safe(event.command)} (pid {event.pid})"
+    return f"{by} is in progress: it and the next scans fetch the killmails from ESI"
+
+
+@sentence.register
+def _(event: events.ZkbImported) -> str:
+    entries = "1 entry" if event.listed == 1 else f"{event.listed:,} entries"
+    new = count(event.new, "new killmail")
+    parts = [
+        f"{entries} on the pages of zKillboard's lists: {new}, {event.known:,} known already",
+        f"{event.stored:,} stored now",
+    ]
+    if event.refused:
+        total = sum(event.refused.values())
+        reasons = ", ".join(f"{n:,} {safe(why)}" for why, n in sorted(event.refused.items()))
+        parts.append(f"{total:,} refused ({reasons})")
+    left = describe_backlog(event.backlog, time.time())
+    if event.pending != event.backlog.ready:
+        parts.append(f"{event.pending:,} of these users pending")
+        left = left and f"in all {left}"
+    parts += [left] if left else []
+    line = "; ".join(parts)
+    return line if event.stopped is None else f"stopped by {event.stopped}: {line}"
