@@ -19,13 +19,14 @@ from random import Random
 from typing import Any
 
 import msgspec
+from made import FIRST_USER
 
 from killsync.simulator import bodies, names
 from killsync.times import DAY
 
 FIRST_DAY = date(2024, 1, 1)
 # the registered characters, and in which share of the killmails one of them takes part: 30 a day
-CHARACTERS = tuple(range(90_000_000, 90_000_005))
+CHARACTERS = tuple(range(FIRST_USER, FIRST_USER + 5))
 SHARE = 500
 KILLMAILS = 15_000
 _SEED = 11

@@ -1,13 +1,10 @@
 """The peak memory of a first sync: that of a long history, compared with a shorter one."""
 
 import subprocess
-import time
-from pathlib import Path
 
-from campaign.running import most_resident_mb
 from figures import Figure, Scale, format_size
 from installation import UNLIMITED, installation
-from spending import killsync
+from spending import killsync, peak_memory
 
 _MOST = 100e6
 
@@ -34,20 +31,8 @@ def _peak(killmails: int) -> float:
     with installation(killmails=killmails, characters=1, **UNLIMITED) as program:
         command = killsync("scan", "--quiet", "--max-runtime", "1h")
         with subprocess.Popen(command, env=program.environment) as process:
-            peak = _watch_peak(process)
+            peak = peak_memory(process)
         stored = program.rows("SELECT count(*) FROM killmails")
     if stored != [(killmails,)]:
         raise RuntimeError(f"{stored} killmails were stored, {killmails} expected")
-    return peak
-
-
-def _watch_peak(process: subprocess.Popen[bytes]) -> float:
-    """Return the peak resident memory of a process, in bytes.
-
-    wait4 would not do: its peak includes the memory of the parent before the exec.
-    """
-    status, peak = Path(f"/proc/{process.pid}/status"), 0.0
-    while process.poll() is None:
-        peak = max(peak, most_resident_mb(status.read_text()) * 2**20)
-        time.sleep(0.02)
     return peak

@@ -26,6 +26,7 @@ TOPICS: tuple[str, ...] = (
     "durable_writes",
     "storing",
     "exporting",
+    "importing",
     "start_up",
     "queue_size",
     "million",

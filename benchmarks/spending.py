@@ -5,9 +5,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
+from campaign.running import most_resident_mb
+
+_POLL_INTERVAL = 0.02
 
 
 class Spent(msgspec.Struct, frozen=True):
@@ -40,6 +45,29 @@ def run_measured(
             output = stderr.read()[-2000:]
             raise RuntimeError(f"{' '.join(command)}: exit {process.returncode}\n{output}")
     return Spent(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def peak_memory(process: subprocess.Popen[bytes]) -> float:
+    """Wait for a process; return the peak resident memory of the largest of it and its children.
+
+    In bytes. wait4 would not do: its peak includes the memory of the parent before the exec.
+    """
+    peak = 0.0
+    while process.poll() is None:
+        # any of them may end while it is looked at
+        with suppress(OSError):
+            for pid in _family(process.pid):
+                status = Path(f"/proc/{pid}/status").read_text()
+                peak = max(peak, most_resident_mb(status) * 2**20)
+        time.sleep(_POLL_INTERVAL)
+    return peak
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from _family(int(child))
 
 
 def killsync(*arguments: str) -> list[str]:
