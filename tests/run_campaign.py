@@ -18,7 +18,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("models", "kills", "power", "faults", "limits", "load", "marks", "incidents", "outputs")
+PARTS = (
+    *("models", "kills", "power", "faults", "limits", "load", "marks", "incidents", "outputs"),
+    *("corporations",),
+)
 # whose cases can be chosen by name
 NAMED = ("marks", "incidents", "outputs")
 COLUMNS = ("part", *COUNTED, "seconds")

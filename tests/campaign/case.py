@@ -97,7 +97,7 @@ class Case(Killsync):
     def let_all_be_tried(self) -> None:
         """Make everything due, as an hour later: no list, job, body or limit has to wait."""
         self.make_due()
-        for table in ("users", "jobs", "pending_killmails"):
+        for table in ("users", "directors", "jobs", "pending_killmails"):
             self.execute(f"UPDATE {table} SET not_before = NULL")
         self.execute("UPDATE rate_limits SET spent = '[]', retry_at = NULL")
 
@@ -105,7 +105,7 @@ class Case(Killsync):
         """End all faults and limits, renew the logins that need it, and read every list."""
         self.simulator.clear_faults()
         self.simulator.options(latency_list=0, latency_body=0, latency_sso=0)
-        self.simulator.options(list_tokens=0, body_tokens=0)
+        self.simulator.options(list_tokens=0, corp_list_tokens=0, body_tokens=0)
         self.simulator.control("error_limit", "POST", seconds=0)
         self.simulator.thaw()
         incomplete = True
@@ -129,12 +129,14 @@ class Case(Killsync):
         return [str(u) for (u,) in self.rows("SELECT user_id FROM users WHERE state = 'active'")]
 
     def count_unfinished(self) -> int:
-        """Return how many jobs, backfills and bodies are still to be done."""
+        """Return how many jobs, backfills, bodies and corporations wait for something."""
         return int(
             self.rows(
                 """SELECT (SELECT count(*) FROM jobs WHERE state IN ('queued', 'running'))
                 + (SELECT count(*) FROM users WHERE backfill_page IS NOT NULL)
-                + (SELECT count(*) FROM pending_killmails WHERE set_aside_at IS NULL)"""
+                + (SELECT count(*) FROM pending_killmails WHERE set_aside_at IS NULL)
+                + (SELECT count(*) FROM users
+                    WHERE kind = 'corporation' AND state = 'needs_login')"""
             )[0][0]
         )
 
@@ -151,9 +153,9 @@ class Case(Killsync):
         return len(waiting)
 
     def without_login(self) -> list[int]:
-        """Return the users whose stored refresh token is no longer valid, or who need a login."""
+        """Return the characters whose refresh token is no longer valid, or who need a login."""
         characters = self.simulator.control("truth?bodies=0")["characters"]
-        states = dict(self.rows("SELECT user_id, state FROM users"))
+        states = dict(self.rows("SELECT user_id, state FROM users WHERE kind = 'character'"))
         tokens = self.stored_tokens()
         return [
             user
@@ -182,9 +184,8 @@ class Case(Killsync):
         bodies = {body["killmail_id"]: body for body in stored}
         true = truth["bodies"]
         known = {str(user) for (user,) in self.rows("SELECT user_id FROM users")}
-        listed = {
-            u: {i for i, _ in c["list"]} for u, c in truth["characters"].items() if u in known
-        }
+        owners = truth["characters"] | truth["corporations"]
+        listed = {u: {i for i, _ in owner["list"]} for u, owner in owners.items() if u in known}
         for user, ids in listed.items():
             score.lost += len(ids - set(self.recorded(int(user))))
         wanted = set().union(*listed.values())

@@ -22,6 +22,8 @@ CONNECTIONS = 8
 # flight meanwhile
 MOST_BODIES = BATCH + 2 * CONNECTIONS
 LIST_ANSWERS = (200, 304)
+# of characters and of corporations
+LISTS = ("list", "corp_list")
 
 
 @dataclass
@@ -37,12 +39,13 @@ class Launch:
 
 @dataclass
 class Snapshot:
-    """What a database holds: the users' rows, recorded lists and tokens, and the stored ids."""
+    """What a database holds: users, recorded lists, stored ids, tokens, and who is a director."""
 
     users: dict[int, dict[str, Any]] = field(default_factory=dict)
     recorded: set[tuple[int, int]] = field(default_factory=set)
     stored: set[int] = field(default_factory=set)
     tokens: dict[int, str] = field(default_factory=dict)
+    directors: set[int] = field(default_factory=set)
 
 
 class Ledger:
@@ -98,7 +101,7 @@ class Ledger:
         for entry in new:
             if entry["route"] == "body" and entry["status"] == 200:
                 self._on_body(entry)
-            elif lists and entry["route"] == "list" and entry["status"] in LIST_ANSWERS:
+            elif lists and entry["route"] in LISTS and entry["status"] in LIST_ANSWERS:
                 self._on_page(entry)
             elif entry["route"] == "token":
                 self._on_refresh(entry)
@@ -166,7 +169,7 @@ class Ledger:
         self._bodies[killmail_id] = entry
 
     def _on_page(self, entry: dict[str, Any]) -> None:
-        key = user_id, page = entry["character_id"], entry["page"]
+        key = user_id, page = list_owner(entry), entry["page"]
         before = self._pages.get(key)
         self._pages[key] = entry
         if before is None or (self._was_struck(before) and key not in self._pages_done):
@@ -188,8 +191,8 @@ class Ledger:
 
     def _check_tokens(self, after: Snapshot, launches: list[Launch]) -> None:
         """Check that a token not stored was lost by a process struck just after SSO issued it."""
-        characters = self._program.simulator.control("truth?bodies=0")["characters"]
-        valid = {int(user): c["refresh_token"] for user, c in characters.items()}
+        truth = self._program.simulator.control("truth?bodies=0")
+        valid = {int(user): c["refresh_token"] for user, c in truth["characters"].items()}
         lost = {user for user, token in after.tokens.items() if token != valid[user]} - self.lost
         for user_id in lost:
             self._check_loss(user_id)
@@ -204,7 +207,10 @@ class Ledger:
         }
         self.losses.update(lost)
         for user_id, row in after.users.items():
-            wrong = row["state"] == "needs_login" and user_id not in self.lost
+            of_a_corporation = truth["corporations"].get(str(user_id), {})
+            # a corporation needs a login once no director is left
+            tokens = set(of_a_corporation.get("directors", [user_id]))
+            wrong = row["state"] == "needs_login" and not tokens <= self.lost
             self._score.check(not wrong, f"user {user_id} needs a login, but no token is lost")
 
     def _check_loss(self, user_id: int) -> None:
@@ -212,7 +218,8 @@ class Ledger:
         check = self._score.check
         explained = bool(granted) and self._was_struck(granted[-1])
         check(explained, f"no strike explains why the token of {user_id} is lost")
-        used = [e for e in self._requests(user_id, "list") if granted and e["n"] > granted[-1]["n"]]
+        lists = [e for route in LISTS for e in self._requests(user_id, route)]
+        used = [e for e in lists if granted and e["n"] > granted[-1]["n"]]
         check(not used, f"a token of {user_id} was used before it was stored")
 
     def _requests(self, user_id: int, route: str) -> list[dict[str, Any]]:
@@ -235,12 +242,12 @@ class Ledger:
             if row is not None and is_recorded(row, page, now):
                 self._pages_done.add((user_id, page))
         unrecorded = {
-            (e["character_id"], e["page"], e["user_agent"])
+            (list_owner(e), e["page"], e["user_agent"])
             for e in new
-            if e["route"] == "list"
+            if e["route"] in LISTS
             and e["status"] == 200
-            and (e["character_id"], e["page"]) not in self._pages_done
-            and self._pages.get((e["character_id"], e["page"])) is e
+            and (list_owner(e), e["page"]) not in self._pages_done
+            and self._pages.get((list_owner(e), e["page"])) is e
         }
         by_user = Counter(user for user, _, _ in unrecorded)
         self._score.check(
@@ -250,6 +257,12 @@ class Ledger:
             launch = self._find_launch({"user_agent": agent})
             most = launch.workers if launch else 0
             self._score.check(count <= most, f"{count} pages not recorded with {most} workers")
+
+
+def list_owner(entry: dict[str, Any]) -> int:
+    """Return whose list a request in the log has asked for: a corporation's, or a character's."""
+    owner: int = entry["corporation_id"] or entry["character_id"]
+    return owner
 
 
 def is_recorded(row: dict[str, Any], page: int, now: str) -> bool:
@@ -280,7 +293,7 @@ def _read(program: Case, database: Path, mode: str) -> Snapshot:
         return found
     with closing(_connect(database, mode)) as conn:
         tables = {name for (name,) in conn.execute("SELECT name FROM sqlite_master")}
-        if "pending_killmails" in tables:
+        if "directors" in tables:
             # in one transaction, so that the three are consistent
             conn.execute("BEGIN")
             conn.row_factory = sqlite3.Row
@@ -288,6 +301,7 @@ def _read(program: Case, database: Path, mode: str) -> Snapshot:
             conn.row_factory = None
             found.recorded = set(conn.execute("SELECT user_id, killmail_id FROM user_killmails"))
             found.stored = {i for (i,) in conn.execute("SELECT killmail_id FROM killmails")}
+            found.directors = {i for (i,) in conn.execute("SELECT character_id FROM directors")}
     tokens = database.with_name(f"{database.name}.tokens")
     if tokens.exists():
         with closing(_connect(tokens, mode)) as conn:

@@ -11,6 +11,7 @@ from campaign.clock import TICK, Clock
 from campaign.passing import (
     ANOTHER_CLIENT,
     BODY,
+    CORPORATION,
     LATER,
     LIST,
     NEWEST,
@@ -24,7 +25,7 @@ from campaign.series import play_in_turn
 from campaign.ticks import HOUR, TWO_TICKS, Cron
 
 PART = "marks"
-OPTIONS = {"characters": 3, "killmails": 4, "shared": 0, "page_size": 10}
+OPTIONS = {"characters": 3, "corporations": 1, "killmails": 4, "shared": 0, "page_size": 10}
 # of each user, on two pages, so that a gap opens
 NEW = 12
 LASTING = 3 * HOUR
@@ -34,7 +35,14 @@ PATIENCE = 4
 SERIES = 8
 SHORT_ONCE, SHORT_HOURS = 10, 10
 
-ROUTES = {LIST: "list", LATER: "list", BODY: "body", REFRESH: "token"}
+# a fault of all lists meets corporations' too, or they would be others who succeed
+ROUTES = {
+    LIST: ("list", "corp_list"),
+    LATER: ("list", "corp_list"),
+    CORPORATION: ("corp_list",),
+    BODY: ("body",),
+    REFRESH: ("token",),
+}
 
 
 def play(seed: int, *, long: bool, only: str = "") -> Score:
@@ -69,8 +77,11 @@ class Marks:
         self.esi = program.simulator
         self.clock = clock
         self.cron = Cron(program, clock)
-        program.add_users()
+        program.add_users(corporation=True)
         self.users = sorted(login["character_id"] for login in self.esi.logins)
+        (corporation,) = self.esi.corporations
+        self.corporation = corporation["corporation_id"]
+        self.owners = [*self.users, self.corporation]
         self.esi.control(
             "tokens", "POST", character_id=self.users[0], client_id=ANOTHER_CLIENT, scopes=[]
         )
@@ -83,8 +94,9 @@ class Marks:
         self.clock.forward_to(self.clock.now() + TWO_TICKS)
         self.cron.forget_requests()
         self.add_killmails(NEW)
-        for rule in self.rules(trial):
-            self.esi.fault(ROUTES[trial.fault.at], **rule)
+        for route in ROUTES[trial.fault.at]:
+            for rule in self.rules(trial, route):
+                self.esi.fault(route, **rule)
         self.endure(trial)
         self.check_completeness(trial)
         self.esi.clear_faults()
@@ -97,8 +109,8 @@ class Marks:
         self.cron.forget_requests()
         self.recover(trial)
 
-    def rules(self, trial: Trial) -> Iterator[dict[str, Any]]:
-        """Yield the simulator's rules for a fault."""
+    def rules(self, trial: Trial, route: str) -> Iterator[dict[str, Any]]:
+        """Yield the simulator's rules for a fault at a route."""
         rule = dict(trial.fault.rule)
         if not rule:
             return
@@ -110,9 +122,12 @@ class Marks:
         if trial.fault.at == BODY:
             yield rule | ({"killmail_id": self.esi.listed(self.users[0])[0]} if one else {})
         elif NEWEST in rule.get("edit", {}):
-            characters = self.esi.control("truth?bodies=0")["characters"]
+            truth = self.esi.control("truth?bodies=0")
             for user in self.users[:1] if trial.span is not Span.HOURS else self.users:
-                ((_, newest), *_) = characters[str(user)]["list"]
+                # a director's request shows the list of its corporation
+                of_a_corporation = truth["corporations"][str(self.corporation)]
+                owner = of_a_corporation if route == "corp_list" else truth["characters"][str(user)]
+                ((_, newest), *_) = owner["list"]
                 yield rule | {"character_id": user, "edit": {f'"{newest}"': "null"}}
         else:
             yield rule | ({"character_id": self.users[0]} if one else {})
@@ -154,7 +169,7 @@ class Marks:
         """Play ticks until everything is done, or as long as the fault's consequences may last."""
         self.add_killmails(1)
         ended = self.clock.now()
-        listed = {user: self.esi.listed(user) for user in self.users}
+        listed = {owner: self.esi.listed(owner) for owner in self.owners}
         while wrong := self.what_is_wrong(listed, ended):
             next_tick = self.clock.now() // TICK * TICK + TICK
             if next_tick > ended + trial.within:
@@ -167,8 +182,8 @@ class Marks:
         self.score.check(code == 0, f"{trial.name}: check says {self.program.printed()}")
 
     def add_killmails(self, count: int) -> None:
-        for user in self.users:
-            self.esi.add_killmails(user, count)
+        for owner in self.owners:
+            self.esi.add_killmails(owner, count)
 
     def what_is_wrong(self, listed: dict[int, list[int]], since: float) -> str:
         """Return what is not as if there had been no fault; empty if nothing is."""
@@ -179,9 +194,13 @@ class Marks:
             " WHERE state <> 'active' OR failures OR error IS NOT NULL"
         ):
             wrong.append(f"blamed: {blamed}")
-        if late := [user for user in self.users if synced[user] < int(since)]:
+        if refused := rows(
+            "SELECT character_id, error FROM directors WHERE refused_at IS NOT NULL"
+        ):
+            wrong.append(f"directors are refused: {refused}")
+        if late := [owner for owner in self.owners if synced[owner] < int(since)]:
             wrong.append(f"not synced: {late}")
-        if missing := [u for u in self.users if self.program.recorded(u) != listed[u]]:
+        if missing := [o for o in self.owners if self.program.recorded(o) != listed[o]]:
             wrong.append(f"not recorded all: {missing}")
         if pending := rows(
             "SELECT set_aside_at, attempts, error, not_before FROM pending_killmails"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from campaign.case import Case
-from campaign.ledger import Launch
+from campaign.ledger import LISTS, Launch
 
 MOMENT_TIMEOUT = 60
 # the bytes that SQLite locks: for a WAL writer in the -shm file, otherwise in the database file
@@ -121,7 +121,8 @@ class Moment:
         return found
 
     def _answered(self, route: str) -> list[dict[str, Any]]:
-        return [e for e in self._entries() if e["route"] == route and e["end"] is not None]
+        routes = LISTS if route == "list" else (route,)
+        return [e for e in self._entries() if e["route"] in routes and e["end"] is not None]
 
     def _in_flight(self, route: str) -> list[dict[str, Any]]:
         return [e for e in self._entries() if e["route"] == route and e["end"] is None]

@@ -21,6 +21,7 @@ BACK_OFF = 6 * HOUR + TWO_TICKS
 NEXT_DAY = DAY + TWO_TICKS
 
 LIST, LATER, BODY, REFRESH = "list", "later page", "body", "refresh"
+CORPORATION = "corporation's list"
 AGES = "99999999"
 ANOTHER_CLIENT = "another-application"
 # in a rule, the hash of a user's newest killmail
@@ -107,6 +108,14 @@ _LISTS: dict[str, dict[str, Any]] = {
     "a null hash": {"edit": {NEWEST: "null"}},
     **_JUNK,
 }
+# of a director: another one is asked
+_OF_A_DIRECTOR = {
+    "401": _LISTS["401"],
+    "403 scope": _LISTS["403 scope"],
+    "403 roles": _LISTS["403 roles"],
+    "403 corporation": _refusal(403, "Character is not in the corporation"),
+}
+_OF_A_CORPORATION = ("404", "500", "502", "a null hash", "{}", "[]", "cut")
 _LATER = ("403 roles", "404", "500", "504", "{}", "[]", "cut")
 
 _REFUSED: dict[str, dict[str, Any]] = {
@@ -156,6 +165,13 @@ FAULTS = [
     *_faults(BODY, _LARGE, {ONCE: TWO_TICKS, OF_ONE: LADDER}),
     *_faults(LIST, _LISTS, _OF_A_LIST),
     *_faults(LATER, {name: _LISTS[name] for name in _LATER}, _OF_A_LONG_LIST),
+    # a director that was refused is asked once a day, whoever else is asked
+    *_faults(CORPORATION, _OF_A_DIRECTOR, _within(TWO_TICKS, NEXT_DAY, NEXT_DAY)),
+    *_faults(
+        CORPORATION,
+        {name: _LISTS[name] for name in _OF_A_CORPORATION},
+        _within(TWO_TICKS, BACK_OFF, BACK_OFF),
+    ),
     *_faults(REFRESH, _REFUSED, _within(TWO_TICKS, TWO_TICKS, NEXT_DAY)),
     *_faults(REFRESH, _FAILED, _within(TWO_TICKS, TWO_TICKS, BACK_OFF)),
     *_faults(REFRESH, {"429 for years": _RESTS["429 for years"]}, _RESTING),
@@ -165,6 +181,6 @@ FAULTS = [
         _within(TWO_TICKS, TWO_TICKS),
         environment={"KILLSYNC_CLIENT_ID": ANOTHER_CLIENT},
     ),
-    *(fault for at in (LIST, BODY) for fault in _faults(at, _ODD | _RESTS, _RESTING)),
+    *(fault for at in (LIST, CORPORATION, BODY) for fault in _faults(at, _ODD | _RESTS, _RESTING)),
 ]
 TRIALS = [Trial(fault, span) for fault in FAULTS for span in fault.within]

@@ -16,16 +16,20 @@ from campaign.score import Score
 from killsync.store import lock
 
 MOST_TRIES = 4
-
-
+UNLIMITED = ("list_tokens", "corp_list_tokens", "body_tokens")
 UPKEEP = {"KILLSYNC_NAMES": "on", "KILLSYNC_PRICES": "on"}
 
 
 def choose_options(rng: Any) -> dict[str, Any]:
-    """Choose a world: a few users with many short pages, rotating tokens, sometimes limits."""
+    """Choose a world: a few users with many short pages, rotating tokens, sometimes limits.
+
+    Half of the worlds have a corporation, of which everybody is a member and two are directors.
+    """
     limits = {"list_tokens": 16, "list_window": 3, "body_tokens": 400, "body_window": 3}
+    limits |= {"corp_list_tokens": 16, "corp_list_window": 3}
     return {
         "characters": rng.randint(3, 4),
+        "corporations": rng.randint(0, 1),
         "killmails": rng.randint(20, 60),
         "page_size": rng.choice([7, 10, 25]),
         "shared": 0.3,
@@ -36,7 +40,7 @@ def choose_options(rng: Any) -> dict[str, Any]:
         "latency_sso": rng.uniform(0.05, 0.15),
         "rotate": True,
         "access_lifetime": rng.choice([60, 62, 1200]),
-    } | (limits if rng.random() < 0.3 else {"list_tokens": 0, "body_tokens": 0})
+    } | (limits if rng.random() < 0.3 else dict.fromkeys(UNLIMITED, 0))
 
 
 def choose_kinds(rng: Any, first: int, count: int) -> list[str]:
@@ -74,8 +78,9 @@ class Strikes:
         """Create the database and add the users, struck `cuts` times on the way."""
         esi = self.program.simulator
         tokens = {login["character_id"]: login["refresh_token"] for login in esi.logins}
+        options = ("--corporation",) if esi.corporations else ()
         for _ in range(cuts):
-            launch = self._launch(("users", "add"), given=_join_lines(tokens))
+            launch = self._launch(("users", "add", *options), given=_join_lines(tokens))
             moment = Moment(self.program, [launch], self.ledger.mark)
             moment.wait_for(self._rng.choice(["any time", "at work", "token answered"]))
             self.fall([launch])
@@ -83,10 +88,23 @@ class Strikes:
             moment.release()
             self.score.moments["users add"] += launch.struck
             self._check_added(launch, tokens)
-        if tokens:
-            self.before_launch()
-            self.program.run("users", "add", given=_join_lines(tokens))
+        self.before_launch()
+        self._register_the_others(tokens)
         self.ledger.start()
+
+    def _register_the_others(self, tokens: dict[int, str]) -> None:
+        """Add the users whose tokens are left, and directors anew if their corporation is not."""
+        esi, run = self.program.simulator, self.program.run
+        directors = esi.directors()
+        for character_id in set(directors) - self.ledger.last.directors - tokens.keys():
+            tokens[character_id] = esi.director_token(character_id)
+        for options, chosen in (
+            ((), tokens.keys() - directors),
+            (("--corporation",), tokens.keys() & directors),
+        ):
+            if chosen:
+                given = _join_lines({character_id: tokens[character_id] for character_id in chosen})
+                run("users", "add", *options, given=given)
 
     def strike(self, kind: str) -> None:
         """Change the world, start a run, and strike it at a moment of this kind.
@@ -119,7 +137,7 @@ class Strikes:
     def _change_world(self, kind: str) -> None:
         rng, esi = self._rng, self.program.simulator
         users = [login["character_id"] for login in esi.logins]
-        for user in users:
+        for user in [*users, *(one["corporation_id"] for one in esi.corporations)]:
             arrivals: list[dict[str, Any]] = [
                 {},
                 {"late": True},
@@ -141,7 +159,9 @@ class Strikes:
 
     def _launch_some(self) -> list[Launch]:
         rng = self._rng
-        users = [str(login["character_id"]) for login in self.program.simulator.logins]
+        esi = self.program.simulator
+        users = [str(login["character_id"]) for login in esi.logins]
+        users += [str(corporation["corporation_id"]) for corporation in esi.corporations]
         scan = ("scan", "--workers", str(rng.randint(1, 3)))
         sync = ("sync", *rng.sample(users, rng.randint(1, 2)))
         chosen: list[tuple[str, ...]] = rng.choice(
@@ -161,10 +181,12 @@ class Strikes:
     def _check_added(self, launch: Launch, tokens: dict[int, str]) -> None:
         """Drop the tokens of registered users; replace the tokens that the strike has cost."""
         output = next(self.program.said.glob(f"{launch.number:04}-*.out")).read_text()
-        added = {int(user) for user in re.findall(r"added .* \((\d+)\)", output)}
+        added = {int(user) for user in re.findall(r"added [^()]* \((\d+)\)", output)}
         after = self.ledger.look()
         registered = after.users.keys() & after.tokens.keys()
-        self.score.check(added <= registered, "a user reported as added is missing")
+        self.score.check(added <= after.users.keys(), "a user reported as added is missing")
+        without = (added & tokens.keys()) - registered
+        self.score.check(not without, f"users reported as added have no token: {without}")
         for user in registered & tokens.keys():
             del tokens[user]
         truth = self.program.simulator.control("truth?bodies=0")["characters"]
