@@ -20,7 +20,7 @@ from rich.table import Table
 
 PARTS = (
     *("models", "kills", "power", "faults", "limits", "load", "marks", "incidents", "outputs"),
-    *("corporations",),
+    *("corporations", "imports"),
 )
 # whose cases can be chosen by name
 NAMED = ("marks", "incidents", "outputs")

@@ -84,6 +84,14 @@ class Case(Killsync):
         """Run a command to its end; return its exit code."""
         return self.launch(*arguments, **environment).wait(TIMEOUT)
 
+    def recorded(self, user_id: int) -> list[int]:
+        """Return the ids that ESI's list of a user has shown, newest first."""
+        rows = self.rows(
+            "SELECT killmail_id FROM user_killmails WHERE user_id = ? AND listed ORDER BY 1 DESC",
+            user_id,
+        )
+        return [killmail_id for (killmail_id,) in rows]
+
     def heard(self) -> str:
         """Return the standard error of the command launched last."""
         (file,) = self.said.glob(f"{self.calls:04}-*.err")
