@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 import msgspec
-from archives import CHARACTERS, KILLMAILS, SHARE, make_archives
+from daily_archives import CHARACTERS, KILLMAILS, SHARE, make_archives
 from figures import Figure, Scale, at_most, format_seconds, format_size, measure_pairs
 from made import make_database
 from spending import Spent, killsync, peak_memory, run_measured

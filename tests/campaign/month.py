@@ -21,7 +21,7 @@ from campaign.strikes import label_problems
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
-from archives import CHARACTERS, KILLMAILS, SHARE, make_archives
+from daily_archives import CHARACTERS, KILLMAILS, SHARE, make_archives
 from made import make_database
 from spending import killsync
 from start_up import make_environment

@@ -1,7 +1,8 @@
 """Daily archives as EVE Ref makes them, of generated killmails that are the same each time.
 
-Run `python benchmarks/archives.py DIRECTORY --days 30` for a month of them, `rclone copy`'s way:
-`<year>/killmails-<day>.tar.bz2`, with `totals.json`. What is there already is not made again.
+Run `python benchmarks/daily_archives.py DIRECTORY --days 30` for a month of them, as `rclone copy`
+leaves them: `<year>/killmails-<day>.tar.bz2`, with `totals.json`. What is there already is not
+made again.
 """
 
 import argparse
