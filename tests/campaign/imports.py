@@ -264,6 +264,39 @@ def beside_a_scan(importing: Importing) -> None:
     score.check(not wrong, f"{len(wrong)} take part that truth does not know")
 
 
+def from_zkillboard(importing: Importing) -> None:
+    """Import zKillboard's lists while it fails or lists what is wrong, and imports are killed."""
+    importing.scanned = True
+    program, esi, rng, score = importing.program, importing.esi, importing.rng, importing.score
+    users = [str(user) for user in importing.users]
+    for _ in range(KILLS):
+        wrong = rng.sample(sorted(importing.wanted()), 5)
+        esi.change_zkillboard(hashes=dict.fromkeys(wrong, WRONG_HASH))
+        esi.change_zkillboard(empty=rng.choice([[], [], [1], [2]]))
+        name = rng.choice(list(ZKB_FAULTS))
+        times: dict[str, int] = rng.choice([{}, {"times": 1}])
+        esi.fault("zkb", **ZKB_FAULTS[name], after=rng.randrange(3), **times)
+        arguments = ["import", "zkb", *rng.sample(users, 2), *rng.choice([[], ["--full"]])]
+        process = program.launch(*arguments)
+        if rng.random() < 0.6:
+            time.sleep(rng.uniform(0.3, LASTS))
+            if process.poll() is None:
+                process.kill()
+                score.kills += 1
+            process.wait(TIMEOUT)
+        else:
+            importing.conclude(process, (0, 1, 75))
+        score.faults += sum(entry["fault"] for entry in esi.log())
+        esi.clear_faults()
+        esi.clear_log()
+        esi.change_zkillboard(hashes=dict.fromkeys(wrong), empty=[])
+        # as an hour later
+        program.execute("DELETE FROM facts WHERE name = 'zkb_not_before_ms'")
+        program.let_all_be_tried()
+    importing.conclude(program.launch("import", "zkb", "--full", *users), (0,))
+    score.lost += len(importing.wanted() - importing.stored())
+
+
 def _is_read(directory: Path) -> bool:
     """Return whether any process has a file of a directory open."""
     for link in Path("/proc").glob("[0-9]*/fd/*"):
@@ -272,6 +305,17 @@ def _is_read(directory: Path) -> bool:
                 return True
     return False
 
+
+WRONG_HASH = "0123456789" * 4
+ZKB_FAULTS: dict[str, dict[str, Any]] = {
+    "401": RULES["401"],
+    "429": {"status": 429, "headers": {"Retry-After": "1"}},
+    "502 HTML": RULES["502 HTML"],
+    "HTML": {"wrong_json": "<!DOCTYPE html><title>zKillboard</title>"},
+    "another shape": {"wrong_json": '{"error":"Invalid type passed"}'},
+    "reset": RULES["reset"],
+    "cut": RULES["cut"],
+}
 
 Damage = Callable[[bytes, random.Random], bytes]
 DAMAGES: dict[str, Damage] = {
@@ -294,4 +338,5 @@ KINDS: dict[str, Callable[[Importing], None]] = {
     "server": from_server,
     "damaged": from_damaged,
     "beside a scan": beside_a_scan,
+    "zKillboard": from_zkillboard,
 }
