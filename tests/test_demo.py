@@ -20,7 +20,7 @@ import pytest
 from in_process import run_here
 from world import TIMEOUT
 
-from killsync.cli.demo import telling_loss
+from killsync.cli.demo import last_whole_month, telling_loss
 from killsync.killmail.body import Item
 from killsync.store.kills import Kill
 
@@ -106,7 +106,7 @@ def test_the_demo_ends_well(demo: Played) -> None:
 
 
 def test_the_demo_shows_each_stage_in_order(demo: Played) -> None:
-    added, first, later, hurried, status, *_ = demo.scenes()
+    added, first, later, hurried, corporation, month, status, *_ = demo.scenes()
     assert added.count(": added ") == 3
     assert first.count("last: never") == first.count("full sync") == 3
     assert first.count(" new killmails on ") == 3
@@ -118,8 +118,38 @@ def test_the_demo_shows_each_stage_in_order(demo: Played) -> None:
     )
     assert re.search(overtaking, hurried, re.DOTALL), hurried
     assert re.search(r"Gaterau: 5\d0 new killmails on 1\d pages", hurried)
-    for word in ("Character", "Queue:", "Lock: free", "Last runs", "Rate limit"):
+    assert re.search(r"; added .+ Company \(\d+\), with director Caelia Yulai", corporation)
+    assert "Company: 409 new killmails on 9 pages" in corporation
+    assert "1 user, 9 pages, 40 killmails stored, 0 errors" in corporation
+    assert re.search(r"\b(28|29|30|31) archives read; 3\d\d killmails: 1\d\d stored", month)
+    assert "Black Comet Company: 1 of 1 director can read its list" in status
+    for word in ("User", "Queue:", "Lock: free", "Last runs", "Rate limit"):
         assert word in status
+
+
+def test_the_demo_imports_a_month_that_no_list_shows(demo: Played) -> None:
+    with closing(sqlite3.connect(demo.database)) as conn:
+        months = conn.execute(
+            """SELECT substr(killmail_time, 1, 7), count(*) FROM killmails
+            WHERE origin = 'everef' GROUP BY 1"""
+        ).fetchall()
+        [(listed,)] = conn.execute(
+            """SELECT count(*) FROM user_killmails JOIN killmails USING (killmail_id)
+            WHERE origin = 'everef' AND listed"""
+        )
+    [(month, stored)] = months
+    assert stored > 100
+    assert listed == 0
+    assert f"$ killsync import everef --days {month}\n" in demo.said
+
+
+def test_a_whole_month_lies_in_the_old_days_of_the_demo() -> None:
+    for day in range(800):
+        last = date(2026, 1, 1) + timedelta(day)
+        end = last_whole_month(last)
+        assert end <= last < end + timedelta(31)
+        assert (end + timedelta(1)).day == 1
+        assert end.replace(day=1) > last - timedelta(61)
 
 
 def test_the_demo_shows_what_the_killmails_tell(demo: Played) -> None:
@@ -312,6 +342,21 @@ def test_the_lines_that_the_simulator_prints_work_as_printed(tmp_path: Path) -> 
     assert '"state": "active"' in done.stdout
     assert '"pending_killmails": 0' in done.stdout
     assert re.search(r"2 users, 2 pages, [67] killmails stored, 0 errors", done.stdout)
+
+
+def test_the_lines_that_the_simulator_prints_register_corporations(tmp_path: Path) -> None:
+    options = ("--characters=3", "--killmails=3", "--corporations=1", "--archive-days=1")
+    with simulator(tmp_path, *options, start=start_installed) as (process, printed):
+        imports = re.search(r"killsync import everef .*", printed.read_text() + rest_of(process))
+    assert imports
+    with simulator(tmp_path, *options, start=start_installed) as (_, printed):
+        done = shell(tmp_path, f". ./printed && {imports[0]} && killsync status --json")
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"; added (\S+ \S+ Company) .*, with director .*\n.*; added director .* to \1", done.stdout
+    )
+    assert re.search("4 users, 4 pages, .* killmails stored, 0 errors", done.stdout)
+    assert re.search("1 archive read; 40 killmails: .* stored", done.stdout)
 
 
 def test_the_simulator_says_what_else_its_world_has(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ _SIMULATOR = [
     "--latency=25ms",
     # strangers only: characters that shoot each other would be their own opponents
     "--set=shared=0",
+    "--corporations=1",
+    # a whole month of them, whatever day it is today
+    "--archive-days=61",
+    "--set=archive_killmails=12",
     "--json",
 ]
 
@@ -42,7 +47,7 @@ _LINES_OF_A_FIT = 24
 
 
 def demo(context: typer.Context) -> None:
-    """Show syncs, the status, and what the killmails tell, all on this machine."""
+    """Show syncs, an import, and what the killmails tell, all on this machine."""
     call = invocation.from_context(context)
     with invocation.edge(call):
         database = _database(call.db)
@@ -82,12 +87,15 @@ class _Demo:
     def __init__(self, ready: dict[str, Any], database: Path, program: str) -> None:
         self._url = ready["base_url"]
         self._logins = ready["logins"]
+        self._corporation = ready["corporations"][0]
+        self._last_old_day = date.fromisoformat(ready["old_days"][-1])
         self._database = database
         self._program = program
         self._environment = _bare_environment() | {
             "KILLSYNC_DB": str(database),
             "KILLSYNC_ESI_URL": self._url,
             "KILLSYNC_SSO_URL": self._url,
+            "KILLSYNC_EVEREF_URL": ready["everef_url"],
             "KILLSYNC_CLIENT_ID": ready["client_id"],
         }
 
@@ -95,6 +103,7 @@ class _Demo:
         """Play all scenes; return the exit code of the first command that failed."""
         for scene in (
             *(self._register, self._first_sync, self._news, self._overtake),
+            *(self._register_corporation, self._import_a_month),
             *(self._status, self._kills, self._loss, self._statistics),
         ):
             code = scene()
@@ -140,6 +149,25 @@ class _Demo:
             code = code or self._run("sync", hurried["name"])
             print_result(f">>> {hurried['name']} is done; the scan goes on with the history:")
             return code or scan.wait()
+
+    def _register_corporation(self) -> int:
+        director = self._logins[0]
+        self._scene(
+            f"{director['name']} directs {self._corporation['name']}, whose list is read too. What "
+            "members' lists have shown is not fetched again:"
+        )
+        corporation_id = self._corporation["corporation_id"]
+        self._control_simulator("killmails", corporation_id=corporation_id, count=40, late=True)
+        code = self._run("users", "add", "--corporation", given=director["refresh_token"] + "\n")
+        return code or self._run("scan")
+
+    def _import_a_month(self) -> int:
+        self._scene(
+            "No list goes back more than 90 days, but EVE Ref's archives do. One old month:"
+        )
+        return self._run(
+            "import", "everef", "--days", f"{last_whole_month(self._last_old_day):%Y-%m}"
+        )
 
     def _status(self) -> int:
         self._scene("Where everything stands:")
@@ -214,6 +242,11 @@ def telling_loss(losses: Sequence[Kill], carried: Mapping[int, Sequence[Item]]) 
 
     chosen = min(by_few or losses, key=away, default=None)
     return None if chosen is None else chosen.killmail_id
+
+
+def last_whole_month(last: date) -> date:
+    """Return the last day of the last month that ends on this day or before it."""
+    return (last + timedelta(1)).replace(day=1) - timedelta(1)
 
 
 def _command(*arguments: str) -> list[str]:
