@@ -75,7 +75,8 @@ def empty(tmp_path: Path) -> Killsync:
     """A killsync without a database, and without a simulator that would be asked."""
 
     class Nowhere:
-        url, client_id = "http://127.0.0.1:1", "client"
+        url = everef_url = zkb_url = "http://127.0.0.1:1"
+        client_id = "client"
 
     return Killsync(tmp_path, Nowhere())  # type: ignore[arg-type]
 
