@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from killsync.check.findings import Finding, Span, UserCompleteness, Verdict
-from killsync.model import UserState
+from killsync.model import UserKind, UserState
 from killsync.terminal.text import count, safe
 
 FOUND = "found"
@@ -120,9 +120,13 @@ def _still_to_come(verdict: Verdict, before: Verdict | None) -> str:
     lists = sum(user.state == UserState.ACTIVE and _is_behind(user) for user in verdict.users)
     scan += [f"reads {count(lists, 'list')}"] if lists else []
     parts = [f"the next `killsync scan` {' and '.join(scan)}"] if scan else []
-    logins = sum(user.state == UserState.NEEDS_LOGIN for user in verdict.users)
-    if logins:
+    needs = [user.kind for user in verdict.users if user.state == UserState.NEEDS_LOGIN]
+    corporations = needs.count(UserKind.CORPORATION)
+    if logins := len(needs) - corporations:
         parts.append(_of_users(logins, "needs a login", "need a login", "login"))
+    if corporations:
+        words = ("needs a director's login", "need a director's login", "login --corporation")
+        parts.append(_of_users(corporations, *words))
     # a user that was disabled on purpose and lacks nothing is not news
     was = {} if before is None else {user.user_id: user.state for user in before.users}
     disabled = sum(
