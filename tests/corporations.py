@@ -113,8 +113,8 @@ class AsCorporations(Killsync):
         self.__dict__.update(program.__dict__)
         self.lists = self.simulator = CorporateLists(program.simulator)
 
-    def add_users(self) -> None:
-        super().add_users()
+    def add_users(self, *, corporation: bool = False) -> None:
+        super().add_users(corporation=corporation)
         named = {one["corporation_id"]: one["name"] for one in self.simulator.corporations}
         for corporation_id, boss in self.lists.bosses.items():
             register(self, corporation_id, named[corporation_id], [boss])
