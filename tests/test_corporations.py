@@ -359,6 +359,21 @@ def test_an_access_token_that_is_rejected_is_renewed_once(killsync: Make) -> Non
     assert len(company.requests()) == 2
 
 
+def test_a_directors_token_is_refreshed_once_for_its_own_list_and_the_corporations(
+    killsync: Make,
+) -> None:
+    program = killsync()
+    company = add_company(program, 1)
+    program.expire_access()
+    program.simulator.clear_log()
+    program.simulator.fault("token", delay=0.5)
+    done = program.run("scan", KILLSYNC_WORKERS="4")
+    assert len(program.simulator.log("token")) == 1
+    assert "another process" not in done.stderr
+    assert company.polls() == company.directors
+    program.assert_equals_truth()
+
+
 def test_a_director_whose_character_is_disabled_still_reads(killsync: Make) -> None:
     program = killsync()
     company = add_company(program, 1)

@@ -7,7 +7,6 @@ import msgspec
 
 from killsync.errors import KillsyncError, ServerFault
 from killsync.esi.buckets import sso_bucket
-from killsync.esi.corporations import read_list
 from killsync.esi.ratelimit import SETTLES_IN
 from killsync.login import accounts
 from killsync.model import Access, Job, Page, Priority, UserKind, UserState
@@ -60,9 +59,8 @@ class Lists:
         self._on_listed = on_listed
         self._readers = Readers(services, journal)
         self._endings = Endings(services, journal, tally, self._readers.room_at)
-        parts = (services, journal, health, self._endings)
-        self._refusals = Refusals(*parts)
-        self._refused_directors = RefusedDirectors(*parts, self._readers)
+        self._refusals = Refusals(services, journal, health, self._endings)
+        self._directors = RefusedDirectors(services, journal, health, self._endings, self._readers)
         self._passes: dict[int, ListPass] = {}
         self._queue = Queue(services)
         self._may_take = True
@@ -97,7 +95,7 @@ class Lists:
     def judge_refusals(self, now: float) -> None:
         """Decide about refused tokens and directors, now that the run has ended."""
         self._refusals.judge(now)
-        self._refused_directors.judge(now)
+        self._directors.judge(now)
 
     def give_back(self, now: float) -> None:
         """Put every unfinished job back into the queue."""
@@ -131,8 +129,8 @@ class Lists:
             self._queue.ended(job.id)
             self._journal.add(partial(jobs.drop_open, user_id=job.user_id), now)
             return
-        before = self._pages.get(job.id, 0)
-        taken = self._passes[job.id] = ListPass(job, user, self._s.settings, now, before)
+        taken = ListPass(job, user, self._s.settings, now, self._pages.get(job.id, 0))
+        self._passes[job.id] = taken
         self._users.add(job.user_id)
         self._tally.users = len(self._users)
         taken.report_start(self._s.report)
@@ -162,7 +160,7 @@ class Lists:
         until = self._readers.choose(taken, now)
         if until is None:
             self._leave_for_next_run(taken)
-            self._refused_directors.hold(taken)
+            self._directors.hold(taken)
             return
         if now < until <= now + SETTLES_IN:
             taken.ready_at = until  # as soon as an answer has come
@@ -182,9 +180,7 @@ class Lists:
             self._start_page(taken, taken.next_page, access)
 
     def _start_page(self, taken: ListPass, page: int, access: Access) -> None:
-        job, reader = taken.job, taken.reader
-        assert reader is not None, "whose access it is"
-        ask = partial(read_list, self._s.esi, reader, page)
+        job = taken.job
         taken.in_flight = True
         self._slots.start(
             Request(
@@ -192,7 +188,7 @@ class Lists:
                 of=job.user_id,
                 urgent=taken.is_urgent,
                 failed_before=job.attempts > 0,
-                send=partial(ask, access.token, taken.etag, job.priority),
+                send=self._readers.reading(taken, page, access),
                 answered=partial(self._page_arrived, taken),
                 failed=partial(self._failed, taken, Kind.LIST),
             )
@@ -203,13 +199,16 @@ class Lists:
             self._leave_for_next_run(taken)
             self._journal.add(partial(jobs.give_back, job_id=taken.job.id), now)
             return
+        character_id = taken.token_of
         until = self._s.limits.ready_at(sso_bucket(), taken.job.priority, now)
         if until > now:
             self._put_off(taken, PutOff(until, "SSO asks for a rest"), now)
         elif (
-            self._slots.free(Kind.REFRESH, urgent=taken.is_urgent) and not self._s.stopping.is_set()
+            self._slots.free(Kind.REFRESH, urgent=taken.is_urgent)
+            and not self._s.stopping.is_set()
+            # for a director's own list, or its corporation's
+            and not self._slots.is_busy_with(Kind.REFRESH, character_id)
         ):
-            character_id = taken.token_of
             taken.in_flight = True
             self._slots.start(
                 Request(

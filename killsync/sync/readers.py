@@ -1,6 +1,6 @@
 """Who reads the lists of one run: a character its own, a corporation's directors take turns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import msgspec
@@ -8,8 +8,19 @@ import msgspec
 from killsync.errors import KillsyncError, LoginNeeded
 from killsync.esi.buckets import list_bucket
 from killsync.esi.client import CORPORATION_SCOPE
+from killsync.esi.corporations import read_list
 from killsync.login import access, accounts
-from killsync.model import Access, Director, Priority, Reader, User, UserKind, UserState, own_reader
+from killsync.model import (
+    Access,
+    Director,
+    Page,
+    Priority,
+    Reader,
+    User,
+    UserKind,
+    UserState,
+    own_reader,
+)
 from killsync.store import directors as stored_directors
 from killsync.store import limits as stored_limits
 from killsync.store import users
@@ -93,6 +104,12 @@ class Readers:
         if corporate and found and not access.grants(found.token, CORPORATION_SCOPE):
             raise LoginNeeded(f"the token lacks the scope {CORPORATION_SCOPE}")
         return found
+
+    def reading(self, taken: ListPass, page: int, access: Access) -> Callable[[], Page]:
+        """Return what asks for a page of the list, in a thread of its own."""
+        assert taken.reader is not None, "whose access it is"
+        token, priority = access.token, taken.job.priority
+        return partial(read_list, self._s.esi, taken.reader, page, token, taken.etag, priority)
 
     def go_on(self, taken: ListPass, decided: Renew | NextDirector, now: float) -> None:
         """Have the same page asked for again: with a new access token, or by another director.

@@ -3,6 +3,7 @@
 What a person waits for has slots of its own, whatever hangs in the others.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import StrEnum
@@ -61,6 +62,7 @@ class Slots:
     def __init__(self, sizes: Mapping[Kind, int]) -> None:
         self._sizes = sizes
         self._busy = {(kind, urgent): 0 for kind in sizes for urgent in (False, True)}
+        self._in_flight: Counter[tuple[Kind, int]] = Counter()
         self._pools: dict[tuple[Kind, bool], ThreadPoolExecutor] = {}
         self._returned: SimpleQueue[Returned | None] = SimpleQueue()
 
@@ -77,9 +79,14 @@ class Slots:
         """Return whether a request of one of these kinds is in flight."""
         return any(self._busy[kind, urgent] for kind in kinds for urgent in (False, True))
 
+    def is_busy_with(self, kind: Kind, of: int) -> bool:
+        """Return whether a request of this kind is in flight for a user or a killmail."""
+        return self._in_flight[kind, of] > 0
+
     def start(self, request: Request[T]) -> None:
         """Send a request from a free slot; it comes back by `wait`."""
         self._busy[request.kind, request.urgent] += 1
+        self._in_flight[request.kind, request.of] += 1
         done = partial(self._done, request)
         pool = self._pool(request.kind, request.urgent)
         pool.submit(request.send).add_done_callback(done)
@@ -96,6 +103,7 @@ class Slots:
             while True:
                 if entry is not None:
                     self._busy[entry.kind, entry.urgent] -= 1
+                    self._in_flight -= Counter([(entry.kind, entry.of)])
                     results.append(entry)
                 entry = self._returned.get_nowait()
         except Empty:
