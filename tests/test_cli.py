@@ -402,6 +402,7 @@ USING = [
     ("export",),
     ("sync", "90000001"),
     ("users", "disable", "90000001"),
+    ("import", "everef", "--days", "2016-02-01"),
 ]
 
 
