@@ -284,7 +284,7 @@ def test_hostile_members_are_counted_by_reason_and_the_rest_is_imported(
         member("killmails/2.json", json.dumps(loss(3)).encode()),
         member("killmails/4.json", b"<html>90000001"),
         killmail(loss(5, killmail_hash="0" * 40)),
-        header("killmails/6.json", 9 << 20) + bytes(9 << 20),
+        header("killmails/6.json", 5 << 20) + bytes(5 << 20),
         killmail(loss(9, killmail_hash=hash_of(loss(9)))),
     ]
     write(importing.archives, bz2.compress(tar(*parts)))

@@ -221,10 +221,10 @@ def test_a_batch_is_stored_once_it_is_full_or_large(
     for killmail_id in range(1, BATCH + 1):
         taking.take(raw(loss(killmail_id)))
     assert len(stored(store)) == BATCH
-    taking.offer(decode(raw(loss(1_001))), None, MOST_BYTES)
+    taking.offer(decode(raw(loss(1_001))), None, MOST_BYTES - 1)
     assert len(stored(store)) == BATCH
     taking.offer(decode(raw(loss(1_002))), None, 1)
-    assert len(stored(store)) == BATCH + 1
+    assert len(stored(store)) == BATCH + 2
 
 
 def test_counts_add_up(intake: Callable[..., Intake]) -> None:

@@ -138,11 +138,10 @@ class Intake:
                 self.refuse(Refusal.WRONG_HASH, f"killmail {killmail.killmail_id}")
                 return
             fetched = msgspec.structs.replace(fetched, hash_source=HashSource.ARCHIVE)
-        if self._bytes + size > MOST_BYTES:
-            self.store()
         self._batch.append(fetched)
         self._bytes += size
-        if len(self._batch) >= BATCH:
+        if len(self._batch) >= BATCH or self._bytes >= MOST_BYTES:
+            # before the next one is decoded, which may be large too
             self.store()
 
     def skip_others(self, number: int) -> None:

@@ -14,8 +14,8 @@ import msgspec
 
 from killsync.archive.refusals import BrokenArchive, Flaw, Refusal, Refused
 
-LARGEST_MEMBER = 8 << 20
-"""What an answer of ESI's may have; the largest killmail, of 3,753 attackers, has below 1 MiB."""
+LARGEST_MEMBER = 4 << 20
+"""In bytes. The largest killmail known, of 3,753 attackers, has less than 1 MiB."""
 MOST_MEMBERS = 1_000_000
 MOST_BYTES = 4 << 30
 """Decompressed. A day of EVE Ref's has 15,000 killmails, and less than 100 MB of them."""

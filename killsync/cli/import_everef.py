@@ -48,7 +48,7 @@ def everef(
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="Read again what was read before.")] = False,
 ) -> None:
-    """Import EVE Ref's daily archives of killmails, which go back to 2007.
+    """Import EVE Ref's daily archives of killmails, from 2007 on.
 
     They are read from files (killmails-YYYY-MM-DD.tar.bz2, as `rclone copy` leaves them), or
     fetched from https://data.everef.net. It may be stopped at any time: the next call goes on with
