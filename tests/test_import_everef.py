@@ -478,3 +478,18 @@ def test_a_terminal_shows_a_bar_and_keeps_the_lines(importing: Importing) -> Non
     said = Terminal(program, "import", "everef", str(importing.archives)).to_end()
     assert "3,000 killmails: 1,500 stored" in said
     assert "a second" in said
+
+
+def test_reading_files_loads_nothing_that_sends_requests(importing: Importing) -> None:
+    path = archive(importing.archives, [loss(7)])
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "killsync", "import", "everef", str(path)],
+        env=importing.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "killsync.archive.everef" in loaded
+    assert not loaded & {"requests", "urllib3", "rich"}
+    assert importing.stored() == [7]

@@ -4,11 +4,10 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from killsync.archive import fetching
 from killsync.archive.days import ArchiveFile, Totals, archive_name
 from killsync.archive.decompression import decompressed
 from killsync.archive.events import (
@@ -18,18 +17,20 @@ from killsync.archive.events import (
     ArchiveUnchanged,
     Imported,
 )
-from killsync.archive.fetching import Missing, Unchanged
 from killsync.archive.intake import Intake
 from killsync.archive.refusals import BrokenArchive
 from killsync.archive.tar import members
 from killsync.errors import NotSent, Refused
 from killsync.events import Report
-from killsync.http import Http
 from killsync.killmail.mentions import finder
 from killsync.model import Origin
 from killsync.store import imports
 from killsync.store.connection import Store
 from killsync.store.imports import Archive
+
+if TYPE_CHECKING:
+    # reading files must not load what sends requests
+    from killsync.http import Http
 
 _SHOWN_EVERY = 500
 
@@ -122,11 +123,13 @@ class EveRef:
                 self._read(wanted, str(found.path), file, found.version)
             self._done += wanted.weight
 
-    def read_days(self, archives: Sequence[Wanted], http: Http, address: str) -> None:
+    def read_days(self, archives: Sequence[Wanted], http: "Http", address: str) -> None:
         """Fetch and read days, one at a time, until all are read or the import is stopped.
 
         Raises Unavailable if there is no answer, DatabaseError if they cannot be stored.
         """
+        from killsync.archive import fetching
+
         for wanted in archives:
             if self._stopping():
                 return
@@ -137,9 +140,9 @@ class EveRef:
             except Refused as error:
                 self._refuse(archive_name(wanted.day), str(error))
                 continue
-            if isinstance(answer, Missing):
+            if isinstance(answer, fetching.Missing):
                 self._miss(wanted.day)
-            elif isinstance(answer, Unchanged):
+            elif isinstance(answer, fetching.Unchanged):
                 self._archives.unchanged += 1
                 self._report(ArchiveUnchanged(wanted.day.isoformat()))
             else:

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from killsync.archive import days as archive_days
-from killsync.archive import fetching
 from killsync.archive.days import Found, Totals
 from killsync.archive.events import Imported, ToFetch, ToRead
 from killsync.archive.everef import EveRef
@@ -22,11 +21,13 @@ from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.progress import print_event
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import KillsyncError, NotSent, UsageError
-from killsync.http import Http
 from killsync.model import Origin
 from killsync.settings import application
 from killsync.settings.config import Settings
 from killsync.store.connection import Store
+
+if TYPE_CHECKING:
+    from killsync.http import Http
 
 
 def everef(
@@ -125,6 +126,9 @@ class _Importing:
 
     def fetch(self, settings: Settings, days: list[date]) -> Imported:
         """Fetch and read days, and return what became of them."""
+        from killsync.archive import fetching
+        from killsync.http import Http
+
         agent = application.user_agent(settings.contact)
         with closing(Http(agent, self._stop.flag, fetching.DEADLINE)) as http:
             totals = self._totals(http, settings.everef_url)
@@ -140,7 +144,9 @@ class _Importing:
                 self._everef.read_days(wanted, http, settings.everef_url)
         return self._everef.ended(self._stop.signal_name)
 
-    def _totals(self, http: Http, address: str) -> Totals:
+    def _totals(self, http: "Http", address: str) -> Totals:
+        from killsync.archive import fetching
+
         try:
             return fetching.totals(http, address)
         except NotSent:
