@@ -14,6 +14,7 @@ from killsync.errors import (
     ApplicationError,
     Blame,
     BodyRejected,
+    CorporationRefused,
     DatabaseBusy,
     DatabaseError,
     DirectorRefused,
@@ -106,6 +107,7 @@ ROWS = [
     (KillmailUnknown("x"), Blame.REQUEST, Fail, Refuse),
     (LoginNeeded("x"), Blame.USER, HoldRefusal, PutOff),
     (LoginRefused("x"), Blame.USER, Fail, PutOff),
+    (CorporationRefused("x"), Blame.USER, Fail, PutOff),
     (BodyRejected("x"), Blame.REQUEST, Fail, Refuse),
     (BUG, Blame.REQUEST, Fail, PutOff),
 ]
