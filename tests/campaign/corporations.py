@@ -10,7 +10,6 @@ from world import TIMEOUT
 from campaign.case import Case, case
 from campaign.clock import TICK, Clock, cheap_days
 from campaign.ledger import MOST_BODIES, Launch
-from campaign.limits import MIN_AGE
 from campaign.moments import Moment
 from campaign.score import Score, two_at_a_time
 from campaign.strikes import label_problems
@@ -21,6 +20,8 @@ CASES, TICKS = 2, 14
 LONG_CASES, LONG_TICKS = 12, 160
 DIRECTORS = 3
 OPTIONS = {"killmails": 4, "shared": 0.4, "page_size": 10, "latency_body": 0.002}
+# in seconds: everybody is due at every tick
+MIN_AGE = 540.0
 ANOTHER_CORPORATION = 1_000_127
 # an answer that concerns the director alone: the next one is asked in the same step
 REFUSALS: dict[str, dict[str, Any]] = {
@@ -111,18 +112,19 @@ class Days:
         self.standing = {one: Standing() for one in [*directors, third]}
         # whether the list fails at the next tick, and whether it ever did
         self.fails = self.failed = False
+        program.environment["KILLSYNC_MIN_AGE"] = f"{MIN_AGE:.0f}s"
         program.add_users(corporation=True)
         self.cron.tick()
 
     def play(self, ticks: int) -> None:
         """Play ticks with random events before each."""
         for _ in range(ticks):
-            for _ in range(self.rng.randrange(4)):
+            for _ in range(self.rng.randrange(1, 6)):
                 self.rng.choice(self._events())()
             self._new_killmails()
             self.esi.thaw()
             before = self._look()
-            if self.kills and self.rng.random() < 0.2:
+            if self.kills and self.rng.random() < 0.3:
                 self._kill()
             else:
                 self._judge(before, self.cron.tick())
@@ -137,14 +139,18 @@ class Days:
     def _anyone(self) -> tuple[int, Standing]:
         return self.rng.choice(list(self.standing.items()))
 
+    def _given(self, given: bool) -> bool:
+        """Take what a director has, now and then, or give it back, so that some always work."""
+        return not given or self.rng.random() < 0.45
+
     def _change_role(self) -> None:
         character, standing = self._anyone()
-        standing.role = not standing.role
+        standing.role = self._given(standing.role)
         self.esi.set_director(character, self.corporation, standing.role)
 
     def _move(self) -> None:
         character, standing = self._anyone()
-        standing.member = not standing.member
+        standing.member = self._given(standing.member)
         self.esi.move(character, self.corporation if standing.member else ANOTHER_CORPORATION)
 
     def _revoke(self) -> None:
@@ -154,8 +160,9 @@ class Days:
             self.esi.control("revoke", "POST", character_id=character)
 
     def _log_in(self) -> None:
-        character, standing = self._anyone()
-        standing.token = True
+        without = [one for one, standing in self.standing.items() if not standing.token]
+        character = without[0] if without else self._anyone()[0]
+        self.standing[character].token = True
         self._log_in_again(character)
 
     def _log_in_again(self, character: int) -> None:
@@ -195,7 +202,7 @@ class Days:
 
     def _kill(self) -> None:
         """Kill a scan at some moment of its work."""
-        self.clock.forward_to(self.clock.now() + TWO_TICKS)
+        self.clock.forward_to(self.clock.now() + TICK)
         since = self.esi.log()[-1]["n"]
         process = self.program.launch("scan", "--quiet")
         launch = Launch(self.program.calls, process, ("scan", "--quiet"))
@@ -237,7 +244,7 @@ class Days:
         check = self.score.check
         check(tick.code in (0, 1, 75), f"a tick ended with {tick.code}: {tick.said}")
         sent = self.esi.control(f"log?after={before.last_request}")
-        asked = [e for e in sent if e["corporation_id"] == self.corporation]
+        asked = [e for e in sent if e["route"] == "corp_list"]
         polled = any(e["page"] == 1 and e["status"] in (200, 304) for e in asked)
         if before.due and before.able and not self.fails:
             how = f"{[(e['character_id'], e['status']) for e in asked]}, {self.standing}"

@@ -128,6 +128,27 @@ FAULTS = [
         "lists 500 for 9 hours, 8 of 8",
     ),
     PutBack(
+        STILL,
+        "a refused director costs the corporation its poll",
+        _changed(
+            "sync/verdict.py",
+            "case DirectorRefused() | AccessRejected() if known.by_director:",
+            "case DirectorRefused() if known.by_director and known.stopping:",
+        ),
+        "corporations",
+    ),
+    PutBack(
+        UNTRUE,
+        "an archive that was cut short counts as read",
+        _changed(
+            "archive/everef.py",
+            "                self._refuse(name, broken.flaw)\n            return\n",
+            "                self._refuse(name, broken.flaw)\n"
+            "            intake.store(self._record(wanted.day, version, 0))\n            return\n",
+        ),
+        "imports",
+    ),
+    PutBack(
         UNTRUE,
         "a list is called complete while killmails are pending",
         _changed("check/completeness.py", "if recorded.lowest_missing is None:", "if True:"),
