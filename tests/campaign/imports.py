@@ -1,6 +1,5 @@
 """The part `imports`: archives imported amid kills, faults, damage and scans."""
 
-import bz2
 import random
 import time
 import urllib.request
@@ -15,8 +14,8 @@ from typing import Any
 from world import TIMEOUT, wait_until
 
 from campaign.case import Case, case
+from campaign.damage import DAMAGES, FAULTS, WRONG_HASH, ZKB_FAULTS
 from campaign.ledger import CONNECTIONS
-from campaign.matrix import RULES
 from campaign.score import Score, two_at_a_time
 from campaign.strikes import label_problems
 from killsync.sync.bodies import BATCH
@@ -29,17 +28,6 @@ LONG_OLD = {"archive_days": 8, "archive_killmails": 3000, "archive_share": 0.1}
 KILLS = 3
 # how long an import of the short form takes on a busy machine
 LASTS = 3.0
-FAULTS: dict[str, dict[str, Any]] = {
-    "404": RULES["404"],
-    "429": {"status": 429, "headers": {"Retry-After": "1"}},
-    "500": RULES["500"],
-    "502 HTML": RULES["502 HTML"],
-    "503": RULES["503"],
-    "reset": RULES["reset"],
-    "cut": RULES["cut"],
-    "HTML": {"wrong_json": "<!DOCTYPE html><title>Archives</title>"},
-    "redirect": RULES["redirect"],
-}
 
 
 def play(seed: int, *, long: bool) -> Score:
@@ -304,33 +292,6 @@ def _is_read(directory: Path) -> bool:
             if link.readlink().is_relative_to(directory):
                 return True
     return False
-
-
-WRONG_HASH = "0123456789" * 4
-ZKB_FAULTS: dict[str, dict[str, Any]] = {
-    "401": RULES["401"],
-    "429": {"status": 429, "headers": {"Retry-After": "1"}},
-    "502 HTML": RULES["502 HTML"],
-    "HTML": {"wrong_json": "<!DOCTYPE html><title>zKillboard</title>"},
-    "another shape": {"wrong_json": '{"error":"Invalid type passed"}'},
-    "reset": RULES["reset"],
-    "cut": RULES["cut"],
-}
-
-Damage = Callable[[bytes, random.Random], bytes]
-DAMAGES: dict[str, Damage] = {
-    "cut": lambda content, rng: content[: rng.randrange(1, len(content))],
-    "empty": lambda content, rng: b"",
-    "no bzip2": lambda content, rng: b"<!DOCTYPE html><title>Not Found</title>",
-    "no tar": lambda content, rng: bz2.compress(rng.randbytes(5000)),
-    "a changed byte": lambda content, rng: _changed(
-        content, rng.randrange(len(content) // 4, len(content))
-    ),
-}
-
-
-def _changed(content: bytes, place: int) -> bytes:
-    return content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :]
 
 
 KINDS: dict[str, Callable[[Importing], None]] = {
