@@ -209,6 +209,14 @@ def test_a_signal_while_it_is_fetched_ends_it(program: Killsync, background: Any
     assert "stopped by SIGTERM: 1 archive read" in said
 
 
+def test_the_server_itself_is_not_asked_without_a_contact(program: Killsync) -> None:
+    address = "https://everef.invalid/killmails"
+    words = ("import", "everef", "--days", "2016-02")
+    done = program.run(*words, exit_code=2, KILLSYNC_EVEREF_URL=address)
+    assert "contact is not set: everef.invalid asks for a way to reach you" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_one_archive_is_asked_for_at_a_time_by_name(program: Killsync) -> None:
     import_days(program)
     paths = [entry["path"] for entry in program.simulator.log("archive")]

@@ -74,6 +74,8 @@ def everef(
         found = archive_days.find(paths or (), today)
         wanted = [] if days is None else archive_days.days(days, today)
         settings = call.settings()
+        if days is not None:
+            application.require_contact_for(settings.everef_url, settings.contact)
         with database(settings, everything=everything) as store, showing(call) as shown:
             store.gives_up = stop.flag.is_set
             importing = _Importing(call, store, stop, shown, everything=everything, full=full)
