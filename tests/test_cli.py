@@ -16,6 +16,7 @@ import pytest
 import typer.main
 from commands import run as run_command
 from in_process import run_here
+from permissions import bound
 from world import TIMEOUT, Killsync
 
 from killsync import __version__
@@ -71,13 +72,8 @@ for arguments in json.loads(sys.argv.pop()):
 def run_bound_by_permissions(
     commands: Sequence[tuple[str, ...]], environment: dict[str, str]
 ) -> Done:
-    """Run commands so that file permissions bind them even if root runs the tests."""
-    words = [sys.executable, "-c", ONE_BY_ONE, json.dumps(commands)]
-    if os.geteuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("file permissions do not bind root, and there is no setpriv")
-        words = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *words]
-    return start(words, environment)
+    """Run commands one after the other, so that file permissions bind them."""
+    return start(bound([sys.executable, "-c", ONE_BY_ONE, json.dumps(commands)]), environment)
 
 
 def start(words: list[str], environment: dict[str, str]) -> Done:

@@ -18,6 +18,7 @@ from archives import DAY, END, archive, header, killmail, member, tar, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from in_process import Done, run_here
+from permissions import bound
 from stored import attacker, body, database, pilot, rows
 from terminal import Terminal
 from test_tar import children
@@ -343,6 +344,54 @@ def test_an_archive_cut_in_the_middle_of_its_compression_keeps_whole_blocks(
     assert 100 < len(importing.stored()) < 300
 
 
+def test_what_cannot_be_read_is_refused_by_name_and_the_rest_is_imported(
+    importing: Importing,
+) -> None:
+    archive(importing.archives, [loss(7)])
+    locked = archive(importing.archives, [loss(8)], OTHER_DAY)
+    archive(importing.archives, [loss(9)], "2016-02-03")
+    closed, unsearchable = importing.archives / "lost+found", importing.archives / "listed only"
+    hidden = archive(unsearchable, [loss(10)], "2016-02-04")
+    closed.mkdir()
+    for path, mode in ((locked, 0), (closed, 0), (hidden.parent, 0o400)):
+        path.chmod(mode)
+    with start(importing, importing.archives, is_bound=True) as process:
+        said, warned = process.communicate(timeout=commands.TIMEOUT)
+    hidden.parent.chmod(0o700)
+    assert process.returncode == 1
+    for path in (locked, closed, hidden):
+        assert warned.count(f"{path}: cannot be read: Permission denied") == 1
+    assert "2 archives read, 3 refused; 2 killmails: 2 stored" in said
+    assert importing.stored() == [7, 9]
+
+
+@pytest.mark.parametrize("below", ["", "2016"])
+def test_a_directory_that_is_named_has_to_be_readable(importing: Importing, below: str) -> None:
+    archive(importing.archives, [loss(7)])
+    importing.archives.chmod(0)
+    named = importing.archives / below
+    with start(importing, named, is_bound=True) as process:
+        said, warned = process.communicate(timeout=commands.TIMEOUT)
+    importing.archives.chmod(0o700)
+    assert process.returncode == 2
+    assert (said, warned) == ("", f"killsync: {named}: cannot be read: Permission denied\n")
+
+
+def test_an_archive_that_disappears_is_refused_and_the_others_are_read(
+    importing: Importing,
+) -> None:
+    archive(importing.archives, many(6_000))
+    gone = archive(importing.archives, [loss(50_000)], OTHER_DAY)
+    archive(importing.archives, [loss(50_001)], "2016-02-03")
+    with start(importing, importing.archives) as process:
+        wait_until(importing.stored)
+        gone.unlink()
+        said, warned = process.communicate(timeout=commands.TIMEOUT)
+    assert process.returncode == 1
+    assert f"{gone}: cannot be read: No such file or directory" in warned
+    assert "2 archives read, 1 refused; 6,001 killmails" in said
+
+
 # the filter on bytes
 
 
@@ -401,9 +450,12 @@ def many(count: int, above: int = 0) -> list[dict[str, Any]]:
     return [loss(above + n, victim=ANNA if n % 2 else STRANGER) for n in range(1, count + 1)]
 
 
-def start(importing: Importing, *arguments: str | Path) -> subprocess.Popen[str]:
+def start(
+    importing: Importing, *arguments: str | Path, is_bound: bool = False
+) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "killsync", "import", "everef", *map(str, arguments)]
     return subprocess.Popen(
-        [sys.executable, "-m", "killsync", "import", "everef", *map(str, arguments)],
+        bound(words) if is_bound else words,
         env=importing.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

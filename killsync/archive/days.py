@@ -34,11 +34,13 @@ class ArchiveFile(msgspec.Struct, frozen=True):
 class Found(msgspec.Struct):
     """The archives at some paths, the earliest day first, and how many other files there are.
 
-    `totals` are what `totals.json` beside them says, if it is there.
+    `unreadable` says of paths below why the operating system does not let them be read. `totals`
+    are what `totals.json` beside them says, if it is there.
     """
 
     archives: list[ArchiveFile] = []
     ignored: int = 0
+    unreadable: dict[Path, str] = {}
     totals: dict[date, int] = {}
 
 
@@ -69,18 +71,14 @@ def days(text: str, today: date) -> list[date]:
 def find(paths: Iterable[Path], today: date) -> Found:
     """Return the archives that these paths are, or that lie below them.
 
-    Raises UsageError if a path is neither, or a day is still to come.
+    Raises UsageError if a path is neither or cannot be read, or a day is still to come.
     """
     found = Found()
     for path in paths:
-        if path.is_dir():
-            _find_below(path, found)
-        elif path.is_file():
-            if (archive := _archive(path)) is None:
-                raise UsageError(f"{path}: is not named killmails-YYYY-MM-DD.tar.bz2")
-            found.archives.append(archive)
-        else:
-            raise UsageError(f"{path}: no such file or directory")
+        try:
+            _find(path, found)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     found.archives.sort(key=lambda archive: (archive.day, str(archive.path)))
     if found.archives and found.archives[-1].day > today:
         path = found.archives[-1].path
@@ -115,21 +113,40 @@ def _span(text: str) -> tuple[date, date]:
     raise UsageError(f"--days: {text!r} is no day: give 2016-02-01, 2016-02 or 2016-02-01..2016-03")
 
 
+def _find(path: Path, found: Found) -> None:
+    if path.is_dir():
+        _find_below(path, found)
+    elif path.is_file():
+        if (archive := _archive(path)) is None:
+            raise UsageError(f"{path}: is not named killmails-YYYY-MM-DD.tar.bz2")
+        found.archives.append(archive)
+    else:
+        raise UsageError(f"{path}: no such file or directory")
+
+
 def _find_below(directory: Path, found: Found) -> None:
-    for folder, folders, names in os.walk(directory, onerror=_raise):
+    def note(error: OSError) -> None:
+        path = Path(error.filename)
+        if path == directory:
+            raise error
+        found.unreadable[path] = error.strerror
+
+    for folder, folders, names in os.walk(directory, onerror=note):
         folders.sort()
         for name in names:
-            path = Path(folder, name)
-            if (archive := _archive(path)) is not None:
-                found.archives.append(archive)
-            elif name == TOTALS and not found.totals:
-                found.totals = _totals_of(path)
-            else:
-                found.ignored += 1
+            try:
+                _find_named(Path(folder, name), found)
+            except OSError as error:
+                note(error)
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _find_named(path: Path, found: Found) -> None:
+    if (archive := _archive(path)) is not None:
+        found.archives.append(archive)
+    elif path.name == TOTALS and not found.totals:
+        found.totals = _totals_of(path)
+    else:
+        found.ignored += 1
 
 
 def _archive(path: Path) -> ArchiveFile | None:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
@@ -18,7 +19,7 @@ from killsync.archive.events import (
     Imported,
 )
 from killsync.archive.intake import Intake
-from killsync.archive.refusals import BrokenArchive
+from killsync.archive.refusals import BrokenArchive, Flaw
 from killsync.archive.tar import members
 from killsync.errors import NotSent, Refused
 from killsync.events import Report
@@ -113,14 +114,19 @@ class EveRef:
     def read_files(self, archives: Sequence[Wanted]) -> None:
         """Read files until all are read or the import is stopped.
 
-        Raises DatabaseError if they cannot be stored, and OSError if a file cannot be opened.
+        Raises DatabaseError if they cannot be stored.
         """
         for wanted in archives:
             if self._stopping() or wanted.file is None:
                 return
             found = wanted.file
-            with found.path.open("rb", buffering=0) as file:
-                self._read(wanted, str(found.path), file, found.version)
+            try:
+                file = found.path.open("rb", buffering=0)
+            except OSError as error:
+                self.refuse_unreadable(found.path, error.strerror)
+            else:
+                with file:
+                    self._read(wanted, str(found.path), file, found.version)
             self._done += wanted.weight
 
     def read_days(self, archives: Sequence[Wanted], http: "Http", address: str) -> None:
@@ -150,6 +156,10 @@ class EveRef:
                 self._read(wanted, name, answer.content, answer.version)
             self._done += wanted.weight
             self._progress(self._done, self._intake.taken)
+
+    def refuse_unreadable(self, path: Path, why: str) -> None:
+        """Count and report what the operating system does not let be read."""
+        self._refuse(str(path), f"{Flaw.UNREADABLE}: {why}")
 
     def ended(self, stopped: str | None) -> Imported:
         """Return what became of all; `stopped` names the signal that has ended it early, if any."""

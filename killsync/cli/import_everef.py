@@ -35,7 +35,9 @@ def everef(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="PATH...", help="Archives, or directories with archives at any depth."
+            metavar="PATH...",
+            help="Archives, or directories with archives at any depth.",
+            readable=False,
         ),
     ] = None,
     days: Annotated[
@@ -122,6 +124,8 @@ class _Importing:
                 ignored=found.ignored,
             )
         )
+        for path, why in found.unreadable.items():
+            self._everef.refuse_unreadable(path, why)
         with self._shown(size):
             self._everef.read_files(wanted)
         return self._everef.ended(self._stop.signal_name)
@@ -165,7 +169,7 @@ class _Importing:
             self._everef.show_progress(progress)
         try:
             yield
-        except KillsyncError:
+        except (KillsyncError, OSError):
             # what was read until then is imported
             print_event(self._call, self._everef.ended(self._stop.signal_name), dated=True)
             raise
