@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from in_process import Done, run_here
 from permissions import bound
+from processes import children, is_alive
 from stored import attacker, body, database, pilot, rows
 from terminal import Terminal
-from test_tar import children
 from world import copy_new_database, wait_until
 
 from killsync.killmail import archived
@@ -32,7 +32,6 @@ from killsync.store.connection import Store
 
 ANNA, CORPORATION, STRANGER = 90_000_001, 98_000_001, 2_112_000_001
 OTHER_DAY = "2016-02-02"
-MOMENTS = ("stored_at", "stored_seq", "read_at", "added_at")
 
 
 class Importing:
@@ -504,7 +503,7 @@ def test_killed_at_any_moment_and_called_again_it_ends_as_if_undisturbed(
             process.kill()
             process.communicate()
         for child in children_of:
-            wait_until(lambda: not Path(f"/proc/{child}").exists())  # noqa: B023
+            wait_until(lambda: not is_alive(child))  # noqa: B023
     assert kills > 1
     importing.run(importing.archives)
     assert whole(importing.store) == expected

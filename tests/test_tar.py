@@ -365,19 +365,3 @@ def test_a_killed_program_leaves_no_process_behind(tmp_path: Path) -> None:
 def endless() -> bytes:
     """Return what takes more than a pipe once it is decompressed."""
     return bz2.compress(bytes(64 << 20))
-
-
-def children(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [child for child in map(int, found) if b"bunzip" in command_line(child)]
-
-
-def command_line(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False

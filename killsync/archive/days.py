@@ -129,7 +129,7 @@ def _find_below(directory: Path, found: Found) -> None:
         path = Path(error.filename)
         if path == directory:
             raise error
-        found.unreadable[path] = error.strerror
+        found.unreadable[path] = error.strerror or str(error)
 
     for folder, folders, names in os.walk(directory, onerror=note):
         folders.sort()

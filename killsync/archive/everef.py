@@ -123,7 +123,7 @@ class EveRef:
             try:
                 file = found.path.open("rb", buffering=0)
             except OSError as error:
-                self.refuse_unreadable(found.path, error.strerror)
+                self.refuse_unreadable(found.path, error.strerror or str(error))
             else:
                 with file:
                     self._read(wanted, str(found.path), file, found.version)
