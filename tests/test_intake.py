@@ -14,7 +14,7 @@ from killsync.archive.refusals import Refusal
 from killsync.killmail.body import decode
 from killsync.killmail.hash import expected_hash
 from killsync.model import KillmailRef, Origin, Priority, UserState
-from killsync.store import imports, pending, users
+from killsync.store import imports, pending, removing, users
 from killsync.store.connection import Store
 from killsync.store.imports import Archive
 
@@ -212,6 +212,45 @@ def test_an_archive_is_recorded_with_its_last_killmails(
     assert (stored(store), imports.is_read(store.conn, archive)) == ([], False)
     taking.store(archive)
     assert (stored(store), imports.is_read(store.conn, archive)) == ([7], True)
+
+
+def remove_anna(store: Store) -> None:
+    with store.transaction() as conn:
+        removing.remove(conn, ANNA, purge=True)
+
+
+def test_who_is_removed_meanwhile_has_nothing_stored_any_more(
+    intake: Callable[..., Intake], store: Store
+) -> None:
+    taking = intake()
+    taking.take(raw(loss(7)))
+    taking.take(raw(loss(8, corporation=CORPORATION)))
+    remove_anna(store)
+    taking.store()
+    assert stored(store) == [8]
+    assert (taking.counts.stored, taking.counts.others) == (1, 1)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_an_archive_is_not_read_for_everybody_if_some_of_it_was_purged_meanwhile(
+    intake: Callable[..., Intake], store: Store, again: bool
+) -> None:
+    taking = intake(everything=True)
+    archive = Archive(
+        Origin.EVEREF,
+        "2026-11-23",
+        "etag",
+        everything=True,
+        users_added=taking.users_added,
+        killmails=1,
+    )
+    assert taken(taking, loss(7)).stored == 1
+    remove_anna(store)
+    if again:
+        with store.transaction() as conn:
+            users.add(conn, ANNA, "Anna", int(NOW))
+    taking.store(archive)
+    assert not imports.is_read(store.conn, archive)
 
 
 def test_a_batch_is_stored_once_it_is_full_or_large(

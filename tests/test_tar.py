@@ -15,6 +15,7 @@ import pytest
 from archives import BLOCK, END, header, member, padded, pax, tar
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import children, is_alive
 from world import wait_until
 
 from killsync.archive import bunzip

@@ -129,7 +129,7 @@ class Intake:
 
     def offer(self, killmail: Killmail, killmail_hash: str | None, size: int) -> None:
         """Take a killmail whose JSON had `size` bytes; a hash that is given has to fit."""
-        if not (self._everything or roles(*parties(killmail), self.ours)):
+        if not self._wants(killmail, self.ours):
             self.skip_others(1)
             return
         fetched = FetchedKillmail.computed(killmail, self._origin)
@@ -154,21 +154,36 @@ class Intake:
         self._refused(reason, what)
 
     def store(self, archive: Archive | None = None) -> None:
-        """Store the batch that was taken; with it record an archive that was read to its end."""
+        """Store the batch that was taken; with it record an archive that was read to its end.
+
+        Nothing is stored for who was removed meanwhile.
+        """
         batch, self._batch, self._bytes = self._batch, [], 0
         if not batch and archive is None:
             return
         now = self._now()
         with self._store.transaction() as conn:
-            kept, doubted = _beside_lists(conn, batch)
+            registered = imports.registered(conn)
+            ours = self.ours & registered[1]
+            wanted = batch
+            if ours != self.ours:
+                wanted = [fetched for fetched in batch if self._wants(fetched.killmail, ours)]
+            kept, doubted = _beside_lists(conn, wanted)
             stored = storing.store(conn, kept, iso(now))
             pending.done(conn, stored, stored)
-            if archive is not None:
+            # with who was removed meanwhile, some of what was stored of it may be gone again
+            if archive is not None and not (
+                self._everything and registered != (self.users_added, self.ours)
+            ):
                 imports.record(conn, archive, now)
+        self.counts.others += len(batch) - len(wanted)
         self.counts.stored += len(stored)
         self.counts.known += len(kept) - len(stored)
         for fetched in doubted:
             self.refuse(Refusal.OTHER_HASH, f"killmail {fetched.killmail.killmail_id}")
+
+    def _wants(self, killmail: Killmail, ours: set[int]) -> bool:
+        return self._everything or bool(roles(*parties(killmail), ours))
 
 
 def _beside_lists(
