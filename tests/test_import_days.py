@@ -96,6 +96,17 @@ def test_a_day_that_has_not_changed_is_not_sent_again(program: Killsync) -> None
     assert requests(program) == [200] * 3
 
 
+def test_a_day_is_asked_for_by_its_etag_whatever_was_read_of_it_as_a_file(
+    program: Killsync,
+) -> None:
+    day = program.simulator.old_days()[0]
+    file = archive(program.directory / "archives", [body(7, pilot(1), [])], str(day))
+    for expected in (1, 0):
+        assert program.run("import", "everef", str(file)).stdout.count(f"{expected} archive") == 1
+        assert import_days(program, "--days", str(day))["archives"] == expected
+    assert requests(program) == [200, 304]
+
+
 def test_a_day_that_was_rewritten_is_read_again(program: Killsync) -> None:
     first, second, _ = program.simulator.old_days()
     import_days(program)

@@ -27,7 +27,8 @@ from world import copy_new_database, wait_until
 from killsync.killmail import archived
 from killsync.killmail.hash import expected_hash
 from killsync.killmail.mentions import finder
-from killsync.store import connection, users
+from killsync.model import Origin
+from killsync.store import connection, imports, users
 from killsync.store.connection import Store
 
 ANNA, CORPORATION, STRANGER = 90_000_001, 98_000_001, 2_112_000_001
@@ -206,6 +207,26 @@ def test_what_was_read_for_everybody_is_not_read_again_for_users(importing: Impo
     assert importing.summary(importing.archives)["unchanged"] == 1
 
 
+def test_the_same_archive_as_a_file_and_fetched_are_two_versions(importing: Importing) -> None:
+    """Neither takes the place of the other, and only a fetched one has an ETag to ask with."""
+    conn, day = importing.store.conn, "2016-02-01"
+
+    def read(version: str, *, everything: bool = False) -> imports.Archive:
+        return imports.Archive(Origin.EVEREF, day, version, everything, 2, 9)
+
+    def known() -> str | None:
+        return imports.version_fetched(conn, Origin.EVEREF, day, everything=False, users_added=2)
+
+    for version in ("file:9-1", '"old"', '"new"', "file:9-2"):
+        imports.record(conn, read(version), 1_800_000_000)
+    assert known() == '"new"'
+    assert imports.is_read(conn, read("file:9-1"))
+    assert not imports.is_read(conn, read('"old"'))
+    imports.record(conn, read('"new"', everything=True), 1_800_000_000)
+    imports.record(conn, read('"new"'), 1_800_000_000)
+    assert imports.is_read(conn, read('"new"', everything=True))
+
+
 # which files are meant
 
 
@@ -229,6 +250,7 @@ def test_two_archives_of_a_day_are_both_read(importing: Importing) -> None:
     archive(importing.archives / "b", [loss(8)])
     assert importing.summary(importing.archives)["archives"] == 2
     assert importing.stored() == [7, 8]
+    assert importing.summary(importing.archives)["unchanged"] == 2
 
 
 def tomorrow() -> str:

@@ -153,16 +153,22 @@ def test_without_a_purge_imported_killmails_stay(program: Killsync) -> None:
     assert json.loads(program.run("check", "--json").stdout)["ok"]
 
 
-IMPORT = """INSERT INTO imports VALUES ('everef', '2026-11-01', 'etag', 0, 2, 9, ?)"""
+IMPORT = """INSERT INTO imports VALUES ('everef', '2026-11-01', 'etag', 1, 2, 9, ?)"""
+OF_USERS = """INSERT INTO imports VALUES ('everef', '2026-11-02', 'etag', 0, 2, 9, ?)"""
 
 
 @pytest.mark.parametrize("purge", [[], ["--purge", "--yes"]])
-def test_only_a_purge_has_archives_read_again(program: Killsync, purge: list[str]) -> None:
+def test_only_a_purge_has_archives_read_again_and_only_those_read_for_everybody(
+    program: Killsync, purge: list[str]
+) -> None:
+    """Of the others, nothing was wanted for those who stay that is deleted with one who goes."""
     put(program, bodies_of(program))
-    program.execute(IMPORT, "2026-11-24T12:00:00Z")
+    for script in (IMPORT, OF_USERS):
+        program.execute(script, "2026-11-24T12:00:00Z")
     user_id = str(program.simulator.logins[0]["character_id"])
     program.run("users", "remove", user_id, *purge)
-    assert len(program.rows("SELECT 1 FROM imports")) == (0 if purge else 1)
+    expected = ["2026-11-02"] if purge else ["2026-11-01", "2026-11-02"]
+    assert [name for (name,) in program.rows("SELECT name FROM imports ORDER BY 1")] == expected
 
 
 def test_a_purge_that_deletes_nothing_has_no_archive_read_again(program: Killsync) -> None:

@@ -32,7 +32,7 @@ from killsync.errors import (
 )
 from killsync.http import Http
 from killsync.model import KillmailRef, Origin, Pending, Priority, User, UserKind
-from killsync.store import connection, facts, imports, pending, retries, users, zkb_lists
+from killsync.store import connection, facts, pending, retries, users, zkb_lists
 from killsync.store.connection import Store
 
 URL = "https://zkb.example/api"
@@ -496,17 +496,6 @@ def test_a_user_who_is_removed_and_registered_again_is_walked_to_the_end(
     # the pilot's walk has brought in the first page
     newest = [KillmailRef(i, f"{i:040x}") for i in range(101, 301)]
     pending.record(store.conn, PILOT, newest, Priority.BACKGROUND, NOW)
-    walk(store, board)
-    assert len(recorded(store)) == 300
-
-
-def test_lists_are_read_to_the_end_again_where_killmails_were_deleted(
-    store: Store, board: Board
-) -> None:
-    board.lists["kills"] = list(range(300, 0, -1))
-    walk(store, board)
-    store.conn.execute("DELETE FROM pending_killmails WHERE killmail_id < 50")
-    imports.forget(store.conn)
     walk(store, board)
     assert len(recorded(store)) == 300
 

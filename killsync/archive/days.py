@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from killsync.errors import UsageError
+from killsync.store.imports import FILE
 
 FIRST = date(2007, 12, 5)
 """The first day of which EVE Ref has killmails."""
@@ -158,7 +159,7 @@ def _archive(path: Path) -> ArchiveFile | None:
     except ValueError:
         return None
     stat = path.stat()
-    return ArchiveFile(day, path, stat.st_size, f"{stat.st_size}-{stat.st_mtime_ns}")
+    return ArchiveFile(day, path, stat.st_size, f"{FILE}{stat.st_size}-{stat.st_mtime_ns}")
 
 
 def _totals_of(path: Path) -> dict[date, int]:

@@ -106,7 +106,7 @@ class EveRef:
             Wanted(
                 day,
                 totals.get(day, 0) if totals else 1,
-                known=None if full else self._version_read(day),
+                known=None if full else self._version_fetched(day),
             )
             for day in days
         ]
@@ -236,8 +236,8 @@ class EveRef:
             killmails,
         )
 
-    def _version_read(self, day: date) -> str | None:
-        return imports.version_read(
+    def _version_fetched(self, day: date) -> str | None:
+        return imports.version_fetched(
             self._store.conn,
             Origin.EVEREF,
             day.isoformat(),

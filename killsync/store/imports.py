@@ -8,9 +8,16 @@ from killsync.model import Origin
 from killsync.store.connection import snapshot
 from killsync.times import iso
 
+FILE = "file:"
+"""How the version of an archive begins that was read from a file."""
+_FETCHED = f"version NOT GLOB '{FILE}*'"
+
 
 class Archive(msgspec.Struct, frozen=True):
-    """An archive that was read: `name` is its day, `version` its ETag, or its size and time.
+    """An archive that was read: `name` is its day, `version` its ETag, or `file:` with its state.
+
+    A file and what is fetched may be of one day, and so may several files. The state of a file
+    is its size and time of change.
 
     `killmails` counts all that it holds, of whomever.
     """
@@ -58,9 +65,12 @@ def look_again(conn: sqlite3.Connection) -> None:
     conn.execute("UPDATE facts SET value = value + 1 WHERE name = 'users_added'")
 
 
-def forget(conn: sqlite3.Connection) -> None:
-    """Have every archive read again: killmails that came from one may have been deleted."""
-    conn.execute("DELETE FROM imports")
+def forget_for_everybody(conn: sqlite3.Connection) -> None:
+    """Have archives read again that were read for everybody: some of it may have been deleted.
+
+    Who is registered again has every archive read that was read for users only.
+    """
+    conn.execute("DELETE FROM imports WHERE source = 'everef' AND everything")
 
 
 def is_read(conn: sqlite3.Connection, archive: Archive) -> bool:
@@ -79,12 +89,12 @@ def is_read(conn: sqlite3.Connection, archive: Archive) -> bool:
     return row.fetchone() is not None
 
 
-def version_read(
+def version_fetched(
     conn: sqlite3.Connection, source: Origin, name: str, *, everything: bool, users_added: int
 ) -> str | None:
-    """Return which version of an archive was read for all for whom it is wanted now, if any."""
+    """Return which version was fetched and read for all for whom it is wanted now, if any was."""
     row = conn.execute(
-        """SELECT version FROM imports WHERE source = ? AND name = ?
+        f"""SELECT version FROM imports WHERE source = ? AND name = ? AND {_FETCHED}
         AND (everything OR (NOT ? AND users_added = ?))""",
         [source, name, everything, users_added],
     ).fetchone()
@@ -92,8 +102,18 @@ def version_read(
 
 
 def record(conn: sqlite3.Connection, archive: Archive, now: float) -> None:
-    """Record that an archive was read to its end, in the transaction of its last killmails."""
+    """Record that an archive was read to its end, in the transaction of its last killmails.
+
+    What was fetched takes the place of what was fetched of that day before.
+    """
+    if not archive.version.startswith(FILE):
+        conn.execute(
+            f"DELETE FROM imports WHERE source = ? AND name = ? AND version <> ? AND {_FETCHED}",
+            [archive.source, archive.name, archive.version],
+        )
     conn.execute(
-        "INSERT OR REPLACE INTO imports VALUES (?, ?, ?, ?, ?, ?, ?)",
+        """INSERT INTO imports VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+        everything = max(everything, excluded.everything), users_added = excluded.users_added,
+        killmails = excluded.killmails, read_at = excluded.read_at""",
         [*msgspec.structs.astuple(archive), iso(now)],
     )

@@ -36,8 +36,8 @@ def only_of(conn: sqlite3.Connection, user_id: int) -> list[int]:
 def remove(conn: sqlite3.Connection, user_id: int, *, purge: bool) -> int:
     """Delete a user with its list rows, and what is pending for no other user.
 
-    `purge` also deletes the stored killmails that belong to no other user; archives that may
-    hold them are read again by the next import. Returns how many killmails were deleted. The
+    `purge` also deletes the stored killmails that belong to no other user; archives of which they
+    are wanted still are read again by the next import. Returns how many killmails were deleted. The
     caller holds the transaction.
     """
     if purge and roles.any_to_look_up(conn):
@@ -50,7 +50,7 @@ def remove(conn: sqlite3.Connection, user_id: int, *, purge: bool) -> int:
     users.remove(conn, user_id)
     killmails.remove(conn, stored)
     if stored:
-        imports.forget(conn)
+        imports.forget_for_everybody(conn)
     return len(stored)
 
 

@@ -42,7 +42,7 @@ CREATE TABLE imports (
     users_added INTEGER NOT NULL,
     killmails INTEGER NOT NULL,
     read_at TEXT NOT NULL,
-    PRIMARY KEY (source, name)
+    PRIMARY KEY (source, name, version)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO facts VALUES ('users_added', 0);
 """
