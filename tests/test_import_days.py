@@ -75,7 +75,16 @@ def test_what_there_is_to_fetch_is_said_by_the_totals(program: Killsync) -> None
     assert "3 days to fetch, of a size that is not known before, 90 killmails" in done.stderr
 
 
-@pytest.mark.parametrize("broken", [{"status": 503}, {"html": True}, {"wrong_json": "[]"}])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"status": 503},
+        {"html": True},
+        {"wrong_json": "[]"},
+        {"wrong_json": '{"20160201": 1' + "0" * 400 + "}"},
+        {"wrong_json": '{"20160201": 1' + "0" * 15 + "}"},
+    ],
+)
 def test_without_totals_it_goes_on_and_says_what_it_does_not_know(
     program: Killsync, broken: dict[str, Any]
 ) -> None:
@@ -115,6 +124,15 @@ def test_a_day_that_was_rewritten_is_read_again(program: Killsync) -> None:
     summary = import_days(program)
     assert (summary["archives"], summary["unchanged"], summary["killmails"]) == (2, 1, 65)
     assert stored(program) == old_of(program)
+
+
+def test_that_nothing_has_changed_is_not_believed_of_what_was_never_read(
+    program: Killsync,
+) -> None:
+    program.simulator.fault("archive", status=304, times=9)
+    assert import_days(program, exit_code=1)["flawed"] == 3
+    program.simulator.clear_faults()
+    assert import_days(program)["archives"] == 3
 
 
 def test_an_archive_without_etag_is_read_each_time(program: Killsync) -> None:

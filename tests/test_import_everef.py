@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from stored import attacker, body, database, pilot, rows
 from terminal import Terminal
 from world import copy_new_database, wait_until
 
+from killsync.archive import days as files
+from killsync.archive.everef import EveRef
+from killsync.archive.intake import Intake
 from killsync.killmail import archived
 from killsync.killmail.hash import expected_hash
 from killsync.killmail.mentions import finder
@@ -503,6 +507,30 @@ def test_a_signal_ends_it_in_good_order_and_the_next_call_goes_on(
     summary = importing.summary(importing.archives)
     assert (summary["unchanged"], summary["known"]) == (1, kept - 1)
     assert len(importing.stored()) == 3_001
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        tar(*[member("other", b"")] * 300, killmail(loss(7))),
+        tar(member("other", bytes(20 << 20)), killmail(loss(7))),
+    ],
+    ids=["many that are refused", "a large one that is refused"],
+)
+def test_a_signal_is_looked_for_while_nothing_is_taken(
+    importing: Importing, content: bytes
+) -> None:
+    write(importing.archives, bz2.compress(content))
+    found = files.find([importing.archives], datetime.now(UTC).date())
+    intake = Intake(importing.store, Origin.EVEREF, everything=False, now=lambda: 1_800_000_000)
+    asked = count()
+    reading = EveRef(
+        importing.store, intake, lambda event: None, lambda: next(asked) > 20, everything=False
+    )
+    reading.read_files(reading.files(found.archives, full=False))
+    assert next(asked) < 30
+    assert importing.stored() == []
+    assert importing.read_days() == []
 
 
 def test_killed_at_any_moment_and_called_again_it_ends_as_if_undisturbed(

@@ -6,6 +6,7 @@ from calendar import monthrange
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -18,6 +19,9 @@ TOTALS = "totals.json"
 _LARGEST_TOTALS = 8 << 20
 _NAME = re.compile(r"killmails-([0-9]{4}-[0-9]{2}-[0-9]{2})\.tar\.bz2")
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+
+# of all years there are 95 million
+_Total = Annotated[int, msgspec.Meta(le=100_000_000)]
 
 Totals = Mapping[date, int]
 """How many killmails there are of each day."""
@@ -90,7 +94,7 @@ def find(paths: Iterable[Path], today: date) -> Found:
 def totals_in(content: bytes) -> dict[date, int]:
     """Return what `totals.json` says: `{"YYYYMMDD": number}`. Raises ValueError if it is not so."""
     try:
-        counts = msgspec.json.decode(content, type=dict[str, int])
+        counts = msgspec.json.decode(content, type=dict[str, _Total])
         return {_compact_day(day): max(0, count) for day, count in counts.items()}
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise ValueError("is of an unknown form") from None

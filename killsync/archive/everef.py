@@ -20,7 +20,7 @@ from killsync.archive.events import (
 )
 from killsync.archive.intake import Intake
 from killsync.archive.refusals import BrokenArchive, Flaw
-from killsync.archive.tar import members
+from killsync.archive.tar import Read, members
 from killsync.errors import NotSent, Refused
 from killsync.events import Report
 from killsync.killmail.mentions import finder
@@ -49,6 +49,10 @@ class Wanted(msgspec.Struct, frozen=True):
     weight: int
     file: ArchiveFile | None = None
     known: str | None = None
+
+
+class _Stopped(Exception):
+    """The import was told to stop amid an archive."""
 
 
 class _Archives(msgspec.Struct):
@@ -181,14 +185,11 @@ class EveRef:
         intake.look_again()
         before, taken = intake.counts.copy(), intake.taken
         try:
-            whole = self._take(wanted, source)
-        except BrokenArchive as broken:
+            self._take(wanted, source)
+        except (BrokenArchive, _Stopped) as end:
             intake.store()
-            if not self._stopping():
-                self._refuse(name, broken.flaw)
-            return
-        if not whole:
-            intake.store()
+            if isinstance(end, BrokenArchive) and not self._stopping():
+                self._refuse(name, end.flaw)
             return
         intake.store(self._record(wanted.day, version, intake.taken - taken))
         self._archives.read += 1
@@ -202,21 +203,29 @@ class EveRef:
             )
         )
 
-    def _take(self, wanted: Wanted, source: BinaryIO | bytes) -> bool:
-        """Take the killmails of an archive; return whether it was read to its end."""
-        intake, stopping = self._intake, self._stopping
+    def _take(self, wanted: Wanted, source: BinaryIO | bytes) -> None:
+        """Take the killmails of an archive. Raises BrokenArchive and _Stopped amid it."""
+        intake = self._intake
         may_be_ours = _anything if self._everything else finder(intake.ours)
         with decompressed(source) as read:
-            for number, (killmail_id, raw) in enumerate(members(read, intake.refuse)):
-                if stopping():
-                    return False
+            for number, (killmail_id, raw) in enumerate(members(self._on(read), intake.refuse)):
                 if may_be_ours(raw):
                     intake.take(raw, killmail_id)
                 else:
                     intake.skip_others(1)
                 if number % _SHOWN_EVERY == 0:
                     self._show(wanted, source, number)
-        return True
+
+    def _on(self, read: Read) -> Read:
+        """Return what reads on until the import is stopped, whatever it is that is read."""
+        stopping = self._stopping
+
+        def read_on(size: int) -> bytes:
+            if stopping():
+                raise _Stopped
+            return read(size)
+
+        return read_on
 
     def _show(self, wanted: Wanted, source: BinaryIO | bytes, number: int) -> None:
         if isinstance(source, bytes):

@@ -42,6 +42,8 @@ class Missing(msgspec.Struct, frozen=True):
 def totals(http: Http, address: str) -> Totals:
     """Return how many killmails there are of each day.
 
+    They are for show: `http` need not wait as long for them as for an archive.
+
     Raises Refused or Unavailable, and what `http` raises.
     """
 
@@ -68,7 +70,8 @@ def fetch(http: Http, address: str, day: date, known: str | None) -> Fetched | U
         into.truncate()
         url = f"{address}/{day:%Y}/{archive_name(day)}"
         answer = http.download(url, into, LARGEST_ARCHIVE, _unless(known))
-        if answer.status not in (304, *_GONE):
+        # nobody who was not asked can know that nothing has changed
+        if answer.status not in ((304, *_GONE) if known else _GONE):
             _raise_for_status(address, answer)
         return answer
 
@@ -96,6 +99,6 @@ def _raise_for_status(address: str, answer: Answer) -> None:
     if answer.status in _BROKEN_DOWN:
         after = answer.headers.get("Retry-After", "")
         raise Unavailable(text, float(after) if _SECONDS.fullmatch(after) else None)
-    if answer.status >= 500:
+    if answer.status >= 500 or answer.status == 304:
         raise ServerFault(text, answer.status)
     raise Refused(text, answer.status)

@@ -136,8 +136,9 @@ class _Importing:
         from killsync.http import Http
 
         agent = application.user_agent(settings.contact)
-        with closing(Http(agent, self._stop.flag, fetching.DEADLINE)) as http:
+        with closing(Http(agent, self._stop.flag)) as http:
             totals = self._totals(http, settings.everef_url)
+        with closing(Http(agent, self._stop.flag, fetching.DEADLINE)) as http:
             wanted = self._everef.days(days, totals, full=self._full)
             self._report(
                 ToFetch(
