@@ -5,7 +5,9 @@ Logins and tokens themselves are in `test_login` and `test_users`.
 
 import json
 import re
+import resource
 import signal
+import sys
 import urllib.parse
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,7 @@ import pytest
 from terminal import Terminal
 from test_login import Login, ended_at, free_port, pasting
 from test_users import assert_harmless, tokens_in
-from world import Killsync, wait_for_exit, wait_until
+from world import TIMEOUT, Killsync, wait_for_exit, wait_until
 
 from killsync.esi.client import CORPORATION_SCOPE, SCOPE
 
@@ -260,6 +262,28 @@ def test_an_outage_costs_few_requests_however_many_are_registered(members: Membe
     assert [kind for _, kind, _ in users(program)] == ["character"] * 5
 
 
+def let_open_no_more_files(program: Killsync, process: Any) -> None:
+    """Let a command open no connection more once it has asked for its first affiliation."""
+    wait_until(lambda: program.simulator.log("affiliation"))
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, 3))
+
+
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="no other process can be limited")
+
+
+@ON_LINUX
+def test_what_ends_the_command_is_said_of_whoever_is_registered_then(members: Members) -> None:
+    program, _ = members()
+    program.simulator.fault("affiliation", delay=1, close=True)
+    process = adding(program)
+    let_open_no_more_files(program, process)
+    line, said = process.communicate(timeout=TIMEOUT)
+    assert f"added {named(program)} ({character(program)}); its corporation is not" in line
+    assert "no more files or connections may be opened" in said
+    assert process.returncode == 75
+    assert only_the_character(program)
+
+
 # ESI's limits
 
 
@@ -367,6 +391,23 @@ def test_several_directors_log_in_one_after_the_other(members: Members) -> None:
     assert terminal.process.returncode == 1, "one of them is no director"
     assert directors(program) == [(corporation, character(program, n)) for n in (0, 2)]
     assert len(users(program)) == 4
+
+
+@ON_LINUX
+def test_nobody_else_is_asked_to_log_in_where_none_could_be_registered(members: Members) -> None:
+    program, _ = members(characters=2)
+    program.simulator.options(login_as=character(program))
+    program.simulator.fault("affiliation", delay=1, close=True)
+    words = ("login", "--no-browser", "--another", "--corporation")
+    terminal = Terminal(program, *words, columns=1000)
+    terminal.wait_for("paste it here:")
+    terminal.type(f"{ended_at(URL.findall(terminal.shown)[-1])}\n")
+    let_open_no_more_files(program, terminal.process)
+    terminal.wait_for("no more files or connections may be opened")
+    assert "Log in another" not in terminal.to_end()
+    assert terminal.process.returncode == 75
+    assert f"added {named(program)}" in terminal.shown
+    assert only_the_character(program)
 
 
 def test_a_login_that_is_stopped_while_esi_is_asked_keeps_the_character(members: Members) -> None:

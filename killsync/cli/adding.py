@@ -91,6 +91,7 @@ def _add_all(
                 code = TryLater.exit_code
             if outcome.candidate.unverified or outcome.problem or not call.quiet:
                 print_result(f"line {number}: {_line(outcome)}")
+            outcome.raise_if_ends()
     return code
 
 

@@ -199,6 +199,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
             print_result(outcome.character_line())
             if (line := outcome.corporation_line()) is not None:
                 print_result(line)
+        outcome.raise_if_ends()
         if (reason := outcome.reason()) is not None:
             self.call.warn(reason)
         if not self.call.quiet:

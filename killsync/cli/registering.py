@@ -5,7 +5,7 @@ import time
 import msgspec
 
 from killsync.cli.invocation import Invocation
-from killsync.errors import KillsyncError, TryLater
+from killsync.errors import Blame, KillsyncError, TryLater
 from killsync.esi.client import CORPORATION_SCOPE
 from killsync.login import accounts
 from killsync.login.accounts import Candidate
@@ -24,7 +24,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """What became of a candidate, which is registered in any case.
 
     `new` says whether as a new user. `corporation` is registered too; `problem` says why none is,
-    though one was wanted.
+    though one was wanted. One that blames the run is said like any other, and ends the command.
     """
 
     candidate: Candidate
@@ -36,6 +36,11 @@ class Outcome(msgspec.Struct, frozen=True):
     def exit_code(self) -> int:
         """What the command exits with, if nothing worse happens."""
         return 0 if self.problem is None else self.problem.exit_code
+
+    def raise_if_ends(self) -> None:
+        """Raise the problem if nobody else could be registered either, as on a full disk."""
+        if self.problem is not None and self.problem.blame is Blame.RUN:
+            raise self.problem
 
     @property
     def name(self) -> str:
