@@ -144,9 +144,10 @@ class AccessRejected(Refused):
 
 
 class DirectorRefused(Refused):
-    """ESI does not let a character read its corporation's list: its role is gone, or it has left.
+    """A character may not read a corporation's list: its role is gone, or it has left.
 
-    Only 403 says so; which corporation it has joined is part of the text, if that is known.
+    ESI's words say so, or its affiliation; any other 403 is Refused. Which corporation it has
+    joined is part of the text, if that is known.
     """
 
 

@@ -116,7 +116,7 @@ def test_a_429_rests_the_bucket_of_one_director_only(killsync: Make) -> None:
 def test_a_turn_is_noted_before_the_request(killsync: Make) -> None:
     program = killsync()
     company = add_company(program, 2)
-    program.simulator.fault("corp_list", status=500)
+    program.simulator.fault("corp_list", status=502)
     program.run("scan", exit_code=None)
     asked = {one["asked_at"] is not None for one in program.user(company.id)["directors"]}
     assert asked == {True, False}
@@ -313,6 +313,54 @@ def test_of_an_incident_that_refused_all_nothing_is_left(days: Callable[..., Day
         user = made.program.user(company.id)
         assert (user["state"], user["error"], user["failures"]) == ("active", None, 0)
     made.program.assert_equals_truth()
+
+
+NOT_THE_ROLE = {
+    "401": {"status": 401},
+    "403 in HTML": {"status": 403, "html": True},
+    "expiry": {"status": 403, "body": '{"error":"token expiry is too far in the future"}'},
+    "scope": {
+        "status": 403,
+        "body": '{"error":"Token is not valid for any required scope"}',
+    },
+    "500": {"status": 500},
+}
+
+
+@pytest.mark.parametrize("fault", NOT_THE_ROLE.values(), ids=NOT_THE_ROLE)
+def test_an_incident_of_corporations_lists_alone_is_over_within_two_ticks(
+    days: Callable[..., Days], fault: dict[str, object]
+) -> None:
+    made = days()
+    company = made.add(2, members=1)
+    made.tick()
+    company.simulator.fault("corp_list", times=None, **fault)
+    for _ in range(4):
+        made.tick(wait=TICK + 5)
+    company.simulator.clear_faults()
+    company.simulator.add_killmails(company.id, 1)
+    for _ in range(2):
+        made.tick(wait=TICK + 5)
+    user = made.program.user(company.id)
+    assert (user["state"], user["failures"], user["error"]) == ("active", 0, None)
+    assert [one["state"] for one in user["directors"]] == ["working"] * 2
+    made.program.assert_equals_truth()
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 500}, {"status": 404}, {"status": 401}, {"wrong_json": "{}"}], ids=str
+)
+def test_a_director_for_whom_alone_the_list_fails_costs_no_poll(
+    days: Callable[..., Days], fault: dict[str, object]
+) -> None:
+    made = days()
+    company = made.add(2)
+    made.tick()
+    failing, other = company.directors
+    company.simulator.fault("corp_list", times=None, character_id=failing, **fault)
+    for _ in range(4):
+        assert made.tick(wait=POLL)[0] == 0
+        assert company.polls()[-1] == other
 
 
 def test_a_director_without_the_scope_is_refused_without_a_request(

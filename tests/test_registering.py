@@ -190,6 +190,11 @@ FAULTS: dict[str, dict[str, Any]] = {
     "no JSON": {"wrong_json": "null"},
     "no answer": {"reset": True},
     "a token that is not valid": {"status": 401, "body": '{"error":"Unauthorized"}'},
+    "a 403 in HTML": {"status": 403, "html": True},
+    "a 403 of no role": {
+        "status": 403,
+        "body": '{"error":"Token is not valid for any required scope"}',
+    },
 }
 
 

@@ -161,19 +161,32 @@ def test_an_access_token_that_esi_rejects_is_renewed_once() -> None:
     assert again == Fail("401", NOW + 15 * MINUTE)
 
 
+@pytest.mark.parametrize("others_left", [False, True])
+def test_where_a_director_is_refused_the_next_one_is_asked(others_left: bool) -> None:
+    error = DirectorRefused("403")
+    known = structs.replace(OWN_FAULT, by_director=True, others_left=others_left)
+    assert on_list(error, known) == NextDirector(NOW, error)
+
+
 @pytest.mark.parametrize(
-    ("error", "renewed"),
+    "error",
     [
-        (DirectorRefused("403"), False),
-        (DirectorRefused("403"), True),
-        (AccessRejected("401"), True),
+        ServerFault("500"),
+        Refused("404"),
+        Misshapen("{}"),
+        TooLarge("x"),
+        AccessRejected("401"),
+        BUG,
     ],
 )
-def test_where_a_director_is_refused_the_next_one_is_asked(
-    error: KillsyncError, renewed: bool
-) -> None:
-    known = structs.replace(OWN_FAULT, by_director=True, renewed=renewed)
-    assert on_list(error, known) == NextDirector(NOW, error)
+def test_where_the_list_fails_for_a_director_another_is_asked(error: Exception) -> None:
+    known = structs.replace(OWN_FAULT, by_director=True, others_left=True, renewed=True)
+    assert on_list(error, known) == NextDirector(NOW, passed_over=True)
+
+
+def test_another_director_is_not_asked_where_esi_gives_no_answer() -> None:
+    known = structs.replace(OWN_FAULT, by_director=True, others_left=True)
+    assert isinstance(on_list(Unavailable("504"), known), Fail)
 
 
 def test_a_directors_access_token_is_renewed_once_like_any_other() -> None:
@@ -199,9 +212,9 @@ def test_a_rest_of_no_length_is_not_answered_by_asking_at_once() -> None:
     assert decided.at > NOW
 
 
-def test_whatever_else_fails_for_a_director_is_judged_as_for_a_character() -> None:
+def test_what_fails_for_the_last_director_is_judged_as_for_a_character() -> None:
     known = structs.replace(OWN_FAULT, by_director=True, renewed=True)
-    for error in (Unavailable("504"), ServerFault("500"), Refused("404"), NotSent(), BUG):
+    for error in (Unavailable("504"), AccessRejected("401"), Refused("404"), NotSent(), BUG):
         assert on_list(error, known) == on_list(error, structs.replace(known, by_director=False))
 
 

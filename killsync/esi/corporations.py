@@ -18,6 +18,8 @@ from killsync.model import LARGEST_ID, Page, Priority, Reader, UserKind
 # NPC corporations have these ids, and nobody is their director
 NPC_CORPORATIONS = range(1_000_000, 2_000_000)
 _LONGEST_NAME = 10 * 1024
+# source: ESI's answers 403 to this route
+_WITHOUT_ROLE = ("have required role", "not in the corporation")
 
 _Id = Annotated[int, Meta(ge=1, le=LARGEST_ID)]
 _T = TypeVar("_T")
@@ -75,17 +77,25 @@ def read_list(
     """Return one page of a user's list; of a director who is refused say why, as far as known.
 
     Raises as `Esi.killmails`, and DirectorRefused, which says whether the character has joined
-    another corporation: that is asked at once, and costs nothing if it cannot be answered.
+    another corporation: that is asked at once, and costs nothing if it cannot be answered. A 403
+    that speaks of no role, from a character that has joined no other, is an incident's.
     """
     try:
         return esi.killmails(reader, page, access_token, etag, priority)
     except Refused as error:
-        is_refused = error.status == 403 and type(error) is Refused
-        if reader.kind is not UserKind.CORPORATION or not is_refused:
+        is_forbidden = error.status == 403 and type(error) is Refused
+        if reader.kind is not UserKind.CORPORATION or not is_forbidden:
             raise
         joined = _joined(esi, reader)
+        if joined is None and not denies_role(error):
+            raise
         text = f"{error}" if joined is None else f"has joined {joined}; {error}"
         raise DirectorRefused(text, error.status) from error
+
+
+def denies_role(error: Refused) -> bool:
+    """Return whether ESI says that a character is no director of the corporation, or not in it."""
+    return error.status == 403 and any(words in str(error) for words in _WITHOUT_ROLE)
 
 
 def _joined(esi: Esi, reader: Reader) -> str | None:

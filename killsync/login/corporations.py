@@ -8,7 +8,6 @@ from functools import partial
 import msgspec
 
 from killsync.errors import (
-    AccessRejected,
     Blame,
     CorporationRefused,
     KillsyncError,
@@ -18,7 +17,12 @@ from killsync.errors import (
 )
 from killsync.esi.buckets import list_bucket, public_bucket
 from killsync.esi.client import CORPORATION_SCOPE, Esi
-from killsync.esi.corporations import NPC_CORPORATIONS, corporation_name, corporations_of
+from killsync.esi.corporations import (
+    NPC_CORPORATIONS,
+    corporation_name,
+    corporations_of,
+    denies_role,
+)
 from killsync.esi.ratelimit import Limits
 from killsync.http import Http
 from killsync.login.access import Character
@@ -135,8 +139,7 @@ class Corporations:
         try:
             self._esi.killmails(reader, 1, access_token, None, Priority.MANUAL)
         except Refused as error:
-            # a 403 for the token's own sake is AccessRejected
-            if error.status != 403 or isinstance(error, AccessRejected):
+            if not denies_role(error):
                 raise
             raise CorporationRefused(
                 f"{_shown(character.name)} is not a director of {_shown(name)} ({error}): ask its "

@@ -22,18 +22,6 @@ from killsync.sync.readers import Readers
 from killsync.sync.refusals import Refusals
 from killsync.sync.refused_directors import RefusedDirectors
 from killsync.sync.slots import Kind, Request, Slots
-from killsync.sync.verdict import (
-    Circumstances,
-    EndRun,
-    Fail,
-    Finish,
-    HoldRefusal,
-    JobVerdict,
-    NextDirector,
-    NextRun,
-    PutOff,
-    Renew,
-)
 
 
 class Lists:
@@ -202,7 +190,7 @@ class Lists:
         character_id = taken.token_of
         until = self._s.limits.ready_at(sso_bucket(), taken.job.priority, now)
         if until > now:
-            self._put_off(taken, PutOff(until, "SSO asks for a rest"), now)
+            self._put_off(taken, verdict.PutOff(until, "SSO asks for a rest"), now)
         elif (
             self._slots.free(Kind.REFRESH, urgent=taken.is_urgent)
             and not self._s.stopping.is_set()
@@ -255,15 +243,21 @@ class Lists:
             decide = verdict.on_list if kind is Kind.LIST else verdict.on_refresh
             self._carry_out(taken, decide(error, known), now, kind)
 
-    def _circumstances(self, taken: ListPass, now: float, kind: Kind) -> Circumstances:
-        of = taken.token_of if kind is Kind.REFRESH else taken.job.user_id
-        return Circumstances(
+    def _circumstances(self, taken: ListPass, now: float, kind: Kind) -> verdict.Circumstances:
+        corporate = taken.user.kind is UserKind.CORPORATION
+        if corporate and kind is Kind.LIST:
+            # an incident may be of corporations' lists alone
+            others_succeed = self._readers.others_read(taken)
+        else:
+            others_succeed = self._health.others_succeed(kind, taken.token_of)
+        return verdict.Circumstances(
             now=now,
             stopping=self._s.stopping.is_set(),
             head_done=taken.head_done,
             renewed=taken.token_of in taken.renewed,
-            by_director=taken.user.kind is UserKind.CORPORATION,
-            others_succeed=self._health.others_succeed(kind, of),
+            by_director=corporate,
+            others_left=corporate and self._readers.others_left(taken, now),
+            others_succeed=others_succeed,
             attempts=taken.job.attempts,
             failures=taken.user.failures,
             min_age=self._s.settings.min_age,
@@ -271,29 +265,33 @@ class Lists:
 
     # what becomes of a job
 
-    def _carry_out(self, taken: ListPass, decided: JobVerdict, now: float, kind: Kind) -> None:
+    def _carry_out(
+        self, taken: ListPass, decided: verdict.JobVerdict, now: float, kind: Kind
+    ) -> None:
         # what is given back is, at the end of the run, with all that it has not finished
         match decided:
-            case Finish():
+            case verdict.Finish():
                 self._finish(taken, now)
-            case PutOff():
+            case verdict.PutOff():
                 self._put_off(taken, decided, now)
-            case NextRun():
+            case verdict.NextRun():
                 self._health.leave_to_service(kind, decided.reason)
                 self._leave_for_next_run(taken)
                 self._endings.leave(taken, decided, now)
-            case HoldRefusal():
+            case verdict.HoldRefusal():
                 self._leave_for_next_run(taken)
                 self._refusals.hold(taken, decided.error)
-            case Fail():
+            case verdict.Fail():
                 self._drop(taken)
                 self._endings.fail(taken, decided, now)
-            case Renew() | NextDirector():
-                self._readers.go_on(taken, decided, now)
-            case EndRun():
+            case verdict.Renew():
+                self._readers.renew(taken)
+            case verdict.NextDirector():
+                self._readers.turn_to_next(taken, decided, now)
+            case verdict.EndRun():
                 self._health.end_run(decided.error)
 
-    def _put_off(self, taken: ListPass, decided: PutOff, now: float) -> None:
+    def _put_off(self, taken: ListPass, decided: verdict.PutOff, now: float) -> None:
         if decided.service_rests:
             until = self._s.limits.rest(sso_bucket(), now, decided.until - now)
             decided = msgspec.structs.replace(decided, until=until)

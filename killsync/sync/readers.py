@@ -29,7 +29,9 @@ from killsync.sync.context import Services
 from killsync.sync.directors import Wait
 from killsync.sync.journal import Journal
 from killsync.sync.list_pass import ListPass
-from killsync.sync.verdict import NextDirector, Renew
+from killsync.sync.verdict import NextDirector
+
+_MOST_PASSED_OVER = 3
 
 
 class RefusedDirector(msgspec.Struct, frozen=True):
@@ -42,14 +44,15 @@ class RefusedDirector(msgspec.Struct, frozen=True):
 class Readers:
     """Chooses whose token reads the next page of a pass, and remembers who was refused.
 
-    `read` are the corporations whose lists were had in this run.
+    `corporations_read` are those whose lists were had in this run.
     """
 
     def __init__(self, services: Services, journal: Journal) -> None:
         self._s = services
         self._journal = journal
-        self.read: set[int] = set()
+        self.corporations_read: set[int] = set()
         self._refused: dict[int, dict[int, RefusedDirector]] = {}
+        self._passed_over: dict[int, set[int]] = {}
         # to the fraction of a second, which the database does not keep
         self._asked: dict[tuple[int, int], float] = {}
         self._loaded: set[Reader] = set()
@@ -72,7 +75,7 @@ class Readers:
             line,
             now,
             {one.character_id: ready_at(_reader(one)) for one in line},
-            refused=self._refused.get(user.user_id, {}).keys(),
+            refused=self._out_of_turn(user.user_id),
             everyone=taken.is_urgent or user.state is UserState.NEEDS_LOGIN,
         )
         if chosen is None or isinstance(chosen, Wait):
@@ -111,20 +114,43 @@ class Readers:
         token, priority = access.token, taken.job.priority
         return partial(read_list, self._s.esi, taken.reader, page, token, taken.etag, priority)
 
-    def go_on(self, taken: ListPass, decided: Renew | NextDirector, now: float) -> None:
-        """Have the same page asked for again: with a new access token, or by another director.
+    def others_left(self, taken: ListPass, now: float) -> bool:
+        """Return whether another director may be asked, after one for whom the page fails.
 
-        That a director was refused is kept until the end of the run.
+        An incident costs few requests, however many directors there are.
         """
-        if isinstance(decided, Renew):
-            taken.renewed.add(taken.token_of)
-            if taken.access is not None:
-                self._s.tokens.forget_access(taken.token_of, taken.access.token)
-            taken.access = None
-            return
+        user_id = taken.user.user_id
+        if len(self._passed_over.get(user_id, ())) >= _MOST_PASSED_OVER:
+            return False
+        gone = self._out_of_turn(user_id) | {taken.token_of}
+        return any(
+            directors.may_be_asked(one, now)
+            for one in self._line(user_id)
+            if one.character_id not in gone
+        )
+
+    def others_read(self, taken: ListPass) -> bool:
+        """Return whether another corporation's list was had in this run."""
+        return bool(self.corporations_read - {taken.user.user_id})
+
+    def renew(self, taken: ListPass) -> None:
+        """Have the same page asked for again, with a new access token."""
+        taken.renewed.add(taken.token_of)
+        if taken.access is not None:
+            self._s.tokens.forget_access(taken.token_of, taken.access.token)
+        taken.access = None
+
+    def turn_to_next(self, taken: ListPass, decided: NextDirector, now: float) -> None:
+        """Have the same page asked for again, by another director.
+
+        Who was refused, or passed over, is so until the end of the run.
+        """
+        user_id = taken.user.user_id
         if decided.refused is not None:
-            refused = self._refused.setdefault(taken.user.user_id, {})
+            refused = self._refused.setdefault(user_id, {})
             refused[taken.token_of] = RefusedDirector(decided.refused, now)
+        if decided.passed_over:
+            self._passed_over.setdefault(user_id, set()).add(taken.token_of)
         taken.ready_at = decided.at
         taken.release()
 
@@ -133,7 +159,7 @@ class Readers:
         user, reader = taken.user, taken.reader
         if user.kind is not UserKind.CORPORATION or reader is None:
             return
-        self.read.add(user.user_id)
+        self.corporations_read.add(user.user_id)
         if taken.had_refused:
             write = partial(
                 stored_directors.set_accepted,
@@ -150,6 +176,10 @@ class Readers:
         """Return who was refused in this run, by corporation and character, and forget it."""
         refused, self._refused = self._refused, {}
         return refused
+
+    def _out_of_turn(self, corporation_id: int) -> set[int]:
+        refused = self._refused.get(corporation_id, {}).keys()
+        return refused | self._passed_over.get(corporation_id, set())
 
     def _ask(self, taken: ListPass, director: Director, now: float) -> None:
         taken.reader = _reader(director)

@@ -55,7 +55,7 @@ class RefusedDirectors:
             return
         self._journal.commit()
         without = [taken for taken in held if taken.user.user_id in refused]
-        suspected = len(without) > 1 and not self._readers.read
+        suspected = len(without) > 1 and not self._readers.corporations_read
         for corporation_id, by_character in refused.items():
             self._record(corporation_id, by_character, suspected=suspected)
         for taken in held:

@@ -95,11 +95,12 @@ class Renew(msgspec.Struct, frozen=True):
 class NextDirector(msgspec.Struct, frozen=True):
     """Ask another director for the same page, at `at` or later.
 
-    This one was `refused`, or its bucket rests.
+    This one was `refused`, is `passed_over` until the end of the run, or its bucket rests.
     """
 
     at: float
     refused: KillsyncError | None = None
+    passed_over: bool = False
 
 
 class GiveBack(msgspec.Struct, frozen=True):
@@ -128,7 +129,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     `attempts` counts the runs in which the job has failed before, `failures` the user's own in a
     row; `others_succeed` says whether the same kind of request works for somebody else;
     `renewed` that the access token was renewed for this job already; `by_director` that it is a
-    director's, who reads the list of a corporation.
+    director's, who reads the list of a corporation; `others_left` that another one may be asked.
     """
 
     now: float
@@ -136,6 +137,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     head_done: bool = False
     renewed: bool = False
     by_director: bool = False
+    others_left: bool = False
     others_succeed: bool = False
     attempts: int = 0
     failures: int = 0
@@ -156,7 +158,7 @@ def on_list(error: BaseException, known: Circumstances) -> JobVerdict:
     match error:
         case AccessRejected() if not known.renewed:
             return Renew()
-        case DirectorRefused() | AccessRejected() if known.by_director:
+        case DirectorRefused() if known.by_director:
             return NextDirector(known.now, error)
         case RateLimited() if known.by_director:
             # it is the director's bucket that rests; for less than a moment, nobody is asked
@@ -164,6 +166,9 @@ def on_list(error: BaseException, known: Circumstances) -> JobVerdict:
             return NextDirector(known.now if rests else known.now + SETTLES_IN)
         case RateLimited():
             return on_rest(error.until, known)
+    if known.others_left and blame_of(error) is Blame.REQUEST:
+        # it may fail for this director alone, and says nothing about its role
+        return NextDirector(known.now, passed_over=True)
     return _on_job(error, known)
 
 
