@@ -363,6 +363,18 @@ def test_a_director_for_whom_alone_the_list_fails_costs_no_poll(
         assert company.polls()[-1] == other
 
 
+def test_dead_tokens_of_two_corporations_are_no_incident(days: Callable[..., Days]) -> None:
+    made = days()
+    companies = [made.add(1, members=1), made.add(1)]
+    made.tick()
+    for company in companies:
+        revoke(company, company.directors[0])
+    codes = [made.tick("--quiet", wait=TICK + 5)[0] for _ in range(4)]
+    assert 1 in codes
+    states = {made.program.user(company.id)["state"] for company in companies}
+    assert states == {"needs_login"}
+
+
 def test_a_director_without_the_scope_is_refused_without_a_request(
     days: Callable[..., Days],
 ) -> None:

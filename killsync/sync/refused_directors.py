@@ -47,15 +47,17 @@ class RefusedDirectors:
     def judge(self, now: float) -> None:
         """Record who was refused, and decide about the corporations that nobody could read.
 
-        If those are two or more, and no other was read, ESI or SSO is suspected, not they.
+        If ESI has refused two or more of those, and no other was read, it is suspected, not they.
         """
         held, self._held = self._held, []
         refused = self._readers.take_refused()
         if not held and not refused:
             return
         self._journal.commit()
-        without = [taken for taken in held if taken.user.user_id in refused]
-        suspected = len(without) > 1 and not self._readers.corporations_read
+        without = [by for taken in held if (by := refused.get(taken.user.user_id))]
+        suspected = (
+            sum(not _are_logins(by) for by in without) > 1 and not self._readers.corporations_read
+        )
         for corporation_id, by_character in refused.items():
             self._record(corporation_id, by_character, suspected=suspected)
         for taken in held:
@@ -78,7 +80,7 @@ class RefusedDirectors:
                 one,
                 describe(refusal.error),
                 refusal.at,
-                counts=not suspected and self._counts(corporation, one, refusal),
+                counts=self._counts(corporation, one, refusal, suspected=suspected),
             )
             for one in stored_directors.of_corporation(conn, corporation_id)
             if (refusal := refused.get(one.character_id)) is not None
@@ -87,7 +89,9 @@ class RefusedDirectors:
             *(partial(stored_directors.set_refused, director=one) for one in marked)
         )
 
-    def _counts(self, corporation: User, director: Director, refusal: RefusedDirector) -> bool:
+    def _counts(
+        self, corporation: User, director: Director, refusal: RefusedDirector, *, suspected: bool
+    ) -> bool:
         """Return whether a refusal is the director's own: others are accepted since its first."""
         if director.refused_at is None:
             return True
@@ -102,6 +106,8 @@ class RefusedDirectors:
                 or waiting_users.is_alone(conn, director.character_id)
                 or waiting_users.others_refreshed_since(conn, director.character_id, since)
             )
+        if suspected:
+            return False
         # another director of its own has been asked after it
         if (corporation.last_sync_at or 0) >= director.refused_at:
             return True
@@ -124,7 +130,13 @@ class RefusedDirectors:
             decided = NeedsLogin(directors.describe(line), again_at, known=known, daily=True)
             self._endings.end_login(taken, decided, None, now)
             return
-        reason = directors.describe(line, _NO_OTHER if suspected else _IF_IT_LASTS)
-        by_token = all(isinstance(one.error, LoginNeeded) for one in refused.values())
+        by_token = _are_logins(refused)
+        no_other = suspected and not by_token
+        reason = directors.describe(line, _NO_OTHER if no_other else _IF_IT_LASTS)
         self._health.leave_to_service(Kind.REFRESH if by_token else Kind.LIST, reason)
         self._endings.leave(taken, NextRun(reason), now)
+
+
+def _are_logins(refused: Mapping[int, RefusedDirector]) -> bool:
+    """Return whether it is logins that do not work, of which SSO's other answers tell more."""
+    return all(isinstance(one.error, LoginNeeded) for one in refused.values())
