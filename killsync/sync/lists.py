@@ -284,10 +284,8 @@ class Lists:
             case verdict.Fail():
                 self._drop(taken)
                 self._endings.fail(taken, decided, now)
-            case verdict.Renew():
-                self._readers.renew(taken)
-            case verdict.NextDirector():
-                self._readers.turn_to_next(taken, decided, now)
+            case verdict.Renew() | verdict.NextDirector():
+                self._readers.go_on(taken, decided, now)
             case verdict.EndRun():
                 self._health.end_run(decided.error)
 

@@ -29,7 +29,7 @@ from killsync.sync.context import Services
 from killsync.sync.directors import Wait
 from killsync.sync.journal import Journal
 from killsync.sync.list_pass import ListPass
-from killsync.sync.verdict import NextDirector
+from killsync.sync.verdict import NextDirector, Renew
 
 _MOST_PASSED_OVER = 3
 
@@ -133,26 +133,16 @@ class Readers:
         """Return whether another corporation's list was had in this run."""
         return bool(self.corporations_read - {taken.user.user_id})
 
-    def renew(self, taken: ListPass) -> None:
-        """Have the same page asked for again, with a new access token."""
-        taken.renewed.add(taken.token_of)
-        if taken.access is not None:
-            self._s.tokens.forget_access(taken.token_of, taken.access.token)
-        taken.access = None
-
-    def turn_to_next(self, taken: ListPass, decided: NextDirector, now: float) -> None:
-        """Have the same page asked for again, by another director.
+    def go_on(self, taken: ListPass, decided: Renew | NextDirector, now: float) -> None:
+        """Have the same page asked for again: with a new access token, or by another director.
 
         Who was refused, or passed over, is so until the end of the run.
         """
-        user_id = taken.user.user_id
-        if decided.refused is not None:
-            refused = self._refused.setdefault(user_id, {})
-            refused[taken.token_of] = RefusedDirector(decided.refused, now)
-        if decided.passed_over:
-            self._passed_over.setdefault(user_id, set()).add(taken.token_of)
-        taken.ready_at = decided.at
-        taken.release()
+        match decided:
+            case Renew():
+                self._renew(taken)
+            case NextDirector():
+                self._turn_to_next(taken, decided, now)
 
     def succeeded(self, taken: ListPass, now: float) -> None:
         """Take over that a page was had: its director works, and with it the corporation."""
@@ -176,6 +166,22 @@ class Readers:
         """Return who was refused in this run, by corporation and character, and forget it."""
         refused, self._refused = self._refused, {}
         return refused
+
+    def _renew(self, taken: ListPass) -> None:
+        taken.renewed.add(taken.token_of)
+        if taken.access is not None:
+            self._s.tokens.forget_access(taken.token_of, taken.access.token)
+        taken.access = None
+
+    def _turn_to_next(self, taken: ListPass, decided: NextDirector, now: float) -> None:
+        user_id = taken.user.user_id
+        if decided.refused is not None:
+            refused = self._refused.setdefault(user_id, {})
+            refused[taken.token_of] = RefusedDirector(decided.refused, now)
+        if decided.passed_over:
+            self._passed_over.setdefault(user_id, set()).add(taken.token_of)
+        taken.ready_at = decided.at
+        taken.release()
 
     def _out_of_turn(self, corporation_id: int) -> set[int]:
         refused = self._refused.get(corporation_id, {}).keys()
