@@ -147,7 +147,7 @@ def test_a_character_without_the_role_is_no_director(members: Members) -> None:
     done = add(program, exit_code=1)
     assert done.stdout == (
         f"line 1: added {named(program)} ({character(program)}); "
-        f"its corporation is not registered: {named(program)} is not a director of {NAME} "
+        f"not registered as a director: {named(program)} is not a director of {NAME} "
         "(ESI says 403: Character does not have required role(s)): ask its CEO for that role, "
         "or let a director log in, with `killsync login --corporation`\n"
     )
@@ -283,7 +283,7 @@ def test_what_ends_the_command_is_said_of_whoever_is_registered_then(members: Me
     process = adding(program)
     let_open_no_more_files(program, process)
     line, said = process.communicate(timeout=TIMEOUT)
-    assert f"added {named(program)} ({character(program)}); its corporation is not" in line
+    assert f"added {named(program)} ({character(program)}); not registered as a director" in line
     assert "no more files or connections may be opened" in said
     assert process.returncode == 75
     assert only_the_character(program)
@@ -366,7 +366,7 @@ def test_the_page_says_why_a_corporation_is_not_registered(members: Members) -> 
     login = Login(program, "--corporation")
     page = login.follow()
     said = login.end(exit_code=1)
-    assert f"{named(program)} is registered, its corporation is not" in page
+    assert f"{named(program)} is registered, but not as a director" in page
     for text in (page, said):
         assert f"{named(program)} is not a director of {NAME}" in text
     assert only_the_character(program)
@@ -424,7 +424,7 @@ def test_a_login_that_is_stopped_while_esi_is_asked_keeps_the_character(members:
         wait_until(lambda: program.simulator.log("affiliation"))
         login.process.send_signal(signal.SIGINT)
         said = login.end(exit_code=130)
-        assert "its corporation is not" in page.result()
+        assert "but not as a director" in page.result()
     assert f"added {named(program)}" in said
     assert only_the_character(program)
 
@@ -507,6 +507,37 @@ def test_a_director_who_has_joined_another_corporation_is_registered_there(
     assert len(directors(program)) == 2
 
 
+@pytest.mark.parametrize("how", ["director", "no role", "NPC"])
+def test_a_director_who_has_left_is_refused_by_the_old_list_whatever_the_new_one(
+    members: Members, how: str
+) -> None:
+    program, corporation = members(characters=2)
+    add(program)
+    lost = character(program)
+    moved_to = ACADEMY
+    if how != "NPC":
+        ids = [lost] if how == "director" else []
+        moved_to = program.simulator.add_corporation(directors=ids)["corporation_id"]
+    program.simulator.move(lost, moved_to)
+    code = 0 if how == "director" else 1
+    done = add(program, program.simulator.director_token(lost), exit_code=code)
+    assert f"{named(program)} has left {NAME}, whose killmails it can read no more" in done.stderr
+    shown = {one["character_id"]: one for one in program.user(corporation)["directors"]}
+    assert shown[lost]["state"] == "refused"
+    assert f"({moved_to})" in shown[lost]["error"]
+    assert shown[character(program, 1)]["state"] == "working"
+
+
+def test_a_login_leaves_a_disabled_corporation_disabled_and_says_so(members: Members) -> None:
+    program, corporation = members()
+    add(program)
+    program.run("users", "disable", str(corporation))
+    done = add(program)
+    assert users(program)[1] == (corporation, "corporation", "disabled")
+    assert f"{NAME} stays disabled: `" in done.stderr
+    assert f"users enable {corporation}`" in done.stderr
+
+
 # removing
 
 
@@ -563,3 +594,11 @@ def test_a_hostile_name_of_a_corporation_is_stored_as_it_is_and_shown_harmlessly
     removed = program.run("users", "remove", str(character(program)))
     assert_harmless(removed.stderr)
     assert "has no director left" in removed.stderr
+
+
+@pytest.mark.parametrize("name", ["   ", "\u200b"])
+def test_a_corporation_whose_name_shows_nothing_is_called_by_its_id(
+    members: Members, name: str
+) -> None:
+    program, corporation = members(name=name)
+    assert f"added corporation {corporation} ({corporation})" in add(program).stdout

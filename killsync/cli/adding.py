@@ -100,10 +100,10 @@ def _line(outcome: "Outcome") -> str:
     text = outcome.character_line()
     if candidate.unverified:
         text += f", not verified yet: {safe(candidate.unverified)}; the next scan tries again"
-        return text if reason is None else f"{text}; its corporation is not registered"
+        return text if reason is None else f"{text}; not registered as a director"
     if candidate.sold:
         text += "; it belongs to another account than before"
     if reason is not None:
-        return f"{text}; its corporation is not registered: {reason}"
+        return f"{text}; not registered as a director: {reason}"
     corporation = outcome.corporation_line()
     return text if corporation is None else f"{text}; {corporation}"

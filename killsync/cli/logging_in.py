@@ -204,10 +204,9 @@ class _Dialogue(msgspec.Struct, frozen=True):
             self.call.warn(reason)
         if not self.call.quiet:
             words = " ".join(map(str, outcome.user_ids))
-            whose = "Their" if len(outcome.user_ids) > 1 else "Its"
             prompt(
-                f"{whose} killmails come with the next `killsync scan`; or now, with\n"
-                f"`{self.call.program.line(f'sync {words}')}`."
+                f"The killmails of {outcome.names} come with the next\n"
+                f"`killsync scan`; or now, with `{self.call.program.line(f'sync {words}')}`."
             )
         return outcome.exit_code
 
@@ -271,7 +270,7 @@ def _page(outcome: Outcome) -> BrowserPage:
     registered = "is registered" if outcome.new else "is logged in again"
     if (reason := outcome.reason()) is not None:
         return BrowserPage(
-            f"{outcome.name} {registered}, its corporation is not", f"{reason}.", good=False
+            f"{outcome.name} {registered}, but not as a director", f"{reason}.", good=False
         )
     end = "You may close this page and go back to the terminal."
     found = outcome.corporation

@@ -18,7 +18,9 @@ def login(
     ] = False,
     corporation: Annotated[
         bool,
-        typer.Option("--corporation", help="Register its corporation too; it must be a director."),
+        typer.Option(
+            "--corporation", help="Register the corporation that it is a director of, too."
+        ),
     ] = False,
     another: Annotated[
         bool, typer.Option("--another", help="Then log in another character.")
@@ -45,10 +47,10 @@ def login(
 
     \b
     Exit codes:  0   registered
-                 1   the login was refused; or the character is registered, and its corporation
-                     cannot be: it is no director, or the scope is missing
-                 75  nobody came back from SSO in time; or the character is registered, and ESI
-                     could not be asked for its corporation
+                 1   the login was refused; or the character is registered,
+                     but is no director, or its login lacks the scope
+                 75  nobody came back from SSO in time; or the character is
+                     registered, and ESI could not be asked for its corporation
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True):

@@ -37,9 +37,14 @@ class Outcome(msgspec.Struct, frozen=True):
         """What the command exits with, if nothing worse happens."""
         return 0 if self.problem is None else self.problem.exit_code
 
+    @property
+    def ends_command(self) -> bool:
+        """Whether nobody else could be registered either, as where no file can be opened."""
+        return self.problem is not None and self.problem.blame is Blame.RUN
+
     def raise_if_ends(self) -> None:
-        """Raise the problem if nobody else could be registered either, as on a full disk."""
-        if self.problem is not None and self.problem.blame is Blame.RUN:
+        """Raise the problem if it ends the command."""
+        if self.problem is not None and self.ends_command:
             raise self.problem
 
     @property
@@ -52,6 +57,12 @@ class Outcome(msgspec.Struct, frozen=True):
         """Who has been registered."""
         corporation = [self.corporation.corporation_id] if self.corporation else []
         return [self.candidate.character.character_id, *corporation]
+
+    @property
+    def names(self) -> str:
+        """Who has been registered, for a line."""
+        corporation = [safe(self.corporation.name, _LONGEST_NAME)] if self.corporation else []
+        return " and ".join([self.name, *corporation])
 
     def character_line(self) -> str:
         """Return what was done with the character."""
@@ -71,7 +82,7 @@ class Outcome(msgspec.Struct, frozen=True):
         return f"renewed {corporation}, with director {self.name}"
 
     def reason(self) -> str | None:
-        """Return why its corporation is not registered, None if nothing was wrong."""
+        """Return why it is not registered as a director, None if nothing was wrong."""
         return None if self.problem is None else safe(self.problem, _LONGEST_REASON)
 
 
@@ -102,16 +113,27 @@ class Registering:
         if self._corporations is None:
             self._warn_of_lists_out_of_reach(candidate)
             return Outcome(candidate, new)
+        found: Registered | None = None
+        problem: KillsyncError | None = None
         try:
             found = self._register_corporation(self._corporations, candidate)
         except KillsyncError as error:
-            return Outcome(candidate, new, problem=error)
-        name = safe(candidate.character.name, _LONGEST_NAME)
-        for left in found.left:
+            problem = error
+        outcome = Outcome(candidate, new, found, problem)
+        if not outcome.ends_command:
+            self._warn_of_corporations(self._corporations, outcome)
+        return outcome
+
+    def _warn_of_corporations(self, corporations: Corporations, outcome: Outcome) -> None:
+        for left in corporations.note_departures(outcome.candidate.character, time.time()):
             self._call.warn(
-                f"{name} has left {safe(left, _LONGEST_NAME)}, whose killmails it can read no more"
+                f"{outcome.name} has left {safe(left, _LONGEST_NAME)}, "
+                "whose killmails it can read no more"
             )
-        return Outcome(candidate, new, found)
+        if outcome.corporation is not None and outcome.corporation.disabled:
+            name = safe(outcome.corporation.name, _LONGEST_NAME)
+            enable = self._call.program.line(f"users enable {outcome.corporation.corporation_id}")
+            self._call.warn(f"{name} stays disabled: `{enable}` has it synced again")
 
     def _register_corporation(self, corporations: Corporations, candidate: Candidate) -> Registered:
         if candidate.unverified:

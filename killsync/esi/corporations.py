@@ -59,7 +59,7 @@ def corporations_of(esi: Esi, character_ids: Sequence[int]) -> dict[int, int]:
 
 
 def corporation_name(esi: Esi, corporation_id: int) -> str:
-    """Ask once what a corporation is called.
+    """Ask once what a corporation is called; one whose name shows nothing, by its id.
 
     Raises Refused if there is none, Misshapen or ServerFault if the answer has no name, and
     whatever `Esi.ask` raises; a fault is not tried again.
@@ -68,7 +68,9 @@ def corporation_name(esi: Esi, corporation_id: int) -> str:
     if answer.status == 404:
         raise Refused(f"ESI knows no corporation {corporation_id}", 404)
     raise_for_status(answer)
-    return _decode(_corporation, answer.body, "a corporation").name
+    name = _decode(_corporation, answer.body, "a corporation").name
+    shows = any(letter.isprintable() and not letter.isspace() for letter in name)
+    return name if shows else f"corporation {corporation_id}"
 
 
 def read_list(

@@ -26,7 +26,7 @@ from killsync.esi.corporations import (
 from killsync.esi.ratelimit import Limits
 from killsync.http import Http
 from killsync.login.access import Character
-from killsync.model import Priority, Reader, UserKind
+from killsync.model import Priority, Reader, UserKind, UserState
 from killsync.settings.config import Settings
 from killsync.store import directors, users
 from killsync.store import limits as stored_limits
@@ -41,16 +41,15 @@ _MOST_UNANSWERED = 3
 class Registered(msgspec.Struct, frozen=True):
     """A corporation that a director's login has registered, or renewed.
 
-    `new` says whether it is a new user, `new_director` whether the director is a new one of it.
-    `left` are the names of other corporations that the character is registered as a director of,
-    and is in no more.
+    `new` says whether it is a new user, `new_director` whether the director is a new one of it,
+    `disabled` that it is not synced until it is enabled.
     """
 
     corporation_id: int
     name: str
     new: bool
     new_director: bool
-    left: tuple[str, ...] = ()
+    disabled: bool
 
 
 class Corporations:
@@ -66,6 +65,8 @@ class Corporations:
         self._esi = Esi(http, settings.esi_url, self._limits)
         # several directors of one corporation come one after the other
         self._names: dict[int, str] = {}
+        # by character
+        self._corporations_today: dict[int, int] = {}
         self._unanswered = 0
 
     def register(self, character: Character, access_token: str, now: float) -> Registered:
@@ -82,6 +83,27 @@ class Corporations:
             )
         corporation_id, name = self._answered(character, access_token)
         return self._store_as_user(character, corporation_id, name, now)
+
+    def note_departures(self, character: Character, now: float) -> list[str]:
+        """Record that a director is in some corporations no more; return their names.
+
+        It is asked for their lists again when it is its turn, in case ESI has said it in error.
+        Nothing is recorded if ESI has not said in which corporation the character is.
+        """
+        today = self._corporations_today.get(character.character_id)
+        if today is None:
+            return []
+        with self._store.transaction() as conn:
+            of_character = directors.of_character(conn, character.character_id)
+            left = [one for one in of_character if one.corporation_id != today]
+            joined = self._names.get(today) or names_of(conn, [today]).get(today, "corporation")
+            for one in left:
+                if not one.is_refused:
+                    error = f"has joined {joined} ({today})"
+                    refused = msgspec.structs.replace(one, refused_at=now, error=error)
+                    directors.set_refused(conn, refused)
+            known = [users.get(conn, one.corporation_id) for one in left]
+        return [corporation.name for corporation in known if corporation is not None]
 
     def _answered(self, character: Character, access_token: str) -> tuple[int, str]:
         """Return what ESI answers, as `_ask_esi` does.
@@ -120,6 +142,7 @@ class Corporations:
         asked = character.character_id
         found = self._http.patiently(partial(corporations_of, self._esi, [asked]))
         corporation_id = found[asked]
+        self._corporations_today[asked] = corporation_id
         if corporation_id in NPC_CORPORATIONS:
             known = names_of(self._store.conn, [corporation_id])
             name = known.get(corporation_id, str(corporation_id))
@@ -164,13 +187,8 @@ class Corporations:
                 )
             new = users.add(conn, corporation_id, name, now, UserKind.CORPORATION)
             new_director = directors.add(conn, corporation_id, character.character_id)
-            left = [
-                users.get(conn, other.corporation_id)
-                for other in directors.of_character(conn, character.character_id)
-                if other.corporation_id != corporation_id
-            ]
-        names = tuple(corporation.name for corporation in left if corporation is not None)
-        return Registered(corporation_id, name, new, new_director, names)
+        disabled = known is not None and known.state is UserState.DISABLED
+        return Registered(corporation_id, name, new, new_director, disabled)
 
 
 def _later(character: Character, why: str) -> TryLater:

@@ -87,11 +87,15 @@ def add(
     now: float,
     kind: UserKind = UserKind.CHARACTER,
 ) -> bool:
-    """Add a user or renew a known one, which may be synced at once; return if it is new."""
+    """Add a user or renew a known one, which may be synced at once; return if it is new.
+
+    A corporation that was disabled stays so: a director's login says nothing about it.
+    """
     known = conn.execute("SELECT 1 FROM users WHERE user_id = ?", [user_id]).fetchone()
     conn.execute(
         """INSERT INTO users (user_id, kind, name, added_at) VALUES (:id, :kind, :name, :now)
-        ON CONFLICT (user_id) DO UPDATE SET name = :name, state = 'active', failures = 0,
+        ON CONFLICT (user_id) DO UPDATE SET name = :name, failures = 0,
+            state = iif(kind = 'corporation' AND state = 'disabled', state, 'active'),
             not_before = NULL, error = NULL, troubled_since = NULL,
             refused_at = NULL, refused_token = NULL, refused_client = NULL""",
         {"id": user_id, "kind": kind, "name": name, "now": iso(now)},
