@@ -582,7 +582,8 @@ def test_directors_can_be_asked_again_before_their_day_is_over(
     lose_all(made, company)
     for one in company.directors:
         company.simulator.set_director(one, company.id, director=True)
-    made.program.run(*command, str(company.id))
+    said = made.program.run(*command, str(company.id)).stdout
+    assert command[0] == "retry" or "is active; the next scan asks its directors again" in said
     assert made.tick()[0] == 0
     assert made.program.user(company.id)["state"] == "active"
     assert len(company.polls()) == 1
@@ -677,6 +678,47 @@ def test_doctor_says_who_must_log_in_for_a_corporation(days: Callable[..., Days]
     said = made.program.run("doctor", exit_code=None).stdout
     assert f"no director can read the list of {company.name} ({company.id})" in said
     assert "login --corporation" in said
+
+
+def test_doctor_and_status_agree_that_nobody_can_read_a_list(days: Callable[..., Days]) -> None:
+    made = days()
+    company = made.add(2)
+    made.tick()
+    lost, working = company.directors
+    fire(company, lost)
+    for _ in range(2):
+        made.tick(wait=POLL)
+    made.program.run("users", "remove", str(working))
+    assert f"{company.name}: 0 of 1 director can read" in made.program.run("status").stdout
+    said = made.program.run("doctor", exit_code=None).stdout
+    assert f"no director can read the list of {company.name} ({company.id})" in said
+    assert "read by directors" not in said
+
+
+def test_status_says_once_and_in_whole_why_nobody_can_read_a_list(
+    days: Callable[..., Days],
+) -> None:
+    made = days()
+    company = made.add(2)
+    made.tick()
+    lose_all(made, company)
+    shown = made.program.run("status", COLUMNS="200").stdout
+    (line,) = [line for line in shown.splitlines() if "can read its list" in line]
+    assert line.rstrip().endswith("`killsync login --corporation` adds one, or renews a login")
+    assert shown.count("Character does not have required role(s)") == 2
+    made.program.run("users", "remove", *map(str, company.directors))
+    error = str(made.program.user(company.id)["error"])
+    assert error == "has no director left: log one in with `killsync login --corporation`"
+
+
+def test_a_corporation_that_is_removed_with_its_director_is_not_said_to_lack_one(
+    killsync: Make,
+) -> None:
+    program = killsync()
+    company = add_company(program, 1)
+    done = program.run("users", "remove", str(company.directors[0]), str(company.id))
+    assert done.stderr == ""
+    assert program.rows("SELECT * FROM users") == []
 
 
 def test_kills_and_stats_know_the_corporations_side(killsync: Make) -> None:

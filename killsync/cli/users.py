@@ -85,7 +85,11 @@ def remove(
     with invocation.edge(call, works=True):
         settings = call.settings()
         with opening.for_users(settings) as store:
-            chosen = find_users(store, _words(names, user))
+            # a corporation first: it is not one that loses a director
+            chosen = sorted(
+                find_users(store, _words(names, user)),
+                key=lambda one: one.kind is not UserKind.CORPORATION,
+            )
             forget = _without_revoking if no_revoke else _revoking
             with forget(call, store, settings) as forgotten:
                 for one in chosen:
@@ -187,7 +191,9 @@ def _set_state(
             for one in find_users(store, _words(names, user)):
                 if one.state != state:
                     _change_state(store, one, state)
-                print_result(f"{safe(one.name)} ({one.user_id}) is {state}")
+                asks = one.kind is UserKind.CORPORATION and state is UserState.ACTIVE
+                then = "; the next scan asks its directors again" if asks else ""
+                print_result(f"{safe(one.name)} ({one.user_id}) is {state}{then}")
 
 
 def _change_state(store: Store, user: User, state: UserState) -> None:

@@ -8,7 +8,7 @@ from killsync.doctor.setup import Setup
 from killsync.errors import KillsyncError
 from killsync.model import User, UserKind, UserState
 from killsync.settings import config
-from killsync.store import users
+from killsync.store import directors, users
 from killsync.store.paths import token_file
 from killsync.tokens import schema as token_schema
 from killsync.tokens.sealing import Keyring
@@ -18,10 +18,11 @@ _MOST_NAMED = 5
 
 def examine(setup: Setup) -> Iterator[Diagnosis]:
     """Yield how the logins are; nothing is decrypted, and no token read."""
-    known = _users(setup)
-    if known is None:
+    found = _users(setup)
+    if found is None:
         yield skipped("users", "the database cannot be read")
         return
+    known, readable = found
     if not known:
         yield problem("users", "there are none yet", setup.command("login"))
         return
@@ -36,7 +37,10 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
         yield problem("tokens", text, f"put it back, or {setup.command('login')}")
         return
     yield from _examine_key(setup, {name for name in holders.values() if name})
-    yield from _examine_users(setup, known, holders.keys())
+    corporations = [user for user in known if user.kind is UserKind.CORPORATION]
+    characters = [user for user in known if user.kind is not UserKind.CORPORATION]
+    yield from _examine_characters(setup, characters, holders.keys())
+    yield from _examine_corporations(setup, corporations, readable)
 
 
 def _examine_key(setup: Setup, names: set[str]) -> Iterator[Diagnosis]:
@@ -63,13 +67,6 @@ def _examine_key(setup: Setup, names: set[str]) -> Iterator[Diagnosis]:
     )
 
 
-def _examine_users(setup: Setup, known: list[User], holders: Set[int]) -> Iterator[Diagnosis]:
-    corporations = [user for user in known if user.kind is UserKind.CORPORATION]
-    characters = [user for user in known if user.kind is not UserKind.CORPORATION]
-    yield from _examine_characters(setup, characters, holders)
-    yield from _examine_corporations(setup, corporations)
-
-
 def _examine_characters(setup: Setup, known: list[User], holders: Set[int]) -> Iterator[Diagnosis]:
     waiting = [user for user in known if user.state is UserState.NEEDS_LOGIN]
     active = [user for user in known if user.state is UserState.ACTIVE]
@@ -83,23 +80,26 @@ def _examine_characters(setup: Setup, known: list[User], holders: Set[int]) -> I
         yield ok("users", f"{fit} with a login")
 
 
-def _examine_corporations(setup: Setup, known: list[User]) -> Iterator[Diagnosis]:
+def _examine_corporations(
+    setup: Setup, known: list[User], readable: Set[int]
+) -> Iterator[Diagnosis]:
     """Yield which corporations' lists can be read: they have directors, and no tokens."""
-    waiting = [user for user in known if user.state is UserState.NEEDS_LOGIN]
-    read = sum(user.state is UserState.ACTIVE for user in known)
-    if waiting:
-        text = f"no director can read the list of {_names(waiting)}"
+    synced = [user for user in known if user.state in (UserState.ACTIVE, UserState.NEEDS_LOGIN)]
+    unread = [user for user in synced if user.user_id not in readable]
+    if unread:
+        text = f"no director can read the list of {_names(unread)}"
         yield problem("corporations", text, setup.command("login --corporation"))
-    if read:
+    if read := len(synced) - len(unread):
         yield ok("corporations", f"{read} read by directors")
 
 
-def _users(setup: Setup) -> list[User] | None:
+def _users(setup: Setup) -> tuple[list[User], Set[int]] | None:
+    """Return the users, and which corporations a director can read; None if that is not known."""
     try:
         with storage.opened(setup.settings.database) as store:
-            return list(users.everyone(store.conn))
+            return list(users.everyone(store.conn)), directors.readable(store.conn)
     except KillsyncError:
-        return [] if not setup.settings.database.exists() else None
+        return ([], set()) if not setup.settings.database.exists() else None
 
 
 def _names(some: list[User]) -> str:

@@ -116,6 +116,14 @@ def only_director_of(conn: sqlite3.Connection, character_id: int) -> list[str]:
     return [name for (name,) in rows]
 
 
+def readable(conn: sqlite3.Connection) -> set[int]:
+    """Return the corporations of which a director was not refused when it was last asked."""
+    rows = conn.execute(
+        "SELECT DISTINCT corporation_id FROM directors WHERE refused_at IS NULL AND NOT confirmed"
+    )
+    return {corporation_id for (corporation_id,) in rows}
+
+
 def last_readers(conn: sqlite3.Connection, user_ids: Iterable[int]) -> Iterator[Reader]:
     """Yield who has last read the lists of these users, or was about to.
 

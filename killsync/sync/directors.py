@@ -14,6 +14,7 @@ from killsync.sync.schedule import REFUSALS_APART
 from killsync.times import DAY, MINUTE, has_passed
 
 _MOST_NAMED = 3
+_LONGEST_NAME = 40
 _ANOTHER = "`killsync login --corporation` adds one, or renews a login"
 
 
@@ -99,11 +100,13 @@ def try_again_at(directors: Sequence[Director], now: float) -> float:
 def describe(directors: Sequence[Director], advice: str = _ANOTHER) -> str:
     """Return in words why a corporation's list cannot be read: who is refused, and for what.
 
-    Text from outside is in it as it came.
+    Text from outside is in it as it came, names but the beginning of long ones.
     """
     if not directors:
         return "has no director left: log one in with `killsync login --corporation`"
-    said = [f"{one.name}: {one.error or 'refused'}" for one in directors[:_MOST_NAMED]]
+    said = [
+        f"{one.name[:_LONGEST_NAME]}: {one.error or 'refused'}" for one in directors[:_MOST_NAMED]
+    ]
     more = len(directors) - len(said)
     others = f"; and {more} more" if more else ""
     number = len(directors)

@@ -7,12 +7,13 @@ import msgspec
 
 from killsync.esi.buckets import OWN_GROUPS
 from killsync.esi.ratelimit import LIKELY_COST, Bucket, kept_share
-from killsync.model import JobCounts, Priority, User, UserKind, UserState
+from killsync.model import Director, JobCounts, Priority, User, UserKind, UserState
 from killsync.settings.config import Settings
-from killsync.store import directors, jobs, limits, lock, pending, runs, users
+from killsync.store import directors as stored_directors
+from killsync.store import jobs, limits, lock, pending, runs, users
 from killsync.store.connection import Store, snapshot
 from killsync.store.runs import LockHolder, Run
-from killsync.sync import alerts, forecast, schedule
+from killsync.sync import alerts, directors, forecast, schedule
 from killsync.sync.alerts import Unfetched, Unsynced
 from killsync.sync.forecast import Backlog
 from killsync.times import iso, iso_after, iso_or_none
@@ -150,9 +151,7 @@ def user_statuses(
 ) -> list[UserStatus]:
     """Return how each user stands, or only these."""
     shown = users.everyone(store.conn) if only is None else only
-    return [
-        _user(user, now, settings.min_age, _directors(store.conn, user)) for user in list(shown)
-    ]
+    return [_user(store.conn, user, now, settings.min_age) for user in list(shown)]
 
 
 def lock_holder(store: Store) -> LockHolder | None:
@@ -163,24 +162,24 @@ def lock_holder(store: Store) -> LockHolder | None:
     return runs.newest_unended(store.conn, version) if version else LockHolder()
 
 
-def _directors(conn: sqlite3.Connection, user: User) -> list[DirectorStatus]:
-    if user.kind is not UserKind.CORPORATION:
-        return []
-    return [
-        DirectorStatus(
-            one.character_id,
-            one.name,
-            DirectorState.REFUSED if one.is_refused else DirectorState.WORKING,
-            one.error,
-            None if one.asked_at is None else iso(one.asked_at),
-        )
-        for one in directors.of_corporation(conn, user.user_id)
-    ]
+def _director(director: Director) -> DirectorStatus:
+    return DirectorStatus(
+        director.character_id,
+        director.name,
+        DirectorState.REFUSED if director.is_refused else DirectorState.WORKING,
+        director.error,
+        None if director.asked_at is None else iso(director.asked_at),
+    )
 
 
-def _user(
-    user: User, now: float, min_age: float, of_corporation: list[DirectorStatus]
-) -> UserStatus:
+def _user(conn: sqlite3.Connection, user: User, now: float, min_age: float) -> UserStatus:
+    line: list[Director] = []
+    error = user.error
+    if user.kind is UserKind.CORPORATION:
+        line = stored_directors.of_corporation(conn, user.user_id)
+        if user.state is UserState.NEEDS_LOGIN:
+            # those who were asked then may have been removed since
+            error = directors.describe(line)
     cursor, synced = user.cursor, user.last_sync_at
     due = schedule.next_due_at(user, now, min_age)
     return UserStatus(
@@ -195,8 +194,8 @@ def _user(
         pending=user.pending,
         backfill=None if cursor.page is None else Backfill(cursor.page, cursor.until_id),
         failures=user.failures,
-        error=user.error,
-        directors=of_corporation,
+        error=error,
+        directors=[_director(one) for one in line],
     )
 
 

@@ -108,7 +108,7 @@ def _(event: events.ListPutOff) -> str:
 @sentence.register
 def _(event: events.UserFailed) -> str:
     again = "" if event.until is None else f"; tried again by {event.until}"
-    return f"{safe(event.name)} ({event.user_id}) failed: {safe(event.error)}{again}"
+    return f"{safe(event.name)} ({event.user_id}) failed: {safe(event.error, 800)}{again}"
 
 
 @sentence.register

@@ -105,18 +105,30 @@ def _directors(user: UserStatus) -> str:
 
 
 def _corporations(users: list[UserStatus]) -> list["Text"]:
-    """Return a line for each corporation: how many directors work, and why others do not."""
+    """Return of each corporation how many directors work, and a line for each who does not."""
     lines = []
     for user in users:
         if user.kind is not UserKind.CORPORATION:
             continue
         working, number = user.directors_working, len(user.directors)
         text = f"{safe(user.name, 40)}: {working} of {count(number, 'director')} can read its list"
-        refused = [
-            f"{safe(one.name, 40)}: {safe(one.error)}" for one in user.directors if one.error
+        style = "yellow" if working < number else ""
+        if working == 0:
+            text += "; `killsync login --corporation` adds one, or renews a login"
+            style = "red"
+        lines.append(_cell(text, style))
+        lines += [
+            _cell(f"  {safe(one.name, 40)}: {safe(one.error, 300)}", style)
+            for one in user.directors
+            if one.error
         ]
-        lines.append(_cell("; ".join([text, *refused]), "yellow" if working < number else ""))
     return [*lines, _cell("")] if lines else []
+
+
+def _is_unread(user: UserStatus) -> bool:
+    """Return whether a corporation has no director who reads it, as its own line says."""
+    is_corporation = user.kind is UserKind.CORPORATION
+    return is_corporation and user.state is UserState.NEEDS_LOGIN and not user.directors_working
 
 
 def _next_due(text: str | None, now: float) -> str:
@@ -135,7 +147,7 @@ def _troubles(status: Status, now: float) -> list["Text"]:
     lines += [
         _cell(f"{safe(user.name, 40)}: {safe(user.error)}", "red")
         for user in status.users
-        if user.error
+        if user.error and not _is_unread(user)
     ]
     lines += [
         _cell(f"killmail {aside.killmail_id} is set aside: {safe(aside.error)}", "red")
