@@ -224,9 +224,10 @@ def test_an_entry_of_the_wrong_shape_costs_only_itself(wrong: object) -> None:
         (b"[" + b" " * 2_200_000 + b"]", ServerFault),
         (b'{"error":"Invalid type or id"}', Misshapen),
         (b"null", Misshapen),
+        (b"[{}]", Misshapen),
         (b"[{}, {}]", Misshapen),
     ],
-    ids=str,
+    ids=["HTML", "nothing", "cut", "no text", "deep", "long", "object", "null", "one", "two"],
 )
 def test_what_is_no_list_is_never_taken_for_the_end(
     body: bytes, error: type[KillsyncError]
@@ -472,6 +473,16 @@ def test_a_list_that_repeats_itself_for_ever_is_given_up(
 ) -> None:
     board.wrong = [{"text": page.decode()} for _ in range(50)]
     with pytest.raises(ServerFault, match="repeats itself"):
+        walk(store, board)
+    assert len(board.asked) < 8
+
+
+@pytest.mark.parametrize("page", ["[{}]", json.dumps([{}, entry(7)])], ids=["only", "beside"])
+def test_a_list_with_an_invalid_entry_on_every_page_is_given_up(
+    store: Store, board: Board, page: str
+) -> None:
+    board.wrong = [{"text": page} for _ in range(50)]
+    with pytest.raises(ServerFault if "7" in page else Misshapen):
         walk(store, board)
     assert len(board.asked) < 8
 

@@ -165,8 +165,8 @@ class ZKillboard:
 def decode(body: bytes) -> ZkbPage:
     """Return what a page lists.
 
-    Raises ServerFault if it is not JSON or too large, and Misshapen if it is not a list, or none
-    of its several entries is a reference.
+    Raises ServerFault if it is not JSON or too large, and Misshapen if it is not a list, or has
+    entries of which none is a reference.
     """
     if len(body) > _LARGEST:
         raise ServerFault(f"zKillboard's list is larger than {_LARGEST >> 20} MiB")
@@ -186,7 +186,7 @@ def _decode_one_by_one(body: bytes, mistake: msgspec.ValidationError) -> ZkbPage
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ServerFault("zKillboard's answer is not JSON") from error
     found = [ref for entry in entries if (ref := _reference(entry)) is not None]
-    if not found and len(entries) > 1:
+    if not found:
         raise Misshapen(f"zKillboard's list has the wrong shape: {mistake}") from mistake
     return ZkbPage(found, len(entries) - len(found))
 
