@@ -426,7 +426,20 @@ DAMAGES = {
     "an import of an unknown source": (
         f"INSERT INTO imports VALUES ('moon', '2026-11-02', 'etag', 0, 0, 9, '{NOON}')",
         "word",
-        "archive 2026-11-02: imports.source 'moon' is not one of everef, json, zkb",
+        "archive 2026-11-02: imports.source 'moon' is not one of everef",
+        NOTHING,
+    ),
+    "an invalid time of a list of zKillboard's": (
+        "INSERT INTO zkb_lists SELECT user_id, 'kills', 3, 9, 1, 'noon', 9, 'noon' FROM users",
+        "time",
+        "zkb_lists.empty_at: not a valid time in 2 of the rows",
+        NOTHING,
+    ),
+    "an unknown list of zKillboard's": (
+        "INSERT INTO zkb_lists SELECT user_id, 'draws', 3, 9, 1, NULL, 9,"
+        f" '{NOON}' FROM users LIMIT 1",
+        "word",
+        "zkb_lists.side 'draws' is not one of kills, losses",
         NOTHING,
     ),
     "no count of users added": (

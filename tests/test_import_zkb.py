@@ -442,7 +442,7 @@ def test_removing_a_user_forgets_what_is_pending_for_it_alone(killsync: Make) ->
     assert pending(program) == everything(program, me)
     program.run("users", "remove", str(me))
     assert pending(program) == set()
-    assert program.rows("SELECT * FROM imports") == []
+    assert program.rows("SELECT * FROM zkb_lists") == []
 
 
 # ---- stopping

@@ -601,6 +601,10 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "pending.ready of users": lambda conn: pending.ready(conn, 100, only_users=[1, 2]),
     "pending.ready of ESI's": lambda conn: pending.ready(conn, 100, only_esi=True),
     "zkb_lists.record": lambda conn: zkb_lists.record(conn, 1, refs(7, 8)),
+    "zkb_lists.set_position": lambda conn: zkb_lists.set_position(
+        conn, 1, "kills", zkb_lists.Position(), 0, NOW
+    ),
+    "zkb_lists.count_pending": lambda conn: zkb_lists.count_pending(conn, [1, 2]),
     "zkb_lists.position": lambda conn: zkb_lists.position(conn, 1, "kills"),
     "zkb_lists.hearsay": lambda conn: zkb_lists.hearsay(conn, [7, 8]),
     "zkb_lists.forget_claims": lambda conn: zkb_lists.forget_claims(conn, [7, 8]),
@@ -715,7 +719,15 @@ def test_nothing_reads_a_whole_table_at_every_tick(store: Store, name: str) -> N
 
 
 def test_check_looks_at_every_time_of_the_schema(store: Store) -> None:
-    for table in ("users", "jobs", "pending_killmails", "runs", "directors", "imports"):
+    for table in (
+        "users",
+        "jobs",
+        "pending_killmails",
+        "runs",
+        "directors",
+        "imports",
+        "zkb_lists",
+    ):
         columns = {row[1] for row in store.conn.execute(f"PRAGMA table_info({table})")}
         times = {c for c in columns if re.search("_at$|_until$|_since$|^not_before$|_from$", c)}
         assert times == set(TIMES[table].split())

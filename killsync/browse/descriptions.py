@@ -15,6 +15,7 @@ _HIDDEN = (
     "price_days",
     "directors",
     "imports",
+    "zkb_lists",
     "_sqlite_migrations",
     "sqlite_sequence",
 )

@@ -28,6 +28,7 @@ _WORD_ADVICE = {
     "jobs.state": "--repair queues it again",
     "pending_killmails.origin": "--repair takes it from who lists it",
     "imports.source": "--repair forgets that it was read",
+    "zkb_lists.side": "--repair forgets how far it was read",
 }
 
 
@@ -181,7 +182,7 @@ def _pending_problems(conn: sqlite3.Connection) -> Iterator[Finding]:
 
 def _check_words(verdict: Verdict, conn: sqlite3.Connection) -> None:
     for whose, column, word in verify.unknown_words(conn):
-        of_user = column.split(".")[0] in ("users", "jobs")
+        of_user = column.split(".")[0] in ("users", "jobs", "zkb_lists")
         of_what = "killmail" if column.startswith("pending") else "archive"
         subject = _named(verdict, whose) if of_user else f"{of_what} {whose}"
         known = ", ".join(verify.WORDS[column])

@@ -36,6 +36,7 @@ _OWNED = (
     ("jobs", "user_id", "users"),
     ("directors", "corporation_id", "users"),
     ("directors", "character_id", "users"),
+    ("zkb_lists", "user_id", "users"),
 )
 _KEYS = {"killmails": "killmail_id", "users": "user_id"}
 # where a time cannot be absent, or its absence means something else
@@ -46,6 +47,7 @@ _NOT_NULL_TIMES = {
     ("runs", "finished_at"),
     ("pending_killmails", "set_aside_at"),
     ("imports", "read_at"),
+    ("zkb_lists", "read_at"),
 }
 
 
@@ -229,6 +231,7 @@ def repair_words(store: Store) -> None:
             WHERE {is_unknown("pending_killmails.origin")}"""
         )
         conn.execute(f"DELETE FROM imports WHERE {is_unknown('imports.source')}")
+        conn.execute(f"DELETE FROM zkb_lists WHERE {is_unknown('zkb_lists.side')}")
 
 
 def repair_times(store: Store, now: float) -> None:

@@ -26,15 +26,16 @@ ALTER TABLE killmails ADD COLUMN hash_source TEXT NOT NULL DEFAULT 'esi'
 -- of what ESI's lists have not shown: where else it was listed
 ALTER TABLE pending_killmails ADD COLUMN origin TEXT NOT NULL DEFAULT 'esi'
     CHECK (origin IN ('esi', 'zkb'));
+CREATE INDEX pending_killmails_zkb ON pending_killmails (origin) WHERE origin = 'zkb';
 """
 
 _IMPORTS = """
 -- archives that were read to their end, so that the next import need not read them again
 CREATE TABLE imports (
-    source TEXT NOT NULL CHECK (source IN ('everef', 'json', 'zkb')),
-    -- the day of an archive, or a list of zKillboard's
+    source TEXT NOT NULL CHECK (source IN ('everef')),
+    -- the day of an archive
     name TEXT NOT NULL,
-    -- its ETag, or its size and time of change; of a list, how far it is recorded
+    -- its ETag, or its size and time of change
     version TEXT NOT NULL,
     -- 1: every killmail of it was wanted, not only the users'
     everything INTEGER NOT NULL CHECK (everything IN (0, 1)),
@@ -47,4 +48,22 @@ CREATE TABLE imports (
 INSERT INTO facts VALUES ('users_added', 0);
 """
 
-SCRIPTS = (_DIRECTORS, _ORIGIN, _IMPORTS)
+_ZKB_LISTS = """
+-- how far zKillboard's lists of a user's kills and losses are recorded
+CREATE TABLE zkb_lists (
+    user_id INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+    side TEXT NOT NULL CHECK (side IN ('kills', 'losses')),
+    -- the last page of a reading that was broken off, and the highest id on its first page
+    page INTEGER CHECK (page >= 1),
+    top INTEGER,
+    -- the highest id on the first page of the last reading that came to its end
+    until INTEGER,
+    -- since when the next page is empty, though this one is full
+    empty_at TEXT,
+    listed INTEGER NOT NULL,
+    read_at TEXT NOT NULL,
+    PRIMARY KEY (user_id, side)
+) STRICT, WITHOUT ROWID;
+"""
+
+SCRIPTS = (_DIRECTORS, _ORIGIN, _IMPORTS, _ZKB_LISTS)

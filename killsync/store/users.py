@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from killsync.model import Cursor, Refusal, User, UserKind, UserState
-from killsync.store import directors, imports, roles, zkb_lists
+from killsync.store import directors, imports, roles
 from killsync.times import DAY, iso, iso_after, unix, unix_or_none
 
 # no user is left alone for longer; a time further ahead was written by a wrong clock
@@ -277,7 +277,6 @@ def set_cursor(
 
 def remove(conn: sqlite3.Connection, user_id: int) -> None:
     """Delete a user with the cursor, the jobs and the list rows; killmails stay."""
-    zkb_lists.forget_user(conn, user_id)
     conn.execute("DELETE FROM users WHERE user_id = ?", [user_id])
 
 

@@ -30,6 +30,7 @@ TIMES = {
     "runs": "started_at finished_at",
     "directors": "asked_at refused_at not_before",
     "imports": "read_at",
+    "zkb_lists": "empty_at read_at",
 }
 
 BAD_HASH = "length(killmail_hash) <> 40 OR killmail_hash GLOB '*[^0-9a-fA-F]*'"
@@ -44,7 +45,8 @@ WORDS = {
     "users.kind": ("character", "corporation"),
     "jobs.state": tuple(s.value for s in JobState if s is not JobState.UNKNOWN),
     "pending_killmails.origin": (Origin.ESI.value, Origin.ZKB.value),
-    "imports.source": (Origin.EVEREF.value, Origin.JSON.value, Origin.ZKB.value),
+    "imports.source": (Origin.EVEREF.value,),
+    "zkb_lists.side": ("kills", "losses"),
 }
 # what says whose a word is
 _KEYS = {"pending_killmails": "killmail_id", "imports": "name"}

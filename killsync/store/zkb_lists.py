@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import msgspec
 
 from killsync.model import KillmailRef, Priority
-from killsync.times import iso
+from killsync.times import iso, unix_or_none
 
 _CLAIM = "INSERT OR IGNORE INTO user_killmails (user_id, killmail_id, listed) VALUES (?, ?, 0)"
-_OF_USER = "source = 'zkb' AND name GLOB ?"
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -23,23 +22,26 @@ class Position(msgspec.Struct, frozen=True):
     `page` is the last page done of a walk that was broken off, and `top` the highest id on its
     first page: what lies between is recorded. `until` is the highest id on the first page of the
     last walk that was finished: what lies below is recorded. None: there was no such walk.
+    `empty_at` is since when, in unix seconds, the page after `page` is empty, which may be the end.
     """
 
     page: int | None = None
     top: int | None = None
     until: int | None = None
+    empty_at: float | None = None
 
 
 def position(conn: sqlite3.Connection, user_id: int, side: str) -> Position:
     """Return how far a user's list of kills or losses is recorded."""
     row = conn.execute(
-        "SELECT version FROM imports WHERE source = 'zkb' AND name = ?", [_name(user_id, side)]
+        "SELECT page, top, until, empty_at FROM zkb_lists WHERE user_id = ? AND side = ?",
+        [user_id, side],
     ).fetchone()
-    try:
-        return Position() if row is None else msgspec.json.decode(row[0], type=Position)
-    except msgspec.DecodeError:
-        # it is read again, as if nothing were known
+    if row is None or (row[0] is not None and row[0] < 1):
+        # one that is damaged counts as none: it is read again
         return Position()
+    page, top, until, empty_at = row
+    return Position(page, top, until, unix_or_none(empty_at))
 
 
 def set_position(
@@ -49,12 +51,12 @@ def set_position(
 
     `listed` counts the killmails that the walk has seen so far.
     """
+    empty_at = None if done.empty_at is None else iso(done.empty_at)
     conn.execute(
-        "INSERT OR REPLACE INTO imports VALUES ('zkb', ?, ?, ?, 0, ?, ?)",
-        [
-            *(_name(user_id, side), msgspec.json.encode(done).decode()),
-            *(done.page is None, listed, iso(now)),
-        ],
+        """INSERT OR REPLACE INTO zkb_lists
+            (user_id, side, page, top, until, empty_at, listed, read_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+        [user_id, side, done.page, done.top, done.until, empty_at, listed, iso(now)],
     )
 
 
@@ -114,15 +116,6 @@ def forget_claims(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None
         AND killmail_id IN (SELECT value FROM json_each(?))""",
         [json.dumps(list(killmail_ids))],
     )
-
-
-def forget_user(conn: sqlite3.Connection, user_id: int) -> None:
-    """Forget how far a user's lists are recorded."""
-    conn.execute(f"DELETE FROM imports WHERE {_OF_USER}", [_name(user_id, "*")])
-
-
-def _name(user_id: int, side: str) -> str:
-    return f"{user_id}/{side}"
 
 
 def _without_body(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> list[int]:
