@@ -350,6 +350,20 @@ def test_an_empty_page_once_is_not_the_end(killsync: Make) -> None:
     assert stored(program) == everything(program, pilot(program))
 
 
+def test_an_empty_page_amid_a_list_is_said_and_hides_nothing_from_the_next_call(
+    killsync: Make,
+) -> None:
+    program = killsync(characters=1, killmails=0)
+    me = pilot(program)
+    program.simulator.add_killmails(me, 450)
+    program.simulator.change_zkillboard(empty=[2])
+    done = program.run("import", "zkb", str(me))
+    assert "page 2 is empty, which may not be the end; the next import asks again" in done.stderr
+    program.simulator.change_zkillboard(empty=[])
+    import_zkb(program, me)
+    assert stored(program) | pending(program) == everything(program, me)
+
+
 # ---- ESI, its limits, and other runs
 
 

@@ -4,6 +4,9 @@ A walk goes from the first page down to what an earlier one has recorded, or to 
 has got there. One that was broken off is gone on with: first from the first page down to where it
 began, then from the last page that it did. What is new pushes the rest to later pages, so that
 this overlaps and never skips.
+
+An empty page after a full one may be the end, or a fault: it is the end once another walk, ten
+minutes later or more, finds it as empty.
 """
 
 import hashlib
@@ -18,10 +21,13 @@ from killsync.model import User
 from killsync.store import users, zkb_lists
 from killsync.store.connection import Store
 from killsync.store.zkb_lists import Position
+from killsync.times import MINUTE
 
 # far more than the largest corporation has: a list that is longer never ends
 _MOST_PAGES = 100_000
 _MOST_REPEATS = 3
+# what is empty for so long is no passing fault
+_EMPTY_FOR = 10 * MINUTE
 
 
 class Walked(msgspec.Struct, frozen=True):
@@ -36,6 +42,13 @@ class Walked(msgspec.Struct, frozen=True):
     new: int
     skipped: int
     listed: int
+
+
+class EndDoubted(msgspec.Struct, frozen=True):
+    """A page is empty, and the one before it was full: a later walk asks for it once more."""
+
+    side: Side
+    page: int
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -69,6 +82,26 @@ def after_page(
     return Step(Position(until=top), None, above_gap=False)
 
 
+def after_empty(
+    found: Position, recorded: Position, number: int, now: float, *, is_short: bool
+) -> Position:
+    """Return how far a list is recorded that ends before the page of this `number`.
+
+    `found` is what earlier walks have left, `recorded` what this one has recorded last;
+    `is_short` says that the page before was not full, which is a second sign of the end.
+    """
+    if number == 1:
+        # what is recorded stays, though nothing of it is shown
+        return recorded
+    empty_at = found.empty_at if found.page == number - 1 else None
+    lasts = empty_at is not None and now - empty_at >= _EMPTY_FOR
+    if is_short or lasts:
+        return Position(until=recorded.top)
+    # a time ahead was written by a wrong clock
+    since = now if empty_at is None else min(empty_at, now)
+    return msgspec.structs.replace(recorded, empty_at=since)
+
+
 class Walk:
     """One list of a user's; with `full` every page is read, whatever is recorded."""
 
@@ -87,14 +120,15 @@ class Walk:
         self._user = user
         self._side = side
         self._clock = clock
-        found = zkb_lists.position(store.conn, user.user_id, side)
-        self.before = Position() if full else found
+        self._found = zkb_lists.position(store.conn, user.user_id, side)
+        self.before = Position() if full else self._found
+        self._recorded = self._found
         self._listed = 0
         self._seen: set[bytes] = set()
         self._repeats = 0
 
-    def pages(self) -> Iterator[Walked]:
-        """Read and record page after page, and yield each.
+    def pages(self) -> Iterator[Walked | EndDoubted]:
+        """Read and record page after page, and yield each; last, whether its end is in doubt.
 
         Raises what the client raises, ServerFault if the list does not end, and UsageError if the
         user has been removed. What was yielded is recorded.
@@ -103,13 +137,14 @@ class Walk:
         top, above_gap, is_short = 0, True, False
         while number is not None:
             page = self._read(number, is_short=is_short)
-            is_short = page.entries < PAGE_SIZE
             if not page.entries:
-                self._end(Position(until=top or self.before.until))
+                if self._end(number, is_short=is_short):
+                    yield EndDoubted(self._side, number)
                 return
+            is_short = page.entries < PAGE_SIZE
             ids = [ref.killmail_id for ref in page.refs]
             if number == 1:
-                top = max(ids, default=0)
+                top = max(ids)
             step, new = self._take(page, ids, top, number, above_gap=above_gap)
             yield Walked(self._side, number, len(ids), new, page.skipped, self._listed)
             number, above_gap = step.next_page, step.above_gap
@@ -131,7 +166,7 @@ class Walk:
     def _look_for_repeats(self, page: ZkbPage) -> None:
         ids = sorted(ref.killmail_id for ref in page.refs)
         digest = hashlib.blake2b(msgspec.json.encode(ids), digest_size=16).digest()
-        self._repeats = self._repeats + 1 if ids and digest in self._seen else 0
+        self._repeats = self._repeats + 1 if page.entries and digest in self._seen else 0
         self._seen.add(digest)
         if self._repeats == _MOST_REPEATS:
             raise ServerFault("zKillboard's list repeats itself and does not end")
@@ -148,16 +183,22 @@ class Walk:
             self._set_position(step.position)
         return step, new
 
-    def _end(self, position: Position) -> None:
+    def _end(self, number: int, *, is_short: bool) -> bool:
+        """Record that the list ends before this page; return whether that is in doubt."""
+        position = after_empty(
+            self._found, self._recorded, number, self._clock(), is_short=is_short
+        )
         with self._store.transaction():
             self._require_user()
             self._set_position(position)
+        return position != Position() if number == 1 else position.empty_at is not None
 
     def _require_user(self) -> None:
         if users.get(self._store.conn, self._user.user_id) is None:
             raise UsageError("the user has been removed meanwhile")
 
     def _set_position(self, position: Position) -> None:
+        self._recorded = position
         zkb_lists.set_position(
             self._store.conn,
             self._user.user_id,

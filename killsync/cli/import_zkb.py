@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from killsync.archive.zkb_walk import Walk
+from killsync.archive.zkb_walk import EndDoubted, Walk
 from killsync.archive.zkillboard import Pace, Side, ZKillboard
 from killsync.cli import invocation, opening
 from killsync.cli.find_users import find_users
@@ -28,6 +28,7 @@ from killsync.sync.forecast import Backlog, backlog
 from killsync.sync.status import lock_holder
 from killsync.sync.zkb_events import (
     ZkbBodiesStarted,
+    ZkbEndDoubted,
     ZkbEntriesSkipped,
     ZkbImported,
     ZkbLeftToRuns,
@@ -138,6 +139,9 @@ class _Import:
         before, of = walk.before, (user.user_id, user.name, side)
         report(ZkbWalkStarted(*of, before.until is not None, before.page))
         for page in walk.pages():
+            if isinstance(page, EndDoubted):
+                report(ZkbEndDoubted(*of, page.page))
+                continue
             self._listed += page.killmails
             self._new += page.new
             report(ZkbPageListed(*of, page.page, page.killmails, page.new, page.listed))

@@ -42,6 +42,15 @@ class ZkbEntriesSkipped(Trouble, frozen=True):
     skipped: int
 
 
+class ZkbEndDoubted(Event, frozen=True):
+    """A page is empty though the one before it was full: the next import asks for it again."""
+
+    user_id: int
+    name: str
+    side: str
+    page: int
+
+
 class ZkbBodiesStarted(Event, frozen=True):
     """So many bodies are to be fetched from ESI, of whomever, by about `done_at` (ISO text)."""
 

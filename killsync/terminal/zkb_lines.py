@@ -30,6 +30,14 @@ def _(event: events.ZkbEntriesSkipped) -> str:
 
 
 @sentence.register
+def _(event: events.ZkbEndDoubted) -> str:
+    return (
+        f"{safe(event.name)}, {event.side}: page {event.page:,} is empty, which may not be the "
+        "end; the next import asks again"
+    )
+
+
+@sentence.register
 def _(event: events.ZkbBodiesStarted) -> str:
     line = f"{count(event.ready, 'killmail')} to fetch from ESI"
     if event.done_at is None:
