@@ -51,23 +51,23 @@ def failing(
 # a hash that only zKillboard has given
 
 
-@pytest.mark.parametrize("hearsay", [True, False])
-def test_wrong_hashes_speak_against_esi_only_where_it_has_listed_them(hearsay: bool) -> None:
+@pytest.mark.parametrize("only_by_zkb", [True, False])
+def test_wrong_hashes_speak_against_esi_only_where_it_has_listed_them(only_by_zkb: bool) -> None:
     refused = KillmailUnknown("422", 422)
     counted = health(
         *(
-            Returned(Kind.BODY, i, False, False, refused, lambda _: None, hearsay=hearsay)
+            Returned(Kind.BODY, i, False, False, refused, lambda _: None, only_by_zkb=only_by_zkb)
             for i in range(10)
         )
     )
-    assert counted.is_failing(Kind.BODY) is not hearsay
-    assert counted.any_failed(Kind.BODY) is not hearsay
+    assert counted.is_failing(Kind.BODY) is not only_by_zkb
+    assert counted.any_failed(Kind.BODY) is not only_by_zkb
     assert counted.has_answered(Service.ESI)
 
 
 def test_a_silent_esi_is_down_whoever_has_listed_what_it_is_asked_for() -> None:
     silent = [
-        Returned(Kind.BODY, i, False, False, SILENCE, lambda _: None, hearsay=True)
+        Returned(Kind.BODY, i, False, False, SILENCE, lambda _: None, only_by_zkb=True)
         for i in range(3)
     ]
     assert health(*silent).is_down(Service.ESI)

@@ -606,7 +606,7 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     ),
     "zkb_lists.count_pending": lambda conn: zkb_lists.count_pending(conn, [1, 2]),
     "zkb_lists.position": lambda conn: zkb_lists.position(conn, 1, "kills"),
-    "zkb_lists.hearsay": lambda conn: zkb_lists.hearsay(conn, [7, 8]),
+    "zkb_lists.only_by_zkb": lambda conn: zkb_lists.only_by_zkb(conn, [7, 8]),
     "zkb_lists.forget_claims": lambda conn: zkb_lists.forget_claims(conn, [7, 8]),
     "roles.of_nobody": lambda conn: roles.of_nobody(conn, [arrival(7).killmail]),
     "pending.waiting_for": lambda conn: pending.waiting_for(conn, [1]),

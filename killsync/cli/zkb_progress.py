@@ -83,7 +83,7 @@ class _Bar:
                 self._show_bodies()
             case events.PageListed():
                 self._expected += event.new
-            case events.BodyPutOff() | events.BodySetAside() | events.BodyNobodys():
+            case events.BodyPutOff() | events.BodySetAside() | events.BodyNotOurs():
                 self._expected -= 1
             case events.Working():
                 return

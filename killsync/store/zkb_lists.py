@@ -95,7 +95,7 @@ def count_pending(conn: sqlite3.Connection, user_ids: Sequence[int]) -> int:
     return int(row[0])
 
 
-def hearsay(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[int]:
+def only_by_zkb(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[int]:
     """Return which of these are pending by zKillboard's word alone.
 
     What a repair asks for again was stored, so that it is not.

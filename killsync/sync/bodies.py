@@ -14,7 +14,7 @@ from killsync.store import facts, pending, retries, roles, storing, zkb_lists
 from killsync.store.killmails import FetchedKillmail
 from killsync.sync import verdict
 from killsync.sync.context import Services, Tally
-from killsync.sync.events import BodiesStored, BodyNobodys, BodyPutOff, BodySetAside, HashMismatch
+from killsync.sync.events import BodiesStored, BodyNotOurs, BodyPutOff, BodySetAside, HashMismatch
 from killsync.sync.health import FAILING_AFTER, Health, shows_an_answer
 from killsync.sync.journal import Journal
 from killsync.sync.slots import Kind, Request, Slots
@@ -29,7 +29,7 @@ _NEW_IN_A_RUN = 48
 # a battle's killmails have thousands of attackers each; the next large one waits for this one
 _MOST_BYTES = 512 * 1024
 _LONGEST_WAIT = 1.0
-NOBODYS = "no registered character or corporation takes part"
+UNINVOLVED = "no registered character or corporation takes part"
 
 
 class Bodies:
@@ -81,7 +81,7 @@ class Bodies:
                     of=body.killmail_id,
                     urgent=urgent,
                     failed_before=body.attempts > 0,
-                    hearsay=body.origin is Origin.ZKB,
+                    only_by_zkb=body.origin is Origin.ZKB,
                     send=partial(
                         self._s.esi.killmail, body.killmail_id, body.killmail_hash, priority
                     ),
@@ -108,14 +108,14 @@ class Bodies:
             return
         ids = [fetched.killmail.killmail_id for fetched in batch]
         stored: list[int] = []
-        strangers: set[int] = set()
+        uninvolved: set[int] = set()
         failed_before = [i for i in ids if self._taken[i].attempts]
 
         def write(conn: sqlite3.Connection) -> None:
             listed_by = pending.still_pending(conn, ids)
-            strangers.update(_strangers(conn, batch))
-            stored.extend(storing.store(conn, _kept(batch, listed_by, strangers), iso(now)))
-            zkb_lists.forget_claims(conn, sorted(strangers))
+            uninvolved.update(_uninvolved(conn, batch))
+            stored.extend(storing.store(conn, _kept(batch, listed_by, uninvolved), iso(now)))
+            zkb_lists.forget_claims(conn, sorted(uninvolved))
             if failed_before:
                 retries.lift(conn, failed_before)
             pending.done(conn, ids, stored)
@@ -128,15 +128,15 @@ class Bodies:
         if failed_before:
             self.look_again()
         self._tally.stored += len(stored)
-        self._report_batch(batch, len(stored), strangers)
+        self._report_batch(batch, len(stored), uninvolved)
 
-    def _report_batch(self, batch: list[FetchedKillmail], stored: int, strangers: set[int]) -> None:
+    def _report_batch(self, batch: list[FetchedKillmail], stored: int, uninvolved: set[int]) -> None:
         self._s.report(BodiesStored(stored, self._tally.stored))
         for fetched in batch:
             killmail_id = fetched.killmail.killmail_id
-            if killmail_id in strangers:
-                self._tally.refuse(NOBODYS)
-                self._s.report(BodyNobodys(killmail_id))
+            if killmail_id in uninvolved:
+                self._tally.refuse(UNINVOLVED)
+                self._s.report(BodyNotOurs(killmail_id))
             elif not fetched.hash_ok:
                 self._s.report(HashMismatch(killmail_id))
 
@@ -266,19 +266,19 @@ class Bodies:
         self.look_again()
 
 
-def _strangers(conn: sqlite3.Connection, batch: list[FetchedKillmail]) -> set[int]:
+def _uninvolved(conn: sqlite3.Connection, batch: list[FetchedKillmail]) -> set[int]:
     """Return which killmails only zKillboard lists, and wrongly: nobody registered takes part."""
     bodies = {fetched.killmail.killmail_id: fetched.killmail for fetched in batch}
-    claimed = zkb_lists.hearsay(conn, list(bodies))
+    claimed = zkb_lists.only_by_zkb(conn, list(bodies))
     return roles.of_nobody(conn, [bodies[i] for i in claimed]) if claimed else set()
 
 
 def _kept(
-    batch: list[FetchedKillmail], listed_by: dict[int, Origin], strangers: set[int]
+    batch: list[FetchedKillmail], listed_by: dict[int, Origin], uninvolved: set[int]
 ) -> list[FetchedKillmail]:
     """Return what is to be stored, each with who lists it now."""
     return [
         msgspec.structs.replace(fetched, origin=listed_by[killmail_id])
         for fetched in batch
-        if (killmail_id := fetched.killmail.killmail_id) in listed_by.keys() - strangers
+        if (killmail_id := fetched.killmail.killmail_id) in listed_by.keys() - uninvolved
     ]

@@ -163,7 +163,7 @@ class HashMismatch(Trouble, frozen=True):
     killmail_id: int
 
 
-class BodyNobodys(Event, frozen=True):
+class BodyNotOurs(Event, frozen=True):
     """A killmail that only zKillboard lists is not kept: no registered user takes part."""
 
     killmail_id: int

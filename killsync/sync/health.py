@@ -118,7 +118,7 @@ class Health:
         service = ASKS[kind]
         if error is None:
             self._count_success(kind, returned.of)
-        elif _is_failure(error, hearsay=returned.hearsay):
+        elif _is_failure(error, only_by_zkb=returned.only_by_zkb):
             self._count_failure(returned)
         if shows_an_answer(error):
             self._unanswered[service] = 0
@@ -192,12 +192,12 @@ def shows_an_answer(error: BaseException | None) -> bool:
     return error is None or blame_of(error) in (Blame.REQUEST, Blame.USER)
 
 
-def _is_failure(error: BaseException, *, hearsay: bool) -> bool:
+def _is_failure(error: BaseException, *, only_by_zkb: bool) -> bool:
     """Return whether an error speaks against the service.
 
     That a body cannot be stored does not, nor that a hash is wrong which the service has never
     given.
     """
-    if isinstance(error, BodyRejected) or (hearsay and isinstance(error, KillmailUnknown)):
+    if isinstance(error, BodyRejected) or (only_by_zkb and isinstance(error, KillmailUnknown)):
         return False
     return blame_of(error) not in (Blame.NOBODY, Blame.RUN)

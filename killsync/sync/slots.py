@@ -30,7 +30,8 @@ class Request(msgspec.Struct, Generic[T], frozen=True):
     """A request, and who takes its answer or its error, at a time in unix seconds.
 
     `of` is the user or the killmail that it is made for, and `failed_before` says whether the
-    same has failed in an earlier run; `hearsay`, that ESI itself has never shown what is asked for.
+    same has failed in an earlier run; `only_by_zkb`, that ESI itself has never shown what is asked
+    for.
     `send` runs in a thread of its slot, the other two in the worker's.
     """
 
@@ -41,7 +42,7 @@ class Request(msgspec.Struct, Generic[T], frozen=True):
     send: Callable[[], T]
     answered: Callable[[T, float], None]
     failed: Callable[[BaseException, float], None]
-    hearsay: bool = False
+    only_by_zkb: bool = False
 
 
 class Returned(msgspec.Struct, frozen=True):
@@ -53,7 +54,7 @@ class Returned(msgspec.Struct, frozen=True):
     failed_before: bool
     error: BaseException | None
     settle: Callable[[float], None]
-    hearsay: bool = False
+    only_by_zkb: bool = False
 
 
 class Slots:
@@ -132,6 +133,6 @@ class Slots:
                 *(request.kind, request.of, request.urgent, request.failed_before),
                 error=error,
                 settle=settle,
-                hearsay=request.hearsay,
+                only_by_zkb=request.only_by_zkb,
             )
         )

@@ -133,7 +133,7 @@ def _(event: events.HashMismatch) -> str:
 
 
 @sentence.register
-def _(event: events.BodyNobodys) -> str:
+def _(event: events.BodyNotOurs) -> str:
     return (
         f"killmail {event.killmail_id} is not kept: nobody registered takes part, although "
         "zKillboard lists it"
