@@ -251,9 +251,33 @@ def test_a_body_in_which_nobody_of_ours_takes_part_is_not_kept(killsync: Make) -
     said = import_zkb(program, me, exit_code=1)
     assert "1 refused (1 no registered character or corporation takes part)" in said
     assert stored(program) == everything(program, me) - {mine}
-    assert pending(program) == set()
-    assert program.recorded(me) == sorted(stored(program), reverse=True)
+    assert program.recorded(me) == sorted(stored(program) | {stranger}, reverse=True)
     assert "no problems found" in program.run("check").stdout
+    # as long as zKillboard lists it, it is neither fetched nor said again
+    program.simulator.clear_log()
+    assert "refused" not in import_zkb(program, me, "--full")
+    assert requests(program, "body") == 0
+    assert program.status()["set_aside_killmails"] == 1
+    later(program)
+    done = program.run("--quiet", "scan")
+    assert (done.stdout, done.stderr) == ("", "")
+    asked = [entry["killmail_id"] for entry in program.simulator.log("body")]
+    assert asked.count(stranger) == 1
+    # until its own pilot is registered
+    program.run("users", "add", given=program.simulator.logins[1]["refresh_token"])
+    import_zkb(program, me + 1)
+    assert stranger in stored(program)
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 200, "body": "{}"}], ids=str)
+def test_bodies_that_cannot_be_had_are_a_failure_of_the_call(
+    killsync: Make, fault: dict[str, Any]
+) -> None:
+    program = killsync(characters=1, killmails=12)
+    me = pilot(program)
+    program.simulator.fault("body", killmail_id=program.simulator.listed(me)[3], **fault)
+    done = program.run("import", "zkb", str(me), exit_code=1)
+    assert "1 killmail put off after errors" in done.stdout
 
 
 def test_a_claim_that_a_body_contradicts_is_dropped_and_the_body_kept_for_the_others(

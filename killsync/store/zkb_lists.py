@@ -64,7 +64,8 @@ def record(conn: sqlite3.Connection, user_id: int, refs: Sequence[KillmailRef]) 
     """Record a page: what is neither stored nor pending is pending now; return how many those are.
 
     Each killmail that is not stored is the user's until its body says otherwise. A hash that only
-    zKillboard has given is replaced by its newest.
+    zKillboard has given is replaced by its newest, and what was set aside is asked for again where
+    it is listed of one more user.
     """
     shown = {ref.killmail_id: ref.killmail_hash for ref in refs}
     bodiless = _without_body(conn, sorted(shown))
@@ -79,7 +80,12 @@ def record(conn: sqlite3.Connection, user_id: int, refs: Sequence[KillmailRef]) 
         WHERE killmail_id = :id AND origin = 'zkb' AND killmail_hash <> :hash""",
         [{"id": i, "hash": shown[i]} for i in bodiless],
     )
-    conn.executemany(_CLAIM, [[user_id, i] for i in bodiless])
+    claimed = [i for i in bodiless if conn.execute(_CLAIM, [user_id, i]).rowcount]
+    conn.executemany(
+        """UPDATE pending_killmails SET not_before = NULL
+        WHERE killmail_id = ? AND origin = 'zkb' AND set_aside_at IS NOT NULL""",
+        [[i] for i in claimed],
+    )
     return max(0, new)
 
 

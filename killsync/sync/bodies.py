@@ -109,29 +109,33 @@ class Bodies:
         ids = [fetched.killmail.killmail_id for fetched in batch]
         stored: list[int] = []
         uninvolved: set[int] = set()
+        from_zkb: set[int] = set()
         failed_before = [i for i in ids if self._taken[i].attempts]
 
         def write(conn: sqlite3.Connection) -> None:
             listed_by = pending.still_pending(conn, ids)
             uninvolved.update(_uninvolved(conn, batch))
             stored.extend(storing.store(conn, _kept(batch, listed_by, uninvolved), iso(now)))
-            zkb_lists.forget_claims(conn, sorted(uninvolved))
+            from_zkb.update(i for i in stored if listed_by[i] is Origin.ZKB)
+            for killmail_id in uninvolved:
+                _set_aside(conn, self._taken[killmail_id], now)
             if failed_before:
                 retries.lift(conn, failed_before)
-            pending.done(conn, ids, stored)
+            pending.done(conn, [i for i in ids if i not in uninvolved], stored)
 
         self._journal.commit(write)
-        for killmail_id in stored:
-            self._tally.stored_from_zkb += self._taken[killmail_id].origin is Origin.ZKB
+        self._tally.stored_from_zkb += len(from_zkb)
+        known = {i for i in uninvolved if self._taken[i].is_set_aside}
         for killmail_id in ids:
             del self._taken[killmail_id]
         if failed_before:
             self.look_again()
         self._tally.stored += len(stored)
-        self._report_batch(batch, len(stored), uninvolved)
+        self._s.report(BodiesStored(len(stored), self._tally.stored))
+        # what was set aside for that before is no news
+        self._report_batch([f for f in batch if f.killmail.killmail_id not in known], uninvolved)
 
-    def _report_batch(self, batch: list[FetchedKillmail], stored: int, uninvolved: set[int]) -> None:
-        self._s.report(BodiesStored(stored, self._tally.stored))
+    def _report_batch(self, batch: list[FetchedKillmail], uninvolved: set[int]) -> None:
         for fetched in batch:
             killmail_id = fetched.killmail.killmail_id
             if killmail_id in uninvolved:
@@ -228,7 +232,7 @@ class Bodies:
         write = partial(retries.put_off, body=body, error=reason, not_before=until)
         self._journal.add(write, now, partial(self._forget, killmail_id))
         if decided.reported:
-            first = self._is_news(body)
+            first = body.attempts == 0 and not self._all_fail
             self._tally.errors += 1
             self._tally.failures += first
             self._s.report(BodyPutOff(killmail_id, reason, iso_after(until), first=first))
@@ -244,21 +248,16 @@ class Bodies:
             set_aside=decided.set_aside,
         )
         self._journal.add(write, now, partial(self._forget, killmail_id))
-        # the first time, and when it is set aside
-        first = self._is_news(body) or (decided.set_aside and not body.is_set_aside)
+        # the first time, unless only zKillboard lists it: it may never have been a killmail of a
+        # user's; and when it is set aside
+        first = body.attempts == 0 and not self._all_fail and body.origin is not Origin.ZKB
+        first = first or (decided.set_aside and not body.is_set_aside)
         self._tally.errors += 1
         self._tally.failures += first
         if body.origin is Origin.ZKB:
             self._tally.refuse(reason)
         event = BodySetAside if decided.set_aside else BodyPutOff
         self._s.report(event(killmail_id, reason, until, first=first))
-
-    def _is_news(self, body: Pending) -> bool:
-        """Return whether it is news that a body cannot be had.
-
-        Of what only zKillboard lists it is not: that may never have been a killmail of a user's.
-        """
-        return body.attempts == 0 and not self._all_fail and body.origin is not Origin.ZKB
 
     def _forget(self, killmail_id: int) -> None:
         self._taken.pop(killmail_id, None)
@@ -271,6 +270,12 @@ def _uninvolved(conn: sqlite3.Connection, batch: list[FetchedKillmail]) -> set[i
     bodies = {fetched.killmail.killmail_id: fetched.killmail for fetched in batch}
     claimed = zkb_lists.only_by_zkb(conn, list(bodies))
     return roles.of_nobody(conn, [bodies[i] for i in claimed]) if claimed else set()
+
+
+def _set_aside(conn: sqlite3.Connection, body: Pending, now: float) -> None:
+    """Keep what zKillboard lists wrongly as refused: it lists it again at each import."""
+    until = now + pending.SET_ASIDE_FOR
+    retries.refuse(conn, body, UNINVOLVED, now, not_before=until, set_aside=True)
 
 
 def _kept(

@@ -164,7 +164,7 @@ class HashMismatch(Trouble, frozen=True):
 
 
 class BodyNotOurs(Event, frozen=True):
-    """A killmail that only zKillboard lists is not kept: no registered user takes part."""
+    """A killmail that only zKillboard lists is set aside: no registered user takes part."""
 
     killmail_id: int
 

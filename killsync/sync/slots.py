@@ -30,8 +30,7 @@ class Request(msgspec.Struct, Generic[T], frozen=True):
     """A request, and who takes its answer or its error, at a time in unix seconds.
 
     `of` is the user or the killmail that it is made for, and `failed_before` says whether the
-    same has failed in an earlier run; `only_by_zkb`, that ESI itself has never shown what is asked
-    for.
+    same has failed in an earlier run; `only_by_zkb`, that ESI's lists have never shown it.
     `send` runs in a thread of its slot, the other two in the worker's.
     """
 
