@@ -83,7 +83,7 @@ def run_jobs(
     limits = Limits(settings.reserve)
     with connected(store.path, settings, stop.flag) as (http, tokens, sso):
         run_id = _begin(store, settings, limits, command, caller, now, max_runtime)
-        if waiting := pending.counts(store.conn)[0]:
+        if waiting := _waiting(store, only_users):
             report(Working(waiting))
         esi = Esi(http, settings.esi_url, limits)
         services = Services(
@@ -106,6 +106,13 @@ def run_jobs(
     queued = 0 if bodies_only or only_users is not None else jobs.counts(store.conn).queued
     seconds = time.monotonic() - began
     return Outcome(worker.tally, esi.requests + sso.requests, seconds, worker.out_of_time, queued)
+
+
+def _waiting(store: Store, only_users: Sequence[int] | None) -> int:
+    """Return how many bodies are pending that this run is there for."""
+    if only_users is None:
+        return pending.counts(store.conn)[0]
+    return pending.waiting_for(store.conn, only_users)
 
 
 def _begin(
