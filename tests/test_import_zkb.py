@@ -358,6 +358,15 @@ def test_a_zkillboard_that_fails_ends_the_call_and_the_next_goes_on(
     assert_each_body_was_asked_for_once(program)
 
 
+def test_a_list_that_is_refused_keeps_no_other_from_being_read(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=5, shared=0)
+    me, other = pilot(program), pilot(program, 1)
+    program.simulator.fault("zkb", times=1, status=404)
+    done = program.run("import", "zkb", str(me), str(other), exit_code=75)
+    assert "zKillboard says 404" in done.stderr
+    assert everything(program, other) <= stored(program)
+
+
 def test_a_rest_that_zkillboard_asks_for_is_kept_by_the_next_call(killsync: Make) -> None:
     program = killsync(characters=1, killmails=5)
     program.simulator.fault("zkb", times=1, **FAULTS["429"])
@@ -438,7 +447,8 @@ def test_a_sync_of_its_user_does_not_fetch_the_history(killsync: Make) -> None:
     me = pilot(program)
     with run_in_progress(program):
         import_zkb(program, me)
-    program.run("sync", str(me))
+    done = program.run("sync", str(me))
+    assert "pending from earlier runs" not in done.stderr
     assert stored(program) == set(program.simulator.listed(me))
     assert pending(program) == everything(program, me) - stored(program)
 

@@ -20,8 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import copy_new_database
 
+from killsync.archive.zkb_pace import Pace
 from killsync.archive.zkb_walk import EndDoubted, Walk, Walked
-from killsync.archive.zkillboard import PAGE_SIZE, Pace, Side, ZkbPage, ZKillboard, decode
+from killsync.archive.zkillboard import PAGE_SIZE, Side, ZkbPage, ZKillboard, decode
 from killsync.errors import (
     KillsyncError,
     Misshapen,
@@ -324,7 +325,24 @@ def test_a_process_beside_this_one_is_waited_for(store: Store, clock: Clock) -> 
     for pace in (mine, other, mine, other):
         pace.wait()
         turns.append(clock.now - NOW)
+        pace.answered()
     assert turns == pytest.approx([0, 1, 2, 3], abs=0.01)
+
+
+def test_the_answer_to_another_process_is_waited_for(store: Store, clock: Clock) -> None:
+    mine, other = Pace(store, clock, clock), Pace(store, clock, clock)
+    mine.wait()
+    # it is killed before an answer comes
+    other.wait()
+    assert clock.now - NOW == pytest.approx(10, abs=0.01)
+
+
+def test_a_rest_that_another_process_was_asked_for_is_kept(store: Store, clock: Clock) -> None:
+    mine, other = Pace(store, clock, clock), Pace(store, clock, clock)
+    mine.wait()
+    other.rest(300)
+    mine.answered()
+    assert facts.zkb_not_before(store.conn) == pytest.approx(NOW + 300)
 
 
 def test_a_rest_that_was_asked_for_outlives_the_process(store: Store, board: Board) -> None:

@@ -4,9 +4,6 @@ Source of every fact: zKillboard's documentation of its API, and its answers, as
 addresses need their trailing slash; a page past the last one is an empty list.
 """
 
-import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated
@@ -14,22 +11,16 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from killsync.errors import Misshapen, NotSent, RateLimited, Refused, ServerFault, Unavailable
+from killsync.archive.zkb_pace import Pace
+from killsync.errors import Misshapen, RateLimited, Refused, ServerFault, Unavailable
 from killsync.esi.client import reason_or_none
 from killsync.http import Answer, Http
 from killsync.model import LARGEST_ID, KillmailRef, UserKind
-from killsync.store import facts
-from killsync.store.connection import Store
-from killsync.times import HOUR, MINUTE, has_passed, iso_after, retry_after
+from killsync.times import MINUTE, iso_after, retry_after
 
 PAGE_SIZE = 200
-# from the end of one request to the start of the next
-INTERVAL = 1.0
-# a rest that is waited for: of an earlier command, and one that is asked for now
-_PATIENCE = MINUTE
+# a rest that is waited for
 _SHORT_REST = 10.0
-# no rest counts for more, whatever an answer says
-_LONGEST_REST = HOUR
 # if an answer asks for a rest and does not say for how long
 _USUAL_REST = MINUTE
 _LARGEST = 2 * 1024 * 1024  # a page of 200 killmails has 60 kB
@@ -71,60 +62,6 @@ class _Entry(msgspec.Struct):
 _page_decoder = msgspec.json.Decoder(list[_Entry])
 _entries_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _entry_decoder = msgspec.json.Decoder(_Entry)
-
-
-class Pace:
-    """Lets one request a second through, by whichever process works on this database.
-
-    When the next one may be sent is kept there, so that neither a new process nor one beside
-    this one is quicker, and a rest that zKillboard has asked for outlives the process.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        stopping: threading.Event,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._store = store
-        self._stopping = stopping
-        self._clock = clock
-
-    def wait(self) -> None:
-        """Wait for the next turn, and take it.
-
-        Raises RateLimited if that is far off, and NotSent if the command stops meanwhile.
-        """
-        while (until := self._take_turn()) is not None:
-            if until > self._clock() + _PATIENCE:
-                raise RateLimited(
-                    f"zKillboard has asked for a rest until {iso_after(until)}", until
-                )
-            if self._stopping.wait(until - self._clock()):
-                raise NotSent
-
-    def answered(self) -> None:
-        """Count the next second from now: a request has ended."""
-        self._set(self._clock() + INTERVAL)
-
-    def rest(self, seconds: float) -> float:
-        """Send nothing for so long, an hour at most; return until when, in unix seconds."""
-        until = self._clock() + min(seconds, _LONGEST_REST)
-        self._set(until)
-        return until
-
-    def _take_turn(self) -> float | None:
-        """Take the turn, or return when the next one is."""
-        with self._store.transaction() as conn:
-            now, until = self._clock(), facts.zkb_not_before(conn)
-            if until is not None and not has_passed(until, now, _LONGEST_REST):
-                return until
-            facts.set_zkb_not_before(conn, now + INTERVAL)
-            return None
-
-    def _set(self, until: float) -> None:
-        with self._store.transaction() as conn:
-            facts.set_zkb_not_before(conn, until)
 
 
 class ZKillboard:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from killsync.archive.zkb_pace import Pace
 from killsync.archive.zkb_walk import EndDoubted, Walk
-from killsync.archive.zkillboard import Pace, Side, ZKillboard
+from killsync.archive.zkillboard import Side, ZKillboard
 from killsync.cli import invocation, opening
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, exit_with
@@ -15,7 +16,15 @@ from killsync.cli.options import AlsoUsers, Users
 from killsync.cli.progress import print_event
 from killsync.cli.signals import StopOnSignal
 from killsync.cli.zkb_progress import reporting
-from killsync.errors import Blame, KillsyncError, NotSent, ServiceDown, TryLater, UsageError
+from killsync.errors import (
+    Blame,
+    KillsyncError,
+    NotSent,
+    Refused,
+    ServiceDown,
+    TryLater,
+    UsageError,
+)
 from killsync.events import Report
 from killsync.http import Http
 from killsync.model import User
@@ -130,7 +139,7 @@ class _Import:
                         self._read_list(walk, user, side, report)
             except NotSent:
                 pass  # it was told to stop
-            except KillsyncError as error:
+            except TryLater as error:
                 if error.blame is Blame.RUN:
                     raise
                 self._trouble.append(error)
@@ -138,6 +147,13 @@ class _Import:
     def _read_list(self, walk: Walk, user: User, side: Side, report: Report) -> None:
         before, of = walk.before, (user.user_id, user.name, side)
         report(ZkbWalkStarted(*of, before.until is not None, before.page))
+        try:
+            self._read_pages(walk, of, report)
+        except Refused as error:
+            # of this list alone; the others may be had
+            self._trouble.append(error)
+
+    def _read_pages(self, walk: Walk, of: tuple[int, str, Side], report: Report) -> None:
         for page in walk.pages():
             if isinstance(page, EndDoubted):
                 report(ZkbEndDoubted(*of, page.page))
@@ -194,9 +210,12 @@ class _Import:
         if self._call.quiet and self._tally.refused:
             self._call.warn(sentence(done))
         print_event(self._call, done, dated=True)
-        for error in self._trouble:
-            goes_on = "" if isinstance(error, ServiceDown) else _GOES_ON
-            self._call.warn(f"{safe(error, 500)}{goes_on}")
+        said = {
+            f"{safe(error, 500)}{'' if isinstance(error, ServiceDown) else _GOES_ON}": None
+            for error in self._trouble
+        }
+        for line in said:
+            self._call.warn(line)
 
     def _code(self) -> int:
         if self._trouble:
