@@ -230,6 +230,7 @@ def register(
     store: Store, tokens: Tokens, settings: Settings, candidate: Candidate, now: float
 ) -> bool:
     """Store a candidate's tokens and register it as a user; return whether it is a new one.
+
     The database is bound to the hosts of the settings with its first user. Raises DatabaseError
     if it has been bound to others meanwhile.
     """

@@ -108,10 +108,10 @@ class Readers:
             raise LoginNeeded(f"the token lacks the scope {CORPORATION_SCOPE}")
         return found
 
-    def reading(self, taken: ListPass, page: int, access: Access) -> Callable[[], Page]:
+    def reading(self, taken: ListPass, page: int, granted: Access) -> Callable[[], Page]:
         """Return what asks for a page of the list, in a thread of its own."""
         assert taken.reader is not None, "whose access it is"
-        token, priority = access.token, taken.job.priority
+        token, priority = granted.token, taken.job.priority
         return partial(read_list, self._s.esi, taken.reader, page, token, taken.etag, priority)
 
     def others_left(self, taken: ListPass, now: float) -> bool:
