@@ -3,6 +3,7 @@
 import base64
 import bz2
 import json
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -187,17 +188,28 @@ def test_a_broken_archive_is_refused_the_others_are_read_and_it_is_tried_again(
     assert sorted(requests(program)) == [200, 304, 304]
 
 
-def test_a_server_that_is_down_ends_it_with_75_and_the_next_call_goes_on(
-    program: Killsync,
-) -> None:
+def test_a_day_that_gets_no_answer_keeps_no_other_from_being_read(program: Killsync) -> None:
     second = program.simulator.old_days()[1]
     program.simulator.fault("archive", status=503, times=20, day=str(second))
     done = program.run("import", "everef", "--days", span(program), exit_code=75)
+    assert f"killmails-{second}.tar.bz2: " in done.stderr
     assert "says 503" in done.stderr
-    assert "1 archive read" in done.stdout
+    assert "2 archives read" in done.stdout
     program.simulator.clear_faults()
     program.simulator.clear_log()
-    assert import_days(program)["unchanged"] == 1
+    assert import_days(program)["unchanged"] == 2
+    assert stored(program) == old_of(program)
+
+
+def test_a_server_that_is_down_is_not_asked_for_every_day_and_the_next_call_goes_on(
+    program: Killsync,
+) -> None:
+    program.simulator.fault("archive", status=503, times=99)
+    done = program.run("import", "everef", "--days", all_days(program), exit_code=75)
+    assert len({entry["path"] for entry in program.simulator.log("archive")}) == 3
+    assert "0 archives read, 3 refused" in done.stdout
+    program.simulator.clear_faults()
+    import_days(program)
     assert stored(program) == old_of(program)
 
 
@@ -271,6 +283,7 @@ def test_a_full_disk_keeps_what_was_committed_and_the_next_call_goes_on(program:
     words = ("import", "everef", str(archives))
     code, said = on_a_small_disk(program, used + 700, *words)
     assert (code, said.count("disk is full")) == (2, 1), said
+    assert re.search(r"[01] archives? read; [0-9,]+ killmails: ", said), said
     assert 0 < len(stored(program)) < 2_998
     program.run(*words)
     assert len(stored(program)) == 2_998

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -290,11 +290,73 @@ def test_wrong_usage_is_refused_before_anything_is_read(
     assert importing.stored() == []
 
 
-def test_a_file_of_a_day_to_come_is_refused_before_anything_is_read(importing: Importing) -> None:
+def test_a_file_of_a_day_to_come_that_is_named_is_refused_before_anything_is_read(
+    importing: Importing,
+) -> None:
     archive(importing.archives, [loss(7)])
-    archive(importing.archives, [loss(8)], tomorrow())
-    assert "still to come" in importing.run(importing.archives, exit_code=2).stderr
+    named = archive(importing.archives, [loss(8)], tomorrow())
+    assert "still to come" in importing.run(importing.archives, named, exit_code=2).stderr
     assert importing.stored() == []
+
+
+def test_a_file_of_a_day_to_come_among_others_is_refused_alone(importing: Importing) -> None:
+    archive(importing.archives, [loss(7)])
+    stray = archive(importing.archives, [loss(8)], tomorrow())
+    done = importing.run(importing.archives, exit_code=1)
+    assert f"{stray}: is of a day that is still to come" in done.stderr
+    assert "1 archive read, 1 refused" in done.stdout
+    assert importing.stored() == [7]
+
+
+def test_what_is_named_twice_is_read_once(importing: Importing) -> None:
+    path = archive(importing.archives, [loss(7)])
+    (importing.archives / "link").symlink_to(path.parent)
+    words = (path, importing.archives, path.parent, importing.archives / "link")
+    assert importing.summary(*words)["archives"] == 1
+    assert importing.summary(*words)["unchanged"] == 1
+
+
+def test_links_to_directories_are_followed_and_may_go_in_a_circle(importing: Importing) -> None:
+    path = archive(importing.archives.parent / "elsewhere", [loss(7)])
+    (importing.archives / "link").symlink_to(path.parent)
+    (importing.archives / "circle").symlink_to(importing.archives)
+    (path.parent / "back").symlink_to(importing.archives)
+    assert importing.summary(importing.archives)["archives"] == 1
+
+
+def test_directories_without_an_archive_are_refused_in_words(importing: Importing) -> None:
+    (importing.archives / "kills.json").touch()
+    said = importing.run(importing.archives, exit_code=2).stderr
+    assert said == "killsync: no archive there: they are named killmails-YYYY-MM-DD.tar.bz2\n"
+
+
+@pytest.mark.parametrize("more", [[], ["--full"]])
+def test_whether_the_next_call_goes_on_is_said_as_it_is(
+    importing: Importing, more: list[str]
+) -> None:
+    archive(importing.archives, many(6_000))
+    with start(importing, importing.archives, *more) as process:
+        wait_until(importing.stored)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=commands.TIMEOUT)
+    assert process.returncode == 143
+    assert ("without --full" in said) == bool(more)
+    assert "the next call goes on with the day it was in" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last", "number"),
+    [
+        ("2007-12", "2007-12-05", "2007-12-31", 27),
+        ("2007-11..2007-12-06", "2007-12-05", "2007-12-06", 2),
+        ("2016-02-01..", "2016-02-01", "2016-03-03", 32),
+    ],
+)
+def test_days_begin_with_the_first_archive_and_end_today(
+    text: str, first: str, last: str, number: int
+) -> None:
+    found = files.days(text, date(2016, 3, 3))
+    assert (str(found[0]), str(found[-1]), len(found)) == (first, last, number)
 
 
 # what is refused, while the rest goes on
@@ -350,7 +412,8 @@ def test_a_broken_archive_keeps_what_came_before_and_the_other_days_go_on(
     broken = write(importing.archives, content)
     archive(importing.archives, [loss(9)], OTHER_DAY)
     done = importing.run(importing.archives, "--quiet", exit_code=1)
-    assert f"{broken}: {flaw}; what came before that is imported" in done.stderr
+    more = "; what came before that is imported" if kept else ""
+    assert f"{broken}: {flaw}{more}\n" in done.stderr
     assert importing.stored() == [*kept, 9]
     assert importing.read_days() == [OTHER_DAY]
     # whole by now, it is read

@@ -104,7 +104,7 @@ def on_a_small_disk(program: Killsync, kilobytes: int, *arguments: str) -> tuple
     )
     if done.returncode == 99 or "unshare" in done.stderr:
         pytest.skip(f"this machine may not mount a small disk: {done.stderr.strip()}")
-    return done.returncode, done.stderr
+    return done.returncode, done.stderr + done.stdout
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare to mount a small disk")

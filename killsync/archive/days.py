@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from killsync.archive.refusals import Flaw
 from killsync.errors import UsageError
 from killsync.store.imports import FILE
 
@@ -18,6 +19,7 @@ FIRST = date(2007, 12, 5)
 TOTALS = "totals.json"
 _LARGEST_TOTALS = 8 << 20
 _NAME = re.compile(r"killmails-([0-9]{4}-[0-9]{2}-[0-9]{2})\.tar\.bz2")
+_TO_COME = "is of a day that is still to come"
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 
 # of all years there are 95 million
@@ -39,13 +41,13 @@ class ArchiveFile(msgspec.Struct, frozen=True):
 class Found(msgspec.Struct):
     """The archives at some paths, the earliest day first, and how many other files there are.
 
-    `unreadable` says of paths below why the operating system does not let them be read. `totals`
-    are what `totals.json` beside them says, if it is there.
+    `refused` says of paths below what is wrong with them. `totals` are what `totals.json` beside
+    them says, if it is there.
     """
 
     archives: list[ArchiveFile] = []
     ignored: int = 0
-    unreadable: dict[Path, str] = {}
+    refused: dict[Path, str] = {}
     totals: dict[date, int] = {}
 
 
@@ -57,10 +59,12 @@ def archive_name(day: date) -> str:
 def days(text: str, today: date) -> list[date]:
     """Return the days that FROM..TO means; each is a day or a month, and one alone will do.
 
-    Raises UsageError if it means none, or one that is still to come or before all archives.
+    They begin with the first archive, and FROM.. goes on until today. Raises UsageError if it
+    means none, or one that is still to come.
     """
     start, dots, end = text.partition("..")
-    first, (last_from, last) = _span(start)[0], _span(end if dots else start)
+    first = _span(start)[0]
+    last_from, last = (today, today) if dots and not end else _span(end or start)
     if last_from <= today:
         # the month that goes on
         last = min(last, today)
@@ -68,26 +72,30 @@ def days(text: str, today: date) -> list[date]:
         raise UsageError(f"--days {text}: ends before it begins")
     if last > today:
         raise UsageError(f"--days {text}: {last} is still to come; today is {today}, in EVE time")
-    if first < FIRST:
+    if last < FIRST:
         raise UsageError(f"--days {text}: there are no killmails from before {FIRST}")
+    first = max(first, FIRST)
     return [first + timedelta(number) for number in range((last - first).days + 1)]
 
 
 def find(paths: Iterable[Path], today: date) -> Found:
     """Return the archives that these paths are, or that lie below them.
 
-    Raises UsageError if a path is neither or cannot be read, or a day is still to come.
+    What is there by several names is there once. Raises UsageError if a path is neither, cannot
+    be read, or is of a day that is still to come, and if there is no archive at all.
     """
     found = Found()
     for path in paths:
         try:
-            _find(path, found)
+            _find(path, found, today)
         except OSError as error:
             raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    found.archives.sort(key=lambda archive: (archive.day, str(archive.path)))
-    if found.archives and found.archives[-1].day > today:
-        path = found.archives[-1].path
-        raise UsageError(f"{path}: is of a day that is still to come; today is {today}")
+    if not (found.archives or found.refused):
+        raise UsageError("no archive there: they are named killmails-YYYY-MM-DD.tar.bz2")
+    found.archives = sorted(
+        {os.path.realpath(archive.path): archive for archive in found.archives}.values(),
+        key=lambda archive: (archive.day, str(archive.path)),
+    )
     return found
 
 
@@ -118,36 +126,45 @@ def _span(text: str) -> tuple[date, date]:
     raise UsageError(f"--days: {text!r} is no day: give 2016-02-01, 2016-02 or 2016-02-01..2016-03")
 
 
-def _find(path: Path, found: Found) -> None:
+def _find(path: Path, found: Found, today: date) -> None:
     if path.is_dir():
-        _find_below(path, found)
+        _find_below(path, found, today)
     elif path.is_file():
         if (archive := _archive(path)) is None:
             raise UsageError(f"{path}: is not named killmails-YYYY-MM-DD.tar.bz2")
+        if archive.day > today:
+            raise UsageError(f"{path}: {_TO_COME}; today is {today}, in EVE time")
         found.archives.append(archive)
     else:
         raise UsageError(f"{path}: no such file or directory")
 
 
-def _find_below(directory: Path, found: Found) -> None:
+def _find_below(directory: Path, found: Found, today: date) -> None:
     def note(error: OSError) -> None:
         path = Path(error.filename)
         if path == directory:
             raise error
-        found.unreadable[path] = error.strerror or str(error)
+        found.refused[path] = f"{Flaw.UNREADABLE}: {error.strerror}"
 
-    for folder, folders, names in os.walk(directory, onerror=note):
-        folders.sort()
+    seen = {os.path.realpath(directory)}
+    for folder, folders, names in os.walk(directory, onerror=note, followlinks=True):
+        # a link may lead back to where it was found
+        real = {os.path.realpath(Path(folder, name)): name for name in sorted(folders)}
+        folders[:] = [name for path, name in real.items() if path not in seen]
+        seen.update(real)
         for name in names:
             try:
-                _find_named(Path(folder, name), found)
+                _find_named(Path(folder, name), found, today)
             except OSError as error:
                 note(error)
 
 
-def _find_named(path: Path, found: Found) -> None:
+def _find_named(path: Path, found: Found, today: date) -> None:
     if (archive := _archive(path)) is not None:
-        found.archives.append(archive)
+        if archive.day > today:
+            found.refused[path] = _TO_COME
+        else:
+            found.archives.append(archive)
     elif path.name == TOTALS and not found.totals:
         found.totals = _totals_of(path)
     else:

@@ -57,10 +57,11 @@ class ArchiveMissing(Detail, frozen=True):
 
 
 class ArchiveRefused(Trouble, frozen=True):
-    """An archive could not be read to its end; what came before the flaw is imported."""
+    """An archive could not be read to its end; so many killmails before the flaw are imported."""
 
     archive: str
     flaw: str
+    killmails: int = 0
 
 
 class KillmailRefused(Detail, frozen=True):
@@ -75,7 +76,7 @@ class Imported(Event, frozen=True):
 
     `unchanged` archives were read before, `missing` ones do not exist, `flawed` ones could not be
     read to their end. `stopped` is the name of the signal that has kept it from going on, if one
-    did.
+    did. A `full` one reads again what was read before.
     """
 
     archives: int
@@ -89,6 +90,7 @@ class Imported(Event, frozen=True):
     refused: dict[str, int]
     seconds: float
     stopped: str | None = None
+    full: bool = False
 
 
 class FilesToRead(Event, frozen=True):

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
@@ -21,7 +20,7 @@ from killsync.archive.events import (
 from killsync.archive.intake import Intake
 from killsync.archive.refusals import BrokenArchive, Flaw
 from killsync.archive.tar import Read, members
-from killsync.errors import NotSent, Refused
+from killsync.errors import NotSent, Refused, Unavailable
 from killsync.events import Report
 from killsync.killmail.mentions import finder
 from killsync.model import Origin
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from killsync.http import Http
 
 _SHOWN_EVERY = 500
+# then it is the server, not an archive of its
+_MOST_IN_A_ROW = 3
 
 Progress = Callable[[float, int], None]
 """Takes how much was done, in the weights of archives, and how many killmails were read."""
@@ -127,7 +128,7 @@ class EveRef:
             try:
                 file = found.path.open("rb", buffering=0)
             except OSError as error:
-                self.refuse_unreadable(found.path, error.strerror or str(error))
+                self.refuse(str(found.path), f"{Flaw.UNREADABLE}: {error.strerror}")
             else:
                 with file:
                     self._read(wanted, str(found.path), file, found.version)
@@ -136,36 +137,38 @@ class EveRef:
     def read_days(self, archives: Sequence[Wanted], http: "Http", address: str) -> None:
         """Fetch and read days, one at a time, until all are read or the import is stopped.
 
-        Raises Unavailable if there is no answer, DatabaseError if they cannot be stored.
+        Raises Unavailable in the end if a day got no answer, and at once if several in a row got
+        none; DatabaseError if they cannot be stored.
         """
-        from killsync.archive import fetching
-
+        down: list[Unavailable] = []
+        in_a_row = 0
         for wanted in archives:
             if self._stopping():
                 return
             try:
-                answer = fetching.fetch(http, address, wanted.day, wanted.known)
+                self._read_day(wanted, http, address)
+                in_a_row = 0
             except NotSent:
                 return
-            except Refused as error:
-                self._refuse(archive_name(wanted.day), str(error))
-                continue
-            if isinstance(answer, fetching.Missing):
-                self._miss(wanted.day)
-            elif isinstance(answer, fetching.Unchanged):
-                self._archives.unchanged += 1
-                self._report(ArchiveUnchanged(wanted.day.isoformat()))
-            else:
-                name = archive_name(wanted.day)
-                self._read(wanted, name, answer.content, answer.version)
+            except Unavailable as error:
+                if self._stopping():
+                    return
+                self.refuse(archive_name(wanted.day), str(error))
+                down.append(error)
+                in_a_row += 1
+                if in_a_row == _MOST_IN_A_ROW:
+                    break
             self._done += wanted.weight
             self._progress(self._done, self._intake.taken)
+        if down:
+            raise down[-1]
 
-    def refuse_unreadable(self, path: Path, why: str) -> None:
-        """Count and report what the operating system does not let be read."""
-        self._refuse(str(path), f"{Flaw.UNREADABLE}: {why}")
+    def refuse(self, name: str, flaw: str, killmails: int = 0) -> None:
+        """Count and report an archive that cannot be read to its end."""
+        self._archives.flawed += 1
+        self._report(ArchiveRefused(name, flaw, killmails))
 
-    def ended(self, stopped: str | None) -> Imported:
+    def ended(self, stopped: str | None, *, full: bool) -> Imported:
         """Return what became of all; `stopped` names the signal that has ended it early, if any."""
         counts, seconds = self._intake.counts, time.monotonic() - self._began
         return Imported(
@@ -176,8 +179,25 @@ class EveRef:
             killmails=counts.read,
             seconds=round(seconds, 3),
             stopped=stopped,
+            full=full,
             **counts.named(),
         )
+
+    def _read_day(self, wanted: Wanted, http: "Http", address: str) -> None:
+        from killsync.archive import fetching
+
+        try:
+            answer = fetching.fetch(http, address, wanted.day, wanted.known)
+        except Refused as error:
+            self.refuse(archive_name(wanted.day), str(error))
+            return
+        if isinstance(answer, fetching.Missing):
+            self._miss(wanted.day)
+        elif isinstance(answer, fetching.Unchanged):
+            self._archives.unchanged += 1
+            self._report(ArchiveUnchanged(wanted.day.isoformat()))
+        else:
+            self._read(wanted, archive_name(wanted.day), answer.content, answer.version)
 
     def _read(self, wanted: Wanted, name: str, source: BinaryIO | bytes, version: str) -> None:
         began, intake = time.monotonic(), self._intake
@@ -189,7 +209,7 @@ class EveRef:
         except (BrokenArchive, _Stopped) as end:
             intake.store()
             if isinstance(end, BrokenArchive) and not self._stopping():
-                self._refuse(name, end.flaw)
+                self.refuse(name, end.flaw, intake.taken - taken)
             return
         intake.store(self._record(wanted.day, version, intake.taken - taken))
         self._archives.read += 1
@@ -253,10 +273,6 @@ class EveRef:
             everything=self._everything,
             users_added=self._intake.users_added,
         )
-
-    def _refuse(self, name: str, flaw: str) -> None:
-        self._archives.flawed += 1
-        self._report(ArchiveRefused(name, flaw))
 
     def _miss(self, day: date) -> None:
         self._archives.missing += 1

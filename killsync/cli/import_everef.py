@@ -25,6 +25,7 @@ from killsync.model import Origin
 from killsync.settings import application
 from killsync.settings.config import Settings
 from killsync.store.connection import Store
+from killsync.store.sqlite_errors import readable_errors
 
 if TYPE_CHECKING:
     from killsync.http import Http
@@ -73,7 +74,7 @@ def everef(
         today = datetime.now(UTC).date()
         if bool(paths) == (days is not None):
             raise UsageError("give archives or directories, or --days FROM..TO")
-        found = archive_days.find(paths or (), today)
+        found = archive_days.find(paths, today) if paths else Found()
         wanted = [] if days is None else archive_days.days(days, today)
         settings = call.settings()
         if days is not None:
@@ -100,6 +101,7 @@ class _Importing:
         self._call = call
         self._stop = stop
         self._full = full
+        self._database = store.path
         self._report, self._bar = shown
         intake = Intake(
             store,
@@ -124,11 +126,11 @@ class _Importing:
                 ignored=found.ignored,
             )
         )
-        for path, why in found.unreadable.items():
-            self._everef.refuse_unreadable(path, why)
+        for path, flaw in found.refused.items():
+            self._everef.refuse(str(path), flaw)
         with self._shown(size):
             self._everef.read_files(wanted)
-        return self._everef.ended(self._stop.signal_name)
+        return self._ended()
 
     def fetch(self, settings: Settings, days: list[date]) -> Imported:
         """Fetch and read days, and return what became of them."""
@@ -149,7 +151,7 @@ class _Importing:
             )
             with self._shown(sum(archive.weight for archive in wanted)):
                 self._everef.read_days(wanted, http, settings.everef_url)
-        return self._everef.ended(self._stop.signal_name)
+        return self._ended()
 
     def _totals(self, http: "Http", address: str) -> Totals:
         from killsync.archive import fetching
@@ -169,8 +171,12 @@ class _Importing:
         if (progress := self._bar(total)) is not None:
             self._everef.show_progress(progress)
         try:
-            yield
+            with readable_errors(self._database):
+                yield
         except (KillsyncError, OSError):
             # what was read until then is imported
-            print_event(self._call, self._everef.ended(self._stop.signal_name), dated=True)
+            print_event(self._call, self._ended(), dated=True)
             raise
+
+    def _ended(self) -> Imported:
+        return self._everef.ended(self._stop.signal_name, full=self._full)

@@ -19,6 +19,7 @@ from killsync.cli.signals import StopOnSignal
 from killsync.errors import KillsyncError, UsageError
 from killsync.model import Origin
 from killsync.store.connection import Store
+from killsync.store.sqlite_errors import readable_errors
 
 
 def import_json(
@@ -58,8 +59,9 @@ def import_json(
             store.gives_up = stop.flag.is_set
             importing = _importing(store, stop, shown, sources, everything=everything)
             try:
-                importing.read(sources, descriptor)
-            except KillsyncError:
+                with readable_errors(store.path):
+                    importing.read(sources, descriptor)
+            except (KillsyncError, OSError):
                 # what was read until then is imported
                 print_event(call, importing.ended(stop.signal_name), dated=True)
                 raise

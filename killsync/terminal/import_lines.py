@@ -60,7 +60,8 @@ def _(event: events.ArchiveMissing) -> str:
 
 @sentence.register
 def _(event: events.ArchiveRefused) -> str:
-    return f"{safe(event.archive, 400)}: {safe(event.flaw)}; what came before that is imported"
+    kept = "; what came before that is imported" if event.killmails else ""
+    return f"{safe(event.archive, 400)}: {safe(event.flaw)}{kept}"
 
 
 @sentence.register
@@ -75,7 +76,8 @@ def _(event: events.Imported) -> str:
     archives += [f"{event.missing:,} missing"] if event.missing else []
     archives += [f"{event.flawed:,} refused"] if event.flawed else []
     stopped = "" if event.stopped is None else f"stopped by {event.stopped}: "
-    again = "" if event.stopped is None else "; the next call goes on with the day it was in"
+    without = "without --full " if event.full else ""
+    again = f"; {without}the next call goes on with the day it was in" if event.stopped else ""
     killmails = f"{count(event.killmails, 'killmail')}: {_became(event)}"
     return f"{stopped}{', '.join(archives)}; {killmails} in {duration(event.seconds)}{again}"
 
