@@ -33,7 +33,7 @@ SUMMARIES = {
     "data": "Show the game data (types, systems); update brings newer ones.",
     "backup": "Copy the database to a file, also while a run goes on.",
     "restore": "Put a backup back; what it replaces is kept.",
-    "import": "Import killmails from EVE Ref's archives and zKillboard.",
+    "import": "Import killmails from EVE Ref, zKillboard or an export.",
     "export": "Write stored killmails as JSON lines, oldest first.",
     "browse": "Show a killboard in the web browser, on this machine only.",
     "doctor": "Say what is missing or wrong, and how to fix it.",
@@ -45,24 +45,29 @@ SUMMARIES = {
 _MODULES = {"import": "importing"}
 
 
-class _Commands(Mapping[str, Any]):
-    """The commands by name; a module is imported only when its command is asked for."""
+class Commands(Mapping[str, Any]):
+    """Commands by name; a module is imported only when its command is asked for.
+
+    Each name stands for a module, and the function in it unless it has commands of its own.
+    """
+
+    def __init__(self, functions: Mapping[str, tuple[str, str]]) -> None:
+        self._functions = functions
 
     def __getitem__(self, name: str) -> Any:
-        if name not in SUMMARIES:
-            raise KeyError(name)
-        module = import_module(f"killsync.cli.{_MODULES.get(name, name)}")
+        module_name, function = self._functions[name]
+        module = import_module(f"killsync.cli.{module_name}")
         own = getattr(module, "app", None)
         if own is None:
             own = typer.Typer(add_completion=False, rich_markup_mode=None)
-            own.command(name)(getattr(module, name))
+            own.command(name)(getattr(module, function))
         return _without_types(typer.main.get_command(own))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(SUMMARIES)
+        return iter(self._functions)
 
     def __len__(self) -> int:
-        return len(SUMMARIES)
+        return len(self._functions)
 
 
 def _without_types(command: Any) -> Any:
@@ -70,15 +75,18 @@ def _without_types(command: Any) -> Any:
     for parameter in command.params:
         if parameter.param_type_name == "argument":
             parameter.display_type_rich = lambda ctx: None
-    for inner in getattr(command, "commands", {}).values():
-        _without_types(inner)
+    inner = getattr(command, "commands", {})
+    # others are imported, and so treated, one by one
+    for one in inner.values() if isinstance(inner, dict) else ():
+        _without_types(one)
     return command
 
 
 class _Group(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = _Commands()  # type: ignore[assignment]
+        functions = {name: (_MODULES.get(name, name), name) for name in SUMMARIES}
+        self.commands = Commands(functions)  # type: ignore[assignment]
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:
         # the help and the version are printed here or, of a command, in `invoke`

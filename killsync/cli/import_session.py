@@ -56,6 +56,6 @@ def conclude(call: Invocation, stop: StopOnSignal, ended: Event, *, wrong: bool)
 
 def _nobody() -> UsageError:
     return UsageError(
-        "nobody is registered, whose killmails could be imported: `killsync login` registers a "
-        "character, and --all imports every killmail; nothing was read"
+        "nobody is registered, so there is nobody to import killmails of; nothing was read: "
+        "`killsync login` registers a character, --all imports every killmail"
     )

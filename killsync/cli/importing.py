@@ -1,12 +1,29 @@
 """`killsync import`: killmails from elsewhere. One module for each source; here they are named."""
 
-import typer
+from typing import Any
 
-from killsync.cli.import_everef import everef
-from killsync.cli.import_json import import_json
-from killsync.cli.import_zkb import zkb
+import typer
+from typer.core import TyperGroup
+
+from killsync.cli.app import Commands
+
+_SOURCES = {
+    "everef": ("import_everef", "everef"),
+    "json": ("import_json", "import_json"),
+    "zkb": ("import_zkb", "zkb"),
+}
+
+
+class _Sources(TyperGroup):
+    """The sources; reading files must not load what sends requests."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = Commands(_SOURCES)  # type: ignore[assignment]
+
 
 app = typer.Typer(
+    cls=_Sources,
     help="Import killmails from elsewhere. Each source is a command of its own.",
     add_completion=False,
     no_args_is_help=True,
@@ -20,8 +37,3 @@ def sources() -> None:
 
     Stored are those in which a registered character or corporation takes part.
     """
-
-
-app.command()(everef)
-app.command("json")(import_json)
-app.command()(zkb)
