@@ -73,7 +73,10 @@ def test_the_killmails_of_a_user_are_stored_with_the_archives_hashes(program: Ki
 
 def test_what_there_is_to_fetch_is_said_by_the_totals(program: Killsync) -> None:
     done = program.run("import", "everef", "--days", span(program))
-    assert "3 days to fetch, of a size that is not known before, 90 killmails" in done.stderr
+    assert "3 days to fetch (90 killmails by totals.json)\n" in done.stderr
+    again = program.run("import", "everef", "--days", span(program))
+    known = "; 3 of them were read before, and are fetched only if they have changed"
+    assert f"3 days to fetch (90 killmails by totals.json){known}\n" in again.stderr
 
 
 @pytest.mark.parametrize(

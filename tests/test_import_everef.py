@@ -265,7 +265,7 @@ def tomorrow() -> str:
     ("arguments", "said"),
     [
         ([], "give archives or directories, or --days FROM..TO"),
-        (["--days", "2016-02-01", "x"], "give archives or directories, or --days"),
+        (["--days", "2016-02-01", "x"], "or --days FROM..TO, not both"),
         (["none"], "none: no such file or directory"),
         (["archives/odd.tar.bz2"], "is not named killmails-YYYY-MM-DD.tar.bz2"),
         (["--days", "yesterday"], "'yesterday' is no day"),

@@ -65,15 +65,16 @@ def everef(
     \b
     Exit codes:  0         all is read
                  1         something was refused; the rest is imported
-                 2         nobody is registered, a path or day is wrong, or the disk is full
-                 75        EVE Ref's server is down: try later
+                 2         nobody is registered, a path or day is wrong, the disk is full
+                 75        no answer for a day, or the server is down: try later
                  130, 143  stopped by a signal; the next call goes on
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), StopOnSignal() as stop:
         today = datetime.now(UTC).date()
         if bool(paths) == (days is not None):
-            raise UsageError("give archives or directories, or --days FROM..TO")
+            not_both = ", not both" if paths else ""
+            raise UsageError(f"give archives or directories, or --days FROM..TO{not_both}")
         found = archive_days.find(paths, today) if paths else Found()
         wanted = [] if days is None else archive_days.days(days, today)
         settings = call.settings()

@@ -44,8 +44,9 @@ def import_json(
     \b
     Exit codes:  0         all is read
                  1         something was refused; the rest is imported
-                 2         nobody is registered, a file cannot be read, or the disk is full
-                 130, 143  stopped by a signal; the next call passes over what is stored
+                 2         nobody is registered, a file is unreadable, the disk is full
+                 75        the database is in use: try later
+                 130, 143  stopped by a signal; the next call passes over all stored
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), StopOnSignal() as stop:

@@ -95,7 +95,7 @@ class Http:
     def download(
         self, url: str, into: BinaryIO, largest: int, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Write the body of an answer 200 into a file, piece by piece; return the rest of it.
+        """Write the body of an answer 200 into a file, piece by piece; return status and headers.
 
         Raises TooLarge once it has more than `largest` bytes, what `send` raises, and OSError if
         the file cannot be written.

@@ -10,6 +10,7 @@ from killsync.times import duration
 __all__ = ["sentence"]
 
 _MEGABYTE = 1_000_000
+_MANY = ("were", "are", "they have")
 
 
 @sentence.register
@@ -30,15 +31,13 @@ def _(event: events.ToRead) -> str:
 
 @sentence.register
 def _(event: events.ToFetch) -> str:
-    line = f"{count(event.days, 'day')} to fetch, of a size that is not known before"
+    line = f"{count(event.days, 'day')} to fetch"
     if event.killmails is not None:
-        line += f", {count(event.killmails, 'killmail')}"
+        line += f" ({count(event.killmails, 'killmail')} by totals.json)"
     if event.read_before:
-        were = "was" if event.read_before == 1 else "were"
-        line += (
-            f"; {event.read_before:,} {were} read before: fetched only if changed since, "
-            "--full reads all again"
-        )
+        were, are, have = ("was", "is", "it has") if event.read_before == 1 else _MANY
+        line += f"; {event.read_before:,} of them {were} read before, and {are} fetched only if "
+        line += f"{have} changed"
     return line
 
 
