@@ -214,6 +214,26 @@ def test_an_archive_is_recorded_with_its_last_killmails(
     assert (stored(store), imports.is_read(store.conn, archive)) == ([7], True)
 
 
+def test_what_is_asked_of_earlier_imports_and_of_pending_killmails_uses_an_index(
+    intake: Callable[..., Intake], store: Store
+) -> None:
+    taking = intake()
+    archive = Archive(Origin.EVEREF, "2026-11-23", "etag", False, taking.users_added, 1)
+    asked: set[str] = set()
+    store.conn.set_trace_callback(asked.add)
+    imports.is_read(store.conn, archive)
+    imports.version_fetched(
+        store.conn, archive.source, archive.name, everything=False, users_added=1
+    )
+    pending.hashes_shown(store.conn, [7, 8])
+    imports.record(store.conn, archive, NOW)
+    store.conn.set_trace_callback(None)
+    plans = [step for sql in asked for *_, step in store.conn.execute(f"EXPLAIN QUERY PLAN {sql}")]
+    searched = ("SEARCH imports USING PRIMARY KEY", "SEARCH pending_killmails USING")
+    assert all(any(step.startswith(one) for step in plans) for one in searched)
+    assert [step for step in plans if step.startswith(("SCAN imports", "SCAN pending"))] == []
+
+
 def remove_anna(store: Store) -> None:
     with store.transaction() as conn:
         removing.remove(conn, ANNA, purge=True)

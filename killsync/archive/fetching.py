@@ -5,7 +5,6 @@ counts the killmails of each day, lies beside the years.
 """
 
 import io
-import re
 from datetime import date
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ import msgspec
 from killsync.archive.days import Totals, archive_name, totals_in
 from killsync.errors import Misshapen, Refused, ServerFault, Unavailable
 from killsync.http import Answer, Http
+from killsync.times import retry_after
 
 LARGEST_ARCHIVE = 32 << 20
 """It is in memory as a whole, so that an attempt that fails costs nothing; a day has about 3 MB."""
@@ -21,7 +21,6 @@ DEADLINE = 600.0
 """In seconds, for one archive over a slow line."""
 _GONE = (404, 410)
 _BROKEN_DOWN = (429, 502, 503, 504)
-_SECONDS = re.compile(r"[0-9]{1,6}")
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -97,8 +96,7 @@ def _raise_for_status(address: str, answer: Answer) -> None:
         return
     text = f"{urlsplit(address).netloc} says {answer.status}"
     if answer.status in _BROKEN_DOWN:
-        after = answer.headers.get("Retry-After", "")
-        raise Unavailable(text, float(after) if _SECONDS.fullmatch(after) else None)
+        raise Unavailable(text, retry_after(answer.headers.get("Retry-After"), 0.0))
     if answer.status >= 500 or answer.status == 304:
         raise ServerFault(text, answer.status)
     raise Refused(text, answer.status)

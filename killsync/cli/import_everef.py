@@ -65,7 +65,7 @@ def everef(
     \b
     Exit codes:  0         all is read
                  1         something was refused; the rest is imported
-                 2         nobody is registered, a path or day is wrong, the disk is full
+                 2         nobody is registered, wrong path or day, or a full disk
                  75        no answer for a day, or the server is down: try later
                  130, 143  stopped by a signal; the next call goes on
     """

@@ -44,9 +44,9 @@ def import_json(
     \b
     Exit codes:  0         all is read
                  1         something was refused; the rest is imported
-                 2         nobody is registered, a file is unreadable, the disk is full
+                 2         nobody is registered, unreadable file, or a full disk
                  75        the database is in use: try later
-                 130, 143  stopped by a signal; the next call passes over all stored
+                 130, 143  stopped by a signal; call it again, and it goes on
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), StopOnSignal() as stop:
