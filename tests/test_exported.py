@@ -259,7 +259,7 @@ def test_an_export_of_an_import_of_an_export_is_the_same_byte_for_byte(
     tmp_path_factory: pytest.TempPathFactory, contents: list[dict[str, Any]], with_hash: bool
 ) -> None:
     directory = tmp_path_factory.mktemp("joined")
-    sent = [raw(content | {"killmail_id": n}) for n, content in enumerate(contents)]
+    sent = [raw(content | {"killmail_id": n}) for n, content in enumerate(contents, 1)]
     with database(directory / "a.db", {}) as first, database(directory / "b.db", {}) as second:
         taking = intake(first)
         for one in sent:

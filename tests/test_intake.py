@@ -234,6 +234,14 @@ def test_what_is_asked_of_earlier_imports_and_of_pending_killmails_uses_an_index
     assert [step for step in plans if step.startswith(("SCAN imports", "SCAN pending"))] == []
 
 
+@pytest.mark.parametrize("killmail_id", [0, -7])
+def test_an_id_that_no_killmail_has_is_refused(
+    intake: Callable[..., Intake], killmail_id: int
+) -> None:
+    counts = taken(intake(), loss(killmail_id))
+    assert (counts.stored, counts.refused[Refusal.NOT_STORABLE]) == (0, 1)
+
+
 def remove_anna(store: Store) -> None:
     with store.transaction() as conn:
         removing.remove(conn, ANNA, purge=True)

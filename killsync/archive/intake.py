@@ -120,6 +120,8 @@ class Intake:
         """
         try:
             killmail, killmail_hash = decode(raw, killmail_id)
+            if killmail.killmail_id < 1:
+                raise BodyRejected(f"killmail_id: there is none of {killmail.killmail_id}")
         except NotAKillmail as error:
             self.refuse(Refusal.NOT_A_KILLMAIL, _named(killmail_id, where, error))
         except BodyRejected as error:
