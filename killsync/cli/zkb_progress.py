@@ -90,15 +90,18 @@ class _Bar:
         self._print(event)
 
     def _show_page(self, event: zkb_events.ZkbPageListed) -> None:
-        self._pages += 1
+        if not self._pages:
+            self._began = time.monotonic()
+        # the first says nothing of how fast they come
         a_second = rate(self._pages, time.monotonic() - self._began)
+        self._pages += 1
         self._progress.update(
             self._task,
             visible=True,
             total=None,
             description=f"{safe(event.name, 40)}, {event.side}",
             of=f"page {event.page:,}, {event.listed:,} killmails",
-            left=f"{a_second:.1f} pages/s",
+            left=f"{a_second:.1f} pages/s" if a_second else "",
         )
 
     def _show_bodies(self) -> None:

@@ -90,9 +90,13 @@ def record(conn: sqlite3.Connection, user_id: int, refs: Sequence[KillmailRef]) 
 
 
 def count_pending(conn: sqlite3.Connection, user_ids: Sequence[int]) -> int:
-    """Return how many killmails are pending that only zKillboard lists of these users."""
+    """Return how many killmails wait to be fetched that only zKillboard lists of these users.
+
+    What was set aside is not among them.
+    """
     row = conn.execute(
-        """SELECT count(*) FROM pending_killmails WHERE origin = 'zkb' AND EXISTS (
+        """SELECT count(*) FROM pending_killmails
+        WHERE origin = 'zkb' AND set_aside_at IS NULL AND EXISTS (
             SELECT 1 FROM user_killmails
             WHERE user_id IN (SELECT value FROM json_each(?))
                 AND user_killmails.killmail_id = pending_killmails.killmail_id)""",

@@ -54,20 +54,28 @@ def _(event: events.ZkbLeftToRuns) -> str:
 
 @sentence.register
 def _(event: events.ZkbImported) -> str:
-    entries = "1 entry" if event.listed == 1 else f"{event.listed:,} entries"
-    new = count(event.new, "new killmail")
-    parts = [
-        f"{entries} on the pages of zKillboard's lists: {new}, {event.known:,} known already",
-        f"{event.stored:,} stored now",
-    ]
+    parts = []
+    if event.listed:
+        entries = "1 entry" if event.listed == 1 else f"{event.listed:,} entries"
+        new = count(event.new, "new killmail")
+        parts.append(f"{entries} on zKillboard's lists: {new}, {event.known:,} known already")
+    parts.append(f"{event.stored:,} stored now")
     if event.refused:
         total = sum(event.refused.values())
         reasons = ", ".join(f"{n:,} {safe(why)}" for why, n in sorted(event.refused.items()))
         parts.append(f"{total:,} refused ({reasons})")
-    left = describe_backlog(event.backlog, time.time())
-    if event.pending != event.backlog.ready:
-        parts.append(f"{event.pending:,} of these users pending")
-        left = left and f"in all {left}"
-    parts += [left] if left else []
+    parts += _left(event)
     line = "; ".join(parts)
     return line if event.stopped is None else f"stopped by {event.stopped}: {line}"
+
+
+def _left(event: events.ZkbImported) -> list[str]:
+    """Return what is left of these users' killmails, and of everybody's if that is another."""
+    left = describe_backlog(event.backlog, time.time())
+    if event.pending == event.backlog.ready:
+        return [left] if left else []
+    in_all = "in all " if event.backlog.ready else ""
+    parts = [f"{in_all}{left}"] if left else []
+    if event.pending:
+        parts.insert(0, f"{count(event.pending, 'killmail')} of these users still pending")
+    return parts
