@@ -21,6 +21,9 @@ _READY = "not_before IS NULL"
 _PUT_OFF = "not_before IS NOT NULL AND set_aside_at IS NULL"
 # on its own, not only on a list of zKillboard's
 _BY_ESI = " AND origin = 'esi'"
+# of a body that was refused with another hash, or by another's word
+ASKED_AFRESH = """attempts = 0, refusals = 0, refused_at = NULL, error = NULL, not_before = NULL,
+    set_aside_at = NULL"""
 # a killmail in which the user takes part may be known already from another user's list
 _LIST = """
 INSERT INTO user_killmails (user_id, killmail_id) VALUES (?, ?)
@@ -49,16 +52,15 @@ def record(
     listed = [
         ref for ref in shown.values() if conn.execute(_LIST, [user_id, ref.killmail_id]).rowcount
     ]
-    bodiless = _without_body(conn, list(shown))
+    bodiless = without_body(conn, list(shown))
     conn.executemany(
         "INSERT OR IGNORE INTO pending_killmails (killmail_id, killmail_hash, priority)"
         " VALUES (?, ?, ?)",
         [[i, shown[i].killmail_hash, priority] for i in bodiless],
     )
     conn.executemany(
-        """UPDATE pending_killmails SET killmail_hash = :hash, priority = max(priority, :priority),
-            attempts = 0, refusals = 0, refused_at = NULL, error = NULL, not_before = NULL,
-            set_aside_at = NULL, origin = 'esi'
+        f"""UPDATE pending_killmails SET killmail_hash = :hash, origin = 'esi',
+            priority = max(priority, :priority), {ASKED_AFRESH}
         WHERE killmail_id = :id AND (killmail_hash <> :hash OR origin <> 'esi')""",
         [{"id": i, "hash": shown[i].killmail_hash, "priority": priority} for i in bodiless],
     )
@@ -254,7 +256,8 @@ def waiting_for(conn: sqlite3.Connection, user_ids: Iterable[int]) -> int:
     )
 
 
-def _without_body(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[int]:
+def without_body(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> set[int]:
+    """Return which of these killmails are not stored."""
     rows = conn.execute(
         "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT killmail_id FROM killmails)",
         [json.dumps(list(killmail_ids))],

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from killsync.model import KillmailRef, Priority
+from killsync.store import pending
 from killsync.times import iso, unix_or_none
 
 _CLAIM = "INSERT OR IGNORE INTO user_killmails (user_id, killmail_id, listed) VALUES (?, ?, 0)"
@@ -68,15 +69,14 @@ def record(conn: sqlite3.Connection, user_id: int, refs: Sequence[KillmailRef]) 
     it is listed of one more user.
     """
     shown = {ref.killmail_id: ref.killmail_hash for ref in refs}
-    bodiless = _without_body(conn, sorted(shown))
+    bodiless = sorted(pending.without_body(conn, list(shown)))
     new = conn.executemany(
         "INSERT OR IGNORE INTO pending_killmails (killmail_id, killmail_hash, priority, origin)"
         f" VALUES (?, ?, {int(Priority.GAP)}, 'zkb')",
         [[i, shown[i]] for i in bodiless],
     ).rowcount
     conn.executemany(
-        """UPDATE pending_killmails SET killmail_hash = :hash, attempts = 0, refusals = 0,
-            refused_at = NULL, error = NULL, not_before = NULL, set_aside_at = NULL
+        f"""UPDATE pending_killmails SET killmail_hash = :hash, {pending.ASKED_AFRESH}
         WHERE killmail_id = :id AND origin = 'zkb' AND killmail_hash <> :hash""",
         [{"id": i, "hash": shown[i]} for i in bodiless],
     )
@@ -126,11 +126,3 @@ def forget_claims(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None
         AND killmail_id IN (SELECT value FROM json_each(?))""",
         [json.dumps(list(killmail_ids))],
     )
-
-
-def _without_body(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> list[int]:
-    rows = conn.execute(
-        "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT killmail_id FROM killmails)",
-        [json.dumps(list(killmail_ids))],
-    )
-    return [killmail_id for (killmail_id,) in rows]
