@@ -4,18 +4,16 @@ Source of every fact: zKillboard's documentation of its API, and its answers, as
 addresses need their trailing slash; a page past the last one is an empty list.
 """
 
-from contextlib import suppress
 from enum import StrEnum
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
 from killsync.archive.zkb_pace import Pace
-from killsync.errors import Misshapen, RateLimited, Refused, ServerFault, Unavailable
+from killsync.errors import RateLimited, Refused, ServerFault, Unavailable
 from killsync.esi.client import reason_or_none
+from killsync.esi.listed import ListedHash, ListedId, PageForm, decode_page
 from killsync.http import Answer, Http
-from killsync.model import LARGEST_ID, KillmailRef, UserKind
+from killsync.model import KillmailRef, UserKind
 from killsync.times import MINUTE, iso_after, retry_after
 
 PAGE_SIZE = 200
@@ -23,7 +21,6 @@ PAGE_SIZE = 200
 _SHORT_REST = 10.0
 # if an answer asks for a rest and does not say for how long
 _USUAL_REST = MINUTE
-_LARGEST = 2 * 1024 * 1024  # a page of 200 killmails has 60 kB
 _RESTS = (420, 429)
 # 520 to 524: what stands before zKillboard does not reach it
 _DOWN = (502, 503, 504, 520, 521, 522, 523, 524)
@@ -50,18 +47,21 @@ class ZkbPage(msgspec.Struct, frozen=True):
 
 
 class _Zkb(msgspec.Struct):
-    # it becomes part of a path of ESI's
-    hash: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{40}\Z")]
+    hash: ListedHash
 
 
 class _Entry(msgspec.Struct):
-    killmail_id: Annotated[int, Meta(ge=1, le=LARGEST_ID)]
+    killmail_id: ListedId
     zkb: _Zkb
 
 
-_page_decoder = msgspec.json.Decoder(list[_Entry])
-_entries_decoder = msgspec.json.Decoder(list[msgspec.Raw])
-_entry_decoder = msgspec.json.Decoder(_Entry)
+_FORM = PageForm(
+    "zKillboard",
+    2 * 1024 * 1024,  # a page of 200 killmails has 60 kB
+    msgspec.json.Decoder(list[_Entry]),
+    msgspec.json.Decoder(_Entry),
+    lambda entry: KillmailRef(entry.killmail_id, entry.zkb.hash),
+)
 
 
 class ZKillboard:
@@ -100,39 +100,8 @@ class ZKillboard:
 
 
 def decode(body: bytes) -> ZkbPage:
-    """Return what a page lists.
-
-    Raises ServerFault if it is not JSON or too large, and Misshapen if it is not a list, or has
-    entries of which none is a reference.
-    """
-    if len(body) > _LARGEST:
-        raise ServerFault(f"zKillboard's list is larger than {_LARGEST >> 20} MiB")
-    try:
-        return ZkbPage([KillmailRef(e.killmail_id, e.zkb.hash) for e in _page_decoder.decode(body)])
-    except msgspec.ValidationError as error:
-        return _decode_one_by_one(body, error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ServerFault("zKillboard's answer is not JSON") from error
-
-
-def _decode_one_by_one(body: bytes, mistake: msgspec.ValidationError) -> ZkbPage:
-    try:
-        entries = _entries_decoder.decode(body)
-    except msgspec.ValidationError:
-        raise Misshapen(f"zKillboard's answer is not a list: {mistake}") from mistake
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ServerFault("zKillboard's answer is not JSON") from error
-    found = [ref for entry in entries if (ref := _reference(entry)) is not None]
-    if not found:
-        raise Misshapen(f"zKillboard's list has the wrong shape: {mistake}") from mistake
-    return ZkbPage(found, len(entries) - len(found))
-
-
-def _reference(entry: msgspec.Raw) -> KillmailRef | None:
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        listed = _entry_decoder.decode(entry)
-        return KillmailRef(listed.killmail_id, listed.zkb.hash)
-    return None
+    """Return what a page lists. Raises what `decode_page` raises."""
+    return ZkbPage(*decode_page(body, _FORM))
 
 
 def _raise_for_status(answer: Answer) -> None:
