@@ -388,7 +388,8 @@ def test_a_list_that_is_refused_keeps_no_other_from_being_read(killsync: Make) -
     me, other = pilot(program), pilot(program, 1)
     program.simulator.fault("zkb", times=1, status=404)
     done = program.run("import", "zkb", str(me), str(other), exit_code=75)
-    assert "zKillboard says 404" in done.stderr
+    name = program.simulator.logins[0]["name"]
+    assert f"{name}, kills: zKillboard says 404" in done.stderr
     assert everything(program, other) <= stored(program)
 
 

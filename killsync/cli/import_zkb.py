@@ -151,7 +151,7 @@ class _Import:
             self._read_pages(walk, of, report)
         except Refused as error:
             # of this list alone; the others may be had
-            self._trouble.append(error)
+            self._trouble.append(Refused(f"{user.name}, {side}: {error}", error.status))
 
     def _read_pages(self, walk: Walk, of: tuple[int, str, Side], report: Report) -> None:
         for page in walk.pages():
@@ -210,12 +210,9 @@ class _Import:
         if self._call.quiet and self._tally.refused:
             self._call.warn(sentence(done))
         print_event(self._call, done, dated=True)
-        said = {
-            f"{safe(error, 500)}{'' if isinstance(error, ServiceDown) else _GOES_ON}": None
-            for error in self._trouble
-        }
-        for line in said:
-            self._call.warn(line)
+        for error in self._trouble:
+            goes_on = "" if isinstance(error, ServiceDown) else _GOES_ON
+            self._call.warn(f"{safe(error, 500)}{goes_on}")
 
     def _code(self) -> int:
         if self._trouble:
