@@ -163,7 +163,7 @@ def test_what_cannot_be_text_is_no_name(client: Client, content: bytes) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [" ", "[bold]x[/]", "\x1b]0;x\x07", "a\x00b", "\u202eevil", "x" * 10_240, "'; DROP", "😀"],
+    ["[bold]x[/]", "\x1b]0;x\x07", "a\x00b", "\u202eevil", "x" * 10_240, "'; DROP", "😀"],
 )
 def test_a_name_may_be_any_text(client: Client, name: str) -> None:
     assert client.name(json=PUBLIC | {"name": name}) == name
