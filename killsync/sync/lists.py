@@ -217,12 +217,12 @@ class Lists:
         if taken.job.id not in self._passes:
             return
         self._tally.pages += 1
-        self._readers.succeeded(taken, now)
         try:
             taken.take_page(page, self._journal, self._s.report, now)
         except ServerFault as error:
             self._failed(taken, Kind.LIST, error, now)
             return
+        self._readers.succeeded(taken, now)
         if taken.finished:
             self._finish(taken, now)
         if not page.unchanged:
