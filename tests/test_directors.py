@@ -56,6 +56,12 @@ def confirmed(ago: float, character_id: int = A) -> Director:
 # whose turn it is
 
 
+def test_of_two_asked_within_a_second_the_refused_one_was_asked_before_the_other() -> None:
+    other, refused = line(1200, 1200)
+    refused = msgspec.structs.replace(refused, refused_at=NOW - 1200)
+    assert choose([other, refused], NOW, NOBODY_WAITS) == Ask(refused)
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [

@@ -115,6 +115,8 @@ def describe(directors: Sequence[Director], advice: str = _ANOTHER) -> str:
     return f"{who} read its list; {advice}; {'; '.join(said)}{others}"
 
 
-def _place(director: Director, now: float) -> tuple[float, int]:
+def _place(director: Director, now: float) -> tuple[float, bool, int]:
     asked = director.asked_at
-    return (0.0 if asked is None or asked > now else asked, director.character_id)
+    at = 0.0 if asked is None or asked > now else asked
+    # of two asked within a second, one who was refused was asked before the other
+    return (at, director.refused_at is None, director.character_id)
