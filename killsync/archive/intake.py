@@ -103,7 +103,7 @@ class Intake:
         return self.counts.read + len(self._batch)
 
     def look_again(self) -> None:
-        """Find out anew who is registered: what is read from now on is wanted for all of them."""
+        """Look up again who is registered: what is read from now on is wanted for all of them."""
         self.users_added, self.ours = imports.registered(self._store.conn)
 
     def take(

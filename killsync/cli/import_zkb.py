@@ -12,7 +12,7 @@ from killsync.archive.zkillboard import Side, ZKillboard
 from killsync.cli import invocation, opening
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, exit_with
-from killsync.cli.options import AlsoUsers, Users
+from killsync.cli.options import AlsoUsers, Users, named_users
 from killsync.cli.progress import print_event
 from killsync.cli.signals import StopOnSignal
 from killsync.cli.zkb_progress import reporting
@@ -23,7 +23,6 @@ from killsync.errors import (
     Refused,
     ServiceDown,
     TryLater,
-    UsageError,
 )
 from killsync.events import Report
 from killsync.http import Http
@@ -81,9 +80,7 @@ def zkb(
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), StopOnSignal() as stop:
-        words = [*(names or []), *(user or [])]
-        if not words:
-            raise UsageError("name a registered user: killsync import zkb USER")
+        words = named_users(names, user, "name a registered user: killsync import zkb USER")
         settings = call.settings()
         application.require(settings)
         application.require_contact_for(settings.zkb_url, settings.contact)

@@ -19,6 +19,14 @@ def seconds(option: str, text: str) -> float:
         raise UsageError(f"{option} is {text!r}: {error}") from error
 
 
+def named_users(names: list[str] | None, user: list[str] | None, missing: str) -> list[str]:
+    """Return the words for users in either place; raise UsageError, as `missing`, without any."""
+    words = [*(names or []), *(user or [])]
+    if not words:
+        raise UsageError(missing)
+    return words
+
+
 Users = Annotated[
     list[str] | None,
     typer.Argument(

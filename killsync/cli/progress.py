@@ -13,6 +13,7 @@ from killsync.sync import events
 from killsync.terminal.lines import LineReport, line, sentence
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
 
 
@@ -31,11 +32,26 @@ def print_event(call: Invocation, event: Event, *, dated: bool = False) -> None:
         print_result(line(event, time.time(), as_json=call.log_format == "json", dated=dated))
 
 
+def shows_bar(call: Invocation) -> bool:
+    """Return whether progress is shown as a bar: at a terminal that can, unless told otherwise."""
+    plain = not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"
+    return not (call.log_format == "json" or call.quiet or plain)
+
+
+def print_above_bar(console: "Console", event: Event, *, verbose: bool) -> None:
+    """Print an event at a terminal, unless it is a detail that was not asked for."""
+    if isinstance(event, Detail) and not verbose:
+        return
+    from rich.text import Text
+
+    style = "red" if isinstance(event, Trouble) else ""
+    console.print(Text(sentence(event), style=style))
+
+
 @contextmanager
 def reporting(call: Invocation) -> Iterator[Report]:
     """Yield what shows the events of a run as this call wants them."""
-    plain = not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"
-    if call.log_format == "json" or call.quiet or plain:
+    if not shows_bar(call):
         yield line_report(call)
         return
     from rich.console import Console
@@ -59,13 +75,8 @@ class _TerminalReport:
         if isinstance(event, events.BodiesStored):
             self._progress.advance(self._task, event.batch)
             return
-        if isinstance(event, Detail) and not self._verbose:
-            return
         self._expect(event)
-        from rich.text import Text
-
-        style = "red" if isinstance(event, Trouble) else ""
-        self._progress.console.print(Text(sentence(event), style=style))
+        print_above_bar(self._progress.console, event, verbose=self._verbose)
 
     def _expect(self, event: Event) -> None:
         match event:

@@ -8,7 +8,7 @@ import typer
 from killsync.cli import invocation, opening
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, exit_with
-from killsync.cli.options import AlsoUsers, Users, seconds
+from killsync.cli.options import AlsoUsers, Users, named_users, seconds
 from killsync.cli.progress import line_report, print_event, reporting
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import KillsyncError, TryLater, UsageError
@@ -48,9 +48,7 @@ def sync(
     """Sync users now, before all background work."""
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), StopOnSignal() as stop:
-        words = [*(names or []), *(user or [])]
-        if not words:
-            raise UsageError("name a user, by character id or name: killsync sync USER")
+        words = named_users(names, user, "name a user, by character id or name: killsync sync USER")
         settings = call.settings()
         application.require(settings)
         # the time of day may be set while it waits

@@ -13,7 +13,7 @@ import typer
 from killsync.cli import adding, invocation, opening, rekey
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, print_result
-from killsync.cli.options import AlsoUsers, Users
+from killsync.cli.options import AlsoUsers, Users, named_users
 from killsync.errors import UsageError
 from killsync.model import User, UserKind, UserState
 from killsync.settings import application
@@ -23,6 +23,8 @@ from killsync.store.connection import Store
 from killsync.sync.status import user_statuses
 from killsync.terminal import tables
 from killsync.terminal.text import count, safe
+
+_NOBODY_NAMED = "name a user, by character id or name"
 
 app = typer.Typer(
     help="List, add, disable, enable and remove users; rekey tokens.",
@@ -87,7 +89,7 @@ def remove(
         with opening.for_users(settings) as store:
             # a corporation first: it is not one that loses a director
             chosen = sorted(
-                find_users(store, _words(names, user)),
+                find_users(store, named_users(names, user, _NOBODY_NAMED)),
                 key=lambda one: one.kind is not UserKind.CORPORATION,
             )
             forget = _without_revoking if no_revoke else _revoking
@@ -188,7 +190,7 @@ def _set_state(
     with invocation.edge(call, works=True):
         settings = call.settings()
         with opening.for_users(settings) as store:
-            for one in find_users(store, _words(names, user)):
+            for one in find_users(store, named_users(names, user, _NOBODY_NAMED)):
                 if one.state != state:
                     _change_state(store, one, state)
                 asks = one.kind is UserKind.CORPORATION and state is UserState.ACTIVE
@@ -203,10 +205,3 @@ def _change_state(store: Store, user: User, state: UserState) -> None:
             jobs.drop_open(conn, user.user_id)
         else:
             directors.ask_again(conn, [user.user_id], time.time())
-
-
-def _words(names: list[str] | None, user: list[str] | None) -> list[str]:
-    words = [*(names or []), *(user or [])]
-    if not words:
-        raise UsageError("name a user, by character id or name")
-    return words

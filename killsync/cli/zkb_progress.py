@@ -1,18 +1,15 @@
 """How `import zkb` is shown while it goes on: lines, and at a terminal one bar in their place."""
 
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from killsync.cli.invocation import Invocation
-from killsync.cli.progress import line_report
-from killsync.events import Detail, Event, Report, Trouble
+from killsync.cli.progress import line_report, print_above_bar, shows_bar
+from killsync.events import Event, Report
 from killsync.sync import events, zkb_events
 from killsync.terminal.text import safe
-from killsync.terminal.zkb_lines import sentence
 from killsync.times import duration
 
 if TYPE_CHECKING:
@@ -25,8 +22,7 @@ DoneAt = Callable[[], float | None]
 @contextmanager
 def reporting(call: Invocation, done_at: DoneAt) -> Iterator[Report]:
     """Yield what shows the events of an import as this call wants them."""
-    plain = not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"
-    if call.log_format == "json" or call.quiet or plain:
+    if not shows_bar(call):
         lines = line_report(call)
         # how many wait has just been said
         yield lambda event: None if isinstance(event, events.Working) else lines(event)
@@ -87,7 +83,7 @@ class _Bar:
                 self._expected -= 1
             case events.Working():
                 return
-        self._print(event)
+        print_above_bar(self._progress.console, event, verbose=self._verbose)
 
     def _show_page(self, event: zkb_events.ZkbPageListed) -> None:
         if not self._pages:
@@ -118,11 +114,3 @@ class _Bar:
             of=f"{self._bodies:,} of {total:,}",
             left=f"{a_second:.1f}/s{shown}",
         )
-
-    def _print(self, event: Event) -> None:
-        if isinstance(event, Detail) and not self._verbose:
-            return
-        from rich.text import Text
-
-        style = "red" if isinstance(event, Trouble) else ""
-        self._progress.console.print(Text(sentence(event), style=style))

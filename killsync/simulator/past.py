@@ -41,7 +41,7 @@ class Past:
         self._made: dict[int, dict[int, Killmail]] = {}
 
     def forget(self) -> None:
-        """Make every day anew, with all corporations that there are now."""
+        """Make every day again, with all corporations that there are now."""
         self._made.clear()
 
     def grow(self, day: int, killmails: int) -> None:

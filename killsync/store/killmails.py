@@ -162,6 +162,11 @@ def carried(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> dict[int, 
     return _read_items(conn.execute(_SELECT_ITEMS, (_json(killmail_ids),)))
 
 
+def stored_among(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> list[int]:
+    """Return which of these killmails are stored."""
+    return [killmail_id for (killmail_id,) in conn.execute(_STORED, (_json(killmail_ids),))]
+
+
 def remove(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
     """Delete bodies with all that follows from them; the caller holds the transaction.
 
@@ -179,7 +184,7 @@ def _not_stored(
     by_id: dict[int, FetchedKillmail] = {}
     for fetched in batch:
         by_id.setdefault(fetched.killmail.killmail_id, fetched)
-    for (killmail_id,) in conn.execute(_STORED, (_json(list(by_id)),)):
+    for killmail_id in stored_among(conn, list(by_id)):
         del by_id[killmail_id]
     return [by_id[killmail_id] for killmail_id in sorted(by_id)]
 

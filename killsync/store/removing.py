@@ -4,7 +4,6 @@ A killmail belongs to every user whose list shows it, or who takes part in it. O
 ours takes part in, as `import --all` may store, belongs to nobody, and is nobody's to purge.
 """
 
-import json
 import sqlite3
 from collections.abc import Sequence
 
@@ -12,7 +11,6 @@ from killsync.store import imports, killmails, roles, users
 from killsync.store.connection import Store
 
 _BATCH = 1_000
-_STORED = "SELECT killmail_id FROM killmails WHERE killmail_id IN (SELECT value FROM json_each(?))"
 _ALONE = """
 SELECT killmail_id FROM user_killmails AS mine WHERE user_id = ?
 AND NOT EXISTS (SELECT 1 FROM user_killmails AS other
@@ -30,7 +28,7 @@ def look_up_whose(store: Store) -> None:
 def only_of(conn: sqlite3.Connection, user_id: int) -> list[int]:
     """Return the stored killmails that belong to this user and no other."""
     alone = _alone(conn, user_id)
-    return [i for some in _batches(alone) for (i,) in conn.execute(_STORED, [json.dumps(some)])]
+    return [i for some in _batches(alone) for i in killmails.stored_among(conn, some)]
 
 
 def remove(conn: sqlite3.Connection, user_id: int, *, purge: bool) -> int:

@@ -105,12 +105,13 @@ def _became(event: events.ArchiveRead | events.Imported | events.LinesImported) 
     parts = [f"{event.stored:,} stored"]
     parts += [f"{event.known:,} known already"] if event.known else []
     parts += [f"{event.others:,} of nobody registered"] if event.others else []
-    parts += [_refused(event.refused)] if event.refused else []
+    parts += [describe_refused(event.refused)] if event.refused else []
     return ", ".join(parts)
 
 
-def _refused(refused: Mapping[str, int]) -> str:
-    reasons = ", ".join(f"{number:,} {reason}" for reason, number in refused.items())
+def describe_refused(refused: Mapping[str, int]) -> str:
+    """Return how many were refused, and for which reasons, in the order given."""
+    reasons = ", ".join(f"{number:,} {safe(reason)}" for reason, number in refused.items())
     return f"{sum(refused.values()):,} refused ({reasons})"
 
 

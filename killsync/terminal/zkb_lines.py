@@ -4,6 +4,7 @@ import time
 
 from killsync.sync import zkb_events as events
 from killsync.terminal.advice import describe_backlog
+from killsync.terminal.import_lines import describe_refused
 from killsync.terminal.lines import sentence as sentence
 from killsync.terminal.text import count, safe
 from killsync.times import clock
@@ -61,9 +62,7 @@ def _(event: events.ZkbImported) -> str:
         parts.append(f"{entries} on zKillboard's lists: {new}, {event.known:,} known already")
     parts.append(f"{event.stored:,} stored now")
     if event.refused:
-        total = sum(event.refused.values())
-        reasons = ", ".join(f"{n:,} {safe(why)}" for why, n in sorted(event.refused.items()))
-        parts.append(f"{total:,} refused ({reasons})")
+        parts.append(describe_refused(dict(sorted(event.refused.items()))))
     parts += _left(event)
     line = "; ".join(parts)
     return line if event.stopped is None else f"stopped by {event.stopped}: {line}"
