@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from killsync.cli import invocation, opening
+from killsync.cli.after_run import followed_up
 from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.options import seconds
 from killsync.cli.progress import print_event, reporting
@@ -64,7 +65,10 @@ def scan(
             exit_with(stop.exit_code)
         with opening.for_writing(settings, create=True) as store:
             try:
-                with opening.at_work(store, _LOCK_PATIENCE):
+                with (
+                    followed_up(call, settings, store, stop),
+                    opening.at_work(store, _LOCK_PATIENCE),
+                ):
                     code = _Scan(call, settings, store, stop).run(force=force)
             except lock.RunInProgress:
                 code = _give_way(call, settings, store)

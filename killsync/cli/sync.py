@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from killsync.cli import invocation, opening
+from killsync.cli.after_run import followed_up
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.options import AlsoUsers, Users, named_users, seconds
@@ -125,7 +126,10 @@ class _Request:
                 self._call.warn("waited too long; the job stays queued for the next run")
                 return TryLater.exit_code
             try:
-                with opening.at_work(self._store, 0.0):
+                with (
+                    followed_up(self._call, self._settings, self._store, self._stop),
+                    opening.at_work(self._store, 0.0),
+                ):
                     if self._is_open() and self._work().out_of_time:
                         continue
                     break
