@@ -15,8 +15,8 @@ SIMULATOR = "simulator"
 
 
 def steps() -> list[set[str]]:
-    """Return the rooms of README's table, row by row, from the commands down to the values."""
-    table = (ROOT / "README.md").read_text().split("## Reading the code")[1].split("\n## ")[0]
+    """Return the rooms of the table, row by row, from the commands down to the values."""
+    table = (ROOT / "CONTRIBUTING.md").read_text().split("## Reading the code")[1].split("\n## ")[0]
     rows = [
         (row["step"], set(re.findall(r"`(\w+)/?`", row["rooms"]))) for row in ROW.finditer(table)
     ]
@@ -117,7 +117,7 @@ def calls(module: str) -> Iterator[str]:
 # imports
 
 
-def test_readme_names_every_room() -> None:
+def test_the_table_names_every_room() -> None:
     named = [name for rooms in STEPS for name in rooms]
     assert sorted({room(module) for module in TREES}) == sorted([*named, SIMULATOR])
 

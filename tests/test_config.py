@@ -12,7 +12,7 @@ from killsync.settings import application, config
 from killsync.settings.config import Settings, load
 from killsync.settings.values import Url
 
-README = Path(__file__).parent.parent / "README.md"
+SETTINGS = Path(__file__).parent.parent / "docs" / "settings.md"
 DAY, HOUR, MINUTE = 86400, 3600, 60
 
 # key, variable, default
@@ -131,8 +131,8 @@ def test_a_key_is_read_from_its_variable(key: str, toml: str, text: str, value: 
     assert getattr(load(None, {}, {f"KILLSYNC_{key.upper()}": text}), key) == value
 
 
-def test_readme_names_every_key_with_its_variable() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| `(KILLSYNC_\w+)` \| (.*) \|$", README.read_text(), re.M)
+def test_the_manual_names_every_key_with_its_variable() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `(KILLSYNC_\w+)` \| (.*) \|$", SETTINGS.read_text(), re.M)
     assert {(key, variable) for key, variable, _ in rows} == {
         (key, variable) for key, variable, _ in TABLE
     }

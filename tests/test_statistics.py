@@ -271,7 +271,7 @@ KEYS[By.FLOWN] = f"iif(loss, ship_id, {OUR_SHIP})"
 
 
 def by_sql(store: Store, by: By) -> dict[Any, Counted]:
-    """Return the same from the views that README documents."""
+    """Return the same from the documented views."""
     found = rows(
         store,
         f"""SELECT {KEYS[by]} AS key, {FIGURES} FROM {A_KILLMAIL_ONCE}

@@ -1,4 +1,4 @@
-"""What Datasette's own pages say of the tables and views; README documents their columns."""
+"""What Datasette's own pages say of the tables and views; docs/sql.md documents their columns."""
 
 from typing import Any
 

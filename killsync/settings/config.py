@@ -1,6 +1,6 @@
 """Settings from flags, environment and a TOML file, in that order, typed and checked.
 
-The table of keys, variables and defaults is in README.
+The table of keys, variables and defaults is in docs/settings.md.
 """
 
 import codecs

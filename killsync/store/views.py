@@ -1,4 +1,4 @@
-"""The views for people who use SQL; README documents their columns.
+"""The views for people who use SQL; docs/sql.md documents their columns.
 
 A view is no part of the data: `create` replaces all of them, so that a migration may call it
 whenever one has changed.

@@ -1,4 +1,4 @@
-"""The queries of README run, give rows, and compare times as they are written."""
+"""The queries of docs/sql.md run, give rows, and compare times as they are written."""
 
 import re
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from world import simulator
 from killsync.store import connection
 from killsync.store.connection import Store
 
-README = Path(__file__).parent.parent / "README.md"
-QUERIES = re.findall(r"^```sql\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
-# a table of README: the view, and its columns between backquotes
+PAGE = Path(__file__).parent.parent / "docs" / "sql.md"
+QUERIES = re.findall(r"^```sql\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+# its table: the view, and its columns between backquotes
 VIEW = re.compile(r"^\| `(?P<view>\w+)` \| each (?P<rest>.*) \|$", re.MULTILINE)
 
 
@@ -23,7 +23,7 @@ VIEW = re.compile(r"^\| `(?P<view>\w+)` \| each (?P<rest>.*) \|$", re.MULTILINE)
 def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A database of two characters, with names, prices and values as a scan writes them."""
     with simulator(characters=2, killmails=150, shared=0.2) as esi:
-        program = InProcess(tmp_path_factory.mktemp("readme"), esi)
+        program = InProcess(tmp_path_factory.mktemp("documented"), esi)
         program.add_users()
         program.run("scan", KILLSYNC_NAMES="on", KILLSYNC_PRICES="on")
         store = connection.connect(program.database)
@@ -36,12 +36,12 @@ def test_there_are_ten() -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_of_readme_gives_rows(synced: Store, query: str) -> None:
+def test_a_documented_query_gives_rows(synced: Store, query: str) -> None:
     assert rows(synced, query)
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_of_readme_compares_times_in_the_form_that_they_have(query: str) -> None:
+def test_a_documented_query_compares_times_in_the_form_that_they_have(query: str) -> None:
     assert "datetime(" not in query
     forms = re.findall(r"strftime\('([^']*)', 'now'", query)
     assert set(forms) <= {"%Y-%m-%dT%H:%M:%SZ"}
@@ -49,8 +49,8 @@ def test_a_query_of_readme_compares_times_in_the_form_that_they_have(query: str)
 
 
 def asked(synced: Store, question: str) -> list[dict[str, Any]]:
-    """Return the rows of the query that follows a question of README, by column."""
-    query = README.read_text().partition(question)[2].partition("```sql\n")[2].partition("```")[0]
+    """Return the rows of the query that follows a documented question, by column."""
+    query = PAGE.read_text().partition(question)[2].partition("```sql\n")[2].partition("```")[0]
     cursor = synced.conn.execute(query.replace("-7 days", "-9999 days"))
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
@@ -76,7 +76,7 @@ def test_npcs_that_killed_somebody_are_named(synced: Store) -> None:
 
 def test_the_newest_of_one_user_are_found_without_reading_those_of_others(synced: Store) -> None:
     ((user_id,), *_) = rows(synced, "SELECT user_id FROM users")
-    (written,) = re.findall(r"`(SELECT \* FROM kills [^`]*)`", README.read_text())
+    (written,) = re.findall(r"`(SELECT \* FROM kills [^`]*)`", PAGE.read_text())
     query = written.replace("90000001", str(user_id))
     assert rows(synced, query) == rows(
         synced, f"SELECT * FROM kills WHERE user_id = {user_id} ORDER BY time DESC LIMIT 20"
@@ -87,7 +87,7 @@ def test_the_newest_of_one_user_are_found_without_reading_those_of_others(synced
     assert not [line for line in plan if line.startswith("SCAN ")], plan
 
 
-def test_the_warning_of_readme_is_true(synced: Store) -> None:
+def test_the_warning_about_times_is_true(synced: Store) -> None:
     wrong, right = (
         "datetime('2026-11-24 12:00')",
         "strftime('%Y-%m-%dT%H:%M:%SZ', '2026-11-24 12:00')",
@@ -96,10 +96,10 @@ def test_the_warning_of_readme_is_true(synced: Store) -> None:
     assert rows(synced, compared) == [(1, 0)]
 
 
-def test_readme_names_every_column_of_every_view(synced: Store) -> None:
+def test_the_page_names_every_column_of_every_view(synced: Store) -> None:
     documented = {
         found["view"]: set(re.findall(r"`(\w+)`", found["rest"].split(" | ", 1)[1]))
-        for found in VIEW.finditer(README.read_text())
+        for found in VIEW.finditer(PAGE.read_text())
         if " | " in found["rest"]
     }
     views = [name for (name,) in rows(synced, "SELECT name FROM sqlite_schema WHERE type = 'view'")]
