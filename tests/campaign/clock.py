@@ -23,7 +23,7 @@ class Clock:
     """The time of day of every process that runs with `environment`.
 
     Their pauses between two tries take `haste` times less than they ask for; the time goes `speed`
-    times faster.
+    times faster, and stands still at 0.
     """
 
     def __init__(self, file: Path, haste: float = 1, speed: float = 1) -> None:
@@ -32,7 +32,7 @@ class Clock:
         if haste > 1:
             self.environment["CAMPAIGN_CLOCK_HASTE"] = str(haste)
         self._speed = speed
-        if speed > 1:
+        if speed != 1:
             self.environment["CAMPAIGN_CLOCK_SPEED"] = str(speed)
         self.set(time.time())
 
