@@ -1,4 +1,4 @@
-"""The queries of docs/sql.md run, give rows, and compare times as they are written."""
+"""The queries of the manual run, give rows, and compare times as they are written."""
 
 import re
 from collections.abc import Iterator
@@ -13,8 +13,13 @@ from world import simulator
 from killsync.store import connection
 from killsync.store.connection import Store
 
-PAGE = Path(__file__).parent.parent / "docs" / "sql.md"
-QUERIES = re.findall(r"^```sql\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "sql.md"
+QUERIES = [
+    query
+    for page in (PAGE, ROOT / "README.md")
+    for query in re.findall(r"^```sql\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+]
 # its table: the view, and its columns between backquotes
 VIEW = re.compile(r"^\| `(?P<view>\w+)` \| each (?P<rest>.*) \|$", re.MULTILINE)
 
@@ -31,8 +36,8 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     store.close()
 
 
-def test_there_are_ten() -> None:
-    assert len(QUERIES) == 10
+def test_there_are_ten_and_one_in_readme() -> None:
+    assert len(QUERIES) == 11
 
 
 @pytest.mark.parametrize("query", QUERIES)
