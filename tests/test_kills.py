@@ -22,9 +22,10 @@ from rich.console import Console
 from terminal import Terminal
 from world import TIMEOUT, run_in_progress, simulator
 
-from killsync.board.kills import Tally, parse_isk
+from killsync.board.kills import Asked, Tally, filters
 from killsync.cli import moments
 from killsync.errors import UsageError
+from killsync.settings.values import parse_isk
 from killsync.store import connection
 from killsync.store import kills as stored
 from killsync.store.kills import Filters, Kill, Side
@@ -501,7 +502,7 @@ def test_isk_as_players_type_it(text: str, value: float) -> None:
 )
 def test_what_is_no_isk_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--min-value"):
-        parse_isk(text)
+        filters(sqlite3.connect(":memory:"), Asked(min_value=text))
 
 
 # names

@@ -1,6 +1,5 @@
 """Which killmails a person asks for: words become ids and values, mistakes become one line."""
 
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -9,14 +8,10 @@ from msgspec import Struct
 
 from killsync.board import names
 from killsync.errors import UsageError
+from killsync.settings.values import parse_isk
 from killsync.store.kills import Filters, Kill, Side
 from killsync.store.named import Named
 
-_UNITS = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
-# commas only between thousands: elsewhere one of them is a decimal comma
-_ISK = re.compile(
-    r"((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e\d{1,2})?)([kmbt]?)", re.IGNORECASE | re.ASCII
-)
 _OPTIONS = {
     Named.SHIP: "--ship",
     Named.SHIP_GROUP: "--ship",
@@ -84,7 +79,7 @@ def filters(conn: sqlite3.Connection, asked: Asked) -> Filters:
     one, and for filters that contradict each other.
     """
     _check_for_contradictions(asked)
-    min_value = None if asked.min_value is None else parse_isk(asked.min_value)
+    min_value = None if asked.min_value is None else _isk(asked.min_value)
     return Filters(
         user_id=asked.user_id,
         side=Side.LOSS if asked.losses else Side.KILL if asked.kills else None,
@@ -100,19 +95,6 @@ def filters(conn: sqlite3.Connection, asked: Asked) -> Filters:
         no_pods=asked.no_pods,
         everyone=asked.everyone,
     )
-
-
-def parse_isk(text: str) -> float:
-    """Return the ISK of `100m`, `1.2b`, `500k`, `1e9` or `1,000,000`; raise UsageError otherwise.
-
-    It is a lower bound: anything is worth at least 0.
-    """
-    match = _ISK.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(
-            f"--min-value is {text[:60]!r}: give ISK such as 100m, 1.2b, 500k or 1000000"
-        )
-    return float(match[1].replace(",", "")) * _UNITS[match[2].lower()]
 
 
 def describe(asked: Asked) -> str:
@@ -146,6 +128,13 @@ def meant_by(conn: sqlite3.Connection, word: str) -> list[str]:
     """Return the options that would take a word that stands where an id should, likeliest first."""
     known = names.kinds_of(conn, word)
     return list(dict.fromkeys(_OPTIONS[kind] for kind in known))
+
+
+def _isk(given: str) -> float:
+    try:
+        return parse_isk(given)
+    except ValueError as error:
+        raise UsageError(f"--min-value is {given[:60]!r}: {error}") from error
 
 
 def _systems(conn: sqlite3.Connection, asked: Asked) -> names.Ids | None:

@@ -5,7 +5,6 @@ The table of keys, variables and defaults is in docs/settings.md.
 
 import codecs
 import difflib
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -17,14 +16,15 @@ from msgspec import Meta
 
 from killsync import files
 from killsync.errors import UsageError
-from killsync.settings import places
+from killsync.settings import channels, places
+from killsync.settings.channels import Channel
+from killsync.settings.mistakes import SWITCHES, explained
 from killsync.settings.values import CallbackUrl, Duration, Url, check_url
 from killsync.times import parse_duration
 
 ENVIRONMENT_PREFIX = "KILLSYNC_"
 FILE_VARIABLE = "KILLSYNC_CONFIG"
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_PASSWORD = re.compile(r"//[^/]*@")
 # a secret stands in one of two keys
 _IN_A_FILE = {"client_secret": "client_secret_file", "token_key": "token_key_file"}
 SECRET_VARIABLES = [ENVIRONMENT_PREFIX + key.upper() for key in _IN_A_FILE]
@@ -58,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     images: bool = False
     token_key: str = ""
     token_key_file: str = ""
+    tell: tuple[Channel, ...] = ()
 
     @property
     def database(self) -> Path:
@@ -70,12 +71,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         return path.resolve() if path.is_symlink() else path
 
 
+_TELL = "tell"  # tables, which only a file can hold
+_VARIABLES = {
+    f"{ENVIRONMENT_PREFIX}{k.upper()}": k for k in Settings.__struct_fields__ if k != _TELL
+}
 # how a person may write them in an environment; a file has TOML's own true and false
 _ON_OR_OFF = {"on": True, "yes": True, "off": False, "no": False}
-_SWITCHES = ("names", "prices", "images")
-_EXPECTED = {"time_zone": "expected eve or local"} | dict.fromkeys(
-    _SWITCHES, "expected true or false"
-)
 
 
 class Source(StrEnum):
@@ -170,7 +171,9 @@ def secrets_in(file: Path) -> list[str]:
 
     Raises UsageError if it cannot be read.
     """
-    return [key for key in _IN_A_FILE if values_in(file).get(key)]
+    values = values_in(file)
+    held = [key for key in _IN_A_FILE if values.get(key)]
+    return [*held, *(["a url of tell"] if channels.holds_url(values.get(_TELL)) else [])]
 
 
 def other_of_pair(key: str) -> str:
@@ -195,8 +198,7 @@ def checked(texts: Mapping[str, str], name: str) -> dict[str, Any]:
 
 def unknown_variables(env: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that look like killsync's and are not, with what may be meant, or ''."""
-    known = [ENVIRONMENT_PREFIX + key.upper() for key in Settings.__struct_fields__]
-    known.append(FILE_VARIABLE)
+    known = [*_VARIABLES, FILE_VARIABLE]
     unknown = sorted(n for n in env if n.startswith(ENVIRONMENT_PREFIX) and n not in known)
     return {name: next(iter(difflib.get_close_matches(name, known, 1)), "") for name in unknown}
 
@@ -240,16 +242,19 @@ def _read_secret(key: str, name: str) -> str:
 
 
 def _check(values: Mapping[str, object], origin: str, *, strict: bool) -> Settings:
+    if _TELL in values:
+        return Settings(tell=channels.channels(values[_TELL], origin))
     try:
         given = values if strict else {key: _switched(key, v) for key, v in values.items()}
         return msgspec.convert(given, Settings, strict=strict, dec_hook=_decode_special)
     except msgspec.ValidationError as error:
-        raise UsageError(_explain(str(error), values, origin)) from error
+        known = Settings.__struct_fields__
+        raise UsageError(explained(str(error), values, origin, known)) from error
 
 
 def _switched(key: str, value: object) -> object:
     """Return what `on` or `off` mean for a setting that is one of both."""
-    if key in _SWITCHES and isinstance(value, str):
+    if key in SWITCHES and isinstance(value, str):
         return _ON_OR_OFF.get(value.strip().lower(), value)
     return value
 
@@ -262,26 +267,6 @@ def _decode_special(kind: type, value: object) -> object:
         raise ValueError(f"expected text, got {type(value).__name__}")
     checked = parse(value)
     return kind(value if kind is CallbackUrl else checked)
-
-
-def _explain(message: str, values: Mapping[str, object], origin: str) -> str:
-    unknown = re.search(r"unknown field `(.*?)`", message)
-    if unknown:
-        near = difflib.get_close_matches(unknown[1], Settings.__struct_fields__, 1)
-        meant = f"; {near[0]} may be meant" if near else ""
-        return f"{origin}: unknown key {unknown[1]!r}, set to {_shown(unknown[1], values)}{meant}"
-    reason, _, path = message.partition(" - at `$.")
-    key = path.rstrip("`")
-    shown = _shown(key, values)
-    reason = reason[:1].lower() + reason[1:]
-    reason = _EXPECTED.get(key, reason)
-    return f"{origin}: {key} is {shown}: {reason.replace('`', '')}"
-
-
-def _shown(key: str, values: Mapping[str, object]) -> str:
-    """Return a value for a message; what may be a secret, also one misspelt, is hidden."""
-    secret = any(part in key.lower() for part in ("secr", "token", "key", "pass", "pwd"))
-    return "(hidden)" if secret else _PASSWORD.sub("//(hidden)@", repr(values.get(key)))
 
 
 def _read_toml(file: Path, *, must_exist: bool) -> dict[str, object]:
@@ -300,8 +285,7 @@ def _read_toml(file: Path, *, must_exist: bool) -> dict[str, object]:
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, object]:
-    keys = {ENVIRONMENT_PREFIX + key.upper(): key for key in Settings.__struct_fields__}
-    return {keys[name]: value for name, value in env.items() if name in keys and value}
+    return {_VARIABLES[name]: text for name, text in env.items() if name in _VARIABLES and text}
 
 
 def config_file(config: Path | None, env: Mapping[str, str]) -> Path:

@@ -3,9 +3,15 @@
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from killsync.settings.config import other_of_pair
 from killsync.settings.text import toml
+
+if TYPE_CHECKING:
+    from tomlkit.items import Item, Key
+
+    Body = list[tuple[Key | None, Item]]
 
 
 def changed(text: str, values: Mapping[str, object]) -> str:
@@ -23,9 +29,17 @@ def changed(text: str, values: Mapping[str, object]) -> str:
 def comments(text: str) -> Iterator[str]:
     """Yield every comment of a configuration file. Raises ValueError if it is not valid TOML."""
     import tomlkit
-    from tomlkit.items import Null, Whitespace
 
-    for _, item in tomlkit.parse(text).body:
+    yield from _comments_in(tomlkit.parse(text).body)
+
+
+def _comments_in(body: "Body") -> Iterator[str]:
+    from tomlkit.items import AoT, Null, Table, Whitespace
+
+    for _, item in body:
+        if isinstance(item, AoT | Table):
+            for table in item.body if isinstance(item, AoT) else [item]:
+                yield from _comments_in(table.value.body)
         if not isinstance(item, Whitespace | Null) and item.trivia.comment:
             yield item.trivia.comment
 

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from killsync.errors import UsageError
+from killsync.settings.channels import Channel
 from killsync.settings.config import Settings
 from killsync.settings.values import Duration
 from killsync.times import duration_text
@@ -41,9 +43,20 @@ DESCRIPTIONS = {
     "everef_url": "Where `import everef --days` finds EVE Ref's daily archives",
     "zkb_url": "Where `import zkb` finds zKillboard's lists",
 }
+# a table must stand below all single keys
+_TELL = """\
+# Where to tell of new killmails and of trouble: any number of such tables, each with a url of
+# Apprise's or a command of your own. `killsync tell` shows what was told and what waits
+"""
+_EXAMPLE = """\
+#   [[tell]]
+#   name = "corporation"
+#   url = "discord://WEBHOOK_ID/WEBHOOK_TOKEN"
+#   what = ["kills", "losses", "trouble"]
+"""
 
 
-def config_text(given: Mapping[str, object], defaults: Settings) -> str:
+def config_text(given: Mapping[str, Any], defaults: Settings) -> str:
     """Return TOML that sets what is `given`, and shows `defaults` for the rest, commented out.
 
     Raises UsageError if a text cannot be written as UTF-8.
@@ -52,7 +65,19 @@ def config_text(given: Mapping[str, object], defaults: Settings) -> str:
     for key, words in DESCRIPTIONS.items():
         value = given.get(key, getattr(defaults, key))
         parts.append(f"# {words}\n{'' if key in given else '#'}{key} = {toml(key, value)}\n")
-    return "\n".join(parts)
+    tables = [_table(channel) for channel in given.get("tell", ())]
+    return "\n".join([*parts, _TELL + ("\n".join(tables) or _EXAMPLE)])
+
+
+def _table(channel: Channel) -> str:
+    unset = Channel(channel.name)
+    values = {key: getattr(channel, key) for key in Channel.__struct_fields__}
+    lines = [
+        f"{key} = {toml(key, value)}\n"
+        for key, value in values.items()
+        if key == "name" or value != getattr(unset, key)
+    ]
+    return f"[[tell]]\n{''.join(lines)}"
 
 
 def is_text(value: str) -> bool:
@@ -70,6 +95,8 @@ def toml(key: str, value: object) -> str:
         raise UsageError(f"{key} is {value!r}: it cannot be written into the file")
     if isinstance(value, Duration):
         return f'"{duration_text(value)}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(toml(key, one) for one in value)}]"
     if isinstance(value, str):
         # JSON escapes what TOML does, but for one character
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

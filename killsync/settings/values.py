@@ -1,7 +1,14 @@
 """The types of settings, and how their text is checked."""
 
+import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
+
+_UNITS = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+# commas only between thousands: elsewhere one of them is a decimal comma
+_ISK = re.compile(
+    r"((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e\d{1,2})?)([kmbt]?)", re.IGNORECASE | re.ASCII
+)
 
 
 class Duration(float):
@@ -43,3 +50,14 @@ def is_loopback(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def parse_isk(text: str) -> float:
+    """Return the ISK of `100m`, `1.2b`, `500k`, `1e9` or `1,000,000`; raise ValueError otherwise.
+
+    It is a lower bound: anything is worth at least 0.
+    """
+    match = _ISK.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("give ISK such as 100m, 1.2b, 500k or 1000000")
+    return float(match[1].replace(",", "")) * _UNITS[match[2].lower()]
