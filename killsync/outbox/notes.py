@@ -15,13 +15,13 @@ class Trouble(StrEnum):
     UNFETCHED = "unfetched"
 
 
-class KillNote(msgspec.Struct, frozen=True):
+class KillNote(msgspec.Struct, frozen=True, tag=True):
     """A new killmail."""
 
     kill: Kill
 
 
-class TroubleNote(msgspec.Struct, frozen=True):
+class TroubleNote(msgspec.Struct, frozen=True, tag=True):
     """Something that does not pass by itself, or, if it is `over`, that it has passed.
 
     `text` says what is wrong and what to do, with text from outside in it as it came; `user` is
@@ -35,7 +35,7 @@ class TroubleNote(msgspec.Struct, frozen=True):
     over: bool = False
 
 
-class TestNote(msgspec.Struct, frozen=True):
+class TestNote(msgspec.Struct, frozen=True, tag=True):
     """One line that shows that a channel works."""
 
 

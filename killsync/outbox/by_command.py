@@ -1,0 +1,94 @@
+"""Channels that are a command of the user's: it is given a line of JSON for each note."""
+
+import errno
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from killsync.outbox import child
+from killsync.outbox.delivery import Delivery, Outcome
+from killsync.outbox.notes import KillNote, Note, TroubleNote
+from killsync.settings.config import SECRET_VARIABLES
+from killsync.terminal.text import safe
+
+MOST_AT_ONCE = 100
+LONGEST = 30.0
+"""So many seconds a command may run."""
+
+_LONGEST_WORDS = 120
+_SHORTEST_SECRET = 6
+_HIDDEN = "(hidden)"
+_ADDRESS = re.compile(r"\w+://\S+")
+_CANNOT_START = {
+    errno.ENOENT: "there is no such program",
+    errno.EACCES: "it is not executable",
+    errno.ENOEXEC: "it is no program: does its first line begin with #!",
+}
+
+
+def deliver(command: str | Sequence[str], notes: Sequence[Note], timeout: float) -> Delivery:
+    """Call the command once, without a shell, and give it all of the notes.
+
+    It has delivered them if it ends with exit code 0. Killed after 30 seconds, it may have.
+    """
+    try:
+        words = shlex.split(command) if isinstance(command, str) else list(command)
+    except ValueError as error:
+        return Delivery(Outcome.REFUSED, f"its command cannot be split into words: {error}")
+    if not words:
+        return Delivery(Outcome.REFUSED, "its command has no words")
+    given = b"".join(line(note) + b"\n" for note in notes)
+    seconds = min(timeout, LONGEST)
+    try:
+        done = child.run(words, given, environment(os.environ), seconds, keep_errors=True)
+    except (OSError, ValueError) as error:
+        return Delivery(Outcome.REFUSED, f"{_program(words)} cannot be run: {_why_not(error)}")
+    if done.code is None:
+        what = f"{_program(words)} had not ended after {seconds:.0f} s, and was killed"
+        return Delivery(Outcome.UNKNOWN, what)
+    if done.code:
+        return Delivery(Outcome.REFUSED, f"{_program(words)} {_ended(done, words)}")
+    return Delivery(Outcome.DELIVERED)
+
+
+def line(note: Note) -> bytes:
+    """Return a note as the JSON object that a command reads, on one line."""
+    match note:
+        case KillNote():
+            return msgspec.json.encode({"event": "killmail", **msgspec.structs.asdict(note.kill)})
+        case TroubleNote():
+            return msgspec.json.encode({"event": "trouble", **msgspec.structs.asdict(note)})
+        case _:
+            return msgspec.json.encode({"event": "test"})
+
+
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment that a command gets: killsync's own secrets are not its business."""
+    return {name: value for name, value in env.items() if name not in SECRET_VARIABLES}
+
+
+def _program(words: Sequence[str]) -> str:
+    return safe(Path(words[0]).name or "it", 60)
+
+
+def _why_not(error: OSError | ValueError) -> str:
+    if isinstance(error, ValueError):
+        return "its words hold what no program can be given"
+    return _CANNOT_START.get(error.errno or 0) or error.strerror or "it does not start"
+
+
+def _ended(done: child.Finished, words: Sequence[str]) -> str:
+    """Return how it failed, and how it began to complain."""
+    code = done.code or 0
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    said = done.said.decode(errors="replace").strip().partition("\n")[0]
+    # a word of the command's may be a secret, such as the address of a webhook
+    for word in words[1:]:
+        if len(word) >= _SHORTEST_SECRET:
+            said = said.replace(word, _HIDDEN)
+    said = safe(_ADDRESS.sub(_HIDDEN, said).strip(), _LONGEST_WORDS)
+    return f"{how}: {said}" if said else how

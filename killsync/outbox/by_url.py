@@ -1,0 +1,63 @@
+"""Channels that are a URL, which is a secret: Apprise sends, in a process of its own.
+
+That process can be ended in time whatever Apprise does. The URL is given to it on its standard
+input, so that no list of processes shows it.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import msgspec
+
+from killsync.outbox import child
+from killsync.outbox.by_command import environment
+from killsync.outbox.delivery import Delivery, Outcome
+from killsync.outbox.notes import Note
+
+MOST_AT_ONCE = 10
+"""So many killmails can be read in one message."""
+
+SENDING = b"sending"
+"""What the process says before the first byte of a message leaves."""
+
+MISSING = "Apprise is not installed: pip install 'killsync[tell]'"
+_ENDING = 1.0
+_PROGRAM = (sys.executable, "-P", "-m", "killsync.outbox.apprise_process")
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What the process is to send until `ends_at`, on the clock that all processes share."""
+
+    url: str
+    ends_at: float
+    notes: list[Note]
+
+
+def deliver(url: str, notes: Sequence[Note], timeout: float) -> Delivery:
+    """Send all of the notes in one message."""
+    if find_spec("apprise") is None:
+        return Delivery(Outcome.REFUSED, MISSING)
+    started = time.monotonic()
+    order = Order(url, started + max(timeout - _ENDING, timeout / 2), list(notes))
+    env = environment(os.environ) | {"NETRC": os.devnull}
+    try:
+        done = child.run(_PROGRAM, msgspec.json.encode(order), env, timeout, keep_errors=False)
+    except OSError as error:
+        return Delivery(Outcome.REFUSED, f"Apprise cannot be started: {error.strerror}")
+    return _read(done, time.monotonic() - started)
+
+
+def _read(done: child.Finished, seconds: float) -> Delivery:
+    """Return what the process says of the message; or what its silence means."""
+    *before, last = done.said.strip().split(b"\n")
+    try:
+        return msgspec.json.decode(last, type=Delivery)
+    except msgspec.DecodeError:
+        pass
+    outcome = Outcome.UNKNOWN if SENDING in (*before, last) else Outcome.REFUSED
+    if done.code is None:
+        return Delivery(outcome, f"timed out after {seconds:.0f} s")
+    return Delivery(outcome, f"Apprise broke off, with exit code {done.code}")
