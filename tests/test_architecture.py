@@ -210,6 +210,15 @@ def test_only_http_makes_a_session() -> None:
     assert rooms_where(lambda module: any("Session" in call for call in calls(module))) == {"http"}
 
 
+def test_apprise_and_mail_are_sent_from_one_module_each() -> None:
+    def users(library: str) -> set[str]:
+        return {module for module in TREES if library in top_level(module)}
+
+    # both in a process of their own, where `http.watched` sees what they send
+    assert users("apprise") == {"outbox.apprise_process"}
+    assert users("smtplib") == {"outbox.mail"}
+
+
 def test_only_commands_and_the_terminal_room_print() -> None:
     def prints(module: str) -> bool:
         used = {ast.unparse(n) for n in nodes(module) if isinstance(n, ast.Attribute | ast.Name)}
