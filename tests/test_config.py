@@ -10,6 +10,7 @@ import pytest
 from killsync.errors import UsageError
 from killsync.settings import application, config
 from killsync.settings.config import Settings, load
+from killsync.settings.program import without_secrets
 from killsync.settings.values import Url
 
 SETTINGS = Path(__file__).parent.parent / "docs" / "settings.md"
@@ -40,6 +41,8 @@ TABLE = [
     ("prices", "KILLSYNC_PRICES", True),
     ("time_zone", "KILLSYNC_TIME_ZONE", "eve"),
     ("images", "KILLSYNC_IMAGES", False),
+    ("ping_url", "KILLSYNC_PING_URL", ""),
+    ("prometheus_file", "KILLSYNC_PROMETHEUS_FILE", ""),
     ("token_key", "KILLSYNC_TOKEN_KEY", ""),
     ("token_key_file", "KILLSYNC_TOKEN_KEY_FILE", ""),
 ]
@@ -78,6 +81,13 @@ OTHERS = [
     ("prices", "false", "No", False),
     ("time_zone", '"local"', "local", "local"),
     ("images", "true", "1", True),
+    (
+        "ping_url",
+        '"https://hc.example.com/a-b/"',
+        "https://hc.example.com/a-b",
+        "https://hc.example.com/a-b",
+    ),
+    ("prometheus_file", '"~/k.prom"', "~/k.prom", "~/k.prom"),
     ("token_key", '"abc="', "abc=", "abc="),
     ("token_key_file", '"/run/key"', "/run/key", "/run/key"),
 ]
@@ -352,7 +362,15 @@ def test_a_wrong_flag_is_named_with_its_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["client_secret = 4242", "client_secret = [4242]", "client_secrte = 4242"]
+    "text",
+    [
+        "client_secret = 4242",
+        "client_secret = [4242]",
+        "client_secrte = 4242",
+        'ping_url = "http://hc.example.com/4242"',
+        'ping_url = "https://hc.example.com:p4242"',
+        'ping_ulr = "https://hc.example.com/4242"',
+    ],
 )
 def test_a_secret_is_never_shown(file: Path, text: str) -> None:
     assert "4242" not in refusal(file, text)
@@ -360,6 +378,16 @@ def test_a_secret_is_never_shown(file: Path, text: str) -> None:
 
 def test_a_secret_in_a_file_that_is_no_toml_is_not_shown(file: Path) -> None:
     assert "4242" not in refusal(file, 'client_secret = "4242\nworkers = 1')
+
+
+def test_a_program_that_is_started_gets_no_secret_of_the_environment() -> None:
+    secrets = {f"KILLSYNC_{key}": "x" for key in ("CLIENT_SECRET", "TOKEN_KEY", "PING_URL")}
+    assert without_secrets({"PATH": "/bin", **secrets}) == {"PATH": "/bin"}
+
+
+def test_a_file_with_the_address_of_pings_holds_a_secret(file: Path) -> None:
+    file.write_text('ping_url = "https://hc.example.com/a"')
+    assert config.secrets_in(file) == ["ping_url"]
 
 
 # URLs
@@ -385,7 +413,7 @@ def test_http_is_accepted_for_loopback_addresses(url: str) -> None:
         "http://[fe80::1]",
     ],
 )
-@pytest.mark.parametrize("key", ["esi_url", "sso_url", "everef_url", "zkb_url"])
+@pytest.mark.parametrize("key", ["esi_url", "sso_url", "everef_url", "zkb_url", "ping_url"])
 def test_http_is_refused_for_every_other_address(key: str, url: str) -> None:
     with pytest.raises(UsageError, match=key):
         load(None, {key: url}, {})

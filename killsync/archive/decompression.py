@@ -1,5 +1,6 @@
 """Decompressing in a process of its own, which takes longer than all that follows."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from typing import IO, BinaryIO
 from killsync.archive import bunzip
 from killsync.archive.refusals import BrokenArchive, Flaw
 from killsync.archive.tar import Read
+from killsync.settings.program import without_secrets
 
 _BUFFER = 1 << 20
 _FLAWS = {
@@ -35,6 +37,7 @@ def decompressed(source: BinaryIO | bytes) -> Iterator[Read]:
         stdin=compressed,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env=without_secrets(os.environ),
     )
     assert process.stdout is not None
     output, feeding = process.stdout, _feed(process.stdin, source)

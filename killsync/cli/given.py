@@ -12,7 +12,7 @@ from killsync.settings import application, config
 from killsync.settings.places import expanded
 from killsync.terminal.text import safe
 
-_PATHS = ("db", "client_secret_file", "token_key_file")
+_PATHS = ("db", "client_secret_file", "token_key_file", "prometheus_file")
 # what a type cannot say of a value
 CHECKS: dict[str, Callable[[str], str]] = {
     "client_id": application.check_client_id,

@@ -33,7 +33,8 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
     for name in table.secrets:
         key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
         text = f"{name} stands in the crontab of {owner.name}"
-        yield warning("secret", text, f"put it into a file of mode 600, and set {key}_file")
+        where = "the configuration file" if key == "ping_url" else f"a file that {key}_file names"
+        yield warning("secret", text, f"put it into {where}, with mode 600")
     try:
         scans = _background_scans(setup.settings.database, setup.now)
     except KillsyncError:

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from killsync.settings.config import SECRET_VARIABLES
+from killsync.settings.program import without_secrets
 
 _CRON_PATH = "/usr/bin:/bin"
 _EVERY_TEN_MINUTES = "*/10 * * * *"
@@ -112,7 +113,7 @@ def read(owner: Owner, env: Mapping[str, str]) -> Crontab:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE,
-            env={n: v for n, v in env.items() if n not in SECRET_VARIABLES} | {"LC_ALL": "C"},
+            env=without_secrets(env) | {"LC_ALL": "C"},
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

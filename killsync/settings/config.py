@@ -19,7 +19,7 @@ from killsync.errors import UsageError
 from killsync.settings import channels, places
 from killsync.settings.channels import Channel
 from killsync.settings.mistakes import SWITCHES, explained
-from killsync.settings.values import CallbackUrl, Duration, Url, check_url
+from killsync.settings.values import CallbackUrl, Duration, PingUrl, Url, check_url
 from killsync.times import parse_duration
 
 ENVIRONMENT_PREFIX = "KILLSYNC_"
@@ -27,7 +27,8 @@ FILE_VARIABLE = "KILLSYNC_CONFIG"
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # a secret stands in one of two keys
 _IN_A_FILE = {"client_secret": "client_secret_file", "token_key": "token_key_file"}
-SECRET_VARIABLES = [ENVIRONMENT_PREFIX + key.upper() for key in _IN_A_FILE]
+_SECRETS = (*_IN_A_FILE, "ping_url")
+SECRET_VARIABLES = [ENVIRONMENT_PREFIX + key.upper() for key in _SECRETS]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -56,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     prices: bool = True
     time_zone: Literal["eve", "local"] = "eve"
     images: bool = False
+    ping_url: PingUrl = PingUrl("")
+    prometheus_file: str = ""
     token_key: str = ""
     token_key_file: str = ""
     tell: tuple[Channel, ...] = ()
@@ -172,7 +175,7 @@ def secrets_in(file: Path) -> list[str]:
     Raises UsageError if it cannot be read.
     """
     values = values_in(file)
-    held = [key for key in _IN_A_FILE if values.get(key)]
+    held = [key for key in _SECRETS if values.get(key)]
     return [*held, *(["a url of tell"] if channels.holds_url(values.get(_TELL)) else [])]
 
 
@@ -265,6 +268,8 @@ def _decode_special(kind: type, value: object) -> object:
         return value
     if not isinstance(value, str):
         raise ValueError(f"expected text, got {type(value).__name__}")
+    if kind is PingUrl and not value:
+        return PingUrl("")
     checked = parse(value)
     return kind(value if kind is CallbackUrl else checked)
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 SWITCHES = ("names", "prices", "images")
 """The settings that are on or off."""
 
-_EXPECTED = {"time_zone": "expected eve or local"} | dict.fromkeys(
-    SWITCHES, "expected true or false"
-)
+_EXPECTED = {
+    "time_zone": "expected eve or local",
+    "ping_url": "expected a URL such as https://hc-ping.com/your-uuid, with nothing after it",
+} | dict.fromkeys(SWITCHES, "expected true or false")
 _PASSWORD = re.compile(r"//[^/]*@")
-_SECRET = ("secr", "token", "key", "pass", "pwd")
+_SECRET = ("secr", "token", "key", "pass", "pwd", "ping")
 
 
 def explained(message: str, values: Mapping[str, object], where: str, known: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""How this program was called, and how to call it again."""
+"""How this program was called, how to call it again, and what others that it starts inherit."""
 
 import shlex
 import shutil
@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from killsync.settings import config, places
+from killsync.settings.config import SECRET_VARIABLES
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -44,6 +45,11 @@ def this_program(
     found = shutil.which("killsync")
     typed = found is not None and found == shutil.which(sys.argv[0])
     return Program(words, "killsync" if typed else shlex.join(words), tuple(options))
+
+
+def without_secrets(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a program that is started: without the secrets in it."""
+    return {name: value for name, value in env.items() if name not in SECRET_VARIABLES}
 
 
 def _words() -> tuple[str, ...]:

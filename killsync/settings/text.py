@@ -38,6 +38,8 @@ DESCRIPTIONS = {
     "prices": "Whether scans keep a day's market prices, with which killmails are valued",
     "time_zone": "How times are shown at a terminal: eve (UTC) or local",
     "images": "Whether `browse` shows pictures of EVE's image server, which sees what is looked at",
+    "ping_url": "Called when a scan starts and ends, such as https://hc-ping.com/your-uuid",
+    "prometheus_file": "Written after each run for node_exporter, such as /srv/prom/killsync.prom",
     "esi_url": "ESI's address",
     "sso_url": "The address of EVE's single sign-on",
     "everef_url": "Where `import everef --days` finds EVE Ref's daily archives",

@@ -27,6 +27,12 @@ class CallbackUrl(Url):
     __slots__ = ()
 
 
+class PingUrl(Url):
+    """A URL that whoever knows it may call, and so a secret; the empty text is none."""
+
+    __slots__ = ()
+
+
 def check_url(text: str) -> str:
     """Return a URL without its trailing slash.
 
