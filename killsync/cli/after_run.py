@@ -1,32 +1,79 @@
 """What follows a run once the lock is free: no killmail, and no other run, waits for it."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
+import typer
+
 from killsync.cli.invocation import Invocation
 from killsync.cli.signals import StopOnSignal
+from killsync.errors import KillsyncError
 from killsync.settings.config import Settings
+from killsync.settings.places import expanded
 from killsync.store import lock
 from killsync.store.connection import Store
+from killsync.terminal.text import safe
+
+
+class Ending(msgspec.Struct):
+    """How a run ended: its exit code, set by the run itself unless it raises an error."""
+
+    exit_code: int = 0
+    seconds: float = 0.0
 
 
 @contextmanager
 def followed_up(
     call: Invocation, settings: Settings, store: Store, stop: StopOnSignal
-) -> Iterator[None]:
+) -> Iterator[Ending]:
     """Do what follows a run, however it ends; nothing if another run holds the lock.
 
     What fails then is a warning, never the run's exit code.
     """
+    ending, began = Ending(), time.monotonic()
     try:
-        yield
+        yield ending
     except lock.RunInProgress:
         raise
-    except Exception:
-        _follow_up(call, settings, store, stop)
+    except Exception as error:
+        ending.exit_code = _exit_code(error)
+        ending.seconds = time.monotonic() - began
+        _follow_up(call, settings, store, stop, ending)
         raise
-    _follow_up(call, settings, store, stop)
+    ending.seconds = time.monotonic() - began
+    _follow_up(call, settings, store, stop, ending)
 
 
-def _follow_up(call: Invocation, settings: Settings, store: Store, stop: StopOnSignal) -> None:
+def _exit_code(error: Exception) -> int:
+    """Return the exit code that an error ends the program with."""
+    return error.exit_code if isinstance(error, KillsyncError | typer.Exit) else 1
+
+
+def _follow_up(
+    call: Invocation, settings: Settings, store: Store, stop: StopOnSignal, ending: Ending
+) -> None:
     """Tell what there is to tell, then describe the run to monitoring."""
+    if settings.prometheus_file:
+        ending.exit_code = stop.exit_code or ending.exit_code
+        _describe(call, settings, store, ending)
+
+
+def _describe(call: Invocation, settings: Settings, store: Store, ending: Ending) -> None:
+    from killsync.outbox import metrics
+    from killsync.outbox.metrics import LastRun
+
+    run = LastRun(ending.seconds, ending.exit_code)
+    try:
+        text = metrics.text(metrics.samples(store, run, time.time()))
+        metrics.write(expanded(settings.prometheus_file), text)
+    except (KillsyncError, OSError, sqlite3.Error) as error:
+        call.warn_of_monitoring(f"prometheus_file could not be written: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return safe(f"{error.filename}: {error.strerror}" if error.filename else error, 400)
+    return safe(error, 400)

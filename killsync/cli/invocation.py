@@ -89,6 +89,14 @@ class Invocation(msgspec.Struct):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
 
+    def warn_of_monitoring(self, text: str) -> None:
+        """Warn that monitoring gets nothing, which it notices itself.
+
+        Not if the call is quiet, unless it is verbose: cron would mail it at every tick.
+        """
+        if self.verbose or not self.quiet:
+            self.warn(text)
+
 
 def from_context(context: typer.Context) -> Invocation:
     """Return the global options that a command was called with."""

@@ -66,10 +66,10 @@ def scan(
         with opening.for_writing(settings, create=True) as store:
             try:
                 with (
-                    followed_up(call, settings, store, stop),
+                    followed_up(call, settings, store, stop) as ending,
                     opening.at_work(store, _LOCK_PATIENCE),
                 ):
-                    code = _Scan(call, settings, store, stop).run(force=force)
+                    code = ending.exit_code = _Scan(call, settings, store, stop).run(force=force)
             except lock.RunInProgress:
                 code = _give_way(call, settings, store)
         exit_with(stop.exit_code or code)

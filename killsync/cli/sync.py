@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from killsync.cli import invocation, opening
-from killsync.cli.after_run import followed_up
+from killsync.cli.after_run import Ending, followed_up
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.options import AlsoUsers, Users, named_users, seconds
@@ -127,10 +127,10 @@ class _Request:
                 return TryLater.exit_code
             try:
                 with (
-                    followed_up(self._call, self._settings, self._store, self._stop),
+                    followed_up(self._call, self._settings, self._store, self._stop) as ending,
                     opening.at_work(self._store, 0.0),
                 ):
-                    if self._is_open() and self._work().out_of_time:
+                    if self._is_open() and self._work(ending).out_of_time:
                         continue
                     break
             except lock.RunInProgress:
@@ -138,7 +138,7 @@ class _Request:
                 self._stop.flag.wait(_POLL)
         return max((self._outcome(user_id) for user_id in self._ids), default=0)
 
-    def _work(self) -> "Outcome":
+    def _work(self, ending: Ending) -> "Outcome":
         from killsync.sync import run
 
         with reporting(self._call) as report:
@@ -153,6 +153,7 @@ class _Request:
                 only_users=self._ids,
             )
         self._failures = outcome.tally.failures
+        ending.exit_code = 1 if self._failures else 0
         return outcome
 
     def _job(self, user_id: int) -> Job | None:

@@ -1,0 +1,205 @@
+"""The file for Prometheus: what stands in it after each run, and that programs can read it."""
+
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from prometheus_client import parser
+from world import Killsync, copy_new_database, run_in_progress
+
+from killsync.esi.buckets import body_bucket, list_bucket, names_bucket, sso_bucket
+from killsync.esi.ratelimit import Bucket
+from killsync.model import Reader, UserKind, UserState
+from killsync.outbox import metrics
+from killsync.outbox.metrics import LastRun, Metric, Sample
+from killsync.store import connection, limits, users
+from killsync.store.connection import Store
+from killsync.times import unix
+
+Make = Callable[..., Killsync]
+NOW = unix("2026-11-24T03:00:00Z")
+
+Values = dict[tuple[str, tuple[str, ...]], float]
+
+
+def parsed(text: str) -> Values:
+    """Return each value by its name and the values of its labels, as Prometheus' parser reads."""
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in parser.text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def measured(program: Killsync) -> Values:
+    return parsed(Path(program.environment["KILLSYNC_PROMETHEUS_FILE"]).read_text())
+
+
+@pytest.fixture
+def make(killsync: Make, tmp_path: Path) -> Make:
+    """Make a killsync that writes a file for Prometheus."""
+
+    def with_file(**options: object) -> Killsync:
+        program = killsync(**options)
+        program.environment["KILLSYNC_PROMETHEUS_FILE"] = str(tmp_path / "killsync.prom")
+        return program
+
+    return with_file
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    path = tmp_path / "empty.db"
+    copy_new_database(path)
+    with closing(connection.connect(path)) as opened:
+        yield opened
+
+
+def read(store: Store) -> Values:
+    return parsed(metrics.text(metrics.samples(store, LastRun(1.5, 0), NOW)))
+
+
+# after a run
+
+
+def test_after_a_scan_the_file_says_how_everything_stands(make: Make) -> None:
+    program = make(characters=2, killmails=3, shared=0)
+    program.run("scan", "--quiet")
+    values, status = measured(program), program.status()
+    synced = [unix(user["last_killmail_sync_at"]) for user in status["users"]]
+    assert values["killsync_last_success_timestamp_seconds", ()] == unix(
+        status["last_run"]["finished_at"]
+    )
+    assert values["killsync_oldest_sync_timestamp_seconds", ()] == min(synced)
+    assert values["killsync_users", ("character", "active")] == 2
+    assert values["killsync_users", ("corporation", "needs_login")] == 0
+    assert values["killsync_killmails_stored_total", ()] == 6
+    assert values["killsync_killmails_pending", ()] == 0
+    assert values["killsync_killmails_set_aside", ()] == 0
+    left = {limit["group"]: limit["remaining"] for limit in status["rate_limits"]}
+    assert values["killsync_rate_limit_remaining", ("killmail",)] == left["killmail"]
+    assert 0 < values["killsync_run_duration_seconds", ()] < 600
+    assert values["killsync_run_exit_code", ()] == 0
+    mode = Path(program.environment["KILLSYNC_PROMETHEUS_FILE"]).stat().st_mode
+    assert stat.S_IMODE(mode) == 0o644
+
+
+def test_every_run_writes_the_file_but_not_one_that_gives_way(make: Make) -> None:
+    program = make(characters=1, killmails=1)
+    file = Path(program.environment["KILLSYNC_PROMETHEUS_FILE"])
+    user = str(program.simulator.logins[0]["character_id"])
+    for command in (["scan"], ["scan"], ["sync", user]):
+        program.run(*command)
+        assert measured(program)["killsync_run_exit_code", ()] == 0
+        file.unlink()
+    with run_in_progress(program):
+        program.run("scan")
+    assert not file.exists()
+
+
+def test_a_run_that_fails_is_no_success(make: Make) -> None:
+    program = make(characters=1, killmails=1)
+    program.simulator.fault("list", status=503, times=100)
+    program.run("scan", exit_code=75)
+    values = measured(program)
+    assert values["killsync_run_exit_code", ()] == 75
+    assert ("killsync_last_success_timestamp_seconds", ()) not in values
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_is_left_alone(make: Make, tmp_path: Path) -> None:
+    program = make(characters=0)
+    file, other = Path(program.environment["KILLSYNC_PROMETHEUS_FILE"]), tmp_path / "other"
+    other.write_text("another's")
+    file.symlink_to(other)
+    program.run("scan")
+    assert not file.is_symlink()
+    assert other.read_text() == "another's"
+    assert [path.name for path in tmp_path.glob("*.prom*")] == [file.name]
+
+
+def test_a_directory_that_is_missing_is_a_warning_that_cron_never_mails(make: Make) -> None:
+    program = make(characters=0)
+    program.environment["KILLSYNC_PROMETHEUS_FILE"] = "/nowhere/killsync.prom"
+    done = program.run("scan")
+    assert done.stderr.count("prometheus_file could not be written") == 1
+    assert "No such file or directory" in done.stderr
+    done = program.run("scan", "--quiet")
+    assert done.stdout + done.stderr == ""
+
+
+# what stands in it
+
+
+def test_nothing_is_said_of_what_has_never_been(store: Store) -> None:
+    assert {name for name, _ in read(store)} == {
+        "killsync_users",
+        "killsync_killmails_stored_total",
+        "killsync_killmails_pending",
+        "killsync_killmails_set_aside",
+        "killsync_run_duration_seconds",
+        "killsync_run_exit_code",
+    }
+
+
+def test_users_are_counted_by_kind_and_state(store: Store) -> None:
+    for user_id in (1, 2, 3):
+        users.add(store.conn, user_id, f"user {user_id}", NOW)
+    users.add(store.conn, 9, "a corporation", NOW, UserKind.CORPORATION)
+    users.set_state(store.conn, 2, UserState.NEEDS_LOGIN)
+    users.set_state(store.conn, 3, UserState.DISABLED)
+    found = {labels: n for (name, labels), n in read(store).items() if name == "killsync_users"}
+    assert found == {
+        ("character", "active"): 1,
+        ("character", "disabled"): 1,
+        ("character", "needs_login"): 1,
+        ("corporation", "active"): 1,
+        ("corporation", "disabled"): 0,
+        ("corporation", "needs_login"): 0,
+    }
+
+
+def spent(bucket: Bucket, tokens: int) -> Bucket:
+    bucket.spend(NOW, tokens)
+    return bucket
+
+
+def test_the_tokens_of_a_group_are_those_of_the_character_with_the_fewest(store: Store) -> None:
+    buckets = [
+        spent(list_bucket(Reader(1, UserKind.CHARACTER, 1)), 4),
+        spent(list_bucket(Reader(2, UserKind.CHARACTER, 2)), 10),
+        spent(body_bucket(), 600),
+        # what ESI gives no tokens for
+        spent(names_bucket(), 1),
+        spent(sso_bucket(), 1),
+    ]
+    limits.save(store.conn, buckets)
+    left = {k[1]: n for k, n in read(store).items() if k[0] == "killsync_rate_limit_remaining"}
+    assert left == {("char-killmail",): 20, ("killmail",): 3000}
+
+
+def test_no_tokens_are_left_while_esi_wants_a_rest(store: Store) -> None:
+    bucket = body_bucket()
+    bucket.rest(NOW, 60)
+    limits.save(store.conn, [bucket])
+    assert read(store)["killsync_rate_limit_remaining", ("killmail",)] == 0
+
+
+def test_any_text_can_be_a_label() -> None:
+    odd = 'a "quoted" \\ path\nof two lines, ünï'
+    metric = Metric("killsync_odd", "gauge", "Two\nlines \\ and a backslash.")
+    text = metrics.text([Sample(metric, 1.5, (("path", odd),))])
+    assert parsed(text) == {("killsync_odd", (odd,)): 1.5}
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="Prometheus is not installed")
+def test_promtool_finds_nothing_wrong(store: Store) -> None:
+    limits.save(store.conn, [body_bucket()])
+    text = metrics.text(metrics.samples(store, LastRun(1.5, 0), NOW))
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
