@@ -11,11 +11,57 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 MOST_HELD = 1 << 20
+_MOST_TRANSCRIBED = 1 << 16
 PATIENCE = 2.0
 BROKEN_PIPE = 141
 
 # standard output and standard error may lead to the same pipe
 _ONE_AT_A_TIME = threading.RLock()
+
+
+class Transcript:
+    """The last of what is printed, or would be if the call were not quiet."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        self._is_cut = False
+
+    @property
+    def text(self) -> str:
+        """What was printed last, from the beginning of a line."""
+        kept = self._kept.partition(b"\n")[2] if self._is_cut else self._kept
+        return kept.decode(errors="replace")
+
+    def add(self, data: bytes) -> None:
+        """Take in what is printed."""
+        self._kept += data
+        if len(self._kept) > 2 * _MOST_TRANSCRIBED:
+            del self._kept[:-_MOST_TRANSCRIBED]
+            self._is_cut = True
+
+
+_transcripts: list[Transcript] = []
+
+
+@contextmanager
+def transcribed() -> Iterator[Transcript]:
+    """Yield a transcript of what is printed meanwhile to streams that never block."""
+    transcript = Transcript()
+    _transcripts.append(transcript)
+    try:
+        yield transcript
+    finally:
+        _transcripts.remove(transcript)
+
+
+def transcribe(line: str) -> None:
+    """Put a line into the transcript that a quiet call does not print."""
+    _add_to_transcripts(f"{line}\n".encode(errors="backslashreplace"))
+
+
+def _add_to_transcripts(data: bytes) -> None:
+    for transcript in _transcripts:
+        transcript.add(data)
 
 
 class NeverBlocking(io.RawIOBase):
@@ -34,6 +80,7 @@ class NeverBlocking(io.RawIOBase):
     def write(self, data: bytes) -> int:  # type: ignore[override]
         """Write, hold or drop; return as if everything had been written."""
         with _ONE_AT_A_TIME:
+            _add_to_transcripts(data)
             if not self._fits(data):
                 self._send(0.0)
             if self._fits(data):

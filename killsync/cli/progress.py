@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from killsync.cli import output
 from killsync.cli.invocation import Invocation, print_result
 from killsync.events import Detail, Event, Report, Trouble
 from killsync.sync import events
@@ -27,9 +28,12 @@ def print_event(call: Invocation, event: Event, *, dated: bool = False) -> None:
 
     With its time, if it is to be `dated`, except at a terminal; in JSON always.
     """
-    if not call.quiet:
-        dated = dated and not sys.stdout.isatty()
-        print_result(line(event, time.time(), as_json=call.log_format == "json", dated=dated))
+    dated = dated and not sys.stdout.isatty()
+    shown = line(event, time.time(), as_json=call.log_format == "json", dated=dated)
+    if call.quiet:
+        output.transcribe(shown)
+    else:
+        print_result(shown)
 
 
 def shows_bar(call: Invocation) -> bool:

@@ -11,6 +11,7 @@ from killsync.cli import invocation, opening
 from killsync.cli.after_run import followed_up
 from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.options import seconds
+from killsync.cli.pinging import pinging
 from killsync.cli.progress import print_event, reporting
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import KillsyncError, TryLater
@@ -56,7 +57,7 @@ def scan(
 ) -> None:
     """Sync every user that is due: the command for cron."""
     call = invocation.from_context(context)
-    with invocation.edge(call, works=True), StopOnSignal() as stop:
+    with pinging(call) as pings, invocation.edge(call, works=True), StopOnSignal() as stop:
         settings = call.settings(workers=workers, max_runtime=max_runtime)
         splay_s = seconds("--splay", splay)
         application.require(settings)
@@ -69,8 +70,10 @@ def scan(
                     followed_up(call, settings, store, stop) as ending,
                     opening.at_work(store, _LOCK_PATIENCE),
                 ):
+                    pings.begin()
                     code = ending.exit_code = _Scan(call, settings, store, stop).run(force=force)
             except lock.RunInProgress:
+                pings.give_way()
                 code = _give_way(call, settings, store)
         exit_with(stop.exit_code or code)
 
