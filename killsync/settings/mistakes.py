@@ -9,7 +9,7 @@ SWITCHES = ("names", "prices", "images")
 
 _EXPECTED = {
     "time_zone": "expected eve or local",
-    "ping_url": "expected a URL such as https://hc-ping.com/your-uuid, with nothing after it",
+    "ping_url": "expected an https URL such as https://hc-ping.com/your-uuid, without a query",
 } | dict.fromkeys(SWITCHES, "expected true or false")
 _PASSWORD = re.compile(r"//[^/]*@")
 _SECRET = ("secr", "token", "key", "pass", "pwd", "ping")
