@@ -94,11 +94,16 @@ class JobCounts(msgspec.Struct, frozen=True):
     failed: int
 
 
+STARTED_BY_SYSTEMD = "SYSTEMD_EXEC_PID"
+"""The variable in which systemd puts the id of the process that a unit starts: systemd.exec(5)."""
+
+
 class Caller(msgspec.Struct, frozen=True):
     """How a run was called, as `runs` records it for doctor.
 
     `program` are the words that call it, `variables` the names (never the values) of its
-    KILLSYNC_ variables; `terminal` says whether a person may have typed it.
+    KILLSYNC_ variables, and STARTED_BY_SYSTEMD if a unit of systemd's has started this very
+    process; `terminal` says whether a person may have typed it.
     """
 
     program: str
@@ -106,6 +111,11 @@ class Caller(msgspec.Struct, frozen=True):
     database: str
     variables: list[str]
     terminal: bool
+
+    @property
+    def by_systemd(self) -> bool:
+        """Whether a unit of systemd's started it, not cron, a script or a person."""
+        return STARTED_BY_SYSTEMD in self.variables
 
 
 class KillmailRef(msgspec.Struct, frozen=True, gc=False):

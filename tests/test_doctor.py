@@ -473,3 +473,74 @@ def test_only_the_names_of_variables_are_recorded(well: Killsync) -> None:
     assert SECRET.encode() not in well.database.read_bytes()
     # what the scan has seen too is no difference
     assert examine(well, KILLSYNC_WORKERS="2").of("environment") == []
+
+
+def test_a_scan_that_a_unit_of_systemd_starts_is_recorded_as_such(well: Killsync) -> None:
+    # systemd names the very process, and whatever that starts inherits the variable
+    words = f"SYSTEMD_EXEC_PID=$$; export SYSTEMD_EXEC_PID; exec {sys.executable} -m killsync scan"
+    for line in (words, words.replace("exec ", "") + "; true"):
+        subprocess.run(
+            ["/bin/sh", "-c", line],
+            env=well.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT,
+            check=True,
+        )
+    rows = well.rows("SELECT variables FROM runs ORDER BY id DESC LIMIT 2")
+    assert rows == [("[]",), ('["SYSTEMD_EXEC_PID"]',)]
+
+
+def start_by_systemd(program: Killsync, rows: str = "true") -> None:
+    program.execute(f"UPDATE runs SET variables = '[\"SYSTEMD_EXEC_PID\"]' WHERE {rows}")
+
+
+def write_units(program: Killsync) -> Path:
+    program.run("init", "--systemd", "--quiet")
+    return program.directory / ".config/systemd/user"
+
+
+def test_scans_of_a_timer_need_no_line_in_the_crontab(well: Killsync) -> None:
+    write_units(well)
+    set_crontab(well, None)
+    start_by_systemd(well)
+    found = examine(well)
+    assert "by systemd" in found.of("scan", "ok")[0]["text"]
+    assert "crontab" not in json.dumps([f for f in found.findings if f["area"] == "cron"])
+
+
+def test_a_timer_that_does_not_run_is_reported(well: Killsync) -> None:
+    start_by_systemd(well)
+    well.execute("UPDATE runs SET started_at = ?", iso(time.time() - 31 * 60))
+    found = examine(well)
+    found.assert_reported("problem", "scan", "systemd does not run", "list-timers", "enable-linger")
+
+
+def test_units_of_which_no_scan_has_come_are_reported(well: Killsync) -> None:
+    write_units(well)
+    well.execute("DELETE FROM runs")
+    found = examine(well)
+    found.assert_reported("warning", "scan", "none of its scans", "enable --now killsync.timer")
+
+
+def test_cron_and_a_timer_together_are_reported(well: Killsync) -> None:
+    well.run("scan")
+    # cron, and then a timer
+    start_by_systemd(well, "id = (SELECT max(id) FROM runs)")
+    assert examine(well).of("starters") == []
+    well.run("scan")
+    found = examine(well)
+    found.assert_reported("warning", "starters", "one is enough", "crontab -e", "disable --now")
+
+
+def test_a_service_that_may_not_write_where_the_database_is_now_is_reported(
+    well: Killsync, tmp_path: Path
+) -> None:
+    write_units(well)
+    assert examine(well).of("service") == []
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    well.run("init", "--set", f"db={moved / 'k.db'}")
+    service = tmp_path / ".config/systemd/user/killsync.service"
+    service.write_text(service.read_text().replace(str(tmp_path), "/elsewhere"))
+    examine(well).assert_reported("warning", "service", str(moved), "init --systemd")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from killsync import files
-from killsync.cli import former, given, invocation
+from killsync.cli import former, given, invocation, units
 from killsync.cli.former import Former
 from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.doctor import crontab
@@ -64,13 +64,24 @@ def init(
             help="Only change this in a file that is there; repeatable.",
         ),
     ] = None,
+    systemd: Annotated[
+        bool,
+        typer.Option(
+            "--systemd",
+            help="Write a service and a timer for your systemd, instead of cron's line.",
+        ),
+    ] = False,
 ) -> None:
-    """Write the configuration file; then offer a login and show the line for cron."""
+    """Write the configuration file; then offer a login and show the line for cron.
+
+    With --systemd a file that is there stays as it is.
+    """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True):
         call.warn_of_unknown_variables()
+        given_here = any((client_id, contact, client_secret_file, callback_url))
         if changes:
-            if force or any((client_id, contact, client_secret_file, callback_url)):
+            if force or systemd or given_here:
                 raise UsageError("--set changes a file that is there: use it without other options")
             given.change(call, changes)
             exit_with(0)
@@ -82,14 +93,20 @@ def init(
             "callback_url": callback_url,
         }
         asking = not no_input and sys.stdin.isatty()
-        exit_with(_Init(call, flags, asking=asking).run(force=force))
+        if systemd and not given_here and config.config_file(call.config, os.environ).is_file():
+            units.write(call, asking=asking, force=force)
+            exit_with(0)
+        exit_with(_Init(call, flags, asking=asking, systemd=systemd).run(force=force))
 
 
 class _Init:
-    def __init__(self, call: Invocation, flags: Mapping[str, object], *, asking: bool) -> None:
+    def __init__(
+        self, call: Invocation, flags: Mapping[str, object], *, asking: bool, systemd: bool
+    ) -> None:
         self._call = call
         self._flags = flags
         self._asking = asking
+        self._systemd = systemd
         self._named = config.config_file(call.config, os.environ).absolute()
         # the file that is written names the database
         self._program = this_program(call.config, None, os.environ)
@@ -114,7 +131,7 @@ class _Init:
             self._keep_copy(file, old)
         files.write_private(file, text.encode())
         self._print(f"{safe(self._named)} is written; nobody else can read it")
-        return self._go_on()
+        return self._go_on(force=force)
 
     def _keep_copy(self, file: Path, old: Former) -> None:
         copy = files.keep_copy(file, _COPY)
@@ -206,8 +223,8 @@ class _Init:
         # that of another application is of no use
         return answers | ({"client_secret": secret} if secret or settings.client_secret else {})
 
-    def _go_on(self) -> int:
-        """Offer a login and the line for cron; return the exit code."""
+    def _go_on(self, *, force: bool) -> int:
+        """Offer a login and the line for cron, or write systemd's units; return the exit code."""
         code = 0
         logs_in = self._asking and agree("Log in with a character now?")
         if logs_in:
@@ -215,7 +232,9 @@ class _Init:
         if code or not logs_in:
             self._print(f"log in with a character: {self._program.line('login')}")
         stopped = code in (_STOPPED, -signal.SIGINT)
-        if stopped or not self._asking or agree("Show the line for your crontab?"):
+        if self._systemd:
+            units.write(self._call, asking=self._asking and not stopped, force=force)
+        elif stopped or not self._asking or agree("Show the line for your crontab?"):
             self._print(
                 f"add this line with `crontab -e`, for a scan every ten minutes:\n{self._entry()}"
             )

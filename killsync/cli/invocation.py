@@ -17,7 +17,7 @@ import typer
 
 from killsync.cli import output, private_files
 from killsync.errors import DatabaseError, KillsyncError, describe
-from killsync.model import Caller
+from killsync.model import STARTED_BY_SYSTEMD, Caller
 from killsync.settings import config
 from killsync.settings.config import CheckedSettings, Settings
 from killsync.settings.program import Program, this_program
@@ -72,7 +72,7 @@ class Invocation(msgspec.Struct):
             program=storable(shlex.join(self.program.words)),
             config=storable(str(config.config_file(self.config, os.environ).absolute())),
             database=storable(str(settings.database.absolute())),
-            variables=sorted(n for n in os.environ if n.startswith(config.ENVIRONMENT_PREFIX)),
+            variables=sorted(filter(_is_recorded, os.environ)),
             terminal=any(map(os.isatty, _STREAMS)),
         )
 
@@ -166,6 +166,12 @@ def print_result(text: str) -> None:
 def storable(text: str) -> str:
     """Return text that UTF-8 can encode: a path may hold bytes that are not UTF-8."""
     return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def _is_recorded(variable: str) -> bool:
+    if variable == STARTED_BY_SYSTEMD:
+        return os.environ[variable] == str(os.getpid())
+    return variable.startswith(config.ENVIRONMENT_PREFIX)
 
 
 def _print_error(invocation: Invocation, error: BaseException, text: str) -> None:

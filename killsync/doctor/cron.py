@@ -1,4 +1,4 @@
-"""Cron: whether scans run by themselves, when the last one did, and how it was called.
+"""Cron, or systemd: whether scans run by themselves, when the last one did, how it was called.
 
 Each scan records how it was called; here that is compared with how this process was called.
 """
@@ -9,10 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from killsync.doctor import crontab, storage
+from killsync.doctor import crontab, starters, storage, units
 from killsync.doctor.crontab import Crontab
 from killsync.doctor.diagnosis import Diagnosis, ok, problem, skipped, warning
 from killsync.doctor.setup import Setup
+from killsync.doctor.starters import Starter
 from killsync.errors import KillsyncError
 from killsync.model import Caller
 from killsync.settings import config
@@ -42,10 +43,18 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
         return
     named = _named_by_flag(setup)
     line = crontab.entry(setup.program.words, setup.file, owner.home, named)
-    yield _recency(setup, scans, table, line)
-    if scans:
-        yield from _differences(setup, scans[0].caller, line)
-    yield from _unseen(setup, scans[0].caller.variables if scans else [])
+    service = units.directory(None if owner.is_me else owner.home) / units.SERVICE
+    last = scans[0].caller if scans else None
+    starter = starters.of(last, setup, line)
+    if not scans and service.exists():
+        yield starters.timer_without_scans(setup)
+    else:
+        yield _recency(setup, scans, table, line, starter)
+    yield from _both(setup, scans)
+    if last is not None:
+        yield from _differences(setup, last, starter)
+    yield from _unseen(setup, last.variables if last else [], starter)
+    yield from _locked_out(setup, service)
 
 
 def _background_scans(database: Path, now: float) -> list[BackgroundScan]:
@@ -66,12 +75,16 @@ def longest_silence(starts: Sequence[float]) -> float:
     return _MISSED_TICKS * max(_TICK, median(gaps) if gaps else _TICK)
 
 
-def _recency(setup: Setup, scans: Sequence[BackgroundScan], table: Crontab, line: str) -> Diagnosis:
+def _recency(
+    setup: Setup, scans: Sequence[BackgroundScan], table: Crontab, line: str, starter: Starter
+) -> Diagnosis:
     """Return whether the last scan without a terminal was recent; if none was, what to do."""
     starts = [scan.started_at for scan in scans]
     silence = longest_silence(starts)
     if starts and setup.now - starts[0] <= silence:
-        return ok("scan", f"the last one started {ago(starts[0], setup.now)}, without a terminal")
+        by = " by systemd" if scans[0].caller.by_systemd else ""
+        last = ago(starts[0], setup.now)
+        return ok("scan", f"the last one was started {last}{by}, without a terminal")
     elsewhere = _scanned_elsewhere(setup)
     if elsewhere is not None:
         here = setup.settings.database
@@ -79,9 +92,10 @@ def _recency(setup: Setup, scans: Sequence[BackgroundScan], table: Crontab, line
         return warning("scan", text, f"set db to the same database for both, or use: {line}")
     if starts:
         last = ago(starts[0], setup.now)
-        text = f"the last one started {last}: cron does not run any more, or the scan fails"
-        cure = f"look at `systemctl status cron` (or crond) and the scan's log; the entry: {line}"
-        return problem("scan", text, cure)
+        text = (
+            f"the last one started {last}: {starter.name} does not run any more, or the scan fails"
+        )
+        return problem("scan", text, starter.where_to_look)
     return _never(setup, table, line)
 
 
@@ -123,7 +137,25 @@ def _named_by_flag(setup: Setup) -> Path | None:
     return setup.settings.database.absolute() if by_flag else None
 
 
-def _differences(setup: Setup, last: Caller, line: str) -> Iterator[Diagnosis]:
+def _both(setup: Setup, scans: Sequence[BackgroundScan]) -> Iterator[Diagnosis]:
+    """Yield whether two start scans: no harm, as one gives way to the other, but needless."""
+    lately = longest_silence([scan.started_at for scan in scans])
+    kinds = [s.caller.by_systemd for s in scans if setup.now - s.started_at <= lately]
+    # who has gone over from one to the other has changed once
+    if sum(later is not earlier for later, earlier in pairwise(kinds)) > 1:
+        text = "both a timer of systemd's and cron have started some lately; one is enough"
+        yield warning("starters", text, starters.ONE_OF_BOTH)
+
+
+def _locked_out(setup: Setup, service: Path) -> Iterator[Diagnosis]:
+    """Yield where the service keeps scans from writing, since the settings have changed."""
+    if service.exists():
+        for place in units.not_writable(service.read_text(errors="replace"), setup.settings):
+            text = f"{service} does not let a scan write in {place}"
+            yield warning("service", text, starters.renewed_units(setup))
+
+
+def _differences(setup: Setup, last: Caller, starter: Starter) -> Iterator[Diagnosis]:
     """Yield whether the last scan was called as this process was."""
     mine = setup.caller
     compared = {
@@ -136,10 +168,10 @@ def _differences(setup: Setup, last: Caller, line: str) -> Iterator[Diagnosis]:
             yield ok(subject, f"the last scan used {its} too")
         else:
             text = f"the last scan used {its}, this is {ours}"
-            yield warning(subject, text, f"change the entry to: {line}")
+            yield warning(subject, text, starter.how_to_change)
 
 
-def _unseen(setup: Setup, seen: Sequence[str]) -> Iterator[Diagnosis]:
+def _unseen(setup: Setup, seen: Sequence[str], starter: Starter) -> Iterator[Diagnosis]:
     """Yield which settings only this environment makes; a scan by cron has them otherwise."""
     file = setup.file if setup.file.exists() else Path(os.devnull)
     without = config.examine(file, {}, {}).settings
@@ -151,7 +183,7 @@ def _unseen(setup: Setup, seen: Sequence[str]) -> Iterator[Diagnosis]:
         and getattr(without, key) != getattr(setup.settings, key)
     ]
     if unseen:
-        text = f"cron does not see what only this environment sets: {', '.join(unseen)}"
+        text = f"{starter.name} does not see what only this environment sets: {', '.join(unseen)}"
         there = setup.file.exists()
         cure = f"set them in {setup.file}" if there else setup.command("init")
         yield warning("environment", text, cure)

@@ -53,16 +53,25 @@ class Crontab(msgspec.Struct, frozen=True):
 def entry(program: Sequence[str], file: Path, home: Path, database: Path | None = None) -> str:
     """Return the line for `crontab -e` that scans every ten minutes.
 
-    `program` are the words that call killsync from anywhere; the configuration `file` is named
-    if cron would not find it by itself, a `database` if it is not the one that the file names.
-    The log is in the owner's `home`, which surely exists.
+    The log is in the owner's `home`, which surely exists; for the rest see `scan_words`.
     """
-    named = [] if file == usual_file(home) else ["--config", str(file)]
-    named += [] if database is None else ["--db", str(database)]
-    command = shlex.join([*program, *named, "scan", "--splay", "45s"])
+    command = shlex.join([*scan_words(program, file, home, database), "--splay", "45s"])
     line = f"{command} >> {shlex.quote(str(home / 'killsync.log'))} 2>&1"
     # in a crontab a percent sign would end the command
     return f"{_EVERY_TEN_MINUTES} " + line.replace("%", r"\%")
+
+
+def scan_words(
+    program: Sequence[str], file: Path, home: Path, database: Path | None = None
+) -> list[str]:
+    """Return the words that scan in the bare environment that cron and systemd give.
+
+    `program` are the words that call killsync from anywhere; the configuration `file` is named
+    if it would not be found by itself, a `database` if it is not the one that the file names.
+    """
+    named = [] if file == usual_file(home) else ["--config", str(file)]
+    named += [] if database is None else ["--db", str(database)]
+    return [*program, *named, "scan"]
 
 
 def usual_file(home: Path) -> Path:
