@@ -420,13 +420,31 @@ def test_set_refuses_what_the_file_could_not_hold(
     assert newcomer.file.read_text() == before
 
 
-def test_set_needs_a_file_that_is_there_and_valid(newcomer: Newcomer) -> None:
-    done = newcomer.init("--set", "workers=2", exit_code=2)
-    assert_refused(newcomer, done, "no such configuration file", str(newcomer.file))
+def test_set_leaves_a_file_that_is_not_valid(newcomer: Newcomer) -> None:
     newcomer.file.parent.mkdir(parents=True)
     newcomer.file.write_text("workers = \n")
     assert_refused(newcomer, newcomer.init("--set", "workers=2", exit_code=2), "not valid TOML")
     assert newcomer.file.read_text() == "workers = \n"
+
+
+def test_set_writes_a_file_if_there_is_none(newcomer: Newcomer) -> None:
+    done = newcomer.init("--set", "workers=2", "--set", "client_id=abc")
+    assert f"workers, client_id set in {newcomer.file}, which is new" in done.stdout
+    assert tomllib.loads(newcomer.file.read_text()) == {"client_id": "abc", "workers": 2}
+    assert stat.S_IMODE(newcomer.file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("change", [f"client_secret={SECRET}\u00eb", f"client_secrt={SECRET}"])
+def test_set_shows_no_secret_that_it_refuses(newcomer: Newcomer, change: str) -> None:
+    done = newcomer.init("--set", change, exit_code=2)
+    assert_refused(newcomer, done, change.partition("=")[0])
+    assert SECRET not in done.stderr
+
+
+def test_set_says_where_tables_are_written(newcomer: Newcomer) -> None:
+    done = newcomer.init("--set", "tell=discord://a/b", exit_code=2)
+    assert_refused(newcomer, done, "[[tell]]", str(newcomer.file))
+    assert "discord" not in done.stderr
 
 
 KEYS = st.sampled_from(["workers", "max_pages", "connections"])

@@ -1,7 +1,7 @@
 """What a person gives for the configuration file, checked; and changing a file that is there."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,12 @@ from killsync import files
 from killsync.cli.invocation import Invocation, print_result
 from killsync.errors import UsageError
 from killsync.settings import application, config
+from killsync.settings.config import Settings
 from killsync.settings.places import expanded
+from killsync.settings.text import config_text
 from killsync.terminal.text import safe
 
+_TABLES = "tell"
 _PATHS = ("db", "client_secret_file", "token_key_file", "prometheus_file")
 # what a type cannot say of a value
 CHECKS: dict[str, Callable[[str], str]] = {
@@ -22,26 +25,45 @@ CHECKS: dict[str, Callable[[str], str]] = {
 
 
 def change(call: Invocation, changes: list[str]) -> None:
-    """Set what is given as KEY=VALUE in the file that is there, and leave the rest.
+    """Set what is given as KEY=VALUE in the file, and leave the rest; without a file, write one.
 
-    Raises UsageError if there is no file, or a value is not one that it could hold.
+    Raises UsageError if a value is not one that the file could hold.
     """
+    named = config.config_file(call.config, os.environ).absolute()
+    pairs = dict(map(_pair, changes))
+    if _TABLES in pairs:
+        raise UsageError(
+            f"{_TABLES} takes tables: write a line [[{_TABLES}]] at the end of {named}, and below "
+            "it a name, and a url or a command"
+        )
+    values = config.checked(pairs, "--set")
+    complete(values)
+    is_new = not named.exists()
+    written = text(values) if is_new else _changed(named, values)
+    files.write_private(written_to(named), written.encode())
+    if not call.quiet:
+        where = f"{safe(named)}, which is new" if is_new else safe(named)
+        print_result(f"{', '.join(values)} set in {where}")
+
+
+def text(values: Mapping[str, Any]) -> str:
+    """Return a whole configuration file. Raises UsageError if a value is not valid UTF-8."""
+    try:
+        usual = str(Settings().database)
+    except UsageError:  # nobody knows this user's home
+        usual = ""
+    return config_text(values, Settings(db=usual))
+
+
+def _changed(file: Path, values: Mapping[str, Any]) -> str:
     from killsync.settings import edit
 
-    named = config.config_file(call.config, os.environ).absolute()
-    if not named.is_file():
-        raise UsageError(f"{named}: no such configuration file: `killsync init` writes one")
     # to fail if it is not valid
-    config.values_in(named)
-    values = config.checked(dict(map(_pair, changes)), "--set")
-    complete(values)
+    config.values_in(file)
     try:
-        text = edit.changed(files.read_text(named), values)
+        return edit.changed(files.read_text(file), values)
     except ValueError as error:
-        raise UsageError(f"{named}: not valid TOML: {error}") from error
-    files.write_private(written_to(named), text.encode())
-    if not call.quiet:
-        print_result(f"{', '.join(values)} set in {safe(named)}")
+        raise UsageError(f"{file}: not valid TOML: {error}") from error
 
 
 def complete(values: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from killsync.errors import UsageError
 from killsync.settings import application, config
 from killsync.settings.config import Settings, Source
 from killsync.settings.program import this_program
-from killsync.settings.text import config_text, is_text
+from killsync.settings.text import is_text
 from killsync.terminal.questions import Unanswered, agree, ask, ask_hidden, prompt
 from killsync.terminal.text import safe
 
@@ -61,7 +61,7 @@ def init(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Only change this in a file that is there; repeatable.",
+            help="Only change this setting, and leave the rest of the file; repeatable.",
         ),
     ] = None,
     systemd: Annotated[
@@ -82,7 +82,7 @@ def init(
         given_here = any((client_id, contact, client_secret_file, callback_url))
         if changes:
             if force or systemd or given_here:
-                raise UsageError("--set changes a file that is there: use it without other options")
+                raise UsageError("--set only changes settings: use it without other options")
             given.change(call, changes)
             exit_with(0)
         flags = {
@@ -126,7 +126,7 @@ class _Init:
             raise UsageError("no more answers; nothing was written") from None
         values |= answers
         self._name_database(values)
-        text = _text(values)
+        text = given.text(values)
         if file.exists():
             self._keep_copy(file, old)
         files.write_private(file, text.encode())
@@ -278,14 +278,6 @@ def _refuse_without(wanted: list[str]) -> None:
             for key in wanted
         ]
         raise UsageError(f"not given, and there is no terminal to ask at: {', '.join(missing)}")
-
-
-def _text(values: Mapping[str, Any]) -> str:
-    try:
-        usual = str(Settings().database)
-    except UsageError:  # nobody knows this user's home
-        usual = ""
-    return config_text(values, Settings(db=usual))
 
 
 def _home() -> Path:
