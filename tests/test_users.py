@@ -234,6 +234,15 @@ def test_users_are_listed(killsync: Start) -> None:
     assert found == dict(zip(user_ids(program), [("active", 3), ("disabled", 0)], strict=True))
 
 
+def test_users_may_be_listed_by_the_word_list(killsync: Start) -> None:
+    program = killsync(characters=2, killmails=0)
+    listed = program.run("users", "--json").stdout
+    assert len(json.loads(listed)) == 2
+    for words in (("users", "list", "--json"), ("users", "--json", "list")):
+        assert program.run(*words).stdout == listed
+    assert program.run("users", "list").stdout == program.run("users").stdout
+
+
 def test_an_unknown_user_exits_2_and_names_the_nearest(killsync: Start) -> None:
     program = killsync(users=False)
     program.simulator.add_character(name="Aino Halla")

@@ -39,8 +39,21 @@ def list_users(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the characters and corporations."""
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        _list(context, as_json=as_json)
+
+
+@app.command(name="list")
+def list_again(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the characters and corporations, as `killsync users` does."""
+    before = context.parent.params["as_json"] if context.parent else False
+    _list(context, as_json=as_json or before)
+
+
+def _list(context: typer.Context, *, as_json: bool) -> None:
     call = invocation.from_context(context)
     with invocation.edge(call):
         settings = call.settings()
