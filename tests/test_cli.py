@@ -7,43 +7,24 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 from commands import run as run_command
+from every_command import COMMANDS, WORDS, command_at
 from in_process import run_here
 from permissions import bound
 from world import TIMEOUT, Killsync
 
 from killsync import __version__
-from killsync.cli.app import SUMMARIES, app
+from killsync.cli.app import SUMMARIES
 from killsync.store import connection
 
 Make = Callable[..., Killsync]
 Done = subprocess.CompletedProcess[str]
-
-
-def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the words of every command that is registered, the program itself first."""
-    command = command or typer.main.get_command(app)
-    yield path
-    for name, inner in getattr(command, "commands", {}).items():
-        yield from commands(inner, (*path, name))
-
-
-COMMANDS = list(commands())
-WORDS = [" ".join(path) or "killsync" for path in COMMANDS]
-
-
-def command_at(path: tuple[str, ...]) -> Any:
-    command: Any = typer.main.get_command(app)
-    for name in path:
-        command = command.commands[name]
-    return command
 
 
 def run(*arguments: str, **environment: str) -> Done:

@@ -28,16 +28,7 @@ def add(
         typer.Option("--corporation", help="Register their corporations too, as `login` does."),
     ] = False,
 ) -> None:
-    """Register the characters of refresh tokens: one token a line, from standard input.
-
-    \b
-    Example:  killsync users add --corporation < tokens.txt
-
-    \b
-    Exit codes:  0   all are registered
-                 1   a line failed, or a corporation cannot be registered
-                 75  a line, or a corporation, could not be done now
-    """
+    """Register the characters of refresh tokens: one token a line, from standard input."""
     call = invocation.from_context(context)
     with invocation.edge(call, works=True):
         settings = call.settings()

@@ -14,32 +14,46 @@ from typer.core import TyperGroup
 
 from killsync import __version__
 from killsync.cli import output
+from killsync.cli.help_drawing import explain
 from killsync.cli.options import hoisted
 from killsync.terminal.streams import accept_anything
 
-# what `killsync --help` says of each, in this order
-SUMMARIES = {
-    "init": "Write the configuration file, and show the line for cron.",
-    "scan": "Sync every user that is due: the command for cron.",
-    "sync": "Sync users now, before all background work.",
-    "status": "Show users, queue, lock, last runs and rate limits.",
-    "kills": "Show kills and losses, newest first, with names and ISK.",
-    "stats": "Show what was done and lost, by ship, opponent, month or hour.",
-    "retry": "Try again what was set aside or put off.",
-    "login": "Register a character, and its corporation, through EVE SSO.",
-    "users": "List, add, disable, enable and remove users; rekey tokens.",
-    "names": "Show how many ids have names, and which have none.",
-    "check": "Verify the database offline; --repair fixes what can be fixed.",
-    "data": "Show the game data (types, systems); update brings newer ones.",
-    "backup": "Copy the database to a file, also while a run goes on.",
-    "restore": "Put a backup back; what it replaces is kept.",
-    "import": "Import killmails from EVE Ref, zKillboard or an export.",
-    "export": "Write stored killmails as JSON lines, oldest first.",
-    "browse": "Show a killboard in the web browser, on this machine only.",
-    "doctor": "Say what is missing or wrong, and how to fix it.",
-    "demo": "Show the whole cycle on this machine, without an account.",
-    "simulator": "Run a simulated ESI and SSO on this machine, until Ctrl-C.",
+# what `killsync --help` says of each, in the order in which people need them
+GROUPS = {
+    "Setting up": {
+        "init": "Write the configuration file, and show the line for cron.",
+        "login": "Register a character, and its corporation, through EVE SSO.",
+        "users": "List, add, disable, enable and remove users; rekey tokens.",
+        "doctor": "Say what is missing or wrong, and how to fix it.",
+    },
+    "Every day": {
+        "scan": "Sync every user that is due: the command for cron.",
+        "sync": "Sync users now, before all background work.",
+        "status": "Show users, queue, lock, last runs and rate limits.",
+        "retry": "Try again what was set aside or put off.",
+    },
+    "Reading": {
+        "kills": "Show kills and losses, newest first, with names and ISK.",
+        "stats": "Show what was done and lost, by ship, opponent, month or hour.",
+        "browse": "Show a killboard in the web browser, on this machine only.",
+    },
+    "Looking after it": {
+        "check": "Verify the database offline; --repair fixes what can be fixed.",
+        "backup": "Copy the database to a file, also while a run goes on.",
+        "restore": "Put a backup back; what it replaces is kept.",
+        "names": "Show how many ids have names, and which have none.",
+        "data": "Show the game data (types, systems); update brings newer ones.",
+    },
+    "In and out": {
+        "import": "Import killmails from EVE Ref, zKillboard or an export.",
+        "export": "Write stored killmails as JSON lines, oldest first.",
+    },
+    "Trying it out": {
+        "demo": "Show the whole cycle on this machine, without an account.",
+        "simulator": "Run a simulated ESI and SSO on this machine, until Ctrl-C.",
+    },
 }
+SUMMARIES = {name: text for group in GROUPS.values() for name, text in group.items()}
 
 # a command that no module can be named after
 _MODULES = {"import": "importing"}
@@ -61,7 +75,7 @@ class Commands(Mapping[str, Any]):
         if own is None:
             own = typer.Typer(add_completion=False, rich_markup_mode=None)
             own.command(name)(getattr(module, function))
-        return _without_types(typer.main.get_command(own))
+        return _explained(typer.main.get_command(own))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._functions)
@@ -70,16 +84,13 @@ class Commands(Mapping[str, Any]):
         return len(self._functions)
 
 
-def _without_types(command: Any) -> Any:
-    """Return a command whose help shows arguments by what they are called: no `<list[str]>`."""
-    for parameter in command.params:
-        if parameter.param_type_name == "argument":
-            parameter.display_type_rich = lambda ctx: None
+def _explained(command: Any) -> Any:
+    """Return a command whose help, and whose commands' help, is drawn as killsync's is."""
     inner = getattr(command, "commands", {})
     # others are imported, and so treated, one by one
     for one in inner.values() if isinstance(inner, dict) else ():
-        _without_types(one)
-    return command
+        _explained(one)
+    return explain(command)
 
 
 class _Group(TyperGroup):
@@ -87,6 +98,7 @@ class _Group(TyperGroup):
         super().__init__(**settings)
         functions = {name: (_MODULES.get(name, name), name) for name in SUMMARIES}
         self.commands = Commands(functions)  # type: ignore[assignment]
+        explain(self, GROUPS)
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:
         # the help and the version are printed here or, of a command, in `invoke`
@@ -99,10 +111,6 @@ class _Group(TyperGroup):
 
     def list_commands(self, _: object) -> list[str]:
         return list(self.commands)
-
-    def format_commands(self, _: object, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(SUMMARIES.items()))
 
 
 app = typer.Typer(
@@ -133,11 +141,20 @@ def _show_version(wanted: bool) -> None:
 def main_options(
     context: typer.Context,
     db: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The database file. [env: KILLSYNC_DB]")
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="The database file. [env: KILLSYNC_DB]",
+            show_default="killsync.db in the user's data directory",
+        ),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="The configuration file. [env: KILLSYNC_CONFIG]"),
+        typer.Option(
+            metavar="PATH",
+            help="The configuration file. [env: KILLSYNC_CONFIG]",
+            show_default="config.toml in the user's configuration directory",
+        ),
     ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print more; show tracebacks.")

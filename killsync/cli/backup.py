@@ -28,14 +28,6 @@ def backup(
 
     Refresh tokens are copied only if asked for: whoever has them can read the characters'
     killmails, and SSO may have replaced them by the time they are put back.
-
-    \b
-    Example:  killsync backup --force ~/backups/killsync.db
-
-    \b
-    Exit codes:  0  the copy is complete
-                 2  FILE cannot be used, or there is no database, or it is damaged; nothing is
-                    changed
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True):

@@ -33,10 +33,6 @@ def browse(
     """Show a killboard in the web browser, from the database, until Ctrl-C.
 
     It listens on this machine only, and changes nothing.
-
-    Example: killsync browse --no-open
-
-    Exit codes: 2 if Datasette is not installed or the port is in use, 130 after Ctrl-C.
     """
     call = invocation.from_context(context)
     with invocation.edge(call):

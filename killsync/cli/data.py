@@ -56,15 +56,7 @@ def show(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show which game data are shipped with killsync, and which the database holds.
-
-    \b
-    Example:  killsync data
-
-    \b
-    Exit codes:  0  shown
-                 2  the database cannot be used
-    """
+    """Show which game data are shipped with killsync, and which the database holds."""
     if context.invoked_subcommand is not None:
         return
     call = invocation.from_context(context)
@@ -98,15 +90,6 @@ def update(
     CCP publishes them at https://developers.eveonline.com/static-data: take the JSON lines. They
     belong to CCP; https://developers.eveonline.com/license-agreement says what they may be used
     for.
-
-    \b
-    Examples:  killsync data update
-               killsync data update --file ~/Downloads/eve-online-static-data.zip
-
-    \b
-    Exit codes:  0   loaded, or there is nothing newer
-                 2   the file is broken, unknown or older; nothing is changed
-                 75  CCP's server is down, or a run is in progress: try later
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True):

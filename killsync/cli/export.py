@@ -82,14 +82,6 @@ def export(
     jsonl is a line for each, equal to what ESI sent. csv is three files, killmails.csv,
     attackers.csv and items.csv, in the directory PATH, with the columns of the database. Text
     stands in them as it is, also where a spreadsheet would take it for a formula.
-
-    \b
-    Examples:  killsync export --user maru --since 7d > week.jsonl
-               killsync export --format csv --losses -o losses
-
-    \b
-    Exit codes:  0  done, also if nothing matches
-                 2  a name, a time or an option is wrong, or PATH cannot be written
     """
     call = invocation.from_context(context)
     with invocation.edge(call):

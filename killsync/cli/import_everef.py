@@ -57,17 +57,6 @@ def everef(
     They are read from files (killmails-YYYY-MM-DD.tar.bz2, as `rclone copy` leaves them), or
     fetched from https://data.everef.net. It may be stopped at any time: the next call goes on with
     the day it was in. Scans go on meanwhile.
-
-    \b
-    Examples:  killsync import everef ~/killmails
-               killsync import everef --days 2016-02..2016-04
-
-    \b
-    Exit codes:  0         all is read
-                 1         something was refused; the rest is imported
-                 2         nobody is registered, wrong path or day, or a full disk
-                 75        no answer for a day, or the server is down: try later
-                 130, 143  stopped by a signal; the next call goes on
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), StopOnSignal() as stop:

@@ -36,17 +36,6 @@ def import_json(
     So two databases can be joined, and a lost one made again from an export: what ESI lists
     later is not fetched again. A line that is no killmail, or does not fit its hash, is refused
     and counted, and the rest goes on. It may be stopped at any time.
-
-    \b
-    Examples:  killsync import json week.jsonl
-               ssh server killsync export | killsync import json --all -
-
-    \b
-    Exit codes:  0         all is read
-                 1         something was refused; the rest is imported
-                 2         nobody is registered, unreadable file, or a full disk
-                 75        the database is in use: try later
-                 130, 143  stopped by a signal; call it again, and it goes on
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), StopOnSignal() as stop:

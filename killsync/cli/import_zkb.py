@@ -66,17 +66,6 @@ def zkb(
     Ids and hashes come from zKillboard, 200 a page and a page a second, the killmails from ESI, in
     the background and as its limit allows: scans fetch what is left. A list is read to its end
     once, afterwards down to what is known. It may be stopped at any time; the next call goes on.
-
-    \b
-    Examples:  killsync import zkb "My Corporation"
-               killsync import zkb 95465499 --full
-
-    \b
-    Exit codes:  0         done; what is left is fetched by scans
-                 1         something was refused: the line says what
-                 2         not a registered character or corporation
-                 75        zKillboard or ESI is down: nothing lost, try later
-                 130, 143  stopped by a signal
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), StopOnSignal() as stop:

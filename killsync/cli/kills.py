@@ -89,14 +89,6 @@ def kills(
 
     In a pipe each of a list is one line of fields between tabs, without a header. Of an ID, --json
     prints what ESI sent.
-
-    \b
-    Example:  killsync kills --losses --since 7d
-              killsync kills 126440215 --eft
-
-    \b
-    Exit codes:  0  done, also if nothing matches
-                 2  a name, a time or an option is wrong, or an ID is not stored
     """
     call = invocation.from_context(context)
     with invocation.edge(call):

@@ -41,16 +41,6 @@ def login(
 
     \b
     esi-killmails.read_corporation_killmails.v1
-
-    \b
-    Example:  killsync login --corporation --another
-
-    \b
-    Exit codes:  0   registered
-                 1   the login was refused; or the character is registered,
-                     but is no director, or its login lacks the scope
-                 75  nobody came back from SSO in time; or the character is
-                     registered, and ESI could not be asked for its corporation
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True):

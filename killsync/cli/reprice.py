@@ -45,14 +45,6 @@ def reprice(context: typer.Context) -> None:
 
     Nobody is asked: the prices are those that scans have kept. Otherwise a value never changes
     once it is known. It may be stopped and started again at any time.
-
-    \b
-    Example:  killsync data reprice
-
-    \b
-    Exit codes:  0         every killmail is valued again, or there are no prices yet
-                 75        a run did not end within a minute
-                 130, 143  stopped by a signal; what was valued again stays so
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), StopOnSignal() as stop:

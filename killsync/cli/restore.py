@@ -31,14 +31,6 @@ def restore(
 
     What it replaces is kept beside it, as killsync.db.before-restore, then -2 and so on. The next
     scan finds by itself what the backup lacks, as far as ESI still lists it.
-
-    \b
-    Example:  killsync restore ~/backups/killsync.db
-
-    \b
-    Exit codes:  0   the backup is in place
-                 2   FILE is not a whole database that this version knows; nothing is changed
-                 75  a run did not end within a minute, or another program is in the way
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), ExitStack() as opened:

@@ -1,19 +1,24 @@
 """`killsync retry`: what was set aside or put off is tried again at the next run."""
 
 import time
+from typing import Annotated
 
 import typer
 
 from killsync.cli import invocation, opening
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import print_result
-from killsync.cli.options import AlsoUsers
 from killsync.store import directors, jobs, retries, waiting_users
 from killsync.store.connection import Store
 from killsync.terminal.text import count
 
 
-def retry(context: typer.Context, user: AlsoUsers = None) -> None:
+def retry(
+    context: typer.Context,
+    user: Annotated[
+        list[str] | None, typer.Option(metavar="USER", help="Only what this user waits for.")
+    ] = None,
+) -> None:
     """Try everything again at the next run that was set aside or put off after errors."""
     call = invocation.from_context(context)
     with invocation.edge(call, works=True):

@@ -56,14 +56,6 @@ def stats(
     """Show kills, losses, ISK destroyed and lost, and efficiency; all users together.
 
     A killmail counts once, though several of your users are on it.
-
-    \b
-    Examples:  killsync stats --by opponent --sort losses    (who kills you most)
-               killsync stats --by ship --since 30d
-
-    \b
-    Exit codes:  0  done, also if nothing was found
-                 2  a name, a time or an option is wrong
     """
     call = invocation.from_context(context)
     with invocation.edge(call):
