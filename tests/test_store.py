@@ -619,6 +619,9 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "retries.lift": lambda conn: retries.lift(conn, [7]),
     "pending.any_error": lambda conn: pending.any_error(conn),
     "pending.count_by_state": lambda conn: pending.count_by_state(conn),
+    "pending.ready_by_urgency": lambda conn: pending.ready_by_urgency(conn),
+    "pending.ready_before": lambda conn: pending.ready_before(conn, [1, 2]),
+    "pending.put_off_until": lambda conn: pending.put_off_until(conn, NOW),
     "a body is stored": lambda conn: store_bodies(conn, 7, 8),
     "users.get": lambda conn: users.get(conn, 1),
     "users.named": lambda conn: users.named(conn, "hakon"),
@@ -634,6 +637,8 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
         conn, added_before=NOW, synced_before=NOW
     ),
     "waiting_users.open_gaps": lambda conn: waiting_users.open_gaps(conn),
+    "waiting_users.never_read": lambda conn: waiting_users.never_read(conn),
+    "waiting_users.listed_for_waiting": lambda conn: waiting_users.listed_for_waiting(conn),
     "users.note_error": lambda conn: users.note_error(conn, 1, "403", NOW),
     "users.set_accepted": lambda conn: users.set_accepted(conn, 1, NOW),
     "users.rest": lambda conn: users.rest(conn, 1, NOW),

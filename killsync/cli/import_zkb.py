@@ -206,7 +206,7 @@ class _Import:
         return 1 if self._tally.refused or self._tally.failures else 0
 
     def _backlog(self) -> Backlog:
-        return backlog(self._store, self._settings.reserve, time.time())
+        return backlog(self._store, self._settings, time.time())
 
     def _done_at(self) -> float | None:
         return unix_or_none(self._backlog().done_at)

@@ -113,7 +113,7 @@ class _Scan:
         conn, min_age = self._store.conn, self._settings.min_age
         return Idle(
             selection.why_nothing(conn, now, min_age, force=force),
-            backlog(self._store, self._settings.reserve, now),
+            backlog(self._store, self._settings, now),
         )
 
     def _alert(self, code: int, *, cause: str | None = None) -> int:
@@ -154,7 +154,7 @@ class _Scan:
             errors=tally.errors,
             requests=outcome.requests,
             seconds=round(outcome.seconds, 3),
-            backlog=backlog(self._store, self._settings.reserve, time.time()),
+            backlog=backlog(self._store, self._settings, time.time()),
             queued=outcome.queued,
             stopped=self._stop.signal_name,
         )

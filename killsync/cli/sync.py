@@ -183,7 +183,7 @@ class _Request:
         is_open = job is not None and job.state.is_open
         if job is not None and is_open and self._stop.signal is None:
             return self._not_done(user, job)
-        left = backlog(self._store, 0.0, time.time(), user_ids=[user_id])
+        left = backlog(self._store, self._settings, time.time(), user_ids=[user_id])
         synced = Synced(
             user_id=user_id,
             name=user.name,

@@ -11,6 +11,7 @@ again after that hour, the rest doubles, up to six hours.
 import re
 import threading
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 
 import msgspec
 
@@ -32,6 +33,14 @@ _BELIEVED = HOUR
 LONGEST_REST = 6 * HOUR
 # of what background work may spend, the share that history leaves for what is new
 _FOR_THE_NEW = 0.1
+
+
+class Rest(StrEnum):
+    """Why nothing may be sent to a bucket for a while."""
+
+    SPENT = "spent"  # what may be spent of ESI's limit is spent
+    ASKED = "asked"  # an answer has asked for a rest
+    ERRORS = "errors"  # ESI answers nobody here: the limit on errors
 
 
 def cost(status: int) -> int:
@@ -161,6 +170,13 @@ class Bucket(msgspec.Struct):
         self.spent = [entry for entry in self.spent if oldest < entry[0] <= newest]
 
 
+def why_resting(bucket: Bucket, errors: Bucket | None, now: float) -> Rest:
+    """Return why a bucket rests, provided that it does; `errors` is the limit on errors."""
+    if errors is not None and errors.is_resting(now) and not bucket.is_resting(now):
+        return Rest.ERRORS
+    return Rest.ASKED if bucket.is_resting(now) else Rest.SPENT
+
+
 def _error_limit() -> Bucket:
     return Bucket(ERROR_LIMIT, "", 100, 60.0)
 
@@ -182,6 +198,12 @@ class Limits:
         """
         with self._lock:
             return self._ready_at(self._known(bucket), priority, now, requests)
+
+    def why_resting(self, bucket: Bucket, now: float) -> Rest:
+        """Return why a bucket rests, provided that it does."""
+        with self._lock:
+            errors = self._buckets.get((ERROR_LIMIT, ""))
+            return why_resting(self._known(bucket), errors, now)
 
     def book(self, bucket: Bucket, priority: int, now: float) -> None:
         """Count a request about to be sent; raise RateLimited if it must not be sent yet."""

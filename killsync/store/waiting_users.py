@@ -2,11 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from killsync.model import User
 from killsync.store import users
-from killsync.times import iso, unix_or_none
+from killsync.times import iso
 
 
 def failing(conn: sqlite3.Connection, now: float, limit: int) -> list[User]:
@@ -76,20 +78,76 @@ def forget_put_off(conn: sqlite3.Connection, user_ids: Iterable[int] | None, now
     )
 
 
-def open_gaps(
-    conn: sqlite3.Connection, user_ids: Iterable[int] | None = None
-) -> tuple[int, float | None]:
-    """Return how many active users' lists are still being read, and when the next goes on.
-
-    Of all users, or of these.
-    """
+def open_gaps(conn: sqlite3.Connection, user_ids: Iterable[int] | None = None) -> list[User]:
+    """Return the active users whose lists are still being read: all, or which of these."""
     mine = "" if user_ids is None else " AND user_id IN (SELECT value FROM json_each(:users))"
-    number, at = conn.execute(
-        f"""SELECT count(*), min(coalesce(not_before, '')) FROM users
-        WHERE state = 'active' AND backfill_page IS NOT NULL{mine}""",
+    return list(
+        users.where(
+            conn,
+            f"state = 'active' AND backfill_page IS NOT NULL{mine}",
+            {"users": json.dumps(list(user_ids or []))},
+        )
+    )
+
+
+def never_read(conn: sqlite3.Connection, user_ids: Iterable[int] | None = None) -> int:
+    """Return of how many active users no list was ever read: of all, or of these."""
+    mine = "" if user_ids is None else " AND user_id IN (SELECT value FROM json_each(:users))"
+    (number,) = conn.execute(
+        "SELECT count(*) FROM users"
+        f" WHERE state = 'active' AND last_killmail_sync_at IS NULL{mine}",
         {"users": json.dumps(list(user_ids or []))},
     ).fetchone()
-    return int(number), unix_or_none(at or None)
+    return int(number)
+
+
+# of more, counting them would cost more than the number is worth
+_MOST_COUNTED = 100_000
+_WITH_PENDING = """SELECT user_id FROM users WHERE state = 'active' AND backfill_page IS NOT NULL
+    UNION SELECT user_id FROM (
+        SELECT killmail_id FROM pending_killmails WHERE not_before IS NULL
+        UNION ALL SELECT killmail_id FROM pending_killmails WHERE not_before IS NOT NULL
+            AND set_aside_at IS NULL
+        ) AS waiting
+    CROSS JOIN user_killmails ON user_killmails.killmail_id = waiting.killmail_id AND listed"""
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """How many killmails some users' lists have shown; what is on several counts once.
+
+    `in_all` it counts for each list. So many of them are `stored`.
+    """
+
+    distinct: int
+    in_all: int
+    stored: int
+
+
+def listed_for_waiting(
+    conn: sqlite3.Connection, user_ids: Sequence[int] | None = None
+) -> Listed | None:
+    """Return what was listed for all users who wait for killmails, or for these.
+
+    None if that would take long to count.
+    """
+    wanted = list(user_ids or [])
+    if user_ids is None:
+        wanted = [user_id for (user_id,) in conn.execute(_WITH_PENDING)]
+    (in_all,) = conn.execute(
+        "SELECT coalesce(sum(listed), 0) FROM users"
+        " WHERE user_id IN (SELECT value FROM json_each(?))",
+        [json.dumps(wanted)],
+    ).fetchone()
+    if in_all > _MOST_COUNTED:
+        return None
+    distinct, stored = conn.execute(
+        """SELECT count(*), count(killmails.killmail_id) FROM (
+            SELECT DISTINCT killmail_id FROM user_killmails
+            WHERE user_id IN (SELECT value FROM json_each(?)) AND listed) AS mine
+        LEFT JOIN killmails USING (killmail_id)""",
+        [json.dumps(wanted)],
+    ).fetchone()
+    return Listed(int(distinct), int(in_all), int(stored))
 
 
 def unsynced(

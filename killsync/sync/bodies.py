@@ -22,9 +22,7 @@ from killsync.sync.verdict import Answering, BodyVerdict, EndRun, GiveBack, Hold
 from killsync.times import iso, iso_after
 
 BATCH = 100
-# of what earlier runs have left, and in one run: three runs share a window of 15 minutes, of
-# which history leaves room for 144 bodies
-STILL_NEW = 20
+# in one run: three runs share a window of 15 minutes, of which history leaves room for 144 bodies
 _NEW_IN_A_RUN = 48
 # a battle's killmails have thousands of attackers each; the next large one waits for this one
 _MOST_BYTES = 512 * 1024

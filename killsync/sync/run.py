@@ -18,10 +18,11 @@ from killsync.store import limits as stored_limits
 from killsync.store.connection import Store
 from killsync.store.paths import token_file
 from killsync.store.runs import Answered
-from killsync.sync.bodies import BATCH, STILL_NEW
+from killsync.sync.bodies import BATCH
 from killsync.sync.context import Services, Tally
 from killsync.sync.events import Working
 from killsync.sync.journal import MOST_WRITES
+from killsync.sync.schedule import STILL_NEW
 from killsync.sync.stopping import StopRequest
 from killsync.sync.worker import Worker
 

@@ -137,7 +137,7 @@ def read_status(
             lock_overdue=alerts.overdue(holder, now) is not None,
             unsynced=alerts.unsynced(store, settings, now),
             unfetched=alerts.unfetched(store, settings, now),
-            backlog=forecast.backlog(store, settings.reserve, now),
+            backlog=forecast.backlog(store, settings, now, running=forecast.running_of(holder)),
         )
 
 
