@@ -209,11 +209,9 @@ def test_a_command_gets_a_line_of_json_for_each_note(tmp_path: Path) -> None:
     assert lines[2] == {"event": "test"}
 
 
-def test_a_text_is_split_into_words_and_no_shell_reads_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_shell_reads_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    made = deliver(Channel("corp", command="touch 'a b' $HOME;x"), [LOST], timeout=LONG)
+    made = deliver(Channel("corp", command=("touch", "a b", "$HOME;x")), [LOST], timeout=LONG)
     assert made.outcome is Outcome.DELIVERED
     assert {file.name for file in tmp_path.iterdir()} == {"a b", "$HOME;x"}
 

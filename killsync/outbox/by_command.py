@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,17 +29,11 @@ _CANNOT_START = {
 }
 
 
-def deliver(command: str | Sequence[str], notes: Sequence[Note], timeout: float) -> Delivery:
+def deliver(words: Sequence[str], notes: Sequence[Note], timeout: float) -> Delivery:
     """Call the command once, without a shell, and give it all of the notes.
 
     It has delivered them if it ends with exit code 0. Killed after 30 seconds, it may have.
     """
-    try:
-        words = shlex.split(command) if isinstance(command, str) else list(command)
-    except ValueError as error:
-        return Delivery(Outcome.REFUSED, f"its command cannot be split into words: {error}")
-    if not words:
-        return Delivery(Outcome.REFUSED, "its command has no words")
     given = b"".join(line(note) + b"\n" for note in notes)
     seconds = min(timeout, LONGEST)
     try:
