@@ -2,6 +2,7 @@
 
 import base64
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -67,6 +68,15 @@ def lose_killmails(program: Killsync) -> None:
     program.execute("DELETE FROM attackers")
     program.execute("DELETE FROM items")
     program.execute("DELETE FROM killmails")
+
+
+def write_with_wal(backup: Path, copy: Path) -> None:
+    """Copy a backup, with a change that stands in a WAL of its own."""
+    with closing(sqlite3.connect(backup, isolation_level=None)) as conn:
+        conn.execute("PRAGMA wal_autocheckpoint = 0")
+        conn.execute("UPDATE users SET error = 'in the WAL'")
+        for ending in ("", "-wal"):
+            Path(f"{copy}{ending}").write_bytes(Path(f"{backup}{ending}").read_bytes())
 
 
 def drafts_in(directory: Path) -> list[str]:
@@ -344,12 +354,8 @@ def test_the_database_itself_is_no_backup_of_itself(program: InProcess) -> None:
 
 def test_a_backup_with_a_wal_of_its_own_is_restored_with_it(program: InProcess, file: Path) -> None:
     program.run("backup", str(file))
-    with closing(sqlite3.connect(file, isolation_level=None)) as conn:
-        conn.execute("PRAGMA wal_autocheckpoint = 0")
-        conn.execute("UPDATE users SET error = 'in the WAL'")
-        copy = file.with_name("killed.db")
-        for ending in ("", "-wal"):
-            Path(f"{copy}{ending}").write_bytes(Path(f"{file}{ending}").read_bytes())
+    copy = file.with_name("killed.db")
+    write_with_wal(file, copy)
     restored(program, copy)
     assert program.status()["users"][0]["error"] == "in the WAL"
 
@@ -648,6 +654,27 @@ def test_a_backup_that_is_killed_leaves_the_old_file_or_the_new(
             break
     assert found == {0, 16}
     assert not drafts_in(tmp_path)
+
+
+def test_a_backup_that_is_killed_loses_nothing_of_the_wal_of_an_earlier_one(
+    template: InProcess, tmp_path: Path
+) -> None:
+    found = set()
+    program = template.copy_to(tmp_path)
+    earlier, file = tmp_path / "earlier.db", tmp_path / "copy.db"
+    program.run("backup", str(file))
+    write_with_wal(file, earlier)
+    lose_killmails(program)
+    for step in range(1, MOST_STEPS):
+        for ending in ("", "-wal"):
+            shutil.copyfile(f"{earlier}{ending}", f"{file}{ending}")
+        killed = killed_at(step, program, "backup", "--force", str(file))
+        with closing(sqlite3.connect(file)) as conn:
+            (row,) = conn.execute("SELECT (SELECT count(*) FROM killmails), max(error) FROM users")
+        found.add(row)
+        if not killed:
+            break
+    assert found == {(16, "in the WAL"), (0, None)}
 
 
 def test_a_restore_that_is_killed_hides_no_token_and_the_next_leaves_no_draft(

@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from killsync import files
@@ -68,7 +68,16 @@ def written(conn: sqlite3.Connection, target: Path, *, check: bool = True) -> It
                 with closing(reading.connect_unchanging(draft)) as copy:
                     _require_copied_whole(target, copy)
         yield
+        _settle(target)
         _remove(beside_in_use(target))
+
+
+def _settle(earlier: Path) -> None:
+    """Make a file whole without its WAL: a kill may come between its removal and the new file."""
+    if not (earlier.exists() and wal.has_commits(earlier)) or wal.is_foreign(earlier):
+        return
+    with suppress(sqlite3.Error), closing(sqlite3.connect(earlier)) as conn:
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextmanager
