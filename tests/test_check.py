@@ -442,6 +442,26 @@ DAMAGES = {
         "zkb_lists.side 'draws' is not one of kills, losses",
         NOTHING,
     ),
+    "an unknown state of what is told": (
+        "INSERT INTO outbox (channel, killmail_id, state, queued_at, not_before)"
+        f" VALUES ('corp', 5, 'gone', '{NOON}', '{NOON}')",
+        "word",
+        "channel corp: outbox.state 'gone' is not one of waiting, sending, told",
+        NOTHING,
+    ),
+    "an invalid time of what is told": (
+        "INSERT INTO outbox (channel, killmail_id, queued_at, not_before)"
+        f" VALUES ('corp', 6, '{NOON}', 'noon')",
+        "time",
+        "outbox.not_before: not a valid time in 1 of the rows",
+        NOTHING,
+    ),
+    "an invalid time of a channel": (
+        "INSERT INTO channels (name, not_before) VALUES ('corp', 'noon')",
+        "time",
+        "channels.not_before: not a valid time in 1 of the rows",
+        NOTHING,
+    ),
     "no count of users added": (
         "DELETE FROM facts WHERE name = 'users_added'",
         "import",

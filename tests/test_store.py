@@ -52,7 +52,7 @@ from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
 from killsync.store.paths import lock_file
 from killsync.store.runs import Answered
-from killsync.store.verify import TIMES
+from killsync.store.verify_columns import TIMES
 from killsync.sync import selection
 
 NOW = 1_800_000_000.0

@@ -6,7 +6,7 @@ from pathlib import Path
 from killsync import files
 from killsync.check.findings import Finding, Kind, Verdict
 from killsync.errors import TryLater
-from killsync.store import derived, game_data, repair
+from killsync.store import derived, game_data, repair, repair_columns
 from killsync.store.connection import Store, back_up
 
 _Found = list[Finding]
@@ -77,7 +77,7 @@ def _schema(store: Store, found: _Found, now: float) -> None:
 _CURES: dict[Kind, _Cure] = {
     Kind.FEED: _anywhere(repair.repair_feed),
     Kind.IMPORT: _anywhere(repair.repair_imports),
-    Kind.TIME: lambda store, found, now: repair.repair_times(store, now),
+    Kind.TIME: lambda store, found, now: repair_columns.repair_times(store, now),
     Kind.ORPHAN: _anywhere(repair.delete_orphans),
     Kind.BODY: _bodies,
     Kind.PENDING: lambda store, found, now: repair.repair_pending(store, now),
@@ -87,7 +87,7 @@ _CURES: dict[Kind, _Cure] = {
     Kind.GAME_DATA: _anywhere(game_data.load_again),
     Kind.CURSOR: _of_each_user(repair.repair_cursor),
     Kind.COUNTER: _of_each_user(repair.recount),
-    Kind.WORD: _anywhere(repair.repair_words),
+    Kind.WORD: _anywhere(repair_columns.repair_words),
     Kind.JOB: _anywhere(repair.repair_jobs),
     Kind.LIMIT: _anywhere(repair.forget_bad_limits),
     Kind.SCHEMA: _schema,

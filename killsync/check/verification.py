@@ -10,7 +10,16 @@ from killsync.check import completeness
 from killsync.check.findings import Finding, Kind, UserCompleteness, Verdict
 from killsync.errors import DatabaseError
 from killsync.model import UserKind, UserState
-from killsync.store import derived, game_data, imports, lock, runs, verify, verify_bodies
+from killsync.store import (
+    derived,
+    game_data,
+    imports,
+    lock,
+    runs,
+    verify,
+    verify_bodies,
+    verify_columns,
+)
 from killsync.store.connection import Store
 from killsync.store.paths import lock_file, token_file
 from killsync.store.verify import SchemaChange
@@ -29,7 +38,9 @@ _WORD_ADVICE = {
     "pending_killmails.origin": "--repair takes it from who lists it",
     "imports.source": "--repair forgets that it was read",
     "zkb_lists.side": "--repair forgets how far it was read",
+    "outbox.state": "--repair never sends it again: it may have been told",
 }
+_WHOSE_WORD = {"pending_killmails": "killmail", "imports": "archive", "outbox": "channel"}
 
 
 def verify_all(store: Store, progress: Progress, *, locked: bool = False) -> Verdict:
@@ -157,7 +168,7 @@ def _import_problems(conn: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _unreadable(conn: sqlite3.Connection) -> Iterator[Finding]:
-    for table, column, count, example in verify.bad_times(conn):
+    for table, column, count, example in verify_columns.bad_times(conn):
         text = f"{table}.{column}: not a valid time in {count} of the rows, such as {example!r}"
         yield Finding(kind=Kind.TIME, text=text, advice="--repair forgets them")
     for group, key in verify.bad_limits(conn):
@@ -181,11 +192,11 @@ def _pending_problems(conn: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _check_words(verdict: Verdict, conn: sqlite3.Connection) -> None:
-    for whose, column, word in verify.unknown_words(conn):
+    for whose, column, word in verify_columns.unknown_words(conn):
         of_user = column.split(".")[0] in ("users", "jobs", "zkb_lists")
-        of_what = "killmail" if column.startswith("pending") else "archive"
+        of_what = _WHOSE_WORD.get(column.split(".")[0], "")
         subject = _named(verdict, whose) if of_user else f"{of_what} {whose}"
-        known = ", ".join(verify.WORDS[column])
+        known = ", ".join(verify_columns.WORDS[column])
         verdict.add(
             Finding(
                 kind=Kind.WORD,

@@ -2,7 +2,7 @@
 
 from sqlite_utils import Database, Migrations
 
-from killsync.store import schema5, schema6, views
+from killsync.store import schema5, schema6, schema7, views
 
 migrations = Migrations("killsync")
 
@@ -291,3 +291,11 @@ def m006_elsewhere(db: Database) -> None:
         db.executescript(script)
     views.create(db.conn)
     db.execute("PRAGMA user_version = 6")
+
+
+@migrations()
+def m007_outbox(db: Database) -> None:
+    """Keep what is to be told, by which channel, and what became of it."""
+    for script in schema7.SCRIPTS:
+        db.executescript(script)
+    db.execute("PRAGMA user_version = 7")

@@ -3,12 +3,12 @@
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from killsync.model import LARGEST_ID, JobState, Origin, Priority, UserState
+from killsync.model import LARGEST_ID, Priority
 from killsync.store.connection import snapshot
 from killsync.store.verify_bodies import IMPOSSIBLE_SEQ
 
@@ -18,38 +18,11 @@ _MOST_LINES = 50
 # what integrity_check says of a value that SQLite can read, but that the schema does not allow
 _CONTENT = re.compile(r"(CHECK constraint failed in|NULL value in|non-|(TEXT|NUMERIC) value in)")
 
-# a time that SQLite would write in another way is not one that killsync wrote
-BAD_TIME = "{0} IS NOT NULL AND strftime('%Y-%m-%dT%H:%M:%SZ', {0}) IS NOT {0}"
-TIMES = {
-    "users": (
-        "added_at last_killmail_sync_at last_full_at backfill_full_from backfill_cached_until"
-        " list_cached_until not_before refused_at refreshed_at troubled_since"
-    ),
-    "jobs": "queued_at not_before started_at finished_at",
-    "pending_killmails": "not_before set_aside_at refused_at",
-    "runs": "started_at finished_at",
-    "directors": "asked_at refused_at not_before",
-    "imports": "read_at",
-    "zkb_lists": "empty_at read_at",
-}
-
 BAD_HASH = "length(killmail_hash) <> 40 OR killmail_hash GLOB '*[^0-9a-fA-F]*'"
 UNLISTED = f"""priority <> {int(Priority.KEPT)} AND NOT EXISTS (SELECT 1 FROM user_killmails
     WHERE user_killmails.killmail_id = pending_killmails.killmail_id)"""
 STORED = """EXISTS (SELECT 1 FROM killmails
     WHERE killmails.killmail_id = pending_killmails.killmail_id)"""
-
-# SQLite forgets CHECK constraints of a file that it may only read
-WORDS = {
-    "users.state": tuple(s.value for s in UserState if s is not UserState.UNKNOWN),
-    "users.kind": ("character", "corporation"),
-    "jobs.state": tuple(s.value for s in JobState if s is not JobState.UNKNOWN),
-    "pending_killmails.origin": (Origin.ESI.value, Origin.ZKB.value),
-    "imports.source": (Origin.EVEREF.value,),
-    "zkb_lists.side": ("kills", "losses"),
-}
-# what says whose a word is
-_KEYS = {"pending_killmails": "killmail_id", "imports": "name"}
 
 _LISTED = """
 SELECT count(*), count(killmails.killmail_id), count(pending_killmails.killmail_id),
@@ -146,23 +119,6 @@ def integrity(conn: sqlite3.Connection) -> tuple[list[str], list[str]]:
     found = [line for text in lines if text != "ok" for line in text.splitlines()]
     content = [line for line in found if _CONTENT.match(line)]
     return [line for line in found if line not in content], content
-
-
-def unknown_words(conn: sqlite3.Connection) -> Iterator[tuple[Any, str, str]]:
-    """Yield (user, killmail or archive, key of `WORDS`, word) for words that no command knows."""
-    for name in WORDS:
-        table, column = name.split(".")
-        key = _KEYS.get(table, "user_id")
-        for whose, word in conn.execute(
-            f"SELECT {key}, {column} FROM {table} WHERE {is_unknown(name)}"
-        ):
-            yield whose, name, str(word)
-
-
-def is_unknown(name: str) -> str:
-    """Return the condition that a column of `WORDS` holds a word that no command knows."""
-    known = ", ".join(f"'{word}'" for word in WORDS[name])
-    return f"{name} NOT IN ({known})"
 
 
 def schema_changes(conn: sqlite3.Connection) -> list[SchemaChange]:
@@ -290,17 +246,6 @@ def users_with_several_jobs(conn: sqlite3.Connection) -> list[int]:
         GROUP BY user_id HAVING count(*) > 1"""
     )
     return [user_id for (user_id,) in rows]
-
-
-def bad_times(conn: sqlite3.Connection) -> Iterator[tuple[str, str, int, str]]:
-    """Yield (table, column, how many, one of them) where a time is not valid."""
-    for table, columns in TIMES.items():
-        for column in columns.split():
-            count, example = conn.execute(
-                f"SELECT count(*), min({column}) FROM {table} WHERE {BAD_TIME.format(column)}"
-            ).fetchone()
-            if count:
-                yield table, column, count, str(example)
 
 
 def bad_limits(conn: sqlite3.Connection) -> list[tuple[str, str]]:
