@@ -22,11 +22,22 @@ from killsync import files
 from killsync.errors import DatabaseError
 from killsync.esi.ratelimit import Bucket
 from killsync.killmail.body import decode
-from killsync.model import Caller, Cursor, Director, KillmailRef, Pending, UserKind, UserState
+from killsync.model import (
+    Caller,
+    Cursor,
+    Director,
+    KillmailRef,
+    OutboxState,
+    Pending,
+    UserKind,
+    UserState,
+)
 from killsync.settings import config
+from killsync.settings.channels import Channel
 from killsync.settings.config import Settings
 from killsync.settings.values import Duration
 from killsync.store import (
+    channels,
     confirming,
     connection,
     directors,
@@ -36,14 +47,18 @@ from killsync.store import (
     killmails,
     limits,
     lock,
+    news,
     origin,
+    outbox,
     pending,
+    queueing,
     removing,
     retries,
     roles,
     runs,
     schema,
     storing,
+    troubles,
     users,
     waiting_users,
     zkb_lists,
@@ -567,6 +582,7 @@ def test_old_failures_and_runs_are_deleted_in_small_batches(store: Store) -> Non
 # the plans of what runs at every tick
 
 BIG = {"users", "jobs", "killmails", "user_killmails", "pending_killmails", "attackers", "items"}
+BIG |= {"outbox"}
 TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "selection.find": lambda conn: selection.find(conn, NOW, SETTINGS),
     "selection.find forced": lambda conn: selection.find(conn, NOW, SETTINGS, force=True),
@@ -678,6 +694,28 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
         conn, 9, "2026-01-01T00:00:00Z"
     ),
     "users.set_readable": lambda conn: users.set_readable(conn, 9),
+    "news.note_complete": lambda conn: news.note_complete(conn, 1, NOW),
+    "news.is_complete": lambda conn: news.is_complete(conn, 1),
+    "news.mark": lambda conn: news.mark(conn, [7, 8]),
+    "news.among": lambda conn: news.among(conn, [7, 8]),
+    "queueing.queue": lambda conn: queueing.queue(conn, [7, 8], [Channel("corp")], NOW),
+    "outbox.any_unfinished": lambda conn: outbox.any_unfinished(conn),
+    "outbox.any_sending": lambda conn: outbox.any_sending(conn),
+    "outbox.any_to_prune": lambda conn: outbox.any_to_prune(conn, NOW),
+    "outbox.waiting_channels": lambda conn: outbox.waiting_channels(conn),
+    "outbox.due": lambda conn: outbox.due(conn, "corp", NOW, killmails=True),
+    "outbox.next_due": lambda conn: outbox.next_due(conn, "corp", NOW, 10),
+    "outbox.troubles_due": lambda conn: outbox.troubles_due(conn, "corp", NOW),
+    "outbox.claim": lambda conn: outbox.claim(conn, "corp", NOW, 10, killmails=True),
+    "outbox.settle": lambda conn: outbox.settle(conn, [1, 2], OutboxState.TOLD, NOW),
+    "outbox.find_lost": lambda conn: outbox.find_lost(conn, NOW),
+    "outbox.expire": lambda conn: outbox.expire(conn, "corp", NOW, NOW, "gone"),
+    "outbox.bring_forward": lambda conn: outbox.bring_forward(conn, "corp", NOW),
+    "outbox.prune": lambda conn: outbox.prune(conn, NOW),
+    "channels.get": lambda conn: channels.get(conn, "corp"),
+    "channels.counts": lambda conn: channels.counts(conn, "corp", 10),
+    "troubles.still_open": lambda conn: troubles.still_open(conn, "corp"),
+    "troubles.without_login": lambda conn: troubles.without_login(conn),
 }
 
 
@@ -736,9 +774,13 @@ def test_check_looks_at_every_time_of_the_schema(store: Store) -> None:
         "directors",
         "imports",
         "zkb_lists",
+        "outbox",
+        "channels",
+        "troubles",
     ):
         columns = {row[1] for row in store.conn.execute(f"PRAGMA table_info({table})")}
-        times = {c for c in columns if re.search("_at$|_until$|_since$|^not_before$|_from$", c)}
+        words = "_at$|_until$|_since$|^since$|^not_before$|_from$"
+        times = {c for c in columns if re.search(words, c)}
         assert times == set(TIMES[table].split())
 
 

@@ -8,7 +8,8 @@ from operator import attrgetter
 import msgspec
 
 from killsync.model import KillmailRef, Origin, Pending, Priority
-from killsync.store import confirming, roles
+from killsync.settings.channels import Channel
+from killsync.store import confirming, news, queueing, roles
 from killsync.times import DAY, iso, unix_or_none
 
 _HISTORY_AT_ONCE = 10_000
@@ -39,13 +40,15 @@ def record(
     refs: Sequence[KillmailRef],
     priority: int,
     now: float,
+    channels: Sequence[Channel] = (),
 ) -> int:
     """Record a page: what it shows belongs to the user, and is pending unless it is stored.
 
     That holds for what was listed before too, in case it was lost; a changed hash is
     believed, and so is the hash of what only zKillboard had listed. What was set aside is asked
-    for again, once a day at most. Returns how many of the killmails are new for the user; what was
-    imported before it was listed is no news.
+    for again, once a day at most. What is news is told by `channels`, once its body is stored.
+    Returns how many of the killmails are new for the user; what was imported before it was listed
+    is no news.
     """
     # rising keys fill SQLite's pages; ESI lists the newest first
     shown = {ref.killmail_id: ref for ref in sorted(refs, key=attrgetter("killmail_id"))}
@@ -78,6 +81,9 @@ def record(
     if listed:
         with_body = [ref.killmail_id for ref in listed if ref.killmail_id not in bodiless]
         roles.look_up(conn, with_body)
+        if news.is_complete(conn, user_id):
+            news.mark(conn, [ref.killmail_id for ref in listed if ref.killmail_id in bodiless])
+            queueing.queue(conn, with_body, channels, now)
         conn.execute(
             "UPDATE users SET listed = listed + ?, killmails = killmails + ? WHERE user_id = ?",
             [len(listed), len(with_body), user_id],

@@ -1,14 +1,16 @@
 """Putting a backup of the killmail database back."""
 
 import sqlite3
+import time
 from contextlib import AbstractContextManager, closing, suppress
 from functools import partial
 from pathlib import Path
 
 from killsync.errors import DatabaseError
-from killsync.store import connection, copies, reading
+from killsync.store import connection, copies, outbox, reading
 from killsync.store.verify_bodies import IMPOSSIBLE_SEQ
 
+_SINCE_OUTBOX = 7
 _COUNTER = "SELECT value FROM facts WHERE name = 'stored_seq'"
 
 
@@ -63,3 +65,5 @@ def _last_number(database: Path) -> int:
 
 def _continue_after(copy: sqlite3.Connection, last: int) -> None:
     copy.execute("UPDATE facts SET value = max(value, ?) WHERE name = 'stored_seq'", [last])
+    if copy.execute("PRAGMA user_version").fetchone()[0] >= _SINCE_OUTBOX:
+        outbox.start_over(copy, time.time())

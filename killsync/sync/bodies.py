@@ -10,7 +10,16 @@ from killsync.errors import KillmailUnknown
 from killsync.esi.buckets import body_bucket
 from killsync.killmail.body import Killmail
 from killsync.model import Origin, Pending, Priority
-from killsync.store import facts, pending, retries, roles, storing, zkb_lists
+from killsync.store import (
+    facts,
+    news,
+    pending,
+    queueing,
+    retries,
+    roles,
+    storing,
+    zkb_lists,
+)
 from killsync.store.killmails import FetchedKillmail
 from killsync.sync import verdict
 from killsync.sync.context import Services, Tally
@@ -109,11 +118,14 @@ class Bodies:
         uninvolved: set[int] = set()
         from_zkb: set[int] = set()
         failed_before = [i for i in ids if self._taken[i].attempts]
+        channels = self._s.settings.tell
 
         def write(conn: sqlite3.Connection) -> None:
             listed_by = pending.still_pending(conn, ids)
             uninvolved.update(_uninvolved(conn, batch))
             stored.extend(storing.store(conn, _kept(batch, listed_by, uninvolved), iso(now)))
+            if channels:
+                queueing.queue(conn, news.among(conn, stored), channels, now)
             from_zkb.update(i for i in stored if listed_by[i] is Origin.ZKB)
             for killmail_id in uninvolved:
                 _set_aside(conn, self._taken[killmail_id], now)

@@ -10,7 +10,7 @@ from killsync.esi.paging import Pass, Step
 from killsync.events import Report
 from killsync.model import Access, Cursor, Job, Page, Priority, Reader, User, UserState
 from killsync.settings.config import Settings
-from killsync.store import confirming, jobs, pending, users
+from killsync.store import confirming, jobs, news, pending, users
 from killsync.sync import schedule
 from killsync.sync.events import (
     EntriesSkipped,
@@ -233,6 +233,7 @@ class ListPass:
                 _write_head(conn, user, now)
                 if step.whole:
                     _write_cursor(conn, user)
+                news.note_complete(conn, user.user_id, now)
                 jobs.progress(conn, job_id, 0)
 
         journal.add(write, now)
@@ -252,12 +253,15 @@ class ListPass:
             if jobs.get(conn, job.id) is None:
                 return
             contradicted.extend(confirming.compare(conn, page.refs))
-            new = pending.record(conn, job.user_id, page.refs, body_priority, now)
+            new = pending.record(
+                conn, job.user_id, page.refs, body_priority, now, self._settings.tell
+            )
             if number == 1:
                 _write_head(conn, user, now)
             if starts_full:
                 jobs.clear_full(conn, job.id)
             _write_cursor(conn, user)
+            news.note_complete(conn, user.user_id, now)
             jobs.start(conn, [job.id], now)
             jobs.progress(conn, job.id, new)
 

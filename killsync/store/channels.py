@@ -1,0 +1,106 @@
+"""How each channel fares: when it told last, since when it fails, until when it rests."""
+
+import sqlite3
+
+import msgspec
+
+from killsync.model import OutboxState
+from killsync.times import iso, iso_after, unix_or_none
+
+_COLUMNS = "name, told_at, failures, failing_since, not_before, error, warned_at"
+_ENDED = "channel = ? AND ended_at IS NOT NULL"
+_ENDS = (OutboxState.TOLD, OutboxState.EXPIRED, OutboxState.UNCERTAIN)
+
+
+class ChannelState(msgspec.Struct, frozen=True):
+    """A row of `channels`; times are unix seconds, `failures` are those in a row."""
+
+    name: str
+    told_at: float | None = None
+    failures: int = 0
+    failing_since: float | None = None
+    not_before: float | None = None
+    error: str | None = None
+    warned_at: float | None = None
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How much of a channel is in each state; `next_at` is when the next is due, ISO text.
+
+    `uncertain_ids` are the newest killmails of which nobody knows whether they were told.
+    """
+
+    told: int = 0
+    waiting: int = 0
+    sending: int = 0
+    expired: int = 0
+    uncertain: int = 0
+    next_at: str | None = None
+    uncertain_ids: list[int] = []
+
+
+def get(conn: sqlite3.Connection, name: str) -> ChannelState:
+    """Return how a channel fares; of one that was never used, that all is well."""
+    row = conn.execute(f"SELECT {_COLUMNS} FROM channels WHERE name = ?", [name]).fetchone()
+    if row is None:
+        return ChannelState(name)
+    _, told_at, failures, since, not_before, error, warned_at = row
+    return ChannelState(
+        name,
+        told_at=unix_or_none(told_at),
+        failures=failures,
+        failing_since=unix_or_none(since),
+        not_before=unix_or_none(not_before),
+        error=error,
+        warned_at=unix_or_none(warned_at),
+    )
+
+
+def put(conn: sqlite3.Connection, state: ChannelState) -> None:
+    """Record how a channel fares; the caller holds the transaction."""
+    conn.execute(
+        f"INSERT OR REPLACE INTO channels ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            state.name,
+            None if state.told_at is None else iso(state.told_at),
+            state.failures,
+            None if state.failing_since is None else iso(state.failing_since),
+            None if state.not_before is None else iso_after(state.not_before),
+            state.error,
+            None if state.warned_at is None else iso(state.warned_at),
+        ],
+    )
+
+
+def used(conn: sqlite3.Connection) -> list[str]:
+    """Return the channels of which something is known."""
+    rows = conn.execute("SELECT DISTINCT channel FROM outbox ORDER BY channel")
+    return [name for (name,) in rows]
+
+
+def counts(conn: sqlite3.Connection, name: str, newest: int) -> Counts:
+    """Return how much of a channel is in each state, and the `newest` killmails left uncertain."""
+    # a question for each, which its own index answers
+    waiting, next_at = conn.execute(
+        "SELECT count(*), min(not_before) FROM outbox WHERE channel = ? AND state = 'waiting'",
+        [name],
+    ).fetchone()
+    (sending,) = conn.execute(
+        "SELECT count(*) FROM outbox WHERE channel = ? AND state = 'sending'", [name]
+    ).fetchone()
+    ended = conn.execute(
+        f"SELECT state, count(*) FROM outbox WHERE {_ENDED} GROUP BY state", [name]
+    )
+    numbers = {state: number for state, number in ended if state in _ENDS}
+    ids = conn.execute(
+        f"""SELECT killmail_id FROM outbox WHERE {_ENDED} AND state = 'uncertain'
+            AND killmail_id IS NOT NULL ORDER BY ended_at DESC LIMIT ?""",
+        [name, newest],
+    )
+    return Counts(
+        waiting=waiting,
+        sending=sending,
+        next_at=next_at,
+        uncertain_ids=[i for (i,) in ids],
+        **numbers,
+    )
