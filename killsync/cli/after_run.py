@@ -9,12 +9,13 @@ import msgspec
 import typer
 
 from killsync.cli.invocation import Invocation
+from killsync.cli.progress import line_report
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import KillsyncError
 from killsync.settings.config import Settings
 from killsync.settings.places import expanded
-from killsync.store import lock
-from killsync.store.connection import Store
+from killsync.store import lock, outbox
+from killsync.store.connection import VERSION, Store
 from killsync.terminal.text import safe
 
 
@@ -56,9 +57,21 @@ def _follow_up(
     call: Invocation, settings: Settings, store: Store, stop: StopOnSignal, ending: Ending
 ) -> None:
     """Tell what there is to tell, then describe the run to monitoring."""
+    _tell(call, settings, store, stop)
     if settings.prometheus_file:
         ending.exit_code = stop.exit_code or ending.exit_code
         _describe(call, settings, store, ending)
+
+
+def _tell(call: Invocation, settings: Settings, store: Store, stop: StopOnSignal) -> None:
+    try:
+        if store.version() < VERSION or not (settings.tell or outbox.any_unfinished(store.conn)):
+            return
+        from killsync.outbox import telling
+
+        telling.tell(store, settings, line_report(call), stop.flag)
+    except (KillsyncError, OSError, sqlite3.Error) as error:
+        call.warn_of_monitoring(f"telling could not go on: {_reason(error)}")
 
 
 def _describe(call: Invocation, settings: Settings, store: Store, ending: Ending) -> None:

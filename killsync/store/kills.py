@@ -153,6 +153,12 @@ def page(
     return _kills(conn, [killmail_id for _, killmail_id in places], wanted.user_id)
 
 
+def some(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> list[Kill]:
+    """Return those of these killmails that are stored, in the given order."""
+    with snapshot(conn):
+        return _kills(conn, killmail_ids, None)
+
+
 def count(conn: sqlite3.Connection, wanted: Filters, most: int) -> int | None:
     """Return how many killmails match, counted up to `most`; None if that takes too long.
 
@@ -275,7 +281,8 @@ def _kills(conn: sqlite3.Connection, ids: Sequence[int], user_id: int | None) ->
     cursor = conn.execute(_KILLS, listed)
     names = [column[0] for column in cursor.description]
     found = {row[0]: dict(zip(names, row, strict=True)) for row in cursor}
-    return [_kill(found[killmail_id], ours[killmail_id], user_id) for killmail_id in ids]
+    there = [killmail_id for killmail_id in ids if killmail_id in found]
+    return [_kill(found[killmail_id], ours[killmail_id], user_id) for killmail_id in there]
 
 
 def _kill(values: dict[str, object], ours: list[tuple[int, str, str]], user_id: int | None) -> Kill:

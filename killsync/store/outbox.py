@@ -86,6 +86,24 @@ def due(conn: sqlite3.Connection, channel: str, now: float, *, killmails: bool) 
     return int(row.fetchone()[0])
 
 
+def any_due(conn: sqlite3.Connection, channel: str, before: float) -> bool:
+    """Return whether something should have been told by a channel before a time."""
+    row = conn.execute(
+        f"SELECT EXISTS (SELECT 1 FROM outbox WHERE {_WAITING} AND not_before <= ?)",
+        [channel, iso(before)],
+    )
+    return bool(row.fetchone()[0])
+
+
+def any_out_of_reach(conn: sqlite3.Connection, channel: str, now: float) -> bool:
+    """Return whether something waits for longer than any delay."""
+    row = conn.execute(
+        f"SELECT EXISTS (SELECT 1 FROM outbox WHERE {_WAITING} AND not_before > ?)",
+        [channel, iso_after(now + _LONGEST_WAIT)],
+    )
+    return bool(row.fetchone()[0])
+
+
 def next_due(conn: sqlite3.Connection, channel: str, now: float, limit: int) -> list[int]:
     """Return the killmails that a channel would tell of now, the oldest first."""
     rows = conn.execute(

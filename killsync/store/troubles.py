@@ -46,7 +46,7 @@ def add(
 ) -> None:
     """Remember a trouble that is told of by a row of `outbox`; the caller holds the transaction."""
     conn.execute(
-        "INSERT OR REPLACE INTO troubles VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO troubles VALUES (?, ?, ?, ?, ?, ?)",
         [channel, what, user_id, name, since, outbox_id],
     )
 

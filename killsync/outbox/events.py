@@ -1,0 +1,97 @@
+"""What telling reports, and each in a sentence."""
+
+from killsync.events import Event, Trouble
+from killsync.terminal.lines import sentence
+from killsync.terminal.text import count, safe
+
+_MOST_IDS = 20
+_LONGEST = 400
+
+
+class Told(Event, frozen=True):
+    """A channel has told of so many killmails, and of troubles or their ends."""
+
+    channel: str
+    killmails: int
+    troubles: int
+
+
+class NotTold(Trouble, frozen=True, kw_only=True):
+    """A channel has failed, and tries again after `until`; so many wait for it, and are expired."""
+
+    channel: str
+    reason: str
+    until: str
+    waiting: int
+    expired: int
+
+
+class PerhapsTold(Trouble, frozen=True, kw_only=True):
+    """What nobody knows of whether a channel has told it; it is not sent again."""
+
+    channel: str
+    reason: str
+    killmail_ids: list[int]
+    troubles: int
+
+
+class GivenUp(Trouble, frozen=True, kw_only=True):
+    """What waited for a channel that is not in the configuration any more."""
+
+    channel: str
+    number: int
+
+
+class UsersUnclear(Trouble, frozen=True, kw_only=True):
+    """What a channel names as users and means nobody, or several."""
+
+    channel: str
+    words: list[str]
+
+
+@sentence.register
+def _(event: Told) -> str:
+    return f"{_channel(event.channel)}: told {_what(event.killmails, event.troubles)}"
+
+
+@sentence.register
+def _(event: NotTold) -> str:
+    left = [f"{event.waiting:,} wait, tried again after {event.until}"]
+    if event.expired:
+        left.append(f"{event.expired:,} given up after a day")
+    more = "`killsync tell` says more"
+    return f"{_channel(event.channel)}: {safe(event.reason, _LONGEST)}; {'; '.join(left)}; {more}"
+
+
+@sentence.register
+def _(event: PerhapsTold) -> str:
+    what = _what(len(event.killmail_ids), event.troubles)
+    ids = ", ".join(map(str, event.killmail_ids[:_MOST_IDS]))
+    more = ", ..." if len(event.killmail_ids) > _MOST_IDS else ""
+    which = f" ({ids}{more})" if ids else ""
+    return (
+        f"{_channel(event.channel)}: it is not known whether {what}{which} arrived, and nothing is "
+        f"sent twice: {safe(event.reason, _LONGEST)}"
+    )
+
+
+@sentence.register
+def _(event: GivenUp) -> str:
+    waited = f"{event.number:,} waited for it" if event.number > 1 else "one waited for it"
+    return f"{_channel(event.channel)}: is not in the configuration any more; {waited}, given up"
+
+
+@sentence.register
+def _(event: UsersUnclear) -> str:
+    words = ", ".join(repr(safe(word, 60)) for word in event.words)
+    return f"{_channel(event.channel)}: users {words}: nobody's name, or that of several"
+
+
+def _channel(name: str) -> str:
+    return f"tell {safe(name, 60)!r}"
+
+
+def _what(killmails: int, troubles: int) -> str:
+    parts = [count(killmails, "killmail")] if killmails else []
+    parts += [count(troubles, "trouble")] if troubles else []
+    return " and ".join(parts)

@@ -1,0 +1,53 @@
+"""Queueing what channels are to be told of troubles, and of their ends."""
+
+import msgspec
+
+from killsync.outbox import troubles
+from killsync.outbox.notes import Trouble
+from killsync.outbox.troubles import Current, Decision
+from killsync.settings.channels import Channel, Subject
+from killsync.settings.config import Settings
+from killsync.store import outbox, queueing
+from killsync.store import troubles as stored
+from killsync.store.connection import Store
+
+
+def queue_troubles(store: Store, settings: Settings, now: float) -> None:
+    """Queue what has begun and what is over since the last time, for each channel that asks."""
+    asking = [channel for channel in settings.tell if Subject.TROUBLE in channel.what]
+    if not asking:
+        return
+    there = troubles.current(store, settings, now)
+    for channel in asking:
+        if not _is_empty(_decide(store, channel, there, now)):
+            _queue(store, channel, there, now)
+
+
+def _decide(store: Store, channel: Channel, there: list[Current], now: float) -> Decision:
+    users = queueing.users_of(store.conn, channel)
+    of_it = [
+        one
+        for one in there
+        if one.what is not Trouble.NEEDS_LOGIN or users is None or one.user_id in users
+    ]
+    return troubles.decide(stored.still_open(store.conn, channel.name), of_it, now)
+
+
+def _is_empty(decision: Decision) -> bool:
+    return not (decision.messages or decision.closed)
+
+
+def _queue(store: Store, channel: Channel, there: list[Current], now: float) -> None:
+    with store.transaction() as conn:
+        # another process may have been faster
+        decision = _decide(store, channel, there, now)
+        for one in decision.unsent:
+            outbox.forget_trouble(conn, one.outbox_id, now)
+        for one in decision.closed:
+            stored.remove(conn, channel.name, one.what, one.user_id)
+        for message in decision.messages:
+            text = msgspec.json.encode(message.note).decode()
+            row = queueing.queue_trouble(conn, channel.name, text, now)
+            for begun in () if message.note.over else message.of:
+                known = (begun.what.value, begun.user_id, begun.name, begun.since)
+                stored.add(conn, channel.name, *known, outbox_id=row)

@@ -1,0 +1,57 @@
+"""The notes that rows of the outbox stand for, as a channel is to have them."""
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from killsync.killmail.audience import side_of
+from killsync.outbox.notes import KillNote, Note, TroubleNote
+from killsync.settings.channels import Channel, Subject
+from killsync.store import kills, queueing
+from killsync.store.kills import Kill, Side
+from killsync.store.outbox import Entry
+
+_SIDES = {Subject.KILLS: Side.KILL, Subject.LOSSES: Side.LOSS, None: None}
+
+
+def notes_of(
+    conn: sqlite3.Connection, channel: Channel, entries: Sequence[Entry]
+) -> list[tuple[Entry, Note]]:
+    """Return rows, each with its note, without those of killmails that are deleted."""
+    ids = [entry.killmail_id for entry in entries if entry.killmail_id is not None]
+    told = {note.kill.killmail_id: note for note in kill_notes(conn, channel, ids)}
+    found: list[tuple[Entry, Note]] = []
+    for entry in entries:
+        if entry.trouble is not None:
+            found.append((entry, trouble_note(entry.trouble)))
+        elif entry.killmail_id in told:
+            found.append((entry, told[entry.killmail_id]))
+    return found
+
+
+def kill_notes(
+    conn: sqlite3.Connection, channel: Channel, killmail_ids: Sequence[int]
+) -> list[KillNote]:
+    """Return the notes of those of these killmails that are stored, in the given order.
+
+    Their side is what they are to the channel's own users, if it names any.
+    """
+    found = kills.some(conn, killmail_ids)
+    if not channel.users:
+        return [KillNote(kill) for kill in found]
+    users = queueing.users_of(conn, channel)
+    roles = queueing.roles_in(conn, killmail_ids)
+    return [
+        KillNote(_with_side(kill, side_of(roles.get(kill.killmail_id, {}), users)))
+        for kill in found
+    ]
+
+
+def trouble_note(text: str) -> TroubleNote:
+    """Return the note that a row holds as JSON."""
+    return msgspec.json.decode(text, type=TroubleNote)
+
+
+def _with_side(kill: Kill, side: Subject | None) -> Kill:
+    return msgspec.structs.replace(kill, side=_SIDES[side] or kill.side)

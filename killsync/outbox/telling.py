@@ -1,0 +1,264 @@
+"""Telling what waits: each channel in its own time, each row at most once, and soon over.
+
+No lock is held: a row is claimed in a transaction of its own before it is sent, so that of two
+processes one gets it, and what a killed one has left is found by its state. Each channel's
+deliveries run in a thread, one at a time; all that is read, decided and written is here, in one.
+"""
+
+import threading
+import time
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+import msgspec
+
+from killsync.events import Report
+from killsync.model import OutboxState
+from killsync.outbox import resting
+from killsync.outbox.channels import deliver, most_at_once
+from killsync.outbox.delivery import Delivery, Outcome
+from killsync.outbox.events import GivenUp, NotTold, PerhapsTold, Told
+from killsync.outbox.notes import Note
+from killsync.outbox.queue_troubles import queue_troubles
+from killsync.outbox.reading import notes_of
+from killsync.settings.channels import Channel
+from killsync.settings.config import Settings
+from killsync.store import channels, outbox
+from killsync.store.channels import ChannelState
+from killsync.store.connection import Store
+from killsync.store.outbox import Entry
+from killsync.times import DAY, iso, iso_or_none
+
+MOST_SECONDS = 45.0
+"""So long all channels together may take."""
+
+LONGEST_DELIVERY = 30.0
+_SHORTEST_DELIVERY = 5.0
+# from so many on, those that wait go into as few messages as may be
+_MANY = 10
+_LOOK = 0.2
+# after a signal, what was sent is waited for so long
+_GRACE = 3.0
+_STATES = {
+    Outcome.DELIVERED: OutboxState.TOLD,
+    Outcome.REFUSED: OutboxState.WAITING,
+    Outcome.UNKNOWN: OutboxState.UNCERTAIN,
+}
+_STOPPED = Delivery(Outcome.UNKNOWN, "it was stopped before there was an answer")
+
+
+class _Batch(msgspec.Struct, frozen=True):
+    """What is handed to a channel at once."""
+
+    channel: Channel
+    entries: list[Entry]
+    notes: list[Note]
+
+    @property
+    def ids(self) -> list[int]:
+        return [entry.id for entry in self.entries]
+
+    @property
+    def killmail_ids(self) -> list[int]:
+        return [entry.killmail_id for entry in self.entries if entry.killmail_id is not None]
+
+
+def tell(store: Store, settings: Settings, report: Report, stopping: threading.Event) -> None:
+    """Tell what is due by every channel, for at most 45 seconds, or until it is stopped.
+
+    What a channel does is reported, and never raised.
+    """
+    now = time.time()
+    _find_lost(store, report, now)
+    _give_up_strangers(store, settings, report, now)
+    queue_troubles(store, settings, now)
+    _Round(store, settings, report, stopping).run()
+    if outbox.any_to_prune(store.conn, now):
+        with store.transaction() as conn:
+            outbox.prune(conn, now)
+
+
+def _find_lost(store: Store, report: Report, now: float) -> None:
+    """Report what a killed process was sending."""
+    if not outbox.any_sending(store.conn):
+        return
+    with store.transaction() as conn:
+        found = outbox.find_lost(conn, now)
+    for lost in found:
+        report(
+            PerhapsTold(
+                channel=lost.channel,
+                reason="the run that sent it was killed",
+                killmail_ids=lost.killmail_ids,
+                troubles=lost.troubles,
+            )
+        )
+
+
+def _give_up_strangers(store: Store, settings: Settings, report: Report, now: float) -> None:
+    """Give up what has waited for a day for channels that are not configured any more."""
+    known = [channel.name for channel in settings.tell]
+    for name in outbox.waiting_channels(store.conn):
+        if name in known:
+            _bring_forward(store, name, now)
+        elif outbox.any_due(store.conn, name, now - DAY):
+            reason = "the channel is not in the configuration any more"
+            with store.transaction() as conn:
+                number = outbox.expire(conn, name, now - DAY, now, reason)
+            report(GivenUp(channel=name, number=number))
+
+
+def _bring_forward(store: Store, name: str, now: float) -> None:
+    if outbox.any_out_of_reach(store.conn, name, now):
+        with store.transaction() as conn:
+            outbox.bring_forward(conn, name, now)
+
+
+class _Round:
+    """One call of `tell`: what is in flight, and until when it may last."""
+
+    def __init__(
+        self, store: Store, settings: Settings, report: Report, stopping: threading.Event
+    ) -> None:
+        self._store = store
+        self._channels = settings.tell
+        self._patience = settings.alert_after
+        self._report = report
+        self._stopping = stopping
+        self._ends_at = time.monotonic() + MOST_SECONDS
+        self._returned: SimpleQueue[tuple[_Batch, Delivery]] = SimpleQueue()
+        self._in_flight: dict[str, _Batch] = {}
+        self._at_once: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Send until nothing is due, or the time is over."""
+        for channel in self._channels:
+            self._send_next(channel)
+        while self._in_flight and (left := self._left()) > 0:
+            try:
+                batch, delivery = self._returned.get(timeout=min(_LOOK, left))
+            except Empty:
+                continue
+            self._settle(batch, delivery)
+            if delivery.outcome is Outcome.DELIVERED:
+                self._send_next(batch.channel)
+        for batch in list(self._in_flight.values()):
+            self._settle(batch, _STOPPED)
+
+    def _left(self) -> float:
+        """Return for how many seconds it may last."""
+        now = time.monotonic()
+        if self._stopping.is_set() and self._ends_at > now + _GRACE:
+            self._ends_at = now + _GRACE
+        return self._ends_at - now
+
+    def _send_next(self, channel: Channel) -> None:
+        left = self._left()
+        if self._stopping.is_set() or left < _SHORTEST_DELIVERY:
+            return
+        now = time.time()
+        state = channels.get(self._store.conn, channel.name)
+        if resting.is_resting(state, now):
+            self._note_rest(channel, state, now)
+            return
+        batch = self._claim(channel, now)
+        if batch is not None:
+            self._in_flight[channel.name] = batch
+            timeout = min(LONGEST_DELIVERY, left)
+            Thread(target=self._deliver, args=(batch, timeout), daemon=True).start()
+
+    def _claim(self, channel: Channel, now: float) -> _Batch | None:
+        """Return what is to be sent next: a trouble, else killmails; None if nothing is due."""
+        name, conn = channel.name, self._store.conn
+        for killmails in (False, True):
+            while number := outbox.due(conn, name, now, killmails=killmails):
+                limit = self._limit(channel, number) if killmails else 1
+                with self._store.transaction():
+                    entries = outbox.claim(conn, name, now, limit, killmails=killmails)
+                found = notes_of(conn, channel, entries)
+                there = [entry for entry, _ in found]
+                self._give_up_deleted([e.id for e in entries if e not in there], now)
+                if found:
+                    return _Batch(channel, there, [note for _, note in found])
+        return None
+
+    def _limit(self, channel: Channel, number: int) -> int:
+        """Return how many killmails go out at once: one, unless many wait or a command takes them.
+
+        That is decided by how many wait at first, so that the last of many do not come one by one.
+        """
+        most = most_at_once(channel)
+        alone = number < _MANY and not channel.command
+        return self._at_once.setdefault(channel.name, 1 if alone else most)
+
+    def _give_up_deleted(self, ids: list[int], now: float) -> None:
+        if ids:
+            with self._store.transaction() as conn:
+                outbox.settle(conn, ids, OutboxState.EXPIRED, now, "the killmail was deleted")
+
+    def _deliver(self, batch: _Batch, timeout: float) -> None:
+        try:
+            delivery = deliver(batch.channel, batch.notes, timeout=timeout)
+        except Exception as error:
+            # its words may hold a secret
+            delivery = Delivery(Outcome.UNKNOWN, f"it failed by a {type(error).__name__}")
+        self._returned.put((batch, delivery))
+
+    def _settle(self, batch: _Batch, delivery: Delivery) -> None:
+        """Record what became of a batch, and how its channel fares."""
+        name, now = batch.channel.name, time.time()
+        del self._in_flight[name]
+        ended, reason = _STATES[delivery.outcome], delivery.reason or "no reason was given"
+        with self._store.transaction() as conn:
+            outbox.settle(conn, batch.ids, ended, now, delivery.reason)
+            state = channels.get(conn, name)
+            if delivery.outcome is Outcome.DELIVERED:
+                state = resting.after_success(state, now)
+            else:
+                state = resting.after_failure(state, reason, delivery.retry_after, now)
+            channels.put(conn, state)
+        if delivery.outcome is Outcome.DELIVERED:
+            killmails = len(batch.killmail_ids)
+            self._report(Told(name, killmails, len(batch.entries) - killmails))
+            return
+        if delivery.outcome is Outcome.UNKNOWN:
+            self._report_unknown(batch, reason)
+        self._note_rest(batch.channel, state, now, failed=True)
+
+    def _report_unknown(self, batch: _Batch, reason: str) -> None:
+        killmails = batch.killmail_ids
+        self._report(
+            PerhapsTold(
+                channel=batch.channel.name,
+                reason=reason,
+                killmail_ids=killmails,
+                troubles=len(batch.entries) - len(killmails),
+            )
+        )
+
+    def _note_rest(
+        self, channel: Channel, state: ChannelState, now: float, *, failed: bool = False
+    ) -> None:
+        """Report a channel that rests, and give up what has waited for it for a day."""
+        expired, news = 0, resting.is_news(state, self._patience, now)
+        reason = state.error or ""
+        if resting.gives_up(state, now) and outbox.any_due(
+            self._store.conn, channel.name, now - DAY
+        ):
+            with self._store.transaction() as conn:
+                expired = outbox.expire(conn, channel.name, now - DAY, now, reason)
+        if news:
+            with self._store.transaction() as conn:
+                warned = msgspec.structs.replace(state, warned_at=now)
+                channels.put(conn, warned)
+        if failed or expired or news:
+            self._report(
+                NotTold(
+                    first=news,
+                    channel=channel.name,
+                    reason=reason,
+                    until=iso_or_none(state.not_before) or iso(now),
+                    waiting=channels.counts(self._store.conn, channel.name, 0).waiting,
+                    expired=expired,
+                )
+            )

@@ -1,0 +1,133 @@
+"""Which troubles a channel is to be told of, and which are over: decided here, from the evidence.
+
+A trouble is told once, and once more when it is over, if it was told at all.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from killsync.model import OutboxState
+from killsync.outbox.notes import Trouble, TroubleNote
+from killsync.settings.config import Settings
+from killsync.store import troubles
+from killsync.store.connection import Store
+from killsync.store.troubles import NOBODY, OpenTrouble
+from killsync.sync import alerts
+from killsync.times import duration, iso, unix
+
+_MOST_SINGLE = 3
+"""So many users who need a login get a note each; of more, one note names the number."""
+
+_MOST_NAMED = 5
+# what was told, or may have been
+_TOLD = (OutboxState.TOLD, OutboxState.UNCERTAIN)
+
+
+class Current(msgspec.Struct, frozen=True):
+    """A trouble that there is now; `user_id` is NOBODY if it is of no single user."""
+
+    what: Trouble
+    user_id: int
+    name: str | None
+    text: str
+    since: str
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A note to queue, and the troubles that it begins, or, if it is `over`, ends."""
+
+    note: TroubleNote
+    of: list[Current]
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What to queue, which open troubles to forget, and which of these to give up unsent."""
+
+    messages: list[Message]
+    closed: list[OpenTrouble]
+    unsent: list[OpenTrouble]
+
+
+def current(store: Store, settings: Settings, now: float) -> list[Current]:
+    """Return the troubles that there are now."""
+    found = [
+        Current(
+            Trouble.NEEDS_LOGIN,
+            user_id,
+            name,
+            f"{name} needs a new login: {error or 'it was refused'}; run `killsync login`",
+            refused_at or iso(now),
+        )
+        for user_id, name, error, refused_at in troubles.without_login(store.conn)
+    ]
+    for what, alert in (
+        (Trouble.UNSYNCED, alerts.unsynced(store, settings, now)),
+        (Trouble.UNFETCHED, alerts.unfetched(store, settings, now)),
+    ):
+        if alert is not None:
+            wrong, cure = alerts.describe(alert, now)
+            alone = isinstance(alert, alerts.Unsynced) and not alert.others
+            name = alert.name if isinstance(alert, alerts.Unsynced) and alone else None
+            found.append(Current(what, NOBODY, name, f"{wrong}; {cure}", alert.since))
+    return found
+
+
+def decide(still_open: Sequence[OpenTrouble], now_there: Sequence[Current], now: float) -> Decision:
+    """Return what a channel is to be told, given what it knows and what there is."""
+    # of what was given up nobody has heard
+    known = {(one.what, one.user_id) for one in still_open if one.state is not OutboxState.EXPIRED}
+    there = {(one.what.value, one.user_id) for one in now_there}
+    new = [one for one in now_there if (one.what.value, one.user_id) not in known]
+    # of what is being sent it is not known yet whether it is told
+    over = [
+        one
+        for one in still_open
+        if (one.what, one.user_id) not in there and one.state is not OutboxState.SENDING
+    ]
+    told = [_ended(one, now) for one in over if one.state in _TOLD]
+    return Decision(
+        messages=[*_messages(new, over=False), *_messages(told, over=True)],
+        closed=over,
+        unsent=[one for one in over if one.state is OutboxState.WAITING],
+    )
+
+
+def _messages(of: Sequence[Current], *, over: bool) -> list[Message]:
+    logins = [one for one in of if one.what is Trouble.NEEDS_LOGIN]
+    single = [one for one in of if one not in logins or len(logins) <= _MOST_SINGLE]
+    found = [Message(_note(one, over=over), [one]) for one in single]
+    if len(logins) > _MOST_SINGLE:
+        found.append(Message(_note(_together(logins, over=over), over=over), logins))
+    return found
+
+
+def _note(of: Current, *, over: bool) -> TroubleNote:
+    return TroubleNote(of.what, of.text, of.name, of.since, over)
+
+
+def _together(logins: Sequence[Current], *, over: bool) -> Current:
+    names = _named([one.name or str(one.user_id) for one in logins])
+    text = f"{len(logins):,} users need a new login: {names}; `killsync status` says why"
+    if over:
+        text = f"{len(logins):,} users no longer need a new login: {names}"
+    return Current(Trouble.NEEDS_LOGIN, NOBODY, None, text, min(one.since for one in logins))
+
+
+def _named(names: Iterable[str]) -> str:
+    listed = list(names)
+    others = len(listed) - _MOST_NAMED
+    return ", ".join(listed[:_MOST_NAMED]) + (f" and {others:,} more" if others > 0 else "")
+
+
+def _ended(trouble: OpenTrouble, now: float) -> Current:
+    """Return the end of a trouble, in words that are true whatever ended it."""
+    what, lasted = Trouble(trouble.what), duration(now - unix(trouble.since))
+    match what:
+        case Trouble.NEEDS_LOGIN:
+            text = f"{trouble.name} no longer needs a new login"
+        case Trouble.UNSYNCED:
+            text = f"everybody is synced again, after {lasted}"
+        case Trouble.UNFETCHED:
+            text = f"killmails can be fetched again, after {lasted}"
+    return Current(what, trouble.user_id, trouble.name, text, trouble.since)
