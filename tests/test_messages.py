@@ -77,7 +77,7 @@ def test_trouble_is_told_with_what_to_do_and_its_end() -> None:
         "its login no longer works: log in again with `killsync login`",
         "Since 2026-11-26 21:00 EVE time",
     ]
-    assert body(over).splitlines()[0] == "✅ Logged in again: Ada Vale"
+    assert body(over).splitlines()[0] == "✅ No login needed any more: Ada Vale"
     assert body(over).splitlines()[-1] == "It began 2026-11-26 21:00 EVE time"
 
 

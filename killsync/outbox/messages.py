@@ -20,8 +20,8 @@ _MOST_OF_OURS = 3
 _SIGNS = {Side.KILL: "🟢", Side.LOSS: "🔴", None: "⚪"}
 _FATES = {Side.KILL: "killed", Side.LOSS: "lost", None: "destroyed"}
 _TROUBLES = {
-    Trouble.NEEDS_LOGIN: ("Login needed", "Logged in again"),
-    Trouble.UNSYNCED: ("Nothing has synced for long", "Syncing again"),
+    Trouble.NEEDS_LOGIN: ("Login needed", "No login needed any more"),
+    Trouble.UNSYNCED: ("Nothing is synced", "Synced again"),
     Trouble.UNFETCHED: ("No killmail can be fetched", "Killmails are fetched again"),
 }
 _TEST = "This is a test: what killsync tells will arrive here."
