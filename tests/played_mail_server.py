@@ -1,6 +1,7 @@
 """A mail server of the test's own."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes
@@ -11,6 +12,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 
+HOST = "localhost"
 PASSWORD = "c2VjcmV0LW9mLXRoZS1tYWlsYm94"
 
 
@@ -23,13 +25,14 @@ class MailServer:
         self.refused: set[str] = set()
         self.breaks_off = False
         self.port = 0
+        self.kind = "mailto"
 
     def url(self, *to: str, password: str = PASSWORD) -> str:
         """The channel that sends by it, a secret."""
         recipients = ",".join(to)
         return (
-            f"mailto://ada:{password}@corp.example:{self.port}"
-            f"?smtp=127.0.0.1&from=killsync@corp.example&to={recipients}"
+            f"{self.kind}://ada:{password}@corp.example:{self.port}"
+            f"?smtp={HOST}&from=killsync@corp.example&to={recipients}"
         )
 
     async def handle_RCPT(  # noqa: N802, what aiosmtpd calls
@@ -53,8 +56,8 @@ class MailServer:
 
 
 @contextmanager
-def mail_server() -> Iterator[MailServer]:
-    """Serve mail on loopback, to whoever logs in."""
+def mail_server(tls: ssl.SSLContext | None = None) -> Iterator[MailServer]:
+    """Serve mail on loopback, to whoever logs in; with `tls`, by STARTTLS."""
 
     def authenticate(
         server: Any, session: Any, envelope: Envelope, mechanism: str, given: Any
@@ -63,6 +66,7 @@ def mail_server() -> Iterator[MailServer]:
         return AuthResult(success=given.password == PASSWORD.encode(), handled=False)
 
     played = MailServer()
+    played.kind = "mailtos" if tls else "mailto"
     with socket.create_server(("127.0.0.1", 0)) as free:
         played.port = free.getsockname()[1]
     controller = Controller(
@@ -71,7 +75,9 @@ def mail_server() -> Iterator[MailServer]:
         port=played.port,
         authenticator=authenticate,
         auth_required=True,
-        auth_require_tls=False,
+        auth_require_tls=tls is not None,
+        require_starttls=tls is not None,
+        tls_context=tls,
     )
     controller.start()
     try:

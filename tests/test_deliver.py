@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from certificates import certificate_for
 from noted import HOSTILE, LOST, NEEDS_LOGIN, WON, won
 from played_discord import TOKEN, URL, WEBHOOK, Discord, discord
-from played_mail_server import PASSWORD, MailServer, mail_server
+from played_mail_server import HOST, PASSWORD, MailServer, mail_server
 
 from killsync.http.watched import Attempt, Fate
 from killsync.outbox.apprise_process import judge
@@ -154,6 +156,22 @@ def test_a_mail_server_that_breaks_off_may_have_taken_the_mail(mails: MailServer
     assert by_url(mails.url("a@corp.example")).outcome is Outcome.UNKNOWN
     mails.port = 1
     assert by_url(mails.url("a@corp.example")) == Delivery(Outcome.REFUSED, "connection refused")
+
+
+def test_a_mail_goes_by_tls_to_a_server_that_the_environment_trusts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    for file, content in zip((certificate, key), certificate_for(HOST), strict=True):
+        file.write_bytes(content)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with mail_server(tls) as mails:
+        strange = by_url(mails.url("a@corp.example"))
+        assert strange == Delivery(Outcome.REFUSED, "its certificate cannot be verified")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        assert by_url(mails.url("a@corp.example")) == Delivery(Outcome.DELIVERED)
+        assert mails.recipients == ["a@corp.example"]
 
 
 # what attempts mean together

@@ -7,10 +7,12 @@ its requests and mails have met is therefore watched, and nothing of its own wor
 import logging
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from killsync.http.environment import find_certificates
 from killsync.http.watched import Attempt, Fate, Watch, watch_requests
 from killsync.outbox.by_url import SENDING, Order
 from killsync.outbox.delivery import Delivery, Outcome
@@ -44,6 +46,7 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     with open(0, "rb") as given:
         order = msgspec.json.decode(given.read(), type=Order)
+    _trust_the_same()
     watch = Watch(order.ends_at, lambda: _say(answer, SENDING))
     watch_requests(watch)
     watch_mails(watch)
@@ -70,6 +73,14 @@ def judge(attempts: Sequence[Attempt], *, says_yes: bool, elsewhere: bool) -> De
     if elsewhere:
         return Delivery(Outcome.UNKNOWN, _LOST_SIGHT)
     return Delivery(Outcome.REFUSED, _NOT_TAKEN)
+
+
+def _trust_the_same() -> None:
+    """Let mails, too, trust the certificates that the environment names for requests."""
+    found = find_certificates(os.environ)
+    if found is not None:
+        is_directory = Path(found.path).is_dir()
+        os.environ["SSL_CERT_DIR" if is_directory else "SSL_CERT_FILE"] = found.path
 
 
 def _send(order: Order, watch: Watch) -> Delivery:
