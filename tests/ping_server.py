@@ -20,6 +20,7 @@ class PingServer:
     """Takes pings until it is told to do otherwise."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self.url = f"http://127.0.0.1:{port}/{KEY}"
         self.pings: list[Ping] = []
         self.status = 200

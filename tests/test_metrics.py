@@ -131,6 +131,15 @@ def test_a_directory_that_is_missing_is_a_warning_that_cron_never_mails(make: Ma
     assert done.stdout + done.stderr == ""
 
 
+def test_doctor_says_whether_the_file_can_be_written(make: Make, tmp_path: Path) -> None:
+    program = make(users=False)
+    file = program.environment["KILLSYNC_PROMETHEUS_FILE"]
+    assert f"ok      prometheus_file: {file}" in program.run("doctor", exit_code=None).stdout
+    program.environment["KILLSYNC_PROMETHEUS_FILE"] = "/nowhere/killsync.prom"
+    done = program.run("doctor", exit_code=None)
+    assert "problem prometheus_file: /nowhere: is no directory" in done.stdout
+
+
 # what stands in it
 
 

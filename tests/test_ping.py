@@ -168,7 +168,9 @@ def test_what_a_server_refuses_is_one_warning_that_cron_never_mails(
     assert server.paths == ["/start", "", ""]
     done = program.run("scan", "--quiet")
     assert done.stdout + done.stderr == ""
-    assert "answers 500" in program.run("scan", "--quiet", "--verbose").stderr
+    shown = program.run("scan", "--quiet", "--verbose").stderr
+    assert "answers 500" in shown
+    assert KEY not in shown
 
 
 def test_an_address_that_healthchecks_does_not_know_is_a_warning(
@@ -185,6 +187,20 @@ def test_a_server_that_is_not_there_costs_nothing(make: Make) -> None:
     done = program.run("scan", KILLSYNC_PING_URL=f"http://127.0.0.1:9/{KEY}")
     assert "the ping was not taken: 127.0.0.1:9: cannot be reached" in done.stderr
     assert KEY not in done.stderr
+
+
+def test_doctor_says_whether_pings_arrive_and_shows_no_address(
+    make: Make, server: PingServer
+) -> None:
+    program = make(users=False)
+    well = program.run("doctor", exit_code=None).stdout
+    assert f"ok      ping_url: 127.0.0.1:{server.port} takes pings" in well
+    assert server.paths == ["/log"]
+    server.answer = b"OK (not found)"
+    ill = program.run("doctor", exit_code=None).stdout
+    assert "problem ping_url: 127.0.0.1:" in ill
+    assert "answers 'OK (not found)'" in ill
+    assert KEY not in well + ill
 
 
 # what is sent with it

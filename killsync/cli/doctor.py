@@ -30,8 +30,9 @@ def doctor(
     call = invocation.from_context(context)
     with invocation.edge(call):
         from killsync.doctor import examination
+        from killsync.outbox.examination import examine as examine_monitoring
 
-        found = examination.examine(_setup(call))
+        found = examination.examine(_setup(call), {"monitoring": examine_monitoring})
         counts = _show_json(found) if as_json else _show(found, quiet=call.quiet)
         exit_with(1 if counts["problem"] else 0)
 

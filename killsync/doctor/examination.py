@@ -1,6 +1,6 @@
 """All subjects in their order; whatever one of them fails at, the next is looked at."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -9,7 +9,9 @@ from killsync.doctor.diagnosis import Diagnosis, problem
 from killsync.doctor.setup import Setup
 from killsync.errors import describe
 
-_AREAS: dict[str, Callable[[Setup], Iterator[Diagnosis]]] = {
+Look = Callable[[Setup], Iterator[Diagnosis]]
+
+_AREAS: dict[str, Look] = {
     "settings": settings.examine,
     "files": files.examine,
     "database": storage.examine,
@@ -20,9 +22,9 @@ _AREAS: dict[str, Callable[[Setup], Iterator[Diagnosis]]] = {
 }
 
 
-def examine(setup: Setup) -> Iterator[Diagnosis]:
-    """Yield everything that was looked at."""
-    for area, look in _AREAS.items():
+def examine(setup: Setup, others: Mapping[str, Look]) -> Iterator[Diagnosis]:
+    """Yield everything that was looked at; `others` are areas of rooms above this one."""
+    for area, look in (*_AREAS.items(), *others.items()):
         try:
             for diagnosis in look(setup):
                 yield msgspec.structs.replace(diagnosis, area=area)

@@ -15,6 +15,7 @@ from killsync.http import Http
 from killsync.settings.application import user_agent
 
 START = "/start"
+LOG = "/log"
 LARGEST_BODY = 9_999
 """In bytes."""
 PATIENCE = 10.0
@@ -35,7 +36,7 @@ def path_of(exit_code: int) -> str:
     """
     if exit_code == 0:
         return ""
-    return f"/{exit_code}" if exit_code in (1, 2) else "/log"
+    return f"/{exit_code}" if exit_code in (1, 2) else LOG
 
 
 class _Ping(msgspec.Struct, frozen=True):
