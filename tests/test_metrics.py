@@ -11,11 +11,13 @@ import pytest
 from prometheus_client import parser
 from world import Killsync, copy_new_database, run_in_progress
 
+from killsync.doctor import units
 from killsync.esi.buckets import body_bucket, list_bucket, names_bucket, sso_bucket
 from killsync.esi.ratelimit import Bucket
 from killsync.model import Reader, UserKind, UserState
 from killsync.outbox import metrics
 from killsync.outbox.metrics import LastRun, Metric, Sample
+from killsync.settings.config import Settings
 from killsync.store import connection, limits, users
 from killsync.store.connection import Store
 from killsync.times import unix
@@ -138,6 +140,14 @@ def test_doctor_says_whether_the_file_can_be_written(make: Make, tmp_path: Path)
     program.environment["KILLSYNC_PROMETHEUS_FILE"] = "/nowhere/killsync.prom"
     done = program.run("doctor", exit_code=None)
     assert "problem prometheus_file: /nowhere: is no directory" in done.stdout
+
+
+def test_a_service_of_systemds_may_write_the_file(tmp_path: Path) -> None:
+    directory = tmp_path / "metrics"
+    settings = Settings(db="/srv/k.db", prometheus_file=str(directory / "killsync.prom"))
+    assert directory not in units.written_places(settings)
+    directory.mkdir()
+    assert directory in units.written_places(settings)
 
 
 # what stands in it

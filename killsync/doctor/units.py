@@ -122,8 +122,12 @@ def service_text(command: Sequence[str], settings: Settings) -> str:
 def written_places(settings: Settings) -> list[Path]:
     """Return the directories in which a scan writes, each once."""
     database = settings.database.absolute()
-    tokens = token_file(database)
-    return list(dict.fromkeys(file.parent for file in (database, tokens.resolve())))
+    files = [database, token_file(database).resolve()]
+    if settings.prometheus_file:
+        metrics = expanded(settings.prometheus_file).absolute()
+        # systemd would not start a service that is to write where nothing is
+        files += [metrics] if metrics.parent.is_dir() else []
+    return list(dict.fromkeys(file.parent for file in files))
 
 
 def not_writable(text: str, settings: Settings) -> list[Path]:
