@@ -3,7 +3,7 @@
 import errno
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from killsync.outbox import child
 from killsync.outbox.delivery import Delivery, Outcome
 from killsync.outbox.notes import KillNote, Note, TroubleNote
-from killsync.settings.config import SECRET_VARIABLES
+from killsync.settings.program import without_secrets
 from killsync.terminal.text import safe
 
 MOST_AT_ONCE = 100
@@ -37,7 +37,7 @@ def deliver(words: Sequence[str], notes: Sequence[Note], timeout: float) -> Deli
     given = b"".join(line(note) + b"\n" for note in notes)
     seconds = min(timeout, LONGEST)
     try:
-        done = child.run(words, given, environment(os.environ), seconds, keep_errors=True)
+        done = child.run(words, given, without_secrets(os.environ), seconds, keep_errors=True)
     except (OSError, ValueError) as error:
         return Delivery(Outcome.REFUSED, f"{_program(words)} cannot be run: {_why_not(error)}")
     if done.code is None:
@@ -57,11 +57,6 @@ def line(note: Note) -> bytes:
             return msgspec.json.encode({"event": "trouble", **msgspec.structs.asdict(note)})
         case _:
             return msgspec.json.encode({"event": "test"})
-
-
-def environment(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment that a command gets: killsync's own secrets are not its business."""
-    return {name: value for name, value in env.items() if name not in SECRET_VARIABLES}
 
 
 def _program(words: Sequence[str]) -> str:

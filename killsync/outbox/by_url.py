@@ -13,9 +13,9 @@ from importlib.util import find_spec
 import msgspec
 
 from killsync.outbox import child
-from killsync.outbox.by_command import environment
 from killsync.outbox.delivery import Delivery, Outcome
 from killsync.outbox.notes import Note
+from killsync.settings.program import without_secrets
 
 MOST_AT_ONCE = 10
 """So many killmails can be read in one message."""
@@ -42,7 +42,7 @@ def deliver(url: str, notes: Sequence[Note], timeout: float) -> Delivery:
         return Delivery(Outcome.REFUSED, MISSING)
     started = time.monotonic()
     order = Order(url, started + max(timeout - _ENDING, timeout / 2), list(notes))
-    env = environment(os.environ) | {"NETRC": os.devnull}
+    env = without_secrets(os.environ) | {"NETRC": os.devnull}
     try:
         done = child.run(_PROGRAM, msgspec.json.encode(order), env, timeout, keep_errors=False)
     except OSError as error:
