@@ -23,9 +23,9 @@ PARTS = (
     *("corporations", "imports"),
 )
 # what takes too long for the short form
-LONG_PARTS = (*PARTS, "month")
+LONG_PARTS = (*PARTS, "forecast", "month")
 # whose cases can be chosen by name
-NAMED = ("marks", "incidents", "outputs")
+NAMED = ("marks", "incidents", "outputs", "forecast")
 COLUMNS = ("part", *COUNTED, "seconds")
 
 

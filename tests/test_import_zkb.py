@@ -460,8 +460,8 @@ def test_history_leaves_the_reserve_to_a_sync(killsync: Make) -> None:
     said = import_zkb(program, me)
     # 360 tokens, of which a fifth is kept, and of the rest a tenth; a body costs two
     assert len(stored(program)) == 129
-    assert "still pending; ESI's rate limit lets them go on at" in said
-    assert "stored by about" in said
+    assert "still pending; all stored by about" in said
+    assert "; ESI's rate limit lets them go on at " in said
     newest = [i for i, _ in program.simulator.add_killmails(me, 20)]
     program.simulator.thaw()
     program.run("sync", str(me), exit_code=None)

@@ -94,7 +94,9 @@ def test_a_user_who_is_queued_already_is_not_queued_again(killsync: Make) -> Non
     program = with_users(killsync, 2)
     program.run("sync", str(ids(program)[0]), "--no-wait")
     lines = program.run("scan").stderr
-    assert re.search(r"2 users due, 1 queued at priority 3 in \d+\.\d\d s$", lines, re.MULTILINE)
+    assert re.search(
+        r"2 users due, 1 queued in the background, in \d+\.\d\d s$", lines, re.MULTILINE
+    )
     assert sorted(asked(program)) == sorted(ids(program))
 
 

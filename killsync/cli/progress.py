@@ -1,21 +1,20 @@
-"""How a run is shown while it goes on: lines, and at a terminal a bar of killmails below them."""
+"""How events are shown: as lines, at a terminal also above a bar, or as one that changes."""
 
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from killsync.cli import output
 from killsync.cli.invocation import Invocation, print_result
-from killsync.events import Detail, Event, Report, Trouble
-from killsync.sync import events
-from killsync.terminal.lines import LineReport, line, sentence
+from killsync.events import Detail, Event, Trouble
+from killsync.settings.config import Settings
+from killsync.terminal.lines import LineReport, line, sentence, sentence_by_clock
+from killsync.terminal.moments import Zone, time_to_come
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.status import Status
 
 
 def line_report(call: Invocation) -> LineReport:
@@ -23,13 +22,23 @@ def line_report(call: Invocation) -> LineReport:
     return LineReport(quiet=call.quiet, as_json=call.log_format == "json", verbose=call.verbose)
 
 
-def print_event(call: Invocation, event: Event, *, dated: bool = False) -> None:
+def zone_at_terminal(settings: Settings) -> Zone:
+    """Return by whose clock times are shown at a terminal."""
+    return Zone.LOCAL if settings.time_zone == "local" else Zone.EVE
+
+
+def print_event(
+    call: Invocation, event: Event, settings: Settings | None = None, *, dated: bool = False
+) -> None:
     """Write an event of the result to standard output, unless the call is quiet.
 
-    With its time, if it is to be `dated`, except at a terminal; in JSON always.
+    With its time, if it is to be `dated`, except at a terminal; in JSON always. At a terminal the
+    times to come in it are shown as the settings say.
     """
-    dated = dated and not sys.stdout.isatty()
-    shown = line(event, time.time(), as_json=call.log_format == "json", dated=dated)
+    at_terminal = sys.stdout.isatty()
+    zone = zone_at_terminal(settings) if settings and at_terminal else Zone.LOG
+    as_json = call.log_format == "json"
+    shown = line(event, time.time(), as_json=as_json, dated=dated and not at_terminal, zone=zone)
     if call.quiet:
         output.transcribe(shown)
     else:
@@ -42,54 +51,53 @@ def shows_bar(call: Invocation) -> bool:
     return not (call.log_format == "json" or call.quiet or plain)
 
 
-def print_above_bar(console: "Console", event: Event, *, verbose: bool) -> None:
+def print_above_bar(
+    console: "Console", event: Event, *, verbose: bool, zone: Zone = Zone.LOG
+) -> None:
     """Print an event at a terminal, unless it is a detail that was not asked for."""
     if isinstance(event, Detail) and not verbose:
         return
     from rich.text import Text
 
     style = "red" if isinstance(event, Trouble) else ""
-    console.print(Text(sentence(event), style=style))
+    console.print(Text(sentence_by_clock(event, zone), style=style))
 
 
-@contextmanager
-def reporting(call: Invocation) -> Iterator[Report]:
-    """Yield what shows the events of a run as this call wants them."""
-    if not shows_bar(call):
-        yield line_report(call)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+class WaitingLine:
+    """What a command waits for: at a terminal one line that changes, else a line per change."""
 
-    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
-    columns = (TextColumn("killmails"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield _TerminalReport(progress, verbose=call.verbose)
+    def __init__(self, call: Invocation, settings: Settings) -> None:
+        self._lines = line_report(call)
+        self._at_terminal = shows_bar(call)
+        self._zone = zone_at_terminal(settings)
+        self._status: Status | None = None
+        self._shown: Event | None = None
 
-
-class _TerminalReport:
-    def __init__(self, progress: "Progress", *, verbose: bool) -> None:
-        self._verbose = verbose
-        self._progress = progress
-        self._task = progress.add_task("killmails", total=0, visible=False)
-        self._expected = 0
-
-    def __call__(self, event: Event) -> None:
-        """Show one event."""
-        if isinstance(event, events.BodiesStored):
-            self._progress.advance(self._task, event.batch)
+    def show(self, event: Event, done_at: str | None) -> None:
+        """Show what it waits for; at a terminal also when all is there (ISO text), if known."""
+        if not self._at_terminal:
+            if event != self._shown:
+                self._lines(event)
+            self._shown = event
             return
-        self._expect(event)
-        print_above_bar(self._progress.console, event, verbose=self._verbose)
+        by = "" if done_at is None else f"; {self._by(done_at)}"
+        self._update(f"{sentence(event)}{by}")
 
-    def _expect(self, event: Event) -> None:
-        match event:
-            case events.Working():
-                self._expected += event.pending
-            case events.PageListed():
-                self._expected += event.new
-            case events.BodyPutOff() | events.BodySetAside():
-                self._expected -= 1
-            case _:
-                return
-        self._progress.update(self._task, total=self._expected, visible=self._expected > 0)
+    def clear(self) -> None:
+        """Take the line away: the command goes on."""
+        if self._status is not None:
+            self._status.stop()
+        self._status = None
+
+    def _by(self, done_at: str) -> str:
+        return f"all by about {time_to_come(done_at, time.time(), self._zone, rough=True)}"
+
+    def _update(self, text: str) -> None:
+        if self._status is None:
+            from rich.console import Console
+            from rich.status import Status
+
+            console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+            self._status = Status(text, console=console)
+            self._status.start()
+        self._status.update(text)

@@ -12,7 +12,8 @@ from killsync.cli.after_run import followed_up
 from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.options import seconds
 from killsync.cli.pinging import pinging
-from killsync.cli.progress import print_event, reporting
+from killsync.cli.progress import print_event
+from killsync.cli.run_progress import reporting
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import KillsyncError, TryLater
 from killsync.events import Event, Report
@@ -96,10 +97,11 @@ class _Scan:
         if not selected:
             runs.record_idle(self._store.conn, "scan", now, self._caller)
             if not self._call.quiet:
-                _print(self._call, self._idle(now, force=force))
+                _print(self._call, self._idle(now, force=force), self._settings)
             return self._alert(0)
         try:
-            with reporting(self._call) as report:
+            longest = self._settings.max_runtime
+            with reporting(self._call, self._settings, self._store, max_runtime=longest) as report:
                 self._queue(selected, report, now, began)
                 outcome = self._work(report)
         except TryLater as error:
@@ -158,7 +160,7 @@ class _Scan:
             queued=outcome.queued,
             stopped=self._stop.signal_name,
         )
-        _print(self._call, ended)
+        _print(self._call, ended, self._settings)
         if outcome.out_of_time and outcome.queued:
             needed = schedule.workers_needed(self._settings.workers, tally.users, outcome.queued)
             self._call.warn(
@@ -187,8 +189,8 @@ def _machine() -> str:
     return socket.gethostname()
 
 
-def _print(call: Invocation, event: Event) -> None:
-    print_event(call, event, dated=True)
+def _print(call: Invocation, event: Event, settings: Settings) -> None:
+    print_event(call, event, settings, dated=True)
 
 
 def _due(user: User, now: float) -> UserDue:
@@ -201,7 +203,7 @@ def _due(user: User, now: float) -> UserDue:
 def _give_way(call: Invocation, settings: Settings, store: Store) -> int:
     """Say that another run holds the lock; return the exit code, 75 if it does so for too long."""
     holder, now = lock_holder(store), time.time()
-    _print(call, _gave_way(holder))
+    _print(call, _gave_way(holder), settings)
     if store.version() < connection.VERSION:
         return 0
     # a run that hangs may hold the database too

@@ -10,7 +10,8 @@ from killsync.cli.after_run import Ending, followed_up
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.options import AlsoUsers, Users, named_users, seconds
-from killsync.cli.progress import line_report, print_event, reporting
+from killsync.cli.progress import WaitingLine, print_event
+from killsync.cli.run_progress import reporting
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import KillsyncError, TryLater, UsageError
 from killsync.model import Job, JobState, Priority, User, UserKind, UserState
@@ -18,9 +19,10 @@ from killsync.settings import application
 from killsync.settings.config import Settings
 from killsync.store import jobs, lock, pending, retries, users
 from killsync.store.connection import Store
+from killsync.store.runs import LockHolder
 from killsync.sync import schedule
 from killsync.sync.events import FullPassQueued, Held, Progress, Synced, SyncQueued
-from killsync.sync.forecast import backlog
+from killsync.sync.forecast import backlog, running_of
 from killsync.sync.status import lock_holder
 from killsync.terminal.text import safe
 from killsync.times import iso_after
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from killsync.sync.run import Outcome
 
 _POLL = 0.2
+_LOOKS_APART = 2.0
 
 
 def sync(
@@ -98,9 +101,10 @@ class _Request:
         self._deadline = deadline
         self._jobs: dict[int, int] = {}
         self._before = {user.user_id: user for user in wanted}
-        self._reported: Held | None = None
-        self._report = line_report(call)
+        self._waits = WaitingLine(call, settings)
         self._failures = 0
+        self._looked_at = 0.0
+        self._expected: str | None = None
 
     def queue(self, *, full: bool) -> None:
         """Queue the users at priority 5, or raise the jobs that they have."""
@@ -116,13 +120,22 @@ class _Request:
         """Print that the users are queued; return the exit code."""
         for user_id in self._ids:
             name = self._before[user_id].name
-            print_event(self._call, SyncQueued(user_id, name, Priority.MANUAL))
+            behind = jobs.manual_before(self._store.conn, self._jobs[user_id])
+            queued = SyncQueued(user_id, name, Priority.MANUAL, behind)
+            print_event(self._call, queued)
         return 0
 
     def wait(self) -> int:
         """Wait for the run in progress, or be the run; return the exit code."""
+        try:
+            return self._wait()
+        finally:
+            self._waits.clear()
+
+    def _wait(self) -> int:
         while self._is_open() and self._stop.exit_code is None:
             if time.monotonic() >= self._deadline:
+                self._waits.clear()
                 self._call.warn("waited too long; the job stays queued for the next run")
                 return TryLater.exit_code
             try:
@@ -130,18 +143,27 @@ class _Request:
                     followed_up(self._call, self._settings, self._store, self._stop) as ending,
                     opening.at_work(self._store, 0.0),
                 ):
+                    self._waits.clear()
                     if self._is_open() and self._work(ending).out_of_time:
                         continue
                     break
             except lock.RunInProgress:
                 self._report_progress()
                 self._stop.flag.wait(_POLL)
+        self._waits.clear()
         return max((self._outcome(user_id) for user_id in self._ids), default=0)
 
     def _work(self, ending: Ending) -> "Outcome":
         from killsync.sync import run
 
-        with reporting(self._call) as report:
+        longest = max(0.0, self._deadline - time.monotonic())
+        with reporting(
+            self._call,
+            self._settings,
+            self._store,
+            max_runtime=longest,
+            only_users=self._ids,
+        ) as report:
             outcome = run.run_jobs(
                 self._store,
                 self._settings,
@@ -149,7 +171,7 @@ class _Request:
                 self._call.caller(self._settings),
                 report,
                 self._stop,
-                max_runtime=max(0.0, self._deadline - time.monotonic()),
+                max_runtime=longest,
                 only_users=self._ids,
             )
         self._failures = outcome.tally.failures
@@ -192,7 +214,7 @@ class _Request:
             backlog=left,
             stopped=self._stop.signal_name if is_open or user.pending else None,
         )
-        print_event(self._call, synced)
+        print_event(self._call, synced, self._settings)
         if left.resumes_at is not None or left.lists_at is not None:
             # the rest waits for ESI's limit: scans fetch it
             return 1 if self._failures else TryLater.exit_code
@@ -222,10 +244,22 @@ class _Request:
         known = holder is not None and holder.pid is not None
         command, pid = (holder.command, holder.pid) if holder and known else (None, None)
         progress = tuple(filter(None, map(self._progress, self._ids)))
-        held = Held(command, pid, progress)
-        if held != self._reported:
-            self._reported = held
-            self._report(held)
+        self._waits.show(Held(command, pid, progress), self._done_at(holder))
+
+    def _done_at(self, holder: LockHolder | None) -> str | None:
+        """Return when all is there, as far as it is known while another run goes on."""
+        now = time.time()
+        if now - self._looked_at > _LOOKS_APART:
+            self._looked_at = now
+            left = backlog(
+                self._store,
+                self._settings,
+                now,
+                user_ids=self._ids,
+                running=running_of(holder),
+            )
+            self._expected = left.done_at
+        return self._expected
 
     def _progress(self, user_id: int) -> Progress | None:
         job, user = self._job(user_id), users.get(self._store.conn, user_id)

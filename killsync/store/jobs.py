@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from killsync.model import Job, JobCounts, JobState
+from killsync.model import Job, JobCounts, JobState, Priority
 from killsync.times import DAY, iso, iso_after, unix_or_none
 
 _COLUMNS = """id, user_id, priority, state, "full", attempts, not_before, pages, new_killmails,
@@ -104,6 +104,17 @@ def open_job(conn: sqlite3.Connection, user_id: int) -> Job | None:
         [user_id],
     ).fetchone()
     return None if row is None else _job(row)
+
+
+def manual_before(conn: sqlite3.Connection, job_id: int) -> int:
+    """Return how many jobs that a person asked for are queued before this one."""
+    return int(
+        conn.execute(
+            f"""SELECT count(*) FROM jobs
+            WHERE state = 'queued' AND priority >= {int(Priority.MANUAL)} AND id < ?""",
+            [job_id],
+        ).fetchone()[0]
+    )
 
 
 def start(conn: sqlite3.Connection, job_ids: Iterable[int], now: float) -> None:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from killsync.esi.ratelimit import Rest
 from killsync.events import Detail, Event, Trouble
 from killsync.model import JobState, Priority
 from killsync.sync.forecast import Backlog
@@ -196,9 +197,11 @@ class Traced(Detail, frozen=True):
 
 
 class Waiting(Event, frozen=True):
-    """Nothing may be sent for a while."""
+    """Nothing may be sent for a while: `until` when, and after what, if that is ESI's limit."""
 
     seconds: float
+    until: str
+    after: Rest | None
 
 
 class PricesKept(Detail, frozen=True):
@@ -250,11 +253,12 @@ class Ended(Event, frozen=True, kw_only=True):
 
 
 class SyncQueued(Event, frozen=True):
-    """A user is queued, for the next run."""
+    """A user is queued, for the next run, behind so many others that a person asked for."""
 
     user_id: int
     name: str
     priority: Priority
+    behind: int
 
 
 class FullPassQueued(Event, frozen=True):

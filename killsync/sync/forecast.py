@@ -117,6 +117,8 @@ def backlog(
     # a count that costs more with each that waits
     few = counts.ready + counts.put_off <= _MOST_COUNTED
     known = waiting_users.listed_for_waiting(conn, user_ids) if few else None
+    if known is not None and not known.in_all:
+        known = None  # nobody's list has shown it
     lists = [_open_list(conn, user, known, now) for user in open_lists]
     scans = Scans(
         next_at=next_at,
@@ -205,8 +207,9 @@ def _by_share(one: Urgency, own: int, reserve: float) -> Iterable[Bodies]:
         yield Bodies(one.bodies, 0.0, own)
         return
     new = min(one.bodies, STILL_NEW) if one.priority == Priority.BACKGROUND else 0
-    yield Bodies(new, kept_share(Priority.BACKGROUND, reserve))
-    yield Bodies(one.bodies - new, kept_share(Priority.GAP, reserve))
+    for number, priority in ((new, Priority.BACKGROUND), (one.bodies - new, Priority.GAP)):
+        if number:
+            yield Bodies(number, kept_share(priority, reserve))
 
 
 def _open_list(conn: sqlite3.Connection, user: User, known: Listed | None, now: float) -> OpenList:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from killsync.esi.buckets import body_bucket
 from killsync.store import retries, runs
 from killsync.store.runs import Answered
 from killsync.sync.bodies import Bodies
@@ -22,6 +23,7 @@ from killsync.sync.schedule import LONGEST_PAUSE
 from killsync.sync.slots import Kind, Slots
 from killsync.sync.upkeep import RoleLookup, Upkeep
 from killsync.sync.verdict import Answering
+from killsync.times import iso_after
 
 REFRESHES = 2
 _LOOK_AROUND = 0.25
@@ -130,7 +132,7 @@ class Worker:
             return _LOOK_AROUND
         if pause is None:
             return None
-        self._report_waiting(pause)
+        self._report_waiting(pause, now)
         return min(_LOOK_AROUND, max(pause, _SHORTEST_WAIT))
 
     def _is_stopping(self) -> bool:
@@ -180,9 +182,12 @@ class Worker:
         pause = min(times, default=now + 2 * LONGEST_PAUSE) - now
         return max(0.0, pause) if pause <= LONGEST_PAUSE else None
 
-    def _report_waiting(self, pause: float) -> None:
+    def _report_waiting(self, pause: float, now: float) -> None:
         if pause > 1 and not self._reported_waiting:
-            self._s.report(Waiting(pause))
+            body_at = self._bodies.ready_at(now)
+            limited = body_at is not None and body_at <= now + pause
+            after = self._s.limits.why_resting(body_bucket(), now) if limited else None
+            self._s.report(Waiting(pause, iso_after(now + pause), after))
         self._reported_waiting = pause > 1
 
     def _is_esi_answering(self) -> Answering:

@@ -9,10 +9,10 @@ from typing import TextIO
 import msgspec
 
 from killsync.events import Detail, Event, Trouble
-from killsync.model import Priority
 from killsync.sync import events
 from killsync.sync.forecast import Backlog
-from killsync.terminal.advice import describe_backlog, describe_waiting
+from killsync.terminal.advice import describe_backlog, describe_rest, describe_waiting
+from killsync.terminal.moments import Zone
 from killsync.terminal.text import count, safe
 from killsync.times import duration, iso
 
@@ -31,8 +31,8 @@ def _(event: events.UserDue) -> str:
 
 @sentence.register
 def _(event: events.Queued) -> str:
-    due, priority = count(event.due, "user"), Priority.BACKGROUND
-    return f"{due} due, {event.queued:,} queued at priority {priority} in {event.seconds:.2f} s"
+    queued = f"{event.queued:,} queued in the background, in {event.seconds:.2f} s"
+    return f"{count(event.due, 'user')} due, {queued}"
 
 
 @sentence.register
@@ -166,7 +166,13 @@ def _(event: events.Traced) -> str:
 
 @sentence.register
 def _(event: events.Waiting) -> str:
-    return f"waiting {duration(event.seconds)}, until ESI may be asked again"
+    return _waiting(event, Zone.LOG)
+
+
+def _waiting(event: events.Waiting, zone: Zone) -> str:
+    if event.after is None:
+        return f"waiting {duration(event.seconds)}, until ESI may be asked again"
+    return describe_rest(event.after, event.until, time.time(), zone)
 
 
 @sentence.register
@@ -181,11 +187,14 @@ def _(event: events.PricesPutOff) -> str:
 
 @sentence.register
 def _(event: events.Idle) -> str:
+    return _idle(event, Zone.LOG)
+
+
+def _idle(event: events.Idle, zone: Zone) -> str:
     if not event.waiting:
         return "no users yet: add one with `killsync login`"
-    now = time.time()
-    waiting = f"nothing is due: {describe_waiting(event.waiting, now)}"
-    return _with_backlog(waiting, event.backlog, now)
+    waiting = f"nothing is due: {describe_waiting(event.waiting, time.time())}"
+    return _with_backlog(waiting, event.backlog, zone)
 
 
 @sentence.register
@@ -199,18 +208,25 @@ def _(event: events.GaveWay) -> str:
 
 @sentence.register
 def _(event: events.Ended) -> str:
+    return _ended(event, Zone.LOG)
+
+
+def _ended(event: events.Ended, zone: Zone) -> str:
     done = (
         f"{count(event.users, 'user')}, {count(event.pages, 'page')}, "
         f"{count(event.stored, 'killmail')} stored, {count(event.errors, 'error')}, "
         f"{count(event.requests, 'request')} in {event.seconds:.1f} s"
     )
     rest = event.backlog.ready > 0 or event.queued > 0
-    return _stopped(_with_backlog(done, event.backlog, time.time()), event.stopped, rest=rest)
+    return _stopped(_with_backlog(done, event.backlog, zone), event.stopped, rest=rest)
 
 
 @sentence.register
 def _(event: events.SyncQueued) -> str:
-    return f"{safe(event.name)}: queued at priority {event.priority}"
+    if not event.behind:
+        return f"{safe(event.name)}: queued before all others"
+    others = "another" if event.behind == 1 else f"{event.behind:,} others"
+    return f"{safe(event.name)}: queued behind {others} asked for by hand, before the rest"
 
 
 @sentence.register
@@ -223,13 +239,18 @@ def _(event: events.FullPassQueued) -> str:
 
 @sentence.register
 def _(event: events.Synced) -> str:
-    done = f"{count(event.stored, 'killmail')} stored, {event.killmails:,} in all"
-    shown = _with_backlog(done, event.backlog, time.time())
+    return _synced(event, Zone.LOG)
+
+
+def _synced(event: events.Synced, zone: Zone) -> str:
+    in_all = "" if event.backlog.to_come else f", {event.killmails:,} in all"
+    done = f"{count(event.stored, 'killmail')} stored{in_all}"
+    shown = _with_backlog(done, event.backlog, zone)
     return f"{safe(event.name)}: {_stopped(shown, event.stopped, rest=True)}"
 
 
-def _with_backlog(text: str, backlog: Backlog, now: float) -> str:
-    left = describe_backlog(backlog, now)
+def _with_backlog(text: str, backlog: Backlog, zone: Zone) -> str:
+    left = describe_backlog(backlog, time.time(), zone)
     return f"{text}; {left}" if left else text
 
 
@@ -240,14 +261,29 @@ def _stopped(done: str, by: str | None, *, rest: bool) -> str:
     return f"stopped by {by}: {done}" + ("; the rest stays queued" if rest else "")
 
 
-def line(event: Event, now: float, *, as_json: bool, dated: bool) -> str:
+def sentence_by_clock(event: Event, zone: Zone) -> str:
+    """Return an event as one line of text, the times to come by this clock."""
+    match event:
+        case events.Idle():
+            return _idle(event, zone)
+        case events.Ended():
+            return _ended(event, zone)
+        case events.Synced():
+            return _synced(event, zone)
+        case events.Waiting():
+            return _waiting(event, zone)
+    return sentence(event)
+
+
+def line(event: Event, now: float, *, as_json: bool, dated: bool, zone: Zone = Zone.LOG) -> str:
     """Return an event as a line: an object with `time` and `event`, or text, its time if `dated`.
 
-    `now` is in unix seconds.
+    `now` is in unix seconds; times to come are shown by the clock of the `zone`.
     """
     if as_json:
         return json.dumps({"time": iso(now)} | msgspec.to_builtins(event))
-    return f"{iso(now)} {sentence(event)}" if dated else sentence(event)
+    text = sentence_by_clock(event, zone)
+    return f"{iso(now)} {text}" if dated else text
 
 
 class LineReport:

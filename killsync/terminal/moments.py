@@ -1,12 +1,44 @@
 """Times as people read them: EVE time, or that of this machine."""
 
+import math
 import time
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 
-from killsync.times import unix
+from killsync.times import MINUTE, clock, unix
 
 # abbreviations that no locale changes: EVE is spoken of in English
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+
+class Zone(Enum):
+    """Whose clock times are shown by: a log's (UTC, as ISO has it), EVE's, or this machine's."""
+
+    LOG = "log"
+    EVE = "eve"
+    LOCAL = "local"
+
+
+def time_to_come(text: str, now: float, zone: Zone, *, rough: bool = False) -> str:
+    """Return a time to come as `23:05`, `tomorrow 03:00`, `Nov 29 03:00` or `2027-01-02 03:00`.
+
+    It is rounded up to a minute, and what has passed is now. In a log it is as `times.clock` has
+    it, to the second unless it is `rough`. EVE time is called so where the machine's differs.
+    """
+    if zone is Zone.LOG:
+        return clock(text, now, rough=rough)
+    local = zone is Zone.LOCAL
+    soonest = math.ceil(max(unix(text), now) / MINUTE) * MINUTE
+    then, today = (_on_the_clock(at, local) for at in (soonest, now))
+    eve = "" if local or not _on_the_clock(soonest, local=True).utcoffset() else " EVE time"
+    shown = f"{then:%H:%M}{eve}"
+    if then.date() == today.date():
+        return shown
+    if then.date() == today.date() + timedelta(days=1):
+        return f"tomorrow {shown}"
+    if then.year == today.year:
+        return f"{_MONTHS[then.month - 1]} {then:%d} {shown}"
+    return f"{then.date().isoformat()} {shown}"
 
 
 def shown_time(text: str, local: bool, now: float | None = None) -> str:

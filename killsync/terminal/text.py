@@ -50,6 +50,20 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}{ending}"
 
 
+def time_left(seconds: float) -> str:
+    """Return a time to wait as `12 s left`, `about 25 min left`, `about 2 h 10 min left`."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s left"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"about {minutes} min left"
+    if minutes >= 48 * 60:
+        return f"about {round(minutes / 60 / 24)} days left"
+    # more would be more than anybody knows
+    hours, minutes = divmod(minutes // 5 * 5, 60)
+    return f"about {hours} h {minutes} min left" if minutes else f"about {hours} h left"
+
+
 def _is_hidden(character: str) -> bool:
     return unicodedata.category(character) in _HIDDEN
 

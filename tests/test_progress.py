@@ -1,0 +1,161 @@
+"""What a person sees while it goes on: bars, one line that changes, and until when it waits."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from campaign import forecast
+from terminal import Terminal, at_terminal
+from world import Killsync, run_in_progress
+
+from killsync.esi.ratelimit import Rest
+from killsync.sync.forecast import Backlog
+from killsync.terminal.advice import describe_backlog
+from killsync.terminal.moments import Zone, time_to_come
+from killsync.terminal.text import time_left
+from killsync.times import unix
+
+Make = Callable[..., Killsync]
+
+NOW = unix("2026-11-26T22:00:30Z")
+NOTHING = Backlog(
+    ready=0,
+    put_off=0,
+    set_aside=0,
+    resumes_at=None,
+    done_at=None,
+    again_at=None,
+    open_lists=0,
+    lists_at=None,
+    scans_seen=True,
+)
+FIRST = {"ready": 1334, "stored": 1295, "done_at": "2026-11-26T22:59:10Z"}
+
+
+def test_the_bar_counts_a_killmail_on_two_lists_once(killsync: Make) -> None:
+    program = killsync(users=False, latency_body=0.05)
+    esi = program.simulator
+    first, second = (esi.add_character(killmails=5)["character_id"] for _ in range(2))
+    esi.add_killmails(first, 20, shared_with=second)
+    program.add_users()
+    shown = "\n".join(at_terminal(program, "scan"))
+    totals = {int(total) for total in re.findall(r"\d+ of (\d+) ", shown) if int(total) > 2}
+    assert max(totals) == 30
+    assert "2 of 2" in shown, "the bar of the lists"
+
+
+def test_a_rest_that_esi_asks_for_is_called_so(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=3)
+    program.simulator.fault("body", status=429, headers={"Retry-After": "3"}, times=1)
+    done = program.run("scan", KILLSYNC_CONNECTIONS="1")
+    assert re.search(r"waiting until \d\d:\d\d:\d\dZ: ESI asked for a rest", done.stderr)
+
+
+def test_a_long_rest_ends_a_run_that_says_so_and_until_when(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=3)
+    program.simulator.fault("body", status=429, headers={"Retry-After": "300"}, times=1)
+    shown = "\n".join(at_terminal(program, "scan", KILLSYNC_CONNECTIONS="1"))
+    assert re.search(r"0 of 3 stored; the rest by about .*; ESI asked for a rest until", shown)
+
+
+def test_at_a_terminal_a_waiting_sync_shows_one_line(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=3)
+    user = str(program.simulator.logins[0]["character_id"])
+    with run_in_progress(program):
+        shown = Terminal(program, "sync", user, "--timeout", "2s").to_end()
+    assert len([line for line in shown.split("\n") if "waiting for another run" in line]) == 1
+
+
+def test_a_sync_behind_another_says_how_many_are_before_it(killsync: Make) -> None:
+    program = killsync(characters=2, killmails=1)
+    first, second = (str(login["character_id"]) for login in program.simulator.logins)
+    assert "queued before all others" in program.run("sync", first, "--no-wait").stdout
+    assert "queued behind another asked" in program.run("sync", second, "--no-wait").stdout
+
+
+def test_what_is_said_of_a_first_sync_is_how_long_it_takes() -> None:
+    """Play one as cron does, with a small limit; the campaign does so with many others."""
+    score = forecast.play(1, long=False, only="one user")
+    assert score.problems == []
+    assert score.figures
+
+
+@pytest.mark.parametrize(
+    ("backlog", "expected"),
+    [
+        ({}, ""),
+        (FIRST, "1,295 of 2,629 stored; the rest by about 23:00Z"),
+        (
+            FIRST | {"resumes_at": "2026-11-26T22:14:50Z", "resumes_after": Rest.SPENT},
+            "1,295 of 2,629 stored; the rest by about 23:00Z;"
+            " ESI's rate limit lets them go on at 22:14:50Z",
+        ),
+        (
+            FIRST | {"resumes_at": "2026-11-26T22:14:50Z", "scans_seen": False},
+            "1,295 of 2,629 stored; the rest by about 23:00Z if a scan runs every 10 minutes;"
+            " ESI's rate limit lets them go on at 22:14:50Z",
+        ),
+        (
+            FIRST | {"open_lists": 1, "expected": 2000, "lists_at": "2026-11-26T22:14:50Z"},
+            "1,295 of about 4,629 stored; the rest by about 23:00Z;"
+            " 1 list is still being read, from 22:14:50Z on",
+        ),
+        (
+            FIRST | {"stored": None},
+            "1,334 killmails still pending; all stored by about 23:00Z",
+        ),
+        (
+            {"put_off": 2, "stored": 8, "again_at": "2026-11-27T03:00:00Z"},
+            "8 of 10 stored; 2 killmails put off after errors, until 2026-11-27 03:00:00Z",
+        ),
+    ],
+)
+def test_what_is_pending_and_when_it_is_there_is_one_line(
+    backlog: dict[str, object], expected: str
+) -> None:
+    found = Backlog(**{f: getattr(NOTHING, f) for f in NOTHING.__struct_fields__} | backlog)
+    assert describe_backlog(found, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("moment", "eve", "local"),
+    [
+        ("2026-11-26T22:04:10Z", "22:05 EVE time", "23:05"),
+        ("2026-11-26T21:00:00Z", "22:01 EVE time", "23:01"),
+        ("2026-11-26T23:30:00Z", "23:30 EVE time", "tomorrow 00:30"),
+        ("2026-11-27T03:00:00Z", "tomorrow 03:00 EVE time", "tomorrow 04:00"),
+        ("2026-11-29T03:00:00Z", "Nov 29 03:00 EVE time", "Nov 29 04:00"),
+        ("2027-01-02T03:00:00Z", "2027-01-02 03:00 EVE time", "2027-01-02 04:00"),
+    ],
+)
+def test_a_time_to_come_is_shown_as_the_settings_say(
+    moment: str, eve: str, local: str, in_berlin: None
+) -> None:
+    assert time_to_come(moment, NOW, Zone.EVE) == eve
+    assert time_to_come(moment, NOW, Zone.LOCAL) == local
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (-5, "1 s left"),
+        (12.3, "12 s left"),
+        (100, "about 2 min left"),
+        (1500, "about 25 min left"),
+        (7900, "about 2 h 10 min left"),
+        (7210, "about 2 h left"),
+        (3 * 86400, "about 3 days left"),
+    ],
+)
+def test_a_time_left_is_no_more_exact_than_it_is_known(seconds: float, expected: str) -> None:
+    assert time_left(seconds) == expected
+
+
+@pytest.fixture
+def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
