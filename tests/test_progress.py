@@ -10,8 +10,10 @@ from terminal import Terminal, at_terminal
 from world import Killsync, run_in_progress
 
 from killsync.esi.ratelimit import Rest
+from killsync.sync import events
 from killsync.sync.forecast import Backlog
 from killsync.terminal.advice import describe_backlog
+from killsync.terminal.lines import sentence_by_clock
 from killsync.terminal.moments import Zone, time_to_come
 from killsync.terminal.text import time_left
 from killsync.times import unix
@@ -159,3 +161,10 @@ def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+def test_every_time_to_come_is_shown_by_the_clock_of_the_terminal(in_berlin: None) -> None:
+    put_off = events.ListPutOff(1, "Anna", "ESI's rate limit", "2100-01-01T22:04:10Z")
+    shown = sentence_by_clock(put_off, Zone.LOCAL)
+    assert shown == "Anna: ESI's rate limit; put off until 2100-01-01 23:05"
+    assert sentence_by_clock(put_off, Zone.LOG).endswith("until 2100-01-01T22:04:10Z")

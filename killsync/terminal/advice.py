@@ -9,7 +9,7 @@ from killsync.sync.schedule import Waits
 from killsync.sync.selection import Waiters
 from killsync.terminal.moments import Zone, time_to_come
 from killsync.terminal.text import count, safe
-from killsync.times import MINUTE, clock
+from killsync.times import MINUTE
 
 _LONGEST = 500
 
@@ -83,12 +83,12 @@ _WAITS = {
 }
 
 
-def describe_waiting(waiting: list[Waiters], now: float) -> str:
+def describe_waiting(waiting: list[Waiters], now: float, zone: Zone = Zone.LOG) -> str:
     """Return why nothing is due."""
     parts = []
     for one in waiting:
         words = _WAITS[one.why][one.users > 1]
-        until = "" if one.until is None else f", until {clock(one.until, now)}"
+        until = "" if one.until is None else f", until {time_to_come(one.until, now, zone)}"
         parts.append(f"{count(one.users, 'user')} {words}{until}")
     return "; ".join(parts)
 

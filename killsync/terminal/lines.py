@@ -12,7 +12,7 @@ from killsync.events import Detail, Event, Trouble
 from killsync.sync import events
 from killsync.sync.forecast import Backlog
 from killsync.terminal.advice import describe_backlog, describe_rest, describe_waiting
-from killsync.terminal.moments import Zone
+from killsync.terminal.moments import Zone, time_to_come
 from killsync.terminal.text import count, safe
 from killsync.times import duration, iso
 
@@ -193,7 +193,7 @@ def _(event: events.Idle) -> str:
 def _idle(event: events.Idle, zone: Zone) -> str:
     if not event.waiting:
         return "no users yet: add one with `killsync login`"
-    waiting = f"nothing is due: {describe_waiting(event.waiting, time.time())}"
+    waiting = f"nothing is due: {describe_waiting(event.waiting, time.time(), zone)}"
     return _with_backlog(waiting, event.backlog, zone)
 
 
@@ -272,7 +272,12 @@ def sentence_by_clock(event: Event, zone: Zone) -> str:
             return _synced(event, zone)
         case events.Waiting():
             return _waiting(event, zone)
-    return sentence(event)
+    if zone is Zone.LOG:
+        return sentence(event)
+    # whatever holds a time to come is called so
+    times = {name: getattr(event, name, None) for name in ("until", "gap_at")}
+    shown = {name: time_to_come(at, time.time(), zone) for name, at in times.items() if at}
+    return sentence(msgspec.structs.replace(event, **shown))
 
 
 def line(event: Event, now: float, *, as_json: bool, dated: bool, zone: Zone = Zone.LOG) -> str:
