@@ -67,20 +67,6 @@ class HashSource(StrEnum):
     COMPUTED = "computed"
 
 
-class OutboxState(StrEnum):
-    """What became of something that is to be told; the words stand in `outbox.state`.
-
-    `SENDING` was handed to the channel, and is never sent again; of `UNCERTAIN` nobody knows
-    whether it arrived.
-    """
-
-    WAITING = "waiting"
-    SENDING = "sending"
-    TOLD = "told"
-    EXPIRED = "expired"
-    UNCERTAIN = "uncertain"
-
-
 class JobState(StrEnum):
     """How far a job is; the words stand in `jobs.state`."""
 

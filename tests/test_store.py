@@ -22,16 +22,7 @@ from killsync import files
 from killsync.errors import DatabaseError
 from killsync.esi.ratelimit import Bucket
 from killsync.killmail.body import decode
-from killsync.model import (
-    Caller,
-    Cursor,
-    Director,
-    KillmailRef,
-    OutboxState,
-    Pending,
-    UserKind,
-    UserState,
-)
+from killsync.model import Caller, Cursor, Director, KillmailRef, Pending, UserKind, UserState
 from killsync.settings import config
 from killsync.settings.channels import Channel
 from killsync.settings.config import Settings
@@ -65,6 +56,7 @@ from killsync.store import (
 )
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
+from killsync.store.outbox import OutboxState
 from killsync.store.paths import lock_file
 from killsync.store.runs import Answered
 from killsync.store.verify_columns import TIMES
@@ -633,7 +625,7 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     ),
     "retries.wake_probes": lambda conn: retries.wake_probes(conn),
     "retries.lift": lambda conn: retries.lift(conn, [7]),
-    "pending.any_error": lambda conn: pending.any_error(conn),
+    "retries.any_error": lambda conn: retries.any_error(conn),
     "pending.count_by_state": lambda conn: pending.count_by_state(conn),
     "pending.ready_by_urgency": lambda conn: pending.ready_by_urgency(conn),
     "pending.ready_before": lambda conn: pending.ready_before(conn, [1, 2]),

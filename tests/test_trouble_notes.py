@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from killsync.model import OutboxState
 from killsync.outbox import resting, troubles
 from killsync.outbox.notes import Trouble
 from killsync.outbox.troubles import Current
 from killsync.store.channels import ChannelState
+from killsync.store.outbox import OutboxState
 from killsync.store.troubles import NOBODY, OpenTrouble
 
 NOW = 1_800_000_000.0

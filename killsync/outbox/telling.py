@@ -13,7 +13,6 @@ from threading import Thread
 import msgspec
 
 from killsync.events import Report
-from killsync.model import OutboxState
 from killsync.outbox import resting
 from killsync.outbox.channels import deliver, most_at_once
 from killsync.outbox.delivery import Delivery, Outcome
@@ -26,7 +25,7 @@ from killsync.settings.config import Settings
 from killsync.store import channels, outbox
 from killsync.store.channels import ChannelState
 from killsync.store.connection import Store
-from killsync.store.outbox import Entry
+from killsync.store.outbox import Entry, OutboxState
 from killsync.times import DAY, iso, iso_or_none
 
 MOST_SECONDS = 45.0

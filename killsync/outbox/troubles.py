@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from killsync.model import OutboxState
 from killsync.outbox.notes import Trouble, TroubleNote
 from killsync.settings.config import Settings
 from killsync.store import troubles
 from killsync.store.connection import Store
+from killsync.store.outbox import OutboxState
 from killsync.store.troubles import NOBODY, OpenTrouble
 from killsync.sync import alerts
 from killsync.times import duration, iso, unix

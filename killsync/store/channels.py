@@ -4,7 +4,7 @@ import sqlite3
 
 import msgspec
 
-from killsync.model import OutboxState
+from killsync.store.outbox import OutboxState
 from killsync.times import iso, iso_after, unix_or_none
 
 _COLUMNS = "name, told_at, failures, failing_since, not_before, error, warned_at"

@@ -7,10 +7,10 @@ so whatever is killed, each killmail is told at most once by a channel.
 import json
 import sqlite3
 from collections.abc import Sequence
+from enum import StrEnum
 
 import msgspec
 
-from killsync.model import OutboxState
 from killsync.settings.channels import LONGEST_DELAY
 from killsync.times import DAY, HOUR, MINUTE, iso, iso_after
 
@@ -43,6 +43,20 @@ DELETE FROM outbox WHERE id IN (
     LIMIT ?)
 """
 _WAITING = "state = 'waiting' AND channel = ?"
+
+
+class OutboxState(StrEnum):
+    """What became of something that is to be told; the words stand in `outbox.state`.
+
+    `SENDING` was handed to the channel, and is never sent again; of `UNCERTAIN` nobody knows
+    whether it arrived.
+    """
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    TOLD = "told"
+    EXPIRED = "expired"
+    UNCERTAIN = "uncertain"
 
 
 class Entry(msgspec.Struct, frozen=True):

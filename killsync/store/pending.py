@@ -19,7 +19,7 @@ SET_ASIDE_FOR = 30 * DAY
 LONGEST_WAIT = SET_ASIDE_FOR + DAY
 _SHOWN_AGAIN_AFTER = DAY
 _READY = "not_before IS NULL"
-_PUT_OFF = "not_before IS NOT NULL AND set_aside_at IS NULL"
+PUT_OFF = "not_before IS NOT NULL AND set_aside_at IS NULL"
 # on its own, not only on a list of zKillboard's
 _BY_ESI = " AND origin = 'esi'"
 # of a body that was refused with another hash, or by another's word
@@ -231,7 +231,7 @@ def put_off_until(
     mine = "" if user_ids is None else f"{_BY_ESI}{listed_by(user_ids)}"
     number, last = conn.execute(
         f"""SELECT count(*), max(not_before) FROM pending_killmails
-        WHERE {_PUT_OFF} AND not_before <= ?{mine}""",
+        WHERE {PUT_OFF} AND not_before <= ?{mine}""",
         [iso(moment)],
     ).fetchone()
     return int(number), unix_or_none(last)
@@ -262,9 +262,9 @@ def count_by_state(
         conn.execute(f"SELECT {what} FROM pending_killmails WHERE {which}{mine}").fetchone()[0]
         for what, which in (
             ("count(*)", _READY),
-            ("count(*)", _PUT_OFF),
+            ("count(*)", PUT_OFF),
             ("count(*)", "set_aside_at IS NOT NULL"),
-            ("min(not_before)", _PUT_OFF),
+            ("min(not_before)", PUT_OFF),
         )
     )
     return PendingCounts(int(ready), int(put_off), int(aside), unix_or_none(again_at))
@@ -287,14 +287,6 @@ def counts(conn: sqlite3.Connection) -> tuple[int, int]:
         "SELECT count(*), count(set_aside_at) FROM pending_killmails"
     ).fetchone()
     return int(total), int(aside)
-
-
-def any_error(conn: sqlite3.Connection) -> str | None:
-    """Return why a body was put off that is tried again before all others, if any was."""
-    row = conn.execute(
-        f"SELECT error, min(not_before) FROM pending_killmails WHERE {_PUT_OFF}"
-    ).fetchone()
-    return None if row is None else row[0]
 
 
 def set_aside_newest(conn: sqlite3.Connection, limit: int) -> list[tuple[int, str]]:

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from killsync.model import Pending, Priority
-from killsync.store.pending import LONGEST_WAIT, listed_by
+from killsync.store.pending import LONGEST_WAIT, PUT_OFF, listed_by
 from killsync.times import iso, iso_after, unix_or_none
 
 _MOST_PROBES = 10
@@ -129,3 +129,11 @@ def refuse(
             "hash": body.killmail_hash,
         },
     )
+
+
+def any_error(conn: sqlite3.Connection) -> str | None:
+    """Return why a body was put off that is tried again before all others, if any was."""
+    row = conn.execute(
+        f"SELECT error, min(not_before) FROM pending_killmails WHERE {PUT_OFF}"
+    ).fetchone()
+    return None if row is None else row[0]

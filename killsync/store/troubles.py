@@ -4,7 +4,7 @@ import sqlite3
 
 import msgspec
 
-from killsync.model import OutboxState
+from killsync.store.outbox import OutboxState
 
 NOBODY = 0
 """Stands for the user of a trouble that is of no single one."""

@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from killsync.model import JobState, Origin, OutboxState, UserState
+from killsync.model import JobState, Origin, UserState
+from killsync.store.outbox import OutboxState
 
 # a time that SQLite would write in another way is not one that killsync wrote
 BAD_TIME = "{0} IS NOT NULL AND strftime('%Y-%m-%dT%H:%M:%SZ', {0}) IS NOT {0}"

@@ -6,7 +6,7 @@ Silence means health: a quiet scan says it once, and once a day while it lasts.
 import msgspec
 
 from killsync.settings.config import Settings
-from killsync.store import facts, lock, pending, waiting_users
+from killsync.store import facts, lock, pending, retries, waiting_users
 from killsync.store.connection import Store
 from killsync.store.runs import LockHolder
 from killsync.times import DAY, HOUR, MINUTE, duration, iso, unix
@@ -79,7 +79,7 @@ def unfetched(store: Store, settings: Settings, now: float) -> Unfetched | None:
         return None
     counts = pending.count_by_state(store.conn)
     waiting = counts.ready + counts.put_off
-    error = pending.any_error(store.conn)
+    error = retries.any_error(store.conn)
     return Unfetched(waiting, error, iso(since)) if waiting >= _FEW_PENDING else None
 
 
