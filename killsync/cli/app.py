@@ -42,6 +42,7 @@ GROUPS = {
         "backup": "Copy the database to a file, also while a run goes on.",
         "restore": "Put a backup back; what it replaces is kept.",
         "names": "Show how many ids have names, and which have none.",
+        "tell": "Show what was told and what waits, by channel; --test one.",
         "data": "Show the game data (types, systems); update brings newer ones.",
     },
     "In and out": {

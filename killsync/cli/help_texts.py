@@ -2,28 +2,14 @@
 
 from collections.abc import Mapping
 
-import msgspec
+from killsync.cli.help_parts import HelpText, exits
 
 _STOPPED = "stopped by Ctrl-C or a signal, in good order"
 _UNUSABLE = "the database cannot be used"
 _UNKNOWN_USER = "no such user, or the database cannot be used"
 _BUSY = "another run is at work: try later"
 
-
-class HelpText(msgspec.Struct, frozen=True):
-    """Of one command: lines to type with what each is for, and what its exit codes mean."""
-
-    examples: Mapping[str, str]
-    exit_codes: Mapping[str, str]
-
-
-def _exits(done: str, **others: str) -> dict[str, str]:
-    """Return what exit code 0 means and each other: `_2`, `_75`, `_130_143`."""
-    codes = {", ".join(code.strip("_").split("_")): text for code, text in others.items()}
-    return {"0": done} | codes
-
-
-_IMPORTED = _exits(
+_IMPORTED = exits(
     "all is read",
     _1="something was refused; the rest is imported",
     _2="nobody is registered, a path cannot be read, or the disk is full",
@@ -39,7 +25,7 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             "killsync init": "begin: the configuration, and the line for cron",
             "killsync kills --help": "what a command does, with examples",
         },
-        _exits(
+        exits(
             "done; also a scan that had nothing to do",
             _1="finished, but something failed for the first time",
             _2="wrong usage or configuration",
@@ -52,7 +38,7 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             "killsync init": "asks for what is missing",
             "killsync init --set workers=4": "changes one setting, and leaves the rest",
         },
-        _exits(
+        exits(
             "the file is written",
             _2="a value is wrong or missing, or the file is there already",
             _130="stopped by Ctrl-C",
@@ -64,7 +50,7 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             "killsync login --corporation --another": "directors, one after the other",
             "killsync login --no-browser": "on a machine without a browser",
         },
-        _exits(
+        exits(
             "registered",
             _1="the login was refused; or the character is registered, but is no director, or its "
             "login lacks the scope",
@@ -78,18 +64,18 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             "killsync users": "everybody who is registered",
             "killsync users disable maru": "stop syncing one of them",
         },
-        _exits("shown", _2=_UNUSABLE),
+        exits("shown", _2=_UNUSABLE),
     ),
     "users list": HelpText(
         {"killsync users list": "the same as `killsync users`"},
-        _exits("shown", _2=_UNUSABLE),
+        exits("shown", _2=_UNUSABLE),
     ),
     "users add": HelpText(
         {
             "killsync users add < tokens.txt": "from a file, one a line",
             "killsync users add --corporation < tokens.txt": "with their corporations",
         },
-        _exits(
+        exits(
             "all are registered",
             _1="a line failed, or a corporation cannot be registered",
             _2="no token was given, or the configuration is wrong",
@@ -98,22 +84,22 @@ HELP_TEXTS: Mapping[str, HelpText] = {
     ),
     "users disable": HelpText(
         {'killsync users disable "Maru Sakaala"': "by name, in any case"},
-        _exits("disabled", _2=_UNKNOWN_USER, _75=_BUSY),
+        exits("disabled", _2=_UNKNOWN_USER, _75=_BUSY),
     ),
     "users enable": HelpText(
         {"killsync users enable 90000002": "by id"},
-        _exits("enabled", _2=_UNKNOWN_USER, _75=_BUSY),
+        exits("enabled", _2=_UNKNOWN_USER, _75=_BUSY),
     ),
     "users remove": HelpText(
         {
             'killsync users remove "Maru Sakaala"': "its killmails stay",
             "killsync users remove maru --purge": "its killmails go, too",
         },
-        _exits("removed", _2=f"{_UNKNOWN_USER}; or you said no", _75=_BUSY),
+        exits("removed", _2=f"{_UNKNOWN_USER}; or you said no", _75=_BUSY),
     ),
     "users rekey": HelpText(
         {"killsync users rekey --new-key": "when a key may be known to others"},
-        _exits(
+        exits(
             "every token is encrypted anew",
             _1="a token could not be read, and stays as it is",
             _2="the key is missing, or the database cannot be used",
@@ -124,14 +110,14 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             "killsync doctor": "after setting up, and when something is odd",
             "killsync doctor --json": "for programs",
         },
-        _exits("no problem; there may be warnings", _1="there is a problem"),
+        exits("no problem; there may be warnings", _1="there is a problem"),
     ),
     "scan": HelpText(
         {
             "killsync scan --quiet": "in the crontab: prints nothing while all is well",
             "killsync scan --force --max-runtime 2m": "now, for two minutes",
         },
-        _exits(
+        exits(
             "done; also if nothing is due, or another run is at work",
             _1="some user or killmail failed, for the first time",
             _2="wrong usage or configuration",
@@ -144,7 +130,7 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             'killsync sync "Maru Sakaala"': "one user; maru is enough if only one begins so",
             "killsync sync maru caelia --no-wait": "two users, by the next scan",
         },
-        _exits(
+        exits(
             "done",
             _1="it failed, or the user needs a new login",
             _2="no such user, it is disabled, or the configuration is wrong",
@@ -157,14 +143,26 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             "killsync status --watch": "look on while a scan is at work",
             "killsync status --user maru --json": "one user, for programs",
         },
-        _exits("shown, whatever it says", _2=_UNKNOWN_USER),
+        exits("shown, whatever it says", _2=_UNKNOWN_USER),
     ),
     "retry": HelpText(
         {
             "killsync retry": "everything",
             'killsync retry --user "Maru Sakaala"': "what one user waits for",
         },
-        _exits("the next scan tries again", _2=_UNKNOWN_USER, _75=_BUSY),
+        exits("the next scan tries again", _2=_UNKNOWN_USER, _75=_BUSY),
+    ),
+    "tell": HelpText(
+        {
+            "killsync tell": "what was told, what waits, and what is wrong",
+            "killsync tell --test corp": "sends one line by the channel of that name",
+            "killsync tell --dry-run": "what the next run would send",
+        },
+        exits(
+            "done, whatever the table says",
+            _1="the test was not delivered",
+            _2="no such channel, or the database cannot be used",
+        ),
     ),
     "kills": HelpText(
         {
@@ -172,7 +170,7 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             "killsync kills --ship Rifter --limit 0 --csv": "all of one ship, as a table",
             "killsync kills 126440215 --eft": "the fit of one killmail",
         },
-        _exits(
+        exits(
             "done, also if nothing matches",
             _2="a name, a time or an option is wrong, or an ID is not stored",
         ),
@@ -183,14 +181,14 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             "killsync stats --by opponent --sort losses": "who kills you most",
             "killsync stats --by ship --since 30d": "what you kill, this month",
         },
-        _exits("done, also if nothing was found", _2="a name, a time or an option is wrong"),
+        exits("done, also if nothing was found", _2="a name, a time or an option is wrong"),
     ),
     "browse": HelpText(
         {
             "killsync browse": "opens the browser",
             "killsync browse --no-open --port 0": "only prints the address",
         },
-        _exits(
+        exits(
             "ended",
             _2="Datasette is not installed, or the port is in use",
             _130="ended by Ctrl-C",
@@ -201,14 +199,14 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             "killsync names": "how many are known",
             "killsync names --refresh": "players and corporations change theirs",
         },
-        _exits("shown", _2="names are switched off, or the database cannot be used"),
+        exits("shown", _2="names are switched off, or the database cannot be used"),
     ),
     "check": HelpText(
         {
             "killsync check": "reads everything, and changes nothing",
             "killsync check --repair": "fixes what can be fixed",
         },
-        _exits(
+        exits(
             "nothing is wrong, or all of it is repaired",
             _1="there are problems, which the lines above name",
             _2="SQLite says that the file is damaged, or it is no database of killsync's",
@@ -218,14 +216,14 @@ HELP_TEXTS: Mapping[str, HelpText] = {
     ),
     "data": HelpText(
         {"killsync data": "how old the game data are"},
-        _exits("shown", _2=_UNUSABLE),
+        exits("shown", _2=_UNUSABLE),
     ),
     "data update": HelpText(
         {
             "killsync data update": "after a patch of the game",
             "killsync data update --file ~/static-data.zip": "from a file, without network",
         },
-        _exits(
+        exits(
             "loaded, or there is nothing newer",
             _2="the file is broken, unknown or older; nothing is changed",
             _75="CCP's server is down, or a run is in progress: try later",
@@ -233,7 +231,7 @@ HELP_TEXTS: Mapping[str, HelpText] = {
     ),
     "data reprice": HelpText(
         {"killsync data reprice": "after an update that counts otherwise"},
-        _exits(
+        exits(
             "every killmail is valued again, or there are no prices yet",
             _75="a run did not end within a minute",
             _130_143="stopped by a signal; what was valued again stays so",
@@ -244,14 +242,14 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             "killsync backup ~/killsync-monday.db": "a copy, whole at any time",
             "killsync backup --force ~/backups/killsync.db": "in place of an older one",
         },
-        _exits(
+        exits(
             "the copy is complete",
             _2="FILE cannot be used, or there is no database, or it is damaged; nothing is changed",
         ),
     ),
     "restore": HelpText(
         {"killsync restore ~/backups/killsync.db": "asks first; the old one is kept"},
-        _exits(
+        exits(
             "the backup is in place",
             _2="FILE is not a whole database that this version knows; nothing is changed",
             _75="a run did not end within a minute, or another program is in the way",
@@ -262,7 +260,7 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             "killsync export --user maru --since 7d > week.jsonl": "one user's week",
             "killsync export --format csv --losses -o losses": "tables for spreadsheets",
         },
-        _exits(
+        exits(
             "done, also if nothing matches",
             _2="a name, a time or an option is wrong, or PATH cannot be written",
         ),
@@ -293,7 +291,7 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             'killsync import zkb "Black Comet Company"': "characters and corporations",
             "killsync import zkb 90000002 --full": "every page once more",
         },
-        _exits(
+        exits(
             "done; what is left is fetched by scans",
             _1="something was refused: the line says what",
             _2="not a registered character or corporation",
@@ -306,13 +304,13 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             "killsync demo": "in a directory of its own",
             "killsync demo --db ~/demo.db": "in a database that you can look at later",
         },
-        _exits("shown", _2="the database is there already"),
+        exits("shown", _2="the database is there already"),
     ),
     "simulator": HelpText(
         {
             "killsync simulator": "prints what to export in another terminal",
             "killsync simulator --corporations 1 --rotate": "with directors, and new tokens",
         },
-        _exits("ended", _2="an option is wrong, or the port is in use", _130="ended by Ctrl-C"),
+        exits("ended", _2="an option is wrong, or the port is in use", _130="ended by Ctrl-C"),
     ),
 }

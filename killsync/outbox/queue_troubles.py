@@ -3,7 +3,7 @@
 import msgspec
 
 from killsync.outbox import troubles
-from killsync.outbox.notes import Trouble
+from killsync.outbox.notes import Trouble, TroubleNote
 from killsync.outbox.troubles import Current, Decision
 from killsync.settings.channels import Channel, Subject
 from killsync.settings.config import Settings
@@ -21,6 +21,14 @@ def queue_troubles(store: Store, settings: Settings, now: float) -> None:
     for channel in asking:
         if not _is_empty(_decide(store, channel, there, now)):
             _queue(store, channel, there, now)
+
+
+def not_queued(store: Store, settings: Settings, channel: Channel, now: float) -> list[TroubleNote]:
+    """Return what `queue_troubles` would queue for a channel."""
+    if Subject.TROUBLE not in channel.what:
+        return []
+    decision = _decide(store, channel, troubles.current(store, settings, now), now)
+    return [message.note for message in decision.messages]
 
 
 def _decide(store: Store, channel: Channel, there: list[Current], now: float) -> Decision:

@@ -1,0 +1,136 @@
+"""`killsync tell`: what was told and what waits, by channel."""
+
+import json
+import os
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from killsync.board.nearest import nearest
+from killsync.cli import invocation, opening
+from killsync.cli.invocation import Invocation, print_result
+from killsync.errors import UsageError
+from killsync.outbox import preview
+from killsync.settings import config
+from killsync.settings.channels import Channel
+from killsync.settings.config import Settings
+from killsync.store.connection import VERSION, Store
+from killsync.store.outbox import any_unfinished
+from killsync.terminal.channels_table import ChannelRow
+from killsync.terminal.text import count, safe
+from killsync.times import clock
+
+_HOW_TO = """\
+there is no channel yet: add one to the end of {file}, such as
+
+[[tell]]
+name = "corporation"
+url = "discord://WEBHOOK_ID/WEBHOOK_TOKEN"
+
+then `killsync tell --test corporation` sends a line by it"""
+
+
+def tell(
+    context: typer.Context,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would go out now; send nothing.")
+    ] = False,
+    test: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Send one line by this channel.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
+) -> None:
+    """Show what was told and what waits, by channel."""
+    call = invocation.from_context(context)
+    with invocation.edge(call):
+        settings = call.settings()
+        if dry_run and test is not None:
+            raise UsageError("--dry-run and --test: give one of them")
+        if test is not None:
+            _test(call, settings, test)
+        elif not settings.tell and not as_json:
+            _explain(call, settings)
+        elif dry_run:
+            _show_next(settings, as_json=as_json)
+        else:
+            _show(settings, as_json=as_json)
+
+
+def _test(call: Invocation, settings: Settings, name: str) -> None:
+    channel = _named(settings, name)
+    preview.try_out(channel)
+    if settings.database.exists():
+        with opening.for_writing(settings) as store:
+            if store.version() == VERSION:
+                preview.end_rest(store, channel)
+    if not call.quiet:
+        print_result(f"{safe(channel.name, 60)}: delivered")
+
+
+def _named(settings: Settings, name: str) -> Channel:
+    for channel in settings.tell:
+        if channel.name == name:
+            return channel
+    names = [channel.name for channel in settings.tell]
+    near = nearest(name, names)
+    meant = f"; the nearest is {near!r}" if near else "; `killsync tell` lists them"
+    raise UsageError(f"no channel {safe(name, 60)!r}{meant}")
+
+
+def _explain(call: Invocation, settings: Settings) -> None:
+    file = config.config_file(call.config, os.environ).absolute()
+    print_result(_HOW_TO.format(file=safe(file, 400)))
+    if settings.database.exists():
+        with opening.for_reading(settings, any_version=True) as store:
+            if store.version() == VERSION and any_unfinished(store.conn):
+                _print_table(store, settings)
+
+
+def _show(settings: Settings, *, as_json: bool) -> None:
+    from killsync.terminal import channels_table
+
+    with opening.for_reading(settings) as store:
+        if as_json:
+            found = preview.rows(store, settings, time.time())
+            print_result(json.dumps([channels_table.builtins(row) for row in found], indent=2))
+        else:
+            _print_table(store, settings)
+
+
+def _print_table(store: Store, settings: Settings) -> None:
+    from killsync.terminal import channels_table
+
+    now = time.time()
+    found = preview.rows(store, settings, now)
+    if sys.stdout.isatty():
+        from killsync.terminal import console
+
+        console.show(channels_table.view(found, now))
+        return
+    for line in channels_table.lines(found):
+        print_result(line)
+
+
+def _show_next(settings: Settings, *, as_json: bool) -> None:
+    now = time.time()
+    with opening.for_reading(settings) as store:
+        rows = {row.name: row for row in preview.rows(store, settings, now)}
+        due = [(one, preview.due_notes(store, settings, one, now)) for one in settings.tell]
+    if as_json:
+        shown = [
+            {"channel": one.name, "notes": [preview.as_json(note) for note in notes]}
+            for one, notes in due
+        ]
+        print_result(json.dumps(shown, indent=2))
+        return
+    for one, notes in due:
+        print_result(f"{_heading(rows[one.name], now)}: {count(len(notes), 'message')}")
+        for note in notes:
+            print_result(preview.shown(one, note))
+
+
+def _heading(row: ChannelRow, now: float) -> str:
+    name, rests = safe(row.name, 60), row.is_resting and row.next_at is not None
+    return f"{name}, which rests until {clock(row.next_at or '', now)}" if rests else name

@@ -1,0 +1,123 @@
+"""What was told and what waits, by channel, as a person or a pipe reads it."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from killsync.settings.channels import Channel
+from killsync.store.channels import ChannelState, Counts
+from killsync.terminal.cells import name_cell, new_table
+from killsync.terminal.text import count, safe
+from killsync.times import ago, clock, duration, iso, iso_or_none
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+_LONGEST_NAME = 40
+_LONGEST = 400
+
+
+class ChannelRow(msgspec.Struct, frozen=True):
+    """How a channel stands; `channel` is None if it is not in the configuration any more.
+
+    `unclear` are the users that it names and that mean nobody, or several.
+    """
+
+    name: str
+    channel: Channel | None
+    counts: Counts
+    state: ChannelState
+    is_resting: bool
+    unclear: Sequence[str] = ()
+
+    @property
+    def next_at(self) -> str | None:
+        """When the next is sent, as ISO text; None if nothing waits, or nobody would send it."""
+        due, rests = self.counts.next_at, iso_or_none(self.state.not_before)
+        if due is None or self.channel is None:
+            return None
+        return max(due, rests) if self.is_resting and rests is not None else due
+
+
+def builtins(row: ChannelRow) -> dict[str, Any]:
+    """Return a channel as a JSON object."""
+    channel, state, counts = row.channel, row.state, row.counts
+    return {
+        "channel": row.name,
+        "by": None if channel is None else "command" if channel.command else "url",
+        "what": [] if channel is None else list(channel.what),
+        "told": counts.told,
+        "waiting": counts.waiting,
+        "sending": counts.sending,
+        "expired": counts.expired,
+        "uncertain": counts.uncertain,
+        "uncertain_ids": counts.uncertain_ids,
+        "next_at": row.next_at,
+        "told_at": iso_or_none(state.told_at),
+        "failures": state.failures,
+        "failing_since": iso_or_none(state.failing_since),
+        "rests_until": iso_or_none(state.not_before) if row.is_resting else None,
+        "error": state.error,
+        "unclear_users": list(row.unclear),
+    }
+
+
+def lines(rows: Sequence[ChannelRow]) -> Iterator[str]:
+    """Yield a line for each channel, for a pipe, in the order of the JSON's keys."""
+    for row in rows:
+        yield "\t".join(_field(value) for value in builtins(row).values())
+
+
+def _field(value: object) -> str:
+    if isinstance(value, list):
+        return safe(" ".join(map(str, value)), _LONGEST)
+    return "" if value is None else safe(str(value), _LONGEST)
+
+
+def view(rows: Sequence[ChannelRow], now: float) -> "Group":
+    """Return the same for a terminal, with a sentence for all that is wrong."""
+    from rich.console import Group
+    from rich.text import Text
+
+    table = new_table(
+        ("Channel", "left"),
+        ("Tells of", "left"),
+        ("Told", "right"),
+        ("Last", "left"),
+        ("Wait", "right"),
+        ("Next", "left"),
+        ("Given up", "right"),
+        ("Unclear", "right"),
+    )
+    for row in rows:
+        counts = row.counts
+        table.add_row(
+            name_cell(safe(row.name, _LONGEST_NAME)),
+            ", ".join(row.channel.what) if row.channel else "",
+            f"{counts.told:,}",
+            ago(row.state.told_at, now),
+            f"{counts.waiting + counts.sending:,}",
+            clock(row.next_at, now, rough=True) if row.next_at else "",
+            f"{counts.expired:,}",
+            f"{counts.uncertain:,}",
+        )
+    return Group(table, *(Text(line) for row in rows for line in _sentences(row, now)))
+
+
+def _sentences(row: ChannelRow, now: float) -> Iterator[str]:
+    name, state, counts = safe(row.name, _LONGEST_NAME), row.state, row.counts
+    if row.channel is None:
+        yield f"{name}: not in the configuration any more; what waits is given up after a day."
+    if state.failing_since is not None:
+        lasts, error = duration(now - state.failing_since), safe(state.error, _LONGEST)
+        until = iso_or_none(state.not_before) or iso(now)
+        rests = f"; tried again after {clock(until, now)}" if row.is_resting else ""
+        yield f"{name}: has failed for {lasts} ({count(state.failures, 'time')}): {error}{rests}."
+    if counts.uncertain_ids:
+        ids = ", ".join(map(str, counts.uncertain_ids))
+        more = ", ..." if counts.uncertain > len(counts.uncertain_ids) else ""
+        yield f"{name}: nobody knows whether it told of {ids}{more}; nothing is sent twice."
+    if row.unclear:
+        words = ", ".join(repr(safe(word, 60)) for word in row.unclear)
+        yield f"{name}: {words} among its users is nobody's name, or that of several."

@@ -1,0 +1,112 @@
+"""`killsync tell`: what it shows of each channel, what would go out, and a test of one."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from in_process import InProcess, run_here
+from tellers import Teller, configure
+from test_telling import happen, need_login
+from world import Killsync
+
+Make = Callable[..., Killsync]
+SECRET = "json://127.0.0.1:9/S3cret"
+URL = f'[[tell]]\nname = "hook"\nurl = "{SECRET}"\nmax_age = "3000d"\n'
+
+
+def ready(killsync: Make) -> tuple[InProcess, Teller]:
+    """Return a program after its first sync, and its teller."""
+    program = killsync(characters=1, killmails=3)
+    teller = Teller(program)
+    configure(program, teller.table(), URL)
+    program.run("scan")
+    here = InProcess(program.directory, program.simulator)
+    here.environment = program.environment
+    return here, teller
+
+
+def shown(program: Killsync, name: str) -> dict[str, object]:
+    found = json.loads(program.run("tell", "--json").stdout)
+    (one,) = [channel for channel in found if channel["channel"] == name]
+    assert isinstance(one, dict)
+    return one
+
+
+def test_it_shows_what_was_told_what_waits_and_what_is_wrong(killsync: Make) -> None:
+    program, teller = ready(killsync)
+    assert shown(program, "corp") | {"told": 0, "waiting": 0, "error": None} == shown(
+        program, "corp"
+    )
+    ids = happen(program, 2)
+    teller.fail()
+    program.run("scan")
+    corp = shown(program, "corp")
+    assert (corp["by"], corp["waiting"], corp["failures"]) == ("command", 2, 1)
+    assert "no such room" in str(corp["error"])
+    assert corp["next_at"] == corp["rests_until"]
+    program.execute("UPDATE outbox SET state = 'uncertain', ended_at = queued_at")
+    assert sorted(shown(program, "corp")["uncertain_ids"]) == ids  # type: ignore[call-overload]
+    # a line for each in a pipe
+    lines = program.run("tell").stdout.splitlines()
+    assert [line.split("\t")[:2] for line in lines] == [["corp", "command"], ["hook", "url"]]
+    configure(program, URL)
+    assert shown(program, "corp")["by"] is None
+
+
+def test_a_dry_run_shows_what_would_go_out_and_sends_nothing(killsync: Make) -> None:
+    program, teller = ready(killsync)
+    teller.fail()
+    happen(program, 2)
+    program.run("scan")
+    program.execute("UPDATE channels SET not_before = NULL")
+    need_login(program)
+    refused = teller.refusals
+    said = program.run("tell", "--dry-run").stdout
+    assert "corp: 3 messages" in said
+    assert said.count('"event":"killmail"') == 2
+    assert "hook: 3 messages" in said
+    assert said.count("https://zkillboard.com/kill/") == 4
+    (corp, _) = json.loads(program.run("tell", "--dry-run", "--json").stdout)
+    assert [note["event"] for note in corp["notes"]] == ["trouble", "killmail", "killmail"]
+    assert teller.refusals == refused
+
+
+def test_a_test_sends_one_line_and_ends_a_rest(killsync: Make) -> None:
+    program, teller = ready(killsync)
+    teller.fail()
+    done = program.run("tell", "--test", "corp", exit_code=1)
+    assert "tell 'corp': " in done.stderr
+    assert "no such room" in done.stderr
+    ids = happen(program, 2)
+    program.run("scan")
+    teller.fail(fails=False)
+    assert program.run("tell", "--test", "corp").stdout == "corp: delivered\n"
+    assert teller.lines == [{"event": "test"}]
+    program.run("scan")
+    assert teller.killmails == ids
+
+
+def test_an_unknown_channel_names_the_nearest(killsync: Make) -> None:
+    program, _ = ready(killsync)
+    said = program.run("tell", "--test", "crop", exit_code=2).stderr
+    assert "no channel 'crop'; the nearest is 'corp'" in said
+    program.run("tell", "--test", "corp", "--dry-run", exit_code=2)
+
+
+def test_no_url_is_ever_shown(killsync: Make) -> None:
+    program, _ = ready(killsync)
+    happen(program, 1)
+    calls = (["scan"], ["tell"], ["tell", "--json"], ["tell", "--dry-run"], ["doctor"], ["status"])
+    for call in (*calls, ["tell", "--test", "hook"]):
+        done = program.run(*call, exit_code=None)
+        assert "S3cret" not in done.stdout + done.stderr
+    assert program.rows("SELECT count(*) FROM channels WHERE name = 'hook' AND failures > 0")
+    for table in ("outbox", "channels"):
+        assert "S3cret" not in str(program.rows(f"SELECT * FROM {table}"))
+
+
+def test_without_a_channel_it_says_how_to_add_one(tmp_path: Path) -> None:
+    done = run_here("tell", environment={"HOME": str(tmp_path)})
+    assert done.returncode == 0
+    assert "[[tell]]" in done.stdout
+    assert str(tmp_path / ".config/killsync/config.toml") in done.stdout
