@@ -68,6 +68,20 @@ def test_every_panel_says_what_it_is_and_what_it_means_that_there_is_nothing() -
         assert panel["datasource"]["uid"] == "${DS_PROMETHEUS}"
 
 
+def test_no_figure_is_green_because_there_is_none() -> None:
+    shown = [
+        panel["fieldConfig"]["defaults"]
+        for panel in dashboard()["panels"]
+        if panel["type"] == "stat"
+    ]
+    assert shown
+    for defaults in shown:
+        nothing = defaults["mappings"][-1]["options"]
+        assert nothing["match"] == "null"
+        assert nothing["result"]["text"] == defaults["noValue"]
+        assert nothing["result"]["color"] not in ("green", "blue")
+
+
 # with Prometheus itself, where it is installed
 
 
