@@ -163,12 +163,6 @@ def test_no_command_shows_the_help() -> None:
     assert done.stdout + done.stderr == run("--help").stdout
 
 
-def test_the_completion_script_completes_commands() -> None:
-    assert "complete" in run(_KILLSYNC_COMPLETE="source_bash").stdout
-    line = {"_KILLSYNC_COMPLETE": "complete_bash", "COMP_WORDS": "killsync stat", "COMP_CWORD": "1"}
-    assert run(**line).stdout.split() == ["status", "stats"]
-
-
 # ---- global options
 
 
@@ -548,13 +542,19 @@ def run_and_trace(*arguments: str, **environment: str) -> tuple[Done, set[str]]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "read"),
-    [(("--version",), set()), (("--help",), set()), (("sync", "-h"), {"sync"})],
+    ("arguments", "read", "environment"),
+    [
+        (("--version",), set(), {}),
+        (("--help",), set(), {}),
+        (("sync", "-h"), {"sync"}, {}),
+        (("killsync sy", "sy"), set(), {"_KILLSYNC_COMPLETE": "bash"}),
+        (("killsync sync ma", "ma"), {"sync"}, {"_KILLSYNC_COMPLETE": "bash"}),
+    ],
 )
-def test_help_imports_nothing_slow_and_no_other_command(
-    arguments: tuple[str, ...], read: set[str]
+def test_help_and_completion_import_nothing_slow_and_no_other_command(
+    arguments: tuple[str, ...], read: set[str], environment: dict[str, str]
 ) -> None:
-    _, modules = run_and_trace(*arguments)
+    _, modules = run_and_trace(*arguments, **environment)
     assert modules & SLOW == set()
     names = {f"killsync.cli.{path[0]}" for path in COMMANDS if path}
     assert modules & names == {f"killsync.cli.{name}" for name in read}

@@ -117,6 +117,8 @@ class _Group(TyperGroup):
 app = typer.Typer(
     cls=_Group,
     name="killsync",
+    # `completion` does it: typer's own imports every command, and types names unquoted
+    add_completion=False,
     help="Keep every killmail of your EVE Online characters in a database of your own.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -135,6 +137,24 @@ class LogFormat(StrEnum):
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"killsync {__version__}")
+        raise typer.Exit
+
+
+def _install_completion(wanted: bool) -> None:
+    if wanted:
+        from killsync.cli import invocation, shell_scripts
+
+        with invocation.edge(invocation.Invocation()):
+            invocation.print_result(shell_scripts.install())
+        raise typer.Exit
+
+
+def _show_completion(wanted: bool) -> None:
+    if wanted:
+        from killsync.cli import invocation, shell_scripts
+
+        with invocation.edge(invocation.Invocation()):
+            invocation.print_result(shell_scripts.script_here())
         raise typer.Exit
 
 
@@ -170,6 +190,24 @@ def main_options(
         bool,
         typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version."),
     ] = False,
+    install_completion: Annotated[
+        bool,
+        typer.Option(
+            "--install-completion",
+            is_eager=True,
+            callback=_install_completion,
+            help="Let Tab complete commands, options and names in this shell: bash, zsh or fish.",
+        ),
+    ] = False,
+    show_completion: Annotated[
+        bool,
+        typer.Option(
+            "--show-completion",
+            is_eager=True,
+            callback=_show_completion,
+            help="Print the script that does so, to install it elsewhere.",
+        ),
+    ] = False,
 ) -> None:
     """Keep every killmail of your EVE Online characters in a database of your own."""
     from killsync.cli.invocation import Invocation
@@ -186,6 +224,11 @@ def main() -> None:
         accept_anything(stream)
     output.never_block("stderr")
     try:
+        if shell := os.environ.get("_KILLSYNC_COMPLETE"):
+            from killsync.cli import completion
+
+            completion.answer(shell, sys.argv[1:], typer.main.get_command(app))
+            return
         app(args=hoisted(sys.argv[1:]), prog_name="killsync")
     finally:
         output.finish()

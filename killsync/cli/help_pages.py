@@ -84,11 +84,6 @@ def plain(lines: Iterable[Line]) -> str:
     return "\n".join("".join(text for _, text in line) for line in lines)
 
 
-def summary(command: Any) -> str:
-    """Return the first sentence or line of a command's help, whole."""
-    return " ".join(inspect.cleandoc(command.help or "").partition("\n\n")[0].split())
-
-
 def _usage(path: str, taken: list[Parameter], has_commands: bool, command: Any) -> Line:
     pieces = usage_pieces(command, taken, has_commands=has_commands)
     return [
@@ -119,7 +114,7 @@ def _argument(one: Parameter) -> Row:
 def _option(one: Parameter) -> Row:
     left: Line = [(Style.NAME, ", ".join(one.names))]
     if one.shown:
-        left.append((Style.VALUE, f" {one.shown}"))
+        left.append((Style.VALUE, f" {one.shown}" if one.takes_next else one.shown))
     notes = [f"default: {one.default}"] if one.default else []
     notes += ["repeatable"] if one.repeats else []
     notes += ["required"] if one.required else []

@@ -28,6 +28,11 @@ class Parameter(msgspec.Struct, frozen=True):
         """What stands for the value in the help: USER, or the choices."""
         return "|".join(self.choices) or self.value
 
+    @property
+    def takes_next(self) -> bool:
+        """Whether the word after the option is its value: a `[=VALUE]` may be left out."""
+        return bool(self.shown) and not self.shown.startswith("[")
+
 
 HELP = Parameter(("-h", "--help"), help="Show this and end.")
 
@@ -46,13 +51,18 @@ def parameters(command: Any) -> list[Parameter]:
     return [*found, HELP]
 
 
+def summary(command: Any) -> str:
+    """Return the first sentence or line of a command's help, whole."""
+    return " ".join(inspect.cleandoc(command.help or "").partition("\n\n")[0].split())
+
+
 def _parameter(one: Any, types: tuple[Any, ...]) -> Parameter:
     is_option = one.param_type_name == "option"
     choices = [kind for kind in types if isinstance(kind, type) and issubclass(kind, Enum)]
     return Parameter(
         # the short one first
         names=tuple(sorted([*one.opts, *one.secondary_opts], key=len)) if is_option else (),
-        value="" if is_option and one.is_flag else _value(one, types),
+        value="" if choices or (is_option and one.is_flag) else _value(one, types),
         choices=tuple(str(member.value) for kind in choices for member in kind),
         help=one.help or "",
         default=_default(one),

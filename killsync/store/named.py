@@ -63,6 +63,13 @@ def with_other_letters(conn: sqlite3.Connection, named: Named) -> list[tuple[int
     ).fetchall()
 
 
+def of_users(conn: sqlite3.Connection) -> list[tuple[int, str]]:
+    """Return every user's id and name, by name; of a database of any version."""
+    return conn.execute(
+        "SELECT user_id, name FROM users ORDER BY name COLLATE NOCASE, user_id"
+    ).fetchall()
+
+
 def has_name(conn: sqlite3.Connection, named: Named, id_: int) -> bool:
     """Return whether an id is that of such a thing, by its name."""
     asked = f"SELECT EXISTS (SELECT 1 FROM ({_SOURCES[named]}) WHERE id = ?)"
