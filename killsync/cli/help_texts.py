@@ -36,6 +36,7 @@ HELP_TEXTS: Mapping[str, HelpText] = {
     "init": HelpText(
         {
             "killsync init": "asks for what is missing",
+            "killsync init --systemd": "a timer instead of cron",
             "killsync init --set workers=4": "changes one setting, and leaves the rest",
         },
         exits(

@@ -61,7 +61,7 @@ def init(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Only change this setting, and leave the rest of the file; repeatable.",
+            help="Only change this setting, and leave the rest of the file.",
         ),
     ] = None,
     systemd: Annotated[
