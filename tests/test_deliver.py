@@ -81,8 +81,8 @@ def test_ten_killmails_are_one_message_in_discord_that_calls_nobody(
 @pytest.mark.parametrize(
     ("habit", "timeout", "delivery"),
     [
-        ("404", LONG, Delivery(Outcome.REFUSED, "HTTP 404")),
-        ("429", LONG, Delivery(Outcome.REFUSED, "HTTP 429", 7.0)),
+        ("404", LONG, Delivery(Outcome.REFUSED, "HTTP 404: that is not there, or was deleted")),
+        ("429", LONG, Delivery(Outcome.REFUSED, "HTTP 429: too many messages at a time", 7.0)),
         ("504", LONG, Delivery(Outcome.UNKNOWN, "HTTP 504")),
         ("reset", LONG, Delivery(Outcome.UNKNOWN, "the connection broke")),
         ("unread", SHORT, Delivery(Outcome.UNKNOWN, "timed out")),

@@ -30,6 +30,14 @@ from killsync.times import DAY, MINUTE
 _TOO_MANY_REQUESTS = 429
 # a gateway had handed it on, and lost sight of it
 _GATEWAY_TIMEOUT = 504
+_MEANINGS = {
+    401: "the token or password is wrong",
+    403: "it is not allowed there",
+    404: "that is not there, or was deleted",
+    410: "that is no longer there",
+    413: "the message is too long",
+    _TOO_MANY_REQUESTS: "too many messages at a time",
+}
 _ONLY_ASKING = ("GET", "HEAD", "OPTIONS")
 _Kinds = type[BaseException] | tuple[type[BaseException], ...]
 # the first that fits any of what has led to an error counts
@@ -196,7 +204,9 @@ def _refusal(response: requests.Response, only_asks: bool) -> tuple[Fate, str, f
     if status == _TOO_MANY_REQUESTS and after is None:
         after = MINUTE
     is_unknown = status == _GATEWAY_TIMEOUT and not only_asks
-    return Fate.UNKNOWN if is_unknown else Fate.REFUSED, f"HTTP {status}", after
+    meaning = _MEANINGS.get(status)
+    reason = f"HTTP {status}: {meaning}" if meaning else f"HTTP {status}"
+    return Fate.UNKNOWN if is_unknown else Fate.REFUSED, reason, after
 
 
 def _seconds(text: str | None) -> float | None:
