@@ -138,7 +138,3 @@ def _markup(service: Any) -> Markup:
 
 def _say(answer: int, words: bytes) -> None:
     os.write(answer, words + b"\n")
-
-
-if __name__ == "__main__":
-    main()

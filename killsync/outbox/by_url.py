@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 import msgspec
 
@@ -25,7 +26,16 @@ SENDING = b"sending"
 
 MISSING = "Apprise is not installed: pip install 'killsync[tell]'"
 _ENDING = 1.0
-_PROGRAM = (sys.executable, "-P", "-m", "killsync.outbox.apprise_process")
+# the killsync that this is, should another one be installed
+_ROOT = str(Path(__file__).parents[2])
+_BEGIN = """
+import sys
+if sys.argv[1] not in sys.path:
+    sys.path.insert(0, sys.argv[1])
+from killsync.outbox.apprise_process import main
+main()
+"""
+_PROGRAM = (sys.executable, "-P", "-c", _BEGIN, _ROOT)
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -42,12 +42,13 @@ def _changed(file: str, find: str, put: str) -> tuple[Change, ...]:
     return (Change(file, find, put),)
 
 
-LASTING, BLAME, STILL, UNTRUE, LOST = (
+LASTING, BLAME, STILL, UNTRUE, LOST, TWICE = (
     "a passing fault leaves a lasting mark",
     "the service's fault is blamed on users",
     "it stands still in silence",
     "what is said is not true",
     "what must be kept is not kept",
+    "what is told once is told twice",
 )
 
 FAULTS = [
@@ -162,6 +163,24 @@ FAULTS = [
             "store/connection.py", '"PRAGMA synchronous = FULL"', '"PRAGMA synchronous = OFF"'
         ),
         "power",
+    ),
+    PutBack(
+        TWICE,
+        "what a killed run was telling is told again",
+        _changed(
+            "store/outbox.py",
+            "SET state = 'uncertain', ended_at = :now,",
+            "SET state = 'waiting', ended_at = NULL,",
+        ),
+        "telling",
+    ),
+    PutBack(
+        TWICE,
+        "a connection that breaks after the message has left counts as a refusal",
+        _changed(
+            "http/watched.py", "is_unknown = watch.has_left and not only_asks", "is_unknown = False"
+        ),
+        "telling",
     ),
 ]
 
