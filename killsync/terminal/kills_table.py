@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from killsync.store.kills import Kill, Side
+from killsync.terminal.columns import GAP, aligned, first_fitting
 from killsync.terminal.isk import isk
 from killsync.terminal.kills_lines import final_blow, named, opponent, victim
 from killsync.terminal.moments import shown_time
 from killsync.terminal.security import security_style
-from killsync.terminal.text import is_right_to_left, safe
+from killsync.terminal.text import safe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 LAID_OUT_BY = 500
 """By so many killmails, the first of all, columns and their widths are chosen."""
 
-_GAP = 2
 # what lies beyond so many cells of a name is less needed than any column
 _LONG_NAME = 20
 # a name that must give way keeps so many cells, with its `…`
@@ -42,8 +42,6 @@ _LAYOUTS = (
 _NUMBERS = ("attackers", "isk", "id")
 # these may lose their ends
 _NAMES = ("ship", "victim", "opponent", "final_blow", "final_ship", "region")
-# keeps what follows a name from right to left where it is
-_LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
 
 
 class _Column(Struct, frozen=True):
@@ -80,17 +78,8 @@ def _needed(kills: Sequence[Kill], columns: dict[str, _Column]) -> dict[str, int
 
 
 def _line(row: dict[str, "Text"], widths: dict[str, int]) -> "Text":
-    line = _text("")
-    for name, cell in row.items():
-        if line:
-            line.append(" " * (1 if name == "ship" else _GAP))
-        cell.truncate(widths[name], overflow="ellipsis")
-        cell.align("right" if name in _NUMBERS else "left", widths[name])
-        line.append_text(cell)
-        if is_right_to_left(cell.plain):
-            line.append(_LEFT_TO_RIGHT)
-    line.rstrip()
-    return line
+    # the sign stands close to what it is the sign of
+    return aligned(row, widths, right=_NUMBERS, close=("ship",))
 
 
 def fitting(needed: dict[str, int], width: int) -> tuple[list[str], dict[str, int]]:
@@ -100,10 +89,9 @@ def fitting(needed: dict[str, int], width: int) -> tuple[list[str], dict[str, in
     rest fits. Names lose their ends, the longest first, only when none may be left out any more;
     a very long one does so before it costs a column.
     """
-    for layout in _LAYOUTS:
-        shown = layout.split()
-        if _total([_least(name, needed[name]) for name in shown]) <= width:
-            break
+    shown = first_fitting(
+        _LAYOUTS, lambda names: _total([_least(name, needed[name]) for name in names]), width
+    )
     widths = {name: needed[name] for name in shown}
     while _total(widths.values()) > width:
         longest = max((name for name in shown if name in _NAMES), key=widths.__getitem__)
@@ -118,8 +106,7 @@ def _least(name: str, needed: int) -> int:
 
 
 def _total(widths: Collection[int]) -> int:
-    # the sign stands close to what it is the sign of
-    return sum(widths) + _GAP * (len(widths) - 2) + 1
+    return sum(widths) + GAP * (len(widths) - 2) + 1
 
 
 def _columns(local: bool, now: float | None) -> dict[str, _Column]:
