@@ -3,7 +3,6 @@
 Blocks differ by their form and not only by colour: all of it can be read without colour.
 """
 
-import math
 from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from killsync.terminal.cells import name_cell, new_table
 from killsync.terminal.isk import isk
 from killsync.terminal.kills_lines import named
 from killsync.terminal.percent import percent
+from killsync.terminal.sparks import level_of, spark
 from killsync.terminal.text import count, safe
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ _HEADS = {
     By.HOUR: "Hour",
 }
 _FIRST_OF_BOTH = "Ships and opponents with the most ISK; `killsync stats --by` has all of them\n"
-_SPARKS = "▁▂▃▄▅▆▇█"
-_NOTHING = "·"
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _REST = "░"
 _SHADES = " ░▒▓█"
@@ -90,7 +88,7 @@ def sparks(months: Sequence[Row], width: int) -> list["Text"]:
         ("Losses", "red", [one.losses for one in figures]),
     ):
         line = _text(f"{name:7}")
-        line.append("".join(_spark(number, max(numbers)) for number in numbers), style)
+        line.append("".join(spark(number, max(numbers)) for number in numbers), style)
         lines.append(line.append(f" at most {max(numbers):,}"))
     return lines
 
@@ -106,8 +104,8 @@ def heat_map(hours: Sequence[Row], width: int) -> list["Text"]:
         line = _text(f"{name[:3]} ")
         of_day = [numbers.get((weekday, hour), 0) for hour in range(_HOURS)]
         for number in of_day:
-            level = _level(number, most, len(_SHADES) - 1)
-            line.append(_SHADES[level] * cell, _SHADE_STYLES[level])
+            shade = level_of(number, most, len(_SHADES) - 1)
+            line.append(_SHADES[shade] * cell, _SHADE_STYLES[shade])
         lines.append(line.append(f"{sum(of_day):7,}"))
     return [*lines, _legend(most)]
 
@@ -184,15 +182,6 @@ def _bar(share: float | None, length: int) -> "Text":
     whole, part = divmod(eighths, len(_EIGHTHS))
     done = "█" * whole + _EIGHTHS[part]
     return bar.append(done, "green").append(_REST * (length - len(done)), "red")
-
-
-def _spark(number: int, most: int) -> str:
-    return _SPARKS[_level(number, most, len(_SPARKS)) - 1] if number else _NOTHING
-
-
-def _level(number: int, most: int, levels: int) -> int:
-    """Return 0 for nothing, else 1 to `levels`, the last for the most."""
-    return math.ceil(levels * number / most) if number else 0
 
 
 def _legend(most: int) -> "Text":
