@@ -43,6 +43,7 @@ from killsync.store import (
     outbox,
     pending,
     queueing,
+    recent,
     removing,
     retries,
     roles,
@@ -584,6 +585,11 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "jobs.next_job": lambda conn: jobs.next_job(conn, NOW, taken=[1], above=2),
     "jobs.youngest_untried": lambda conn: jobs.youngest_untried(conn, 3, NOW, [1]),
     "jobs.any_open": lambda conn: jobs.any_open(conn, NOW),
+    "jobs.running": jobs.running,
+    "jobs.newest_ended": lambda conn: jobs.newest_ended(conn, 1),
+    "recent.stored_between": lambda conn: recent.stored_between(
+        conn, ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]
+    ),
     "jobs.open_job": lambda conn: jobs.open_job(conn, 1),
     "jobs.get": lambda conn: jobs.get(conn, 1),
     "jobs.next_not_before": lambda conn: jobs.next_not_before(conn, NOW),

@@ -196,7 +196,7 @@ class _Demo:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             with closing(connection.connect(self._database, read_only=True)) as store:
-                if pending.counts(store.conn)[0] > 100:
+                if pending.total(store.conn) > 100:
                     return
             time.sleep(0.05)
 

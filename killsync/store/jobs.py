@@ -5,6 +5,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from killsync.model import Job, JobCounts, JobState, Priority
 from killsync.times import DAY, iso, iso_after, unix_or_none
 
@@ -12,6 +14,16 @@ _COLUMNS = """id, user_id, priority, state, "full", attempts, not_before, pages,
     error"""
 _KEEP_FAILURES = 30 * DAY
 _PRUNED_AT_ONCE = 500
+
+
+class EndedJob(msgspec.Struct, frozen=True):
+    """How a job ended, and when (ISO text); `new` killmails stood on the pages that it read."""
+
+    state: JobState
+    finished_at: str
+    pages: int
+    new: int
+    error: str | None
 
 
 def queue(
@@ -115,6 +127,22 @@ def manual_before(conn: sqlite3.Connection, job_id: int) -> int:
             [job_id],
         ).fetchone()[0]
     )
+
+
+def running(conn: sqlite3.Connection) -> list[Job]:
+    """Return the jobs that are being worked on, or that a killed run has left so."""
+    rows = conn.execute(f"SELECT {_COLUMNS} FROM jobs WHERE state = 'running' ORDER BY id")
+    return [_job(row) for row in rows]
+
+
+def newest_ended(conn: sqlite3.Connection, user_id: int) -> EndedJob | None:
+    """Return the job of a user that ended last, None if none has."""
+    row = conn.execute(
+        """SELECT state, finished_at, pages, new_killmails, error FROM jobs
+        WHERE user_id = ? AND state IN ('done', 'failed') ORDER BY finished_at DESC LIMIT 1""",
+        [user_id],
+    ).fetchone()
+    return None if row is None else EndedJob(JobState(row[0]), *row[1:])
 
 
 def start(conn: sqlite3.Connection, job_ids: Iterable[int], now: float) -> None:

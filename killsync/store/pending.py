@@ -281,12 +281,9 @@ def listed_by(user_ids: Iterable[int] | None) -> str:
     )
 
 
-def counts(conn: sqlite3.Connection) -> tuple[int, int]:
-    """Return how many killmails are pending, and how many of them are set aside."""
-    total, aside = conn.execute(
-        "SELECT count(*), count(set_aside_at) FROM pending_killmails"
-    ).fetchone()
-    return int(total), int(aside)
+def total(conn: sqlite3.Connection) -> int:
+    """Return how many killmails are pending, those that are set aside too."""
+    return int(conn.execute("SELECT count(*) FROM pending_killmails").fetchone()[0])
 
 
 def set_aside_newest(conn: sqlite3.Connection, limit: int) -> list[tuple[int, str]]:

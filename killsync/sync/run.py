@@ -112,7 +112,7 @@ def run_jobs(
 def _waiting(store: Store, only_users: Sequence[int] | None) -> int:
     """Return how many bodies are pending that this run is there for."""
     if only_users is None:
-        return pending.counts(store.conn)[0]
+        return pending.total(store.conn)
     return pending.waiting_for(store.conn, only_users)
 
 

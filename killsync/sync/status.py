@@ -7,17 +7,19 @@ import msgspec
 
 from killsync.esi.buckets import OWN_GROUPS
 from killsync.esi.ratelimit import LIKELY_COST, Bucket, kept_share
-from killsync.model import Director, JobCounts, Priority, User, UserKind, UserState
+from killsync.model import Director, Job, JobCounts, Priority, User, UserKind, UserState
 from killsync.settings.config import Settings
 from killsync.store import directors as stored_directors
-from killsync.store import jobs, limits, lock, pending, runs, users
+from killsync.store import jobs, limits, lock, pending, recent, runs, users
 from killsync.store.connection import Store, snapshot
+from killsync.store.jobs import EndedJob
 from killsync.store.runs import LockHolder, Run
 from killsync.sync import alerts, directors, forecast, schedule
 from killsync.sync.alerts import Unfetched, Unsynced
 from killsync.sync.forecast import Backlog
-from killsync.times import iso, iso_after, iso_or_none
+from killsync.times import HOUR, iso, iso_after, iso_or_none
 
+_HOURS_SHOWN = 24
 _MOST_SET_ASIDE = 10
 
 
@@ -46,7 +48,11 @@ class DirectorStatus(msgspec.Struct, frozen=True):
 
 
 class UserStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How one user stands; times are ISO text. A character has no `directors`."""
+    """How one user stands; times are ISO text. A character has no `directors`.
+
+    `killmails` are those that ESI lists of the user and whose bodies are stored; what was imported
+    besides is not among them. `list_pages` is how many pages the list is known to have.
+    """
 
     user_id: int
     name: str
@@ -58,6 +64,7 @@ class UserStatus(msgspec.Struct, frozen=True, kw_only=True):
     killmails: int
     pending: int
     backfill: Backfill | None
+    list_pages: int | None
     failures: int
     error: str | None
     directors: list[DirectorStatus]
@@ -90,8 +97,38 @@ class RateLimit(msgspec.Struct, frozen=True):
     ready_at: str | None
 
 
+class OpenList(msgspec.Struct, frozen=True):
+    """A list that the run in progress reads: whose, and what it has read so far."""
+
+    user_id: int
+    name: str
+    pages: int
+    new: int
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """What the run in progress has done so far: killmails stored, and the lists that it reads."""
+
+    stored: int
+    lists: list[OpenList]
+
+
+class UserDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """What only the view of a single user shows; times are ISO text."""
+
+    added_at: str | None
+    last_full_at: str | None
+    backlog: Backlog
+    open_job: Job | None
+    ended_job: EndedJob | None
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """The object that `status --json` prints, key by key."""
+    """The object that `status --json` prints, key by key.
+
+    `progress` is None while no run holds the lock. `stored_by_hour` are the killmails stored in
+    each of the last 24 hours, whatever stored them, the oldest hour first.
+    """
 
     database: str
     lock: LockHolder | None
@@ -107,6 +144,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     unsynced: Unsynced | None
     unfetched: Unfetched | None
     backlog: Backlog
+    progress: Progress | None
+    stored_by_hour: list[int]
 
 
 def read_status(
@@ -115,16 +154,17 @@ def read_status(
     """Return how everything stands, of one moment; with `only`, of all users just these."""
     conn = store.conn
     with snapshot(conn):
-        total, aside = pending.counts(conn)
         holder = lock_holder(store)
+        running = forecast.running_of(holder)
+        backlog = forecast.backlog(store, settings, now, running=running)
         last_run = next(iter(runs.latest(conn, 1)), None)
         return Status(
             database=str(store.path),
             lock=holder,
             users=user_statuses(store, settings, now, only=only),
             jobs=jobs.counts(conn),
-            pending_killmails=total,
-            set_aside_killmails=aside,
+            pending_killmails=pending.total(conn),
+            set_aside_killmails=backlog.set_aside,
             set_aside=[SetAside(*row) for row in pending.set_aside_newest(conn, _MOST_SET_ASIDE)],
             rate_limits=[
                 _rate_limit(bucket, settings.reserve, now)
@@ -137,8 +177,30 @@ def read_status(
             lock_overdue=alerts.overdue(holder, now) is not None,
             unsynced=alerts.unsynced(store, settings, now),
             unfetched=alerts.unfetched(store, settings, now),
-            backlog=forecast.backlog(store, settings, now, running=forecast.running_of(holder)),
+            backlog=backlog,
+            progress=None if holder is None else _progress(conn, holder),
+            stored_by_hour=recent.stored_between(
+                conn, [iso(now - hours * HOUR) for hours in range(_HOURS_SHOWN, 0, -1)]
+            ),
         )
+
+
+def read_details(store: Store, settings: Settings, now: float, user: User) -> UserDetails:
+    """Return what only the view of a single user shows."""
+    conn = store.conn
+    return UserDetails(
+        added_at=None if user.added_at is None else iso(user.added_at),
+        last_full_at=None if user.last_full_at is None else iso(user.last_full_at),
+        backlog=forecast.backlog(
+            store,
+            settings,
+            now,
+            user_ids=[user.user_id],
+            running=forecast.running_of(lock_holder(store)),
+        ),
+        open_job=jobs.open_job(conn, user.user_id),
+        ended_job=jobs.newest_ended(conn, user.user_id),
+    )
 
 
 def was_killed(run: Run, holder: LockHolder | None) -> bool:
@@ -160,6 +222,18 @@ def lock_holder(store: Store) -> LockHolder | None:
         return None
     version = store.version()
     return runs.newest_unended(store.conn, version) if version else LockHolder()
+
+
+def _progress(conn: sqlite3.Connection, holder: LockHolder) -> Progress:
+    read = [(job, users.get(conn, job.user_id)) for job in jobs.running(conn)]
+    return Progress(
+        0 if holder.since is None else recent.stored_since(conn, holder.since),
+        [
+            OpenList(user.user_id, user.name, job.pages, job.new_killmails)
+            for job, user in read
+            if user is not None
+        ],
+    )
 
 
 def _director(director: Director) -> DirectorStatus:
@@ -193,6 +267,7 @@ def _user(conn: sqlite3.Connection, user: User, now: float, min_age: float) -> U
         killmails=user.killmails,
         pending=user.pending,
         backfill=None if cursor.page is None else Backfill(cursor.page, cursor.until_id),
+        list_pages=user.pages,
         failures=user.failures,
         error=error,
         directors=[_director(one) for one in line],
