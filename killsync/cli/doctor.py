@@ -69,9 +69,9 @@ def _show_json(found: "Iterable[Diagnosis]") -> Counter[str]:
 def _show(found: "Iterable[Diagnosis]", *, quiet: bool) -> Counter[str]:
     from rich.text import Text
 
-    from killsync.terminal import tables
+    from killsync.terminal.console import console as new_console
 
-    console = tables.console()
+    console = new_console()
     counts: Counter[str] = Counter()
     area = ""
     for diagnosis in found:

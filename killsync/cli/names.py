@@ -79,9 +79,10 @@ def _show(settings: Settings, limit: int, *, as_json: bool) -> None:
         shown = {"failure": failure, "ids": without}
         print_result(json.dumps(msgspec.to_builtins(found) | msgspec.to_builtins(shown), indent=2))
     elif sys.stdout.isatty():
-        from killsync.terminal import names_table, tables
+        from killsync.terminal import names_table
+        from killsync.terminal.console import show
 
-        tables.show(names_table.view(found, without, failure, time.time()))
+        show(names_table.view(found, without, failure, time.time()))
     else:
         from killsync.terminal import names_table
 
