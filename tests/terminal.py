@@ -7,23 +7,33 @@ import select
 import subprocess
 import sys
 import termios
+from typing import Any
 
 from world import TIMEOUT, Killsync
 
 # makes the terminal the one that Ctrl-C and /dev/tty belong to
-_LOG_IN = (
-    "import os, sys; os.login_tty(0); os.execv(sys.executable, sys.orig_argv[:1] + sys.argv[1:])"
-)
+_LOG_IN = "import os, sys; os.login_tty(0)"
+_WITHOUT_KEYBOARD = "os.dup2(os.open(os.devnull, os.O_RDONLY), 0)"
+_START = "os.execv(sys.executable, sys.orig_argv[:1] + sys.argv[1:])"
 
 
 class Terminal:
     """A command at a terminal of its own, where it may be typed."""
 
-    def __init__(self, program: Killsync, *arguments: str, columns: int = 120, **environment: str):
+    def __init__(
+        self,
+        program: Killsync,
+        *arguments: str,
+        columns: int = 120,
+        keyboard: bool = True,
+        **environment: str,
+    ):
         self._end, theirs = pty.openpty()
-        termios.tcsetwinsize(theirs, (40, columns))
+        self.resize(columns)
+        self.first_modes = self.modes()
+        steps = [_LOG_IN, *([] if keyboard else [_WITHOUT_KEYBOARD]), _START]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _LOG_IN, "-m", "killsync", *arguments],
+            [sys.executable, "-c", "; ".join(steps), "-m", "killsync", *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -44,6 +54,14 @@ class Terminal:
         self.shown += self._decode(piece)
         return bool(piece)
 
+    def modes(self) -> list[Any]:
+        """Return how the terminal takes what is typed, as `tcgetattr` does."""
+        return termios.tcgetattr(self._end)
+
+    def resize(self, columns: int, lines: int = 40) -> None:
+        """Give the terminal a size, which its command is told of."""
+        termios.tcsetwinsize(self._end, (lines, columns))
+
     def wait_for(self, text: str) -> None:
         while text not in self.shown[self._passed :]:
             assert self.read(), self.shown
@@ -62,6 +80,7 @@ class Terminal:
     def to_end(self) -> str:
         while self.read():
             pass
+        self.last_modes = self.modes()
         os.close(self._end)
         self.process.wait(TIMEOUT)
         return self.shown
@@ -75,7 +94,7 @@ def at_terminal(
     **environment: str,
 ) -> list[str]:
     """Run a command at a terminal to its end; return the lines that it has shown."""
-    terminal = Terminal(program, *arguments, columns=columns, **environment)
+    terminal = Terminal(program, *arguments, columns=columns, keyboard=True, **environment)
     shown = terminal.to_end()
     assert exit_code is None or terminal.process.returncode == exit_code, shown
     return shown.splitlines()

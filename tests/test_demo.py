@@ -123,7 +123,7 @@ def test_the_demo_shows_each_stage_in_order(demo: Played) -> None:
     assert "1 user, 9 pages, 40 killmails stored, 0 errors" in corporation
     assert re.search(r"\b(28|29|30|31) archives read; 3\d\d killmails: 1\d\d stored", month)
     assert "Black Comet Company: 1 of 1 director can read its list" in status
-    for word in ("User", "Queue:", "Lock: free", "Last runs", "Rate limit"):
+    for word in ("User", "Nothing is running", "Last runs", "ESI's limits"):
         assert word in status
 
 
@@ -154,7 +154,7 @@ def test_a_whole_month_lies_in_the_old_days_of_the_demo() -> None:
 
 def test_the_demo_shows_what_the_killmails_tell(demo: Played) -> None:
     *_, status, kills, loss, statistics = demo.scenes()
-    assert "Lock: free" in status
+    assert "Nothing is running" in status
     lines = [line.split("\t") for line in kills.splitlines() if "\t" in line]
     assert len(lines) == 10
     # by their names, each with its worth

@@ -8,14 +8,25 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
-from terminal import Terminal, at_terminal
-from world import TIMEOUT, Killsync, read_until, simulator, wait_for_exit, wait_until
+from terminal import at_terminal
+from world import (
+    TIMEOUT,
+    Killsync,
+    copy_new_database,
+    read_until,
+    simulator,
+    wait_for_exit,
+    wait_until,
+)
+
+from killsync.terminal.text import safe
 
 Make = Callable[..., Killsync]
 Background = Callable[..., subprocess.Popen[str]]
@@ -65,7 +76,7 @@ RUN: Kinds = {
     "errors": (int,),
     "exit_code": (int, NoneType),
 }
-COLUMNS = ("Last sync", "Next due", "Stored id", "Killmails", "Pending", "State")
+COLUMNS = ("State", "Last sync", "Next sync", "From ESI", "To come", "Newest id")
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 COLOUR = re.compile(r"\x1b\[(?:[0-9]+;)*[349][0-8]")
 
@@ -332,38 +343,96 @@ def test_an_unknown_user_exits_2_and_the_nearest_is_named(crowd: Killsync) -> No
     assert "Failed" in done.stderr
 
 
-@pytest.mark.parametrize("columns", [80, 120])
-@pytest.mark.parametrize("terminal", [True, False])
-def test_the_table_shows_every_column_and_a_row_per_user(
-    crowd: Killsync, columns: int, terminal: bool
+def rows_of(lines: list[str]) -> list[str]:
+    """Return the lines of users, without the heading before and what follows the blank line."""
+    return list(takewhile(str.strip, lines[1:]))
+
+
+def test_a_pipe_gets_every_column_and_a_line_for_each_user_whatever_the_width(
+    crowd: Killsync,
 ) -> None:
-    if terminal:
-        lines = [STYLE.sub("", line) for line in at_terminal(crowd, "status", columns=columns)]
-    else:
-        lines = crowd.run("status", COLUMNS=str(columns)).stdout.splitlines()
-    assert max(cell_len(line) for line in lines) <= columns
-    heading = next(number for number, line in enumerate(lines) if "Character" in line)
-    assert [column for column in COLUMNS if column not in lines[heading]] == []
-    rows = lines[heading + 2 :][: len(crowd.simulator.logins)]
+    heading, *lines = crowd.run("status", COLUMNS="40").stdout.splitlines()
+    assert heading.split("  ")[0] == "Character"
+    assert [column for column in COLUMNS if column not in heading] == []
     users = crowd.status()["users"]
-    for user, row in zip(users, rows, strict=True):
-        assert row.strip().startswith(user["name"][:3])
+    states = dict.fromkeys((LONG, HOSTILE, WIDE), "up to date") | {
+        "Gap": "reading history, page 3",
+        "Failed": "trying again in ",
+        "Gone": "needs a login",
+        "Resting": "disabled",
+    }
+    for user, row in zip(users, rows_of([heading, *lines]), strict=True):
+        assert row.startswith(safe(user["name"]))
+        assert states[user["name"]] in row
         assert str(user["last_killmail_id"] or "-") in row.split()
-    by_name = {user["name"]: row for user, row in zip(users, rows, strict=True)}
-    assert "active" in by_name[LONG]
-    assert "page 3" in by_name["Gap"]
-    assert "failed" in by_name["Failed"]
-    assert "needs login" in by_name["Gone"]
-    assert "disabled" in by_name["Resting"]
 
 
-def test_the_table_shows_errors_queue_lock_runs_and_limits(crowd: Killsync) -> None:
-    shown = crowd.run("status", COLUMNS="120").stdout
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_terminal_keeps_names_and_states_and_drops_what_is_needed_less(
+    crowd: Killsync, columns: int
+) -> None:
+    lines = [STYLE.sub("", line) for line in at_terminal(crowd, "status", columns=columns)]
+    assert max(cell_len(line) for line in lines) <= columns
+    rows = "\n".join(rows_of(lines))
+    for user in crowd.status()["users"]:
+        assert safe(user["name"])[: columns // 2 - 1] in rows
+    for words in ("page 3", "trying again", "needs a login", "disabled"):
+        assert words in rows
+    shown = [column for column in COLUMNS if column in lines[0]]
+    assert "State" in shown
+    assert "Newest id" not in shown
+
+
+def test_status_shows_what_is_wrong_what_goes_on_limits_and_runs(crowd: Killsync) -> None:
+    shown = " ".join(crowd.run("status").stdout.split())
     for user in crowd.status()["users"]:
         if user["error"]:
-            assert f"{user['name']}: {user['error']}" in " ".join(shown.split())
-    for part in ("Queue: ", "Lock: free", "Last runs", "Rate limit", "28 of 30"):
+            assert user["name"] in shown
+            assert user["error"] in shown
+    assert "needs a login" in shown
+    for part in ("Nothing is running; the last scan ended", "Last runs", "ESI's limits: lists "):
         assert part in shown
+    assert "Rate limit" not in shown
+    verbose = crowd.run("status", "--verbose").stdout
+    assert "Rate limit" in verbose
+    assert "28 of 30" in verbose
+
+
+def test_one_user_is_shown_in_full(crowd: Killsync) -> None:
+    shown = " ".join(crowd.run("status", "--user", "Gap").stdout.split())
+    gap = in_crowd(crowd, "Gap")
+    for words in (
+        f"Gap ({gap['user_id']})",
+        f"Newest killmail {gap['last_killmail_id']}",
+        "History page 3",
+        "down to the end of the list",
+        "Last error none",
+        "Jobs list read",
+    ):
+        assert words in shown
+    failed = " ".join(crowd.run("status", "--user", "Failed").stdout.split())
+    assert "Next attempt in " in failed
+    assert "no [red]luck" in failed
+
+
+def test_without_users_status_and_users_say_what_to_do_first(killsync: Make) -> None:
+    program = killsync(users=False)
+    copy_new_database(program.database)
+    for command in ("status", "users"):
+        assert program.run(command).stdout == "No characters yet: `killsync login` registers one\n"
+
+
+def test_a_run_that_was_killed_is_called_so(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=40, latency_body=1)
+    with scanning(program) as scan:
+        wait_until(lambda: (program.status()["progress"] or {}).get("stored", 0) > 0)
+        running = program.run("status").stdout
+        assert re.search(r"\n  [1-9]\d* killmails? stored so far\n\d+ of 40 stored", running)
+        scan.kill()
+        scan.wait(TIMEOUT)
+    shown = program.run("status").stdout
+    assert re.search(r"The last scan, started .*, was killed; the next run goes on\n", shown)
+    assert "No killmail was stored" not in shown
 
 
 def test_hostile_names_are_shown_harmlessly(crowd: Killsync) -> None:
@@ -387,20 +456,6 @@ def test_no_colour_where_the_user_wants_none(crowd: Killsync) -> None:
 
 def test_colour_at_a_terminal(crowd: Killsync) -> None:
     assert COLOUR.search("".join(at_terminal(crowd, "status")))
-
-
-def test_watch_draws_what_changes_until_ctrl_c(killsync: Make) -> None:
-    program = killsync(characters=1, killmails=0)
-    terminal = Terminal(program, "status", "--watch", columns=100)
-    terminal.wait_for(program.simulator.logins[0]["name"])
-    program.run("users", "disable", str(first_user(program)))
-    terminal.wait_for("disabled")
-    terminal.process.send_signal(signal.SIGINT)
-    shown = terminal.to_end()
-    assert terminal.process.returncode in (0, 130)
-    assert "Traceback" not in shown
-    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
-    assert shown.rindex("\x1b[?1049l") > shown.rindex("\x1b[?1049h")  # and so is the screen
 
 
 def test_no_database_is_made_elsewhere(killsync: Make, tmp_path: Path) -> None:

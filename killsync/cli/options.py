@@ -8,6 +8,8 @@ from killsync.errors import UsageError
 from killsync.times import parse_duration
 
 _WITH_VALUE = {"--db", "--config", "--log-format"}
+# an option whose value may be left out, with what is meant then
+_IMPLIED = {"--watch": "--watch=1"}
 _ALONE = {"-v", "--verbose", "-q", "--quiet"}
 
 
@@ -50,7 +52,10 @@ OnlyLosses = Annotated[bool, typer.Option("--losses", help="Only losses.")]
 
 
 def hoisted(arguments: list[str]) -> list[str]:
-    """Return the arguments with the global options first: they may stand after the command too."""
+    """Return the arguments with the global options first: they may stand after the command too.
+
+    An option that stands without the value that it may have gets the one that is meant.
+    """
     front: list[str] = []
     rest: list[str] = []
     left = iter(arguments)
@@ -62,5 +67,5 @@ def hoisted(arguments: list[str]) -> list[str]:
         elif argument in _WITH_VALUE:
             front += [argument, *([value] if (value := next(left, None)) is not None else [])]
         else:
-            rest.append(argument)
+            rest.append(_IMPLIED.get(argument, argument))
     return front + rest

@@ -1,10 +1,19 @@
-"""What tables are made of: an empty one, and the cell of a name."""
+"""What tables are made of: words and their style, an empty table, the cell of a name."""
 
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
+
+
+class Words(Struct, frozen=True):
+    """What is said of something, and in which style."""
+
+    text: str
+    style: str = ""
 
 
 def new_table(*columns: tuple[str, str]) -> "Table":
@@ -19,6 +28,13 @@ def new_table(*columns: tuple[str, str]) -> "Table":
     for number, (name, justify) in enumerate(columns):
         table.add_column(name, justify=justify, no_wrap=number > 0)  # type: ignore[arg-type]
     return table
+
+
+def styled(words: Words) -> "Text":
+    """Return words as rich prints them."""
+    from rich.text import Text
+
+    return Text(words.text, words.style)
 
 
 def name_cell(text: str) -> "Text":

@@ -5,8 +5,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from killsync.times import MINUTE, clock, unix
+from killsync.times import DAY, HOUR, MINUTE, clock, iso, unix
 
+_JUST_NOW = 2.0
+_IN_DAYS = 2
 # abbreviations that no locale changes: EVE is spoken of in English
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
@@ -55,6 +57,28 @@ def shown_time(text: str, local: bool, now: float | None = None) -> str:
     if then.year == today.year:
         return f"{_MONTHS[then.month - 1]} {then:%d %H:%M}"
     return then.date().isoformat()
+
+
+def near(then: float, now: float, zone: Zone) -> str:
+    """Return a time as `just now`, `5 min ago` or `in 3 h`; more than a day away as its date."""
+    away = abs(then - now)
+    if then > now + DAY:
+        return time_to_come(iso(then), now, zone)
+    if then < now - DAY:
+        return shown_time(iso(then), zone is Zone.LOCAL, now)
+    if away < _JUST_NOW:
+        return "just now" if then <= now else "now"
+    return f"{span(away)} ago" if then < now else f"in {span(away)}"
+
+
+def span(seconds: float) -> str:
+    """Return how long something takes, as `45 s`, `5 min`, `3 h` or `2 days`."""
+    if seconds < MINUTE:
+        return f"{max(0, int(seconds))} s"
+    if seconds < HOUR:
+        return f"{int(seconds // MINUTE)} min"
+    days = int(seconds // DAY)
+    return f"{int(seconds // HOUR)} h" if days < _IN_DAYS else f"{days} days"
 
 
 def _on_the_clock(seconds: float, local: bool) -> datetime:
