@@ -472,6 +472,19 @@ def test_a_variable_that_is_no_setting_is_named_in_a_warning(newcomer: Newcomer)
     assert "KILLSYNC_WORKER is not" in newcomer.init(*GIVEN, "--force", KILLSYNC_WORKER="3").stderr
 
 
+@pytest.mark.parametrize("command", ["kills", "users", "scan"])
+def test_every_command_names_a_misspelt_variable_and_never_its_value(
+    newcomer: Newcomer, command: str
+) -> None:
+    newcomer.init(*GIVEN)
+    environment = newcomer.environment | {"KILLSYNC_CLIENT_SECRT": SECRET}
+    done = run_here(*command.split(), environment=environment)
+    assert "KILLSYNC_CLIENT_SECRT is not a setting" in done.stderr.splitlines()[0]
+    assert SECRET not in done.stdout + done.stderr
+    quiet = run_here("--quiet", *command.split(), environment=environment)
+    assert "KILLSYNC_CLIENT_SECRT" not in quiet.stderr
+
+
 def test_the_target_of_a_link_is_written(newcomer: Newcomer, tmp_path: Path) -> None:
     newcomer.file.parent.mkdir(parents=True)
     newcomer.file.symlink_to(tmp_path / "dotfiles.toml")
