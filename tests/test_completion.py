@@ -170,6 +170,13 @@ def test_fish_shows_an_assignment_before_the_program(database: Path) -> None:
     assert done.stdout == "words\nCaelia Yulai\t90000003\n"
 
 
+def test_channels_are_completed(tmp_path: Path) -> None:
+    config = tmp_path / "own.toml"
+    config.write_text('[[tell]]\nname = "corporation"\ncommand = ["true"]\n')
+    found = completed(f"tell --config {config} --test cor")
+    assert found == ["corporation"]
+
+
 # ---- what it must never do
 
 

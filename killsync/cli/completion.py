@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from killsync.settings.config import Settings
 
 _FILES = {"PATH", "FILE", "ZIP"}
+# of `killsync tell`
+_CHANNEL = "--test"
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _SOURCE = "source_"
 
@@ -168,6 +170,9 @@ def _values(wanted: Parameter, typed: str, line: _Line, environment: Mapping[str
         if subject in completed_names.NAMED:
             database = _settings(line, environment).database
             return completed_names.names_of(database, subject, typed)
+    if _CHANNEL in wanted.names:
+        names = [channel.name for channel in _settings(line, environment).tell]
+        return [(name, "") for name in names if name.startswith(typed) and name.isprintable()]
     return []
 
 
