@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from killsync.settings.channels import Channel
+from killsync.settings.channels import Channel, Subject
 from killsync.store.channels import ChannelState, Counts
 from killsync.terminal.cells import name_cell, new_table
 from killsync.terminal.text import count, safe
@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME = 40
 _LONGEST = 400
+
+# heading, side, and whether it stands there even if it is empty
+_COLUMNS = (
+    ("Channel", "left", True),
+    ("Only", "left", False),
+    ("Told", "right", True),
+    ("Last", "left", True),
+    ("Waiting", "right", False),
+    ("Next", "left", False),
+    ("Given up", "right", False),
+    ("Uncertain", "right", False),
+)
 
 
 class ChannelRow(msgspec.Struct, frozen=True):
@@ -80,29 +92,30 @@ def view(rows: Sequence[ChannelRow], now: float) -> "Group":
     from rich.console import Group
     from rich.text import Text
 
-    table = new_table(
-        ("Channel", "left"),
-        ("Tells of", "left"),
-        ("Told", "right"),
-        ("Last", "left"),
-        ("Wait", "right"),
-        ("Next", "left"),
-        ("Given up", "right"),
-        ("Unclear", "right"),
-    )
-    for row in rows:
-        counts = row.counts
-        table.add_row(
-            name_cell(safe(row.name, _LONGEST_NAME)),
-            ", ".join(row.channel.what) if row.channel else "",
-            f"{counts.told:,}",
-            ago(row.state.told_at, now),
-            f"{counts.waiting + counts.sending:,}",
-            clock(row.next_at, now, rough=True) if row.next_at else "",
-            f"{counts.expired:,}",
-            f"{counts.uncertain:,}",
-        )
+    cells = [_cells(row, now) for row in rows]
+    # what nothing stands in takes room that names need
+    kept = [n for n, (_, _, always) in enumerate(_COLUMNS) if always or any(c[n] for c in cells)]
+    table = new_table(*(_COLUMNS[n][:2] for n in kept))
+    for row, texts in zip(rows, cells, strict=True):
+        name = name_cell(safe(row.name, _LONGEST_NAME))
+        table.add_row(name, *(texts[n] for n in kept[1:]))
     return Group(table, *(Text(line) for row in rows for line in _sentences(row, now)))
+
+
+def _cells(row: ChannelRow, now: float) -> list[str]:
+    counts, what = row.counts, row.channel.what if row.channel else ()
+    numbers = (counts.waiting + counts.sending, counts.expired, counts.uncertain)
+    waiting, expired, uncertain = (f"{number:,}" if number else "" for number in numbers)
+    return [
+        row.name,
+        "" if len(what) == len(Subject) else ", ".join(what),
+        f"{counts.told:,}",
+        ago(row.state.told_at, now),
+        waiting,
+        clock(row.next_at, now, rough=True) if row.next_at else "",
+        expired,
+        uncertain,
+    ]
 
 
 def _sentences(row: ChannelRow, now: float) -> Iterator[str]:

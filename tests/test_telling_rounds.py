@@ -1,0 +1,140 @@
+"""One call of telling, within the test's own process: what it claims, sends and gives up."""
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from test_queueing import US, complete, list_page, store_bodies
+
+from killsync.events import Event
+from killsync.outbox import events, telling
+from killsync.settings.channels import Channel
+from killsync.settings.config import Settings
+from killsync.store import connection, outbox, users
+from killsync.store.connection import Store
+from killsync.times import DAY, iso
+
+NOW = 1_800_000_000.0
+KEEPS = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write(sys.stdin.read())"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    monkeypatch.setattr("time.time", lambda: NOW)
+    with closing(connection.connect(tmp_path / "k.db", create=True)) as opened:
+        connection.upgrade(opened)
+        with opened.transaction() as conn:
+            users.add(conn, US, "Zo", NOW)
+        complete(opened, US)
+        yield opened
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Path:
+    """Return where the channel `corp` keeps what it is told."""
+    return tmp_path / "told"
+
+
+def corp(told: Path) -> Channel:
+    return Channel("corp", command=(sys.executable, "-c", KEEPS, str(told)))
+
+
+def tell(store: Store, *channels: Channel) -> list[Event]:
+    reported: list[Event] = []
+    telling.tell(store, Settings(tell=channels), reported.append, threading.Event())
+    return reported
+
+
+def queue(store: Store, *ids: int) -> None:
+    list_page(store, US, *ids)
+    store_bodies(store, *ids)
+
+
+def rows(store: Store) -> list[tuple[int, str]]:
+    return store.conn.execute("SELECT killmail_id, state FROM outbox ORDER BY id").fetchall()
+
+
+def heard(told: Path) -> list[int]:
+    lines = told.read_text().splitlines() if told.exists() else []
+    return [json.loads(line)["killmail_id"] for line in lines]
+
+
+def test_the_oldest_goes_out_first_and_at_most_a_hundred_at_once(store: Store, told: Path) -> None:
+    queue(store, *range(1, 121))
+    reported = tell(store, corp(told))
+    assert heard(told) == list(range(1, 121))
+    assert reported == [events.Told("corp", 100, 0), events.Told("corp", 20, 0)]
+
+
+def test_a_deleted_killmail_is_given_up(store: Store, told: Path) -> None:
+    queue(store, 7, 8)
+    store.conn.execute("DELETE FROM killmails WHERE killmail_id = 7")
+    tell(store, corp(told))
+    assert heard(told) == [8]
+    assert rows(store) == [(7, "expired"), (8, "told")]
+
+
+def test_what_waits_for_a_channel_that_is_gone_is_given_up_after_a_day(
+    store: Store, told: Path
+) -> None:
+    queue(store, 7)
+    assert tell(store) == []
+    assert rows(store) == [(7, "waiting")]
+    store.conn.execute("UPDATE outbox SET not_before = ?", [iso(NOW - DAY)])
+    assert tell(store) == [events.GivenUp(channel="corp", number=1)]
+    assert rows(store) == [(7, "expired")]
+    tell(store, corp(told))
+    assert heard(told) == []
+
+
+def test_a_time_that_a_wrong_clock_wrote_delays_nothing(store: Store, told: Path) -> None:
+    queue(store, 7)
+    store.conn.execute("UPDATE outbox SET not_before = '2099-01-01T00:00:00Z'")
+    tell(store, corp(told))
+    assert heard(told) == [7]
+
+
+@pytest.mark.parametrize("sending_at", [iso(NOW - 301), "2099-01-01T00:00:00Z"])
+def test_what_was_sending_for_too_long_is_uncertain(
+    store: Store, told: Path, sending_at: str
+) -> None:
+    queue(store, 7)
+    store.conn.execute("UPDATE outbox SET state = 'sending', sending_at = ?", [sending_at])
+    (lost,) = tell(store, corp(told))
+    assert isinstance(lost, events.PerhapsTold)
+    assert lost.killmail_ids == [7]
+    assert tell(store, corp(told)) == []
+    assert heard(told) == []
+
+
+def test_what_another_process_sends_now_is_left_to_it(store: Store, told: Path) -> None:
+    queue(store, 7)
+    store.conn.execute("UPDATE outbox SET state = 'sending', sending_at = ?", [iso(NOW - 60)])
+    assert tell(store, corp(told)) == []
+    assert rows(store) == [(7, "sending")]
+
+
+def test_a_run_that_was_stopped_sends_nothing(store: Store, told: Path) -> None:
+    queue(store, 7)
+    stopping = threading.Event()
+    stopping.set()
+    telling.tell(store, Settings(tell=(corp(told),)), lambda event: None, stopping)
+    assert rows(store) == [(7, "waiting")]
+
+
+def test_old_rows_are_deleted_in_small_batches_but_not_what_waits(store: Store, told: Path) -> None:
+    queue(store, *range(1, 702))
+    long_ago = iso(NOW - 91 * DAY)
+    store.conn.execute("UPDATE outbox SET state = 'told', ended_at = ?", [long_ago])
+    store.conn.execute("UPDATE outbox SET state = 'sending', ended_at = NULL, sending_at = ?"
+        " WHERE killmail_id = 1", [iso(NOW)])  # fmt: skip
+    left = []
+    for _ in range(3):
+        tell(store, corp(told))
+        left.append(len(rows(store)))
+    assert left == [201, 1, 1]
+    assert not outbox.any_to_prune(store.conn, NOW)
