@@ -104,6 +104,11 @@ def test_what_is_said_of_a_first_sync_is_how_long_it_takes() -> None:
             " 1 list is still being read, from 22:14:50Z on",
         ),
         (
+            FIRST | {"unread_lists": 2},
+            "1,295 of about 2,629 stored; the rest by about 23:00Z; 2 lists are not read yet",
+        ),
+        ({"unread_lists": 2}, ""),
+        (
             FIRST | {"stored": None},
             "1,334 killmails still pending; all stored by about 23:00Z",
         ),

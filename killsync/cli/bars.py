@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from killsync.cli.progress import print_above_bar
@@ -27,6 +28,8 @@ from killsync.times import unix
 Forecast = Callable[[float | None], Backlog]
 
 _LOOKS_APART = 1.0
+# columns of the terminal
+_FOR_BOTH_TIMES = 120
 # over which the rate is taken, in seconds
 _LATELY = 15.0
 
@@ -36,7 +39,9 @@ def new_progress() -> Progress:
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)
     of = TextColumn("{task.fields[of]}", markup=False)
     words = TextColumn("{task.description}", markup=False)
-    columns = (words, BarColumn(bar_width=24), of, _Left())
+    # a narrow terminal shortens the bar: what may not wrap keeps its width
+    left = _Left(table_column=Column(no_wrap=True))
+    columns = (words, BarColumn(bar_width=24), of, left)
     return Progress(*columns, console=console, transient=True)
 
 
@@ -124,7 +129,7 @@ class Bars:
         except (sqlite3.Error, KillsyncError):
             return  # the run itself says what is wrong
         total = self._stored + found.to_come
-        about = "about " if found.expected else ""
+        about = "about " if found.expected or found.unread_lists else ""
         self._progress.update(
             self._killmails,
             completed=self._stored,
@@ -148,6 +153,8 @@ class Bars:
         if known.resumes_at is not None and unix(known.resumes_at) > now + 1:
             after = known.resumes_after or Rest.SPENT
             rests = describe_rest(after, known.resumes_at, now, self._zone)
+            if self._progress.console.width < _FOR_BOTH_TIMES:
+                return rests
             by = time_to_come(known.done_at, now, self._zone, rough=True)
             return f"{rests}; all by about {by}"
         return f"{_pace(self._rate(now))}{time_left(unix(known.done_at) - now)}"

@@ -35,6 +35,9 @@ def describe_backlog(backlog: Backlog, now: float, zone: Zone = Zone.LOG) -> str
         lists_at = backlog.lists_at
         at = "" if lists_at is None else f", from {time_to_come(lists_at, now, zone)} on"
         parts.append(f"{lists} still being read{at}")
+    if backlog.unread_lists and parts:
+        lists = "1 list is" if backlog.unread_lists == 1 else f"{backlog.unread_lists:,} lists are"
+        parts.append(f"{lists} not read yet")
     return "; ".join(parts)
 
 
@@ -56,10 +59,9 @@ def describe_rest(after: Rest, until: str, now: float, zone: Zone) -> str:
 
 
 def _how_much(backlog: Backlog) -> str:
+    about = "about " if backlog.expected or backlog.unread_lists else ""
     if backlog.stored is None:
-        about = "about " if backlog.expected else ""
         return f"{about}{count(backlog.to_come, 'killmail')} still pending"
-    about = "about " if backlog.expected else ""
     return f"{backlog.stored:,} of {about}{backlog.stored + backlog.to_come:,} stored"
 
 

@@ -23,6 +23,8 @@ MOST_TICKS = 150
 SCANS_BEFORE = 3
 # how far an estimate may be off, as a share of what it then takes: at the start, and from its half
 AT_START, FROM_HALF = 0.2, 0.1
+ALL_BEGUN = """SELECT 1 FROM pending_killmails WHERE NOT EXISTS
+    (SELECT 1 FROM users WHERE last_killmail_sync_at IS NULL) LIMIT 1"""
 MARKS = (0.0, 0.25, 0.5, 0.75)
 
 
@@ -113,11 +115,11 @@ class Backlog:
         self.clock.forward_to((now - self.late) // every * every + every + late)
 
     def run(self, *arguments: str, asked: bool = False) -> None:
-        """Run a command; if `asked`, look at what is said as soon as the first page is read."""
+        """Run a command; if `asked`, look at what is said once a page of each list is read."""
         self.score.cases += 1
         running = Running(self.program.launch(*arguments))
         while asked and running.is_running():
-            if self.program.rows("SELECT 1 FROM pending_killmails LIMIT 1"):
+            if self.program.rows(ALL_BEGUN):
                 self.estimate()
                 asked = False
         self.clock.fast_forward(running, simulator_pid=self.program.simulator.pid)
