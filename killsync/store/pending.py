@@ -183,60 +183,6 @@ def done(conn: sqlite3.Connection, killmail_ids: Sequence[int], stored: Sequence
     )
 
 
-class Urgency(msgspec.Struct, frozen=True):
-    """How many bodies may be fetched that are equally urgent; they are the most urgent first.
-
-    Those that `failed` before go last, whatever their priority.
-    """
-
-    failed: bool
-    priority: int
-    bodies: int
-
-
-def ready_by_urgency(
-    conn: sqlite3.Connection, user_ids: Sequence[int] | None = None
-) -> list[Urgency]:
-    """Return how many bodies may be fetched, the most urgent first: all, or these users'."""
-    rows = conn.execute(
-        f"""SELECT attempts > 0, priority, count(*) FROM pending_killmails
-        WHERE {_READY}{"" if user_ids is None else _BY_ESI + listed_by(user_ids)}
-        GROUP BY attempts > 0, priority ORDER BY attempts > 0, priority DESC"""
-    )
-    return [Urgency(bool(failed), priority, number) for failed, priority, number in rows]
-
-
-def ready_before(conn: sqlite3.Connection, user_ids: Sequence[int]) -> list[Urgency]:
-    """Return how many bodies are fetched until the last of these users' is, theirs among them."""
-    last = conn.execute(
-        f"""SELECT attempts > 0, priority, killmail_id FROM pending_killmails
-        WHERE {_READY}{_BY_ESI}{listed_by(user_ids)}
-        ORDER BY attempts > 0 DESC, priority, killmail_id LIMIT 1"""
-    ).fetchone()
-    if last is None:
-        return []
-    rows = conn.execute(
-        f"""SELECT attempts > 0, priority, count(*) FROM pending_killmails
-        WHERE {_READY} AND (attempts > 0, -priority, -killmail_id) <= (?, ?, ?)
-        GROUP BY attempts > 0, priority ORDER BY attempts > 0, priority DESC""",
-        [last[0], -last[1], -last[2]],
-    )
-    return [Urgency(bool(failed), priority, number) for failed, priority, number in rows]
-
-
-def put_off_until(
-    conn: sqlite3.Connection, moment: float, user_ids: Sequence[int] | None = None
-) -> tuple[int, float | None]:
-    """Return how many bodies were put off until a moment at most, and when the last is tried."""
-    mine = "" if user_ids is None else f"{_BY_ESI}{listed_by(user_ids)}"
-    number, last = conn.execute(
-        f"""SELECT count(*), max(not_before) FROM pending_killmails
-        WHERE {PUT_OFF} AND not_before <= ?{mine}""",
-        [iso(moment)],
-    ).fetchone()
-    return int(number), unix_or_none(last)
-
-
 class PendingCounts(msgspec.Struct, frozen=True):
     """How many killmails are pending: `ready` to be fetched, put off, and set aside.
 

@@ -17,10 +17,11 @@ from killsync.esi.ratelimit import (
 from killsync.model import Priority, Reader, User, UserKind, own_reader
 from killsync.settings.config import Settings
 from killsync.store import directors as stored_directors
-from killsync.store import limits, pending, runs, waiting_users
+from killsync.store import limits, pending, runs, urgency, waiting_users
 from killsync.store.connection import Store
-from killsync.store.pending import PendingCounts, Urgency
+from killsync.store.pending import PendingCounts
 from killsync.store.runs import LockHolder, Run
+from killsync.store.urgency import Urgency
 from killsync.store.waiting_users import Listed
 from killsync.sync import directors
 from killsync.sync.schedule import STILL_NEW
@@ -186,15 +187,15 @@ def _waiting(
     user_ids: Sequence[int] | None,
 ) -> list[Bodies]:
     """Return what is fetched until all of these users' bodies are there, the most urgent first."""
-    own = pending.ready_by_urgency(conn, user_ids)
-    found = own if user_ids is None else pending.ready_before(conn, user_ids)
+    own = urgency.ready_by_urgency(conn, user_ids)
+    found = own if user_ids is None else urgency.ready_before(conn, user_ids)
     manual = {one.failed: one.bodies for one in own if one.priority >= Priority.MANUAL}
     waiting = [
         some
         for one in found
         for some in _by_share(one, manual.get(one.failed, 0), settings.reserve)
     ]
-    soon, at = pending.put_off_until(conn, now + _SOON, user_ids)
+    soon, at = urgency.put_off_until(conn, now + _SOON, user_ids)
     if at is not None:
         keep = kept_share(Priority.GAP, settings.reserve)
         waiting.append(Bodies(soon, keep, ready_at=at))
