@@ -18,6 +18,7 @@ from world import TIMEOUT, wait_until
 from campaign.case import Case, case
 from campaign.score import Score, two_at_a_time
 from campaign.strikes import label_problems
+from killsync.times import iso
 
 PART = "telling"
 CASES, KILLS = 2, 13
@@ -32,7 +33,7 @@ OPTIONS: dict[str, Any] = {
 }
 # most messages arrive
 HABITS = ("204", "204", "204", "404", "429", "500", "reset")
-MOMENTS = ("any time", "sending", "sending")
+MOMENTS = ("any time", "sending", "sending", "never")
 MOST_SCANS = 20
 _LINK = re.compile(r"/kill/(\d+)/")
 _ENDED = ("told", "expired", "uncertain")
@@ -91,15 +92,17 @@ class Telling:
         self.played.habits = [rng.choice(HABITS)]
         self.teller.fail(fails=rng.random() < 0.2)
         self.teller.hang(rng.choice([0.0, 0.0, rng.uniform(0, 1)]))
+        started = iso(time.time())
         process = self.program.launch("scan", "--quiet")
         moment = rng.choice(MOMENTS)
         if moment == "sending":
-            wait_until(lambda: process.poll() is not None or self._count("sending") > 0)
+            # what an earlier scan has left was sent an hour ago
+            wait_until(lambda: process.poll() is not None or self._is_sending(started))
             # a command answers at once, and Apprise takes a second or two to start
             time.sleep(rng.uniform(0, 2.5) ** 2 / 2.5)
-        else:
+        elif moment == "any time":
             time.sleep(rng.uniform(0, 2))
-        if process.poll() is None:
+        if moment != "never" and process.poll() is None:
             process.kill()
             self.score.kills += 1
             self.score.moments[moment] += 1
@@ -157,6 +160,10 @@ class Telling:
     def _count(self, state: str) -> int:
         ((number,),) = self.program.rows("SELECT count(*) FROM outbox WHERE state = ?", state)
         return int(number)
+
+    def _is_sending(self, since: str) -> bool:
+        sql = "SELECT 1 FROM outbox WHERE state = 'sending' AND sending_at >= ?"
+        return bool(self.program.rows(sql, since))
 
     def _states(self, channel: str) -> dict[int, str]:
         return dict(
