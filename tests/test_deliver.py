@@ -116,9 +116,9 @@ def test_a_wrong_url_is_refused_without_being_named(url: str) -> None:
 
 def test_apprise_that_is_missing_is_named_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
-    assert by_url(URL) == Delivery(
-        Outcome.REFUSED, "Apprise is not installed: pip install 'killsync[tell]'"
-    )
+    delivery = by_url(URL)
+    assert delivery.outcome is Outcome.REFUSED
+    assert f"run `{sys.executable} -m pip install 'apprise>=2.3'`" in str(delivery.reason)
 
 
 # mail

@@ -29,7 +29,7 @@ GROUPS = {
     "Every day": {
         "scan": "Sync every user that is due: the command for cron.",
         "sync": "Sync users now, before all background work.",
-        "status": "Show users, queue, lock, last runs and rate limits.",
+        "status": "Show who is up to date, what is wrong and what goes on.",
         "retry": "Try again what was set aside or put off.",
     },
     "Reading": {

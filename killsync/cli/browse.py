@@ -1,7 +1,6 @@
 """`killsync browse`: a killboard in the web browser, from the same database."""
 
 import os
-import shlex
 import sys
 import threading
 import webbrowser
@@ -16,6 +15,7 @@ from killsync.cli import invocation, opening
 from killsync.cli.invocation import print_result
 from killsync.cli.signals import leaving_by_exception
 from killsync.errors import UsageError
+from killsync.settings.program import install_line
 from killsync.terminal.questions import prompt
 
 PORT = 8455
@@ -71,9 +71,8 @@ def _serving() -> Callable[..., None]:
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.split(".")[0] == "killsync":
             raise
-        python = shlex.quote(sys.executable)
         raise UsageError(
             f"`browse` needs Datasette, and {error.name} is not installed: "
-            f"run `{python} -m pip install 'datasette>=0.65'`"
+            f"run `{install_line('datasette>=0.65')}`"
         ) from None
     return serving.serve

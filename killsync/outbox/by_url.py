@@ -16,7 +16,7 @@ import msgspec
 from killsync.outbox import child
 from killsync.outbox.delivery import Delivery, Outcome
 from killsync.outbox.notes import Note
-from killsync.settings.program import without_secrets
+from killsync.settings.program import install_line, without_secrets
 
 MOST_AT_ONCE = 10
 """So many killmails can be read in one message."""
@@ -24,7 +24,6 @@ MOST_AT_ONCE = 10
 SENDING = b"sending"
 """What the process says before the first byte of a message leaves."""
 
-MISSING = "Apprise is not installed: pip install 'killsync[tell]'"
 _ENDING = 1.0
 # the killsync that this is, should another one be installed
 _ROOT = str(Path(__file__).parents[2])
@@ -49,7 +48,7 @@ class Order(msgspec.Struct, frozen=True):
 def deliver(url: str, notes: Sequence[Note], timeout: float) -> Delivery:
     """Send all of the notes in one message."""
     if find_spec("apprise") is None:
-        return Delivery(Outcome.REFUSED, MISSING)
+        return Delivery(Outcome.REFUSED, _missing())
     started = time.monotonic()
     order = Order(url, started + max(timeout - _ENDING, timeout / 2), list(notes))
     env = without_secrets(os.environ) | {"NETRC": os.devnull}
@@ -71,3 +70,7 @@ def _read(done: child.Finished, seconds: float) -> Delivery:
     if done.code is None:
         return Delivery(outcome, f"timed out after {seconds:.0f} s")
     return Delivery(outcome, f"Apprise broke off, with exit code {done.code}")
+
+
+def _missing() -> str:
+    return f"Apprise is not installed: run `{install_line('apprise>=2.3')}`"

@@ -58,3 +58,8 @@ def _words() -> tuple[str, ...]:
         return (str(called.absolute()),)
     script = Path(sysconfig.get_path("scripts"), "killsync")
     return (str(script),) if script.exists() else (sys.executable, "-m", "killsync")
+
+
+def install_line(requirement: str) -> str:
+    """Return the line that installs what killsync lacks into the Python that runs it."""
+    return f"{shlex.quote(sys.executable)} -m pip install '{requirement}'"
