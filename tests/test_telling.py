@@ -255,6 +255,22 @@ def test_a_login_that_is_needed_is_told_once_and_once_when_it_is_not(
     assert quiet.calls == []
 
 
+def test_an_outage_is_told_while_it_lasts_and_once_when_it_is_over(
+    told: tuple[Killsync, Teller],
+) -> None:
+    program, teller = told
+    program.make_due()
+    lie_back(program, users__last_killmail_sync_at=timedelta(hours=4))
+    program.simulator.fault("list", status=503)
+    for _ in range(2):
+        program.run("scan", exit_code=75)
+    assert teller.troubles == [("unsynced", False)]
+    program.simulator.clear_faults()
+    for _ in range(2):
+        program.run("scan")
+    assert teller.troubles == [("unsynced", False), ("unsynced", True)]
+
+
 def test_a_trouble_that_could_not_be_told_in_time_is_not_told_at_all(
     told: tuple[Killsync, Teller],
 ) -> None:

@@ -69,7 +69,7 @@ def _tell(call: Invocation, settings: Settings, store: Store, stop: StopOnSignal
             return
         from killsync.outbox import telling
 
-        telling.tell(store, settings, line_report(call), stop.flag)
+        telling.tell(store, settings, line_report(call), stop.signalled)
     except (KillsyncError, OSError, sqlite3.Error) as error:
         call.warn_of_monitoring(f"telling could not go on: {_reason(error)}")
 

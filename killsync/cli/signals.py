@@ -59,5 +59,6 @@ class StopOnSignal(StopRequest):
             # every transaction is whole: nothing is lost by going at once
             os._exit(130)
         self.signal = self.signal or number
+        self.signalled.set()
         self.flag.set()
         self.wake()

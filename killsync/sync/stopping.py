@@ -9,13 +9,15 @@ def _nothing_to_wake() -> None:
 
 
 class StopRequest:
-    """Once `flag` is set nothing new is sent; `wake` interrupts a wait.
+    """Once `flag` is set nothing new is sent to ESI; `wake` interrupts a wait.
 
-    `signal` is the number of the signal that asked for it, if one did.
+    `signal` is the number of the signal that asked for it, if one did; `signalled` is set then. A
+    run also sets `flag` itself, out of time or where a service is down.
     """
 
     def __init__(self) -> None:
         self.flag = threading.Event()
+        self.signalled = threading.Event()
         self.wake: Callable[[], None] = _nothing_to_wake
         self.signal: int | None = None
 
