@@ -115,6 +115,26 @@ def test_each_is_told_when_it_begins_and_when_it_is_over() -> None:
     assert told([opened(UNSYNCED)], [UNSYNCED]) == []
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (None, "Ada needs a new login: it was refused; run `killsync login`"),
+        ("invalid_grant", "Ada needs a new login: invalid_grant; run `killsync login`"),
+        (
+            "refused; `killsync login` renews it",
+            "Ada needs a new login: refused; `killsync login` renews it",
+        ),
+        (
+            "has no director left: log one in with `killsync login --corporation`",
+            "Ada needs a new login: has no director left: log one in with "
+            "`killsync login --corporation`",
+        ),
+    ],
+)
+def test_what_to_do_about_a_login_is_said_once(error: str | None, text: str) -> None:
+    assert troubles.login_needed("Ada", error) == text
+
+
 def test_many_logins_are_one_note_that_names_the_number() -> None:
     many = [login(user_id) for user_id in range(1, 8)]
     (message,) = troubles.decide([], many, NOW).messages

@@ -20,6 +20,8 @@ _MOST_SINGLE = 3
 """So many users who need a login get a note each; of more, one note names the number."""
 
 _MOST_NAMED = 5
+# with or without --corporation
+_LOGIN = "`killsync login"
 # what was told, or may have been
 _TOLD = (OutboxState.TOLD, OutboxState.UNCERTAIN)
 
@@ -56,7 +58,7 @@ def current(store: Store, settings: Settings, now: float) -> list[Current]:
             Trouble.NEEDS_LOGIN,
             user_id,
             name,
-            f"{name} needs a new login: {error or 'it was refused'}; run `killsync login`",
+            login_needed(name, error),
             refused_at or iso(now),
         )
         for user_id, name, error, refused_at in troubles.without_login(store.conn)
@@ -71,6 +73,13 @@ def current(store: Store, settings: Settings, now: float) -> list[Current]:
             name = alert.name if isinstance(alert, alerts.Unsynced) and alone else None
             found.append(Current(what, NOBODY, name, f"{wrong}; {cure}", alert.since))
     return found
+
+
+def login_needed(name: str, error: str | None) -> str:
+    """Return that a user needs a new login, why, and what to do: once, if `error` says it too."""
+    why = error or "it was refused"
+    cure = "" if _LOGIN in why else f"; run {_LOGIN}`"
+    return f"{name} needs a new login: {why}{cure}"
 
 
 def decide(still_open: Sequence[OpenTrouble], now_there: Sequence[Current], now: float) -> Decision:
