@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from campaign.clock import Clock
 from tellers import Teller, configure, states
-from world import Killsync, wait_until
+from world import Killsync, run_in_progress, wait_until
 
 Make = Callable[..., Killsync]
 HOUR, DAY = 3600.0, 86400.0
@@ -268,6 +268,20 @@ def test_an_outage_is_told_while_it_lasts_and_once_when_it_is_over(
     program.simulator.clear_faults()
     for _ in range(2):
         program.run("scan")
+    assert teller.troubles == [("unsynced", False), ("unsynced", True)]
+
+
+def test_what_a_run_holds_up_that_never_ends_is_told_by_those_that_give_way(
+    told: tuple[Killsync, Teller],
+) -> None:
+    program, teller = told
+    program.make_due()
+    lie_back(program, users__last_killmail_sync_at=timedelta(hours=4))
+    with run_in_progress(program):
+        for code in (75, 0):
+            program.run("scan", "--quiet", exit_code=code)
+        assert teller.troubles == [("unsynced", False)]
+    program.run("scan")
     assert teller.troubles == [("unsynced", False), ("unsynced", True)]
 
 

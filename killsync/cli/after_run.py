@@ -57,13 +57,14 @@ def _follow_up(
     call: Invocation, settings: Settings, store: Store, stop: StopOnSignal, ending: Ending
 ) -> None:
     """Tell what there is to tell, then describe the run to monitoring."""
-    _tell(call, settings, store, stop)
+    tell(call, settings, store, stop)
     if settings.prometheus_file:
         ending.exit_code = stop.exit_code or ending.exit_code
         _describe(call, settings, store, ending)
 
 
-def _tell(call: Invocation, settings: Settings, store: Store, stop: StopOnSignal) -> None:
+def tell(call: Invocation, settings: Settings, store: Store, stop: StopOnSignal) -> None:
+    """Tell what there is to tell; what fails is a warning."""
     try:
         if store.version() < VERSION or not (settings.tell or outbox.any_unfinished(store.conn)):
             return

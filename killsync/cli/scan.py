@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from killsync.cli import invocation, opening
-from killsync.cli.after_run import followed_up
+from killsync.cli.after_run import followed_up, tell
 from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.options import seconds
 from killsync.cli.pinging import pinging
@@ -75,7 +75,7 @@ def scan(
                     code = ending.exit_code = _Scan(call, settings, store, stop).run(force=force)
             except lock.RunInProgress:
                 pings.give_way()
-                code = _give_way(call, settings, store)
+                code = _give_way(call, settings, store, stop)
         exit_with(stop.exit_code or code)
 
 
@@ -200,7 +200,7 @@ def _due(user: User, now: float) -> UserDue:
     return UserDue(user.user_id, user.name, iso(last), int(now - last))
 
 
-def _give_way(call: Invocation, settings: Settings, store: Store) -> int:
+def _give_way(call: Invocation, settings: Settings, store: Store, stop: StopOnSignal) -> int:
     """Say that another run holds the lock; return the exit code, 75 if it does so for too long."""
     holder, now = lock_holder(store), time.time()
     _print(call, _gave_way(holder), settings)
@@ -210,12 +210,17 @@ def _give_way(call: Invocation, settings: Settings, store: Store) -> int:
     store.gives_up = lambda: True
     stuck = alerts.overdue(holder, now)
     if stuck is not None:
-        return _warn(call, stuck, 0, is_news=alerts.take_note_of_lock(store, stuck, now))
-    if _is_young(holder, now - settings.alert_after):
+        is_news = alerts.take_note_of_lock(store, stuck, now)
+        code = _warn(call, stuck, 0, is_news=is_news)
+    elif _is_young(holder, now - settings.alert_after):
         return 0
-    alert = alerts.current(store, settings, now)
-    cause = None if holder is None else f"{describe_holder(holder)} holds the lock"
-    return 0 if alert is None else _warn_once(call, store, alert, 0, cause=cause)
+    else:
+        alert = alerts.current(store, settings, now)
+        cause = None if holder is None else f"{describe_holder(holder)} holds the lock"
+        code = 0 if alert is None else _warn_once(call, store, alert, 0, cause=cause)
+    # the run that holds the lock may never come to it
+    tell(call, settings, store, stop)
+    return code
 
 
 def _gave_way(holder: LockHolder | None) -> GaveWay:
