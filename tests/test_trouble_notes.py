@@ -1,14 +1,17 @@
 """How long a failing channel rests, and which troubles are told: tables and properties."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import stored
 from hypothesis import given
 from hypothesis import strategies as st
 
 from killsync.outbox import resting, troubles
 from killsync.outbox.notes import Trouble
-from killsync.outbox.troubles import Current
+from killsync.outbox.troubles import Current, Evidence
+from killsync.store import facts
 from killsync.store.channels import ChannelState
 from killsync.store.outbox import OutboxState
 from killsync.store.troubles import NOBODY, OpenTrouble
@@ -101,11 +104,12 @@ def opened(of: Current, state: OutboxState = OutboxState.TOLD) -> OpenTrouble:
 
 UNSYNCED = Current(Trouble.UNSYNCED, NOBODY, None, "nothing has succeeded", SINCE)
 ALL = [UNSYNCED, *map(login, range(1, 8))]
+ALL_PASSES = Evidence(frozenset((one.what.value, one.user_id) for one in ALL), False)
 
 
 def told(still_open: list[OpenTrouble], there: list[Current]) -> list[tuple[str, bool, int]]:
     """Return what is told: kind, whether it is over, of how many."""
-    messages = troubles.decide(still_open, there, NOW).messages
+    messages = troubles.decide(still_open, there, ALL_PASSES, NOW).messages
     return [(message.note.what.value, message.note.over, len(message.of)) for message in messages]
 
 
@@ -137,11 +141,11 @@ def test_what_to_do_about_a_login_is_said_once(error: str | None, text: str) -> 
 
 def test_many_logins_are_one_note_that_names_the_number() -> None:
     many = [login(user_id) for user_id in range(1, 8)]
-    (message,) = troubles.decide([], many, NOW).messages
+    (message,) = troubles.decide([], many, ALL_PASSES, NOW).messages
     assert message.note.user is None
     assert message.note.text.startswith("7 users need a new login: User 1, ")
     assert "and 2 more" in message.note.text
-    (message,) = troubles.decide([opened(one) for one in many], [], NOW).messages
+    (message,) = troubles.decide([opened(one) for one in many], [], ALL_PASSES, NOW).messages
     assert message.note.text.startswith("7 users no longer need a new login")
 
 
@@ -162,6 +166,35 @@ def test_only_the_end_of_what_was_told_is_told(
     assert told([opened(UNSYNCED, state)], []) == ends
 
 
+@pytest.mark.parametrize(
+    ("what", "name", "needs_login", "ends"),
+    [
+        ("unsynced", None, [], "everybody is synced again"),
+        ("unsynced", None, ["Ada"], "everybody whose login works is synced again"),
+        ("unsynced", "Bo", ["Ada"], "everybody whose login works is synced again"),
+        ("unsynced", None, ["Ada", "Bo"], None),
+        ("unsynced", "Ada", ["Ada"], None),
+        ("unsynced", "Somebody removed", [], None),
+        ("unfetched", None, [], None),
+    ],
+)
+def test_no_end_is_told_of_a_trouble_that_another_has_followed(
+    tmp_path: Path, what: str, name: str | None, needs_login: list[str], ends: str | None
+) -> None:
+    known = OpenTrouble(what, NOBODY, name, SINCE, 1, OutboxState.TOLD)
+    with stored.database(tmp_path / "killsync.db", {1: "Ada", 2: "Bo"}) as store:
+        with store.transaction() as conn:
+            # what could not be fetched was set aside
+            facts.set_bodies_fail_since(conn, NOW - DAY)
+            for one in needs_login:
+                conn.execute("UPDATE users SET state = 'needs_login' WHERE name = ?", [one])
+        decision = troubles.decide([known], [], troubles.evidence(store, [known]), NOW)
+    assert decision.closed == [known]
+    assert [message.note.text.partition(",")[0] for message in decision.messages] == (
+        [] if ends is None else [ends]
+    )
+
+
 def test_what_was_given_up_is_told_if_it_is_still_there() -> None:
     assert told([opened(UNSYNCED, OutboxState.EXPIRED)], [UNSYNCED]) == [("unsynced", False, 1)]
 
@@ -171,7 +204,7 @@ def test_each_end_follows_its_beginning(steps: list[list[Current]], data: st.Dat
     known: dict[tuple[str, int], OpenTrouble] = {}
     heard: dict[tuple[str, int], bool] = {}
     for there in [*steps, []]:
-        decision = troubles.decide(list(known.values()), there, NOW)
+        decision = troubles.decide(list(known.values()), there, ALL_PASSES, NOW)
         for one in decision.closed:
             del known[one.what, one.user_id]
         for key, over in _of(decision):

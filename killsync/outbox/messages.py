@@ -21,7 +21,7 @@ _SIGNS = {Side.KILL: "🟢", Side.LOSS: "🔴", None: "⚪"}
 _FATES = {Side.KILL: "killed", Side.LOSS: "lost", None: "destroyed"}
 _TROUBLES = {
     Trouble.NEEDS_LOGIN: ("Login needed", "No login needed any more"),
-    Trouble.UNSYNCED: ("Nothing is synced", "Synced again"),
+    Trouble.UNSYNCED: ("Not synced", "Synced again"),
     Trouble.UNFETCHED: ("No killmail can be fetched", "Killmails are fetched again"),
 }
 _TEST = "This is a test: what killsync tells will arrive here."

@@ -38,7 +38,8 @@ def _decide(store: Store, channel: Channel, there: list[Current], now: float) ->
         for one in there
         if one.what is not Trouble.NEEDS_LOGIN or users is None or one.user_id in users
     ]
-    return troubles.decide(stored.still_open(store.conn, channel.name), of_it, now)
+    still_open = stored.still_open(store.conn, channel.name)
+    return troubles.decide(still_open, of_it, troubles.evidence(store, still_open), now)
 
 
 def _is_empty(decision: Decision) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from killsync.model import UserState
 from killsync.outbox.notes import Trouble, TroubleNote
 from killsync.settings.config import Settings
-from killsync.store import troubles
+from killsync.store import facts, troubles, users
 from killsync.store.connection import Store
 from killsync.store.outbox import OutboxState
 from killsync.store.troubles import NOBODY, OpenTrouble
@@ -41,6 +42,16 @@ class Message(msgspec.Struct, frozen=True):
 
     note: TroubleNote
     of: list[Current]
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What troubles have passed that are not there any more, and whether somebody needs a login.
+
+    Others have turned into another trouble, or there is nobody left to have them.
+    """
+
+    passed: frozenset[tuple[str, int]]
+    logins_needed: bool
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -82,19 +93,40 @@ def login_needed(name: str, error: str | None) -> str:
     return f"{name} needs a new login: {why}{cure}"
 
 
-def decide(still_open: Sequence[OpenTrouble], now_there: Sequence[Current], now: float) -> Decision:
+def evidence(store: Store, still_open: Sequence[OpenTrouble]) -> Evidence:
+    """Return which of these troubles have passed, if they are not there any more."""
+    passed = frozenset(one.key for one in still_open if _has_passed(store, one))
+    return Evidence(passed, bool(troubles.without_login(store.conn)))
+
+
+def _has_passed(store: Store, trouble: OpenTrouble) -> bool:
+    match Trouble(trouble.what):
+        case Trouble.NEEDS_LOGIN:
+            return True
+        case Trouble.UNFETCHED:
+            # those that could never be had may have been set aside meanwhile
+            return facts.bodies_fail_since(store.conn) is None
+        case Trouble.UNSYNCED if trouble.name is None:
+            return users.any_active(store.conn)
+    named = users.named(store.conn, trouble.name or "")
+    return any(user.state is UserState.ACTIVE for user in named)
+
+
+def decide(
+    still_open: Sequence[OpenTrouble], now_there: Sequence[Current], known: Evidence, now: float
+) -> Decision:
     """Return what a channel is to be told, given what it knows and what there is."""
     # of what was given up nobody has heard
-    known = {(one.what, one.user_id) for one in still_open if one.state is not OutboxState.EXPIRED}
+    heard = {one.key for one in still_open if one.state is not OutboxState.EXPIRED}
     there = {(one.what.value, one.user_id) for one in now_there}
-    new = [one for one in now_there if (one.what.value, one.user_id) not in known]
+    new = [one for one in now_there if (one.what.value, one.user_id) not in heard]
     # of what is being sent it is not known yet whether it is told
     over = [
-        one
-        for one in still_open
-        if (one.what, one.user_id) not in there and one.state is not OutboxState.SENDING
+        one for one in still_open if one.key not in there and one.state is not OutboxState.SENDING
     ]
-    told = [_ended(one, now) for one in over if one.state in _TOLD]
+    told = [
+        _ended(one, known, now) for one in over if one.state in _TOLD and one.key in known.passed
+    ]
     return Decision(
         messages=[*_messages(new, over=False), *_messages(told, over=True)],
         closed=over,
@@ -129,14 +161,15 @@ def _named(names: Iterable[str]) -> str:
     return ", ".join(listed[:_MOST_NAMED]) + (f" and {others:,} more" if others > 0 else "")
 
 
-def _ended(trouble: OpenTrouble, now: float) -> Current:
+def _ended(trouble: OpenTrouble, known: Evidence, now: float) -> Current:
     """Return the end of a trouble, in words that are true whatever ended it."""
     what, lasted = Trouble(trouble.what), duration(now - unix(trouble.since))
     match what:
         case Trouble.NEEDS_LOGIN:
             text = f"{trouble.name} no longer needs a new login"
         case Trouble.UNSYNCED:
-            text = f"everybody is synced again, after {lasted}"
+            of_whom = " whose login works" if known.logins_needed else ""
+            text = f"everybody{of_whom} is synced again, after {lasted}"
         case Trouble.UNFETCHED:
             text = f"killmails can be fetched again, after {lasted}"
     return Current(what, trouble.user_id, trouble.name, text, trouble.since)

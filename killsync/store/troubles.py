@@ -20,6 +20,11 @@ class OpenTrouble(msgspec.Struct, frozen=True):
     outbox_id: int
     state: OutboxState
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from the other troubles of its channel."""
+        return self.what, self.user_id
+
 
 def still_open(conn: sqlite3.Connection, channel: str) -> list[OpenTrouble]:
     """Return the troubles of a channel that were not over when it was last looked."""
