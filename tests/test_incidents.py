@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from campaign.clock import TICK, Clock, cheap_days
+from tellers import Teller, configure
 from world import Killsync, run_in_progress
 
 from killsync.times import DAY, HOUR, MINUTE, iso, unix
@@ -388,12 +389,15 @@ def test_a_list_whose_second_page_fails_is_reported_once(days: Callable[..., Day
 
 def test_known_trouble_hides_no_outage(days: Callable[..., Days]) -> None:
     some = days(5)
+    teller = Teller(some.program)
+    configure(some.program, teller.table())
     some.program.simulator.fault("list", character_id=ids(some)[0], status=403)
     first = some.ticks(8, "--quiet", wait=HOUR / 2)
     assert any("nothing has succeeded" in text for _, text in first)
     some.program.simulator.fault("list", status=503)
     said = some.ticks(8, "--quiet", wait=HOUR / 2)
     assert any("and 4 more" in text for _, text in said)
+    assert ["and 4 more" in line["text"] for line in teller.lines] == [False, True]
 
 
 def test_a_quiet_scan_says_once_and_once_a_day_that_nothing_succeeds(

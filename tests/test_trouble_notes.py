@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import stored
 from hypothesis import given
@@ -99,7 +100,7 @@ def login(user_id: int) -> Current:
 
 
 def opened(of: Current, state: OutboxState = OutboxState.TOLD) -> OpenTrouble:
-    return OpenTrouble(of.what.value, of.user_id, of.name, of.since, of.user_id + 1, state)
+    return OpenTrouble(of.what.value, of.user_id, of.name, of.since, of.user_id + 1, state, SINCE)
 
 
 UNSYNCED = Current(Trouble.UNSYNCED, NOBODY, None, "nothing has succeeded", SINCE)
@@ -181,7 +182,7 @@ def test_only_the_end_of_what_was_told_is_told(
 def test_no_end_is_told_of_a_trouble_that_another_has_followed(
     tmp_path: Path, what: str, name: str | None, needs_login: list[str], ends: str | None
 ) -> None:
-    known = OpenTrouble(what, NOBODY, name, SINCE, 1, OutboxState.TOLD)
+    known = OpenTrouble(what, NOBODY, name, SINCE, 1, OutboxState.TOLD, SINCE)
     with stored.database(tmp_path / "killsync.db", {1: "Ada", 2: "Bo"}) as store:
         with store.transaction() as conn:
             # what could not be fetched was set aside
@@ -193,6 +194,16 @@ def test_no_end_is_told_of_a_trouble_that_another_has_followed(
     assert [message.note.text.partition(",")[0] for message in decision.messages] == (
         [] if ends is None else [ends]
     )
+
+
+def test_a_trouble_that_has_grown_much_is_told_once_more() -> None:
+    grown = msgspec.structs.replace(UNSYNCED, grew_at="2027-01-14T09:00:00Z")
+    waits = opened(UNSYNCED, OutboxState.WAITING)
+    decision = troubles.decide([waits], [grown], ALL_PASSES, NOW)
+    assert [message.of for message in decision.messages] == [[grown]]
+    assert decision.closed == decision.unsent == [waits]
+    known = msgspec.structs.replace(opened(UNSYNCED), queued_at="2027-01-14T09:00:00Z")
+    assert told([known], [grown]) == []
 
 
 def test_what_was_given_up_is_told_if_it_is_still_there() -> None:
@@ -214,7 +225,7 @@ def test_each_end_follows_its_beginning(steps: list[list[Current]], data: st.Dat
             elif state in (OutboxState.TOLD, OutboxState.UNCERTAIN):
                 heard[key] = True
             if not over:
-                known[key] = OpenTrouble(key[0], key[1], "User", SINCE, 1, state)
+                known[key] = OpenTrouble(key[0], key[1], "User", SINCE, 1, state, SINCE)
     assert not [one for one in known.values() if one.state is not OutboxState.SENDING]
     assert not heard
 

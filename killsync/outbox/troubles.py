@@ -1,6 +1,7 @@
 """Which troubles a channel is to be told of, and which are over: decided here, from the evidence.
 
-A trouble is told once, and once more when it is over, if it was told at all.
+A trouble is told once, and once more when it is over, if it was told at all; and again if many more
+users have it by now.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ from killsync.store.connection import Store
 from killsync.store.outbox import OutboxState
 from killsync.store.troubles import NOBODY, OpenTrouble
 from killsync.sync import alerts
-from killsync.times import duration, iso, unix
+from killsync.times import duration, iso, iso_or_none, unix
 
 _MOST_SINGLE = 3
 """So many users who need a login get a note each; of more, one note names the number."""
@@ -28,13 +29,17 @@ _TOLD = (OutboxState.TOLD, OutboxState.UNCERTAIN)
 
 
 class Current(msgspec.Struct, frozen=True):
-    """A trouble that there is now; `user_id` is NOBODY if it is of no single user."""
+    """A trouble that there is now; `user_id` is NOBODY if it is of no single user.
+
+    Since `grew_at` it is about many more users than before, if that is known.
+    """
 
     what: Trouble
     user_id: int
     name: str | None
     text: str
     since: str
+    grew_at: str | None = None
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -82,7 +87,9 @@ def current(store: Store, settings: Settings, now: float) -> list[Current]:
             wrong, cure = alerts.describe(alert, now)
             alone = isinstance(alert, alerts.Unsynced) and not alert.others
             name = alert.name if isinstance(alert, alerts.Unsynced) and alone else None
-            found.append(Current(what, NOBODY, name, f"{wrong}; {cure}", alert.since))
+            grown = facts.alert_grew_at(store.conn) if what is Trouble.UNSYNCED else None
+            text = f"{wrong}; {cure}"
+            found.append(Current(what, NOBODY, name, text, alert.since, iso_or_none(grown)))
     return found
 
 
@@ -116,22 +123,28 @@ def decide(
     still_open: Sequence[OpenTrouble], now_there: Sequence[Current], known: Evidence, now: float
 ) -> Decision:
     """Return what a channel is to be told, given what it knows and what there is."""
+    there = {(one.what.value, one.user_id): one for one in now_there}
+    # of what is being sent it is not known yet whether it is told
+    settled = [one for one in still_open if one.state is not OutboxState.SENDING]
+    over = [one for one in settled if one.key not in there]
+    outgrown = [one for one in settled if one.key in there and _is_outgrown(one, there[one.key])]
     # of what was given up nobody has heard
     heard = {one.key for one in still_open if one.state is not OutboxState.EXPIRED}
-    there = {(one.what.value, one.user_id) for one in now_there}
-    new = [one for one in now_there if (one.what.value, one.user_id) not in heard]
-    # of what is being sent it is not known yet whether it is told
-    over = [
-        one for one in still_open if one.key not in there and one.state is not OutboxState.SENDING
-    ]
+    heard -= {one.key for one in outgrown}
+    new = [one for key, one in there.items() if key not in heard]
     told = [
         _ended(one, known, now) for one in over if one.state in _TOLD and one.key in known.passed
     ]
     return Decision(
         messages=[*_messages(new, over=False), *_messages(told, over=True)],
-        closed=over,
-        unsent=[one for one in over if one.state is OutboxState.WAITING],
+        closed=[*over, *outgrown],
+        unsent=[one for one in [*over, *outgrown] if one.state is OutboxState.WAITING],
     )
+
+
+def _is_outgrown(trouble: OpenTrouble, now_there: Current) -> bool:
+    """Return whether what was told is about so few users that it would hide a larger trouble."""
+    return now_there.grew_at is not None and trouble.queued_at < now_there.grew_at
 
 
 def _messages(of: Sequence[Current], *, over: bool) -> list[Message]:

@@ -10,6 +10,7 @@ from killsync.times import iso, iso_after, unix
 
 _BODIES_FAIL_SINCE = "bodies_fail_since"
 _ALERTED_AT = "alerted_at"
+_ALERT_GREW_AT = "alert_grew_at"
 _PRICES_NOT_BEFORE = "prices_not_before"
 _NAMES_NOT_BEFORE = "names_not_before"
 _ZKB_NOT_BEFORE = "zkb_not_before_ms"
@@ -51,6 +52,18 @@ def set_last_alert(conn: sqlite3.Connection, about: str | None, now: float) -> N
     """Remember what was alerted now; None: all is well."""
     _set(conn, _ALERTED_OF, about)
     _set(conn, _ALERTED_AT, None if about is None else iso(now))
+    if about is None:
+        _set(conn, _ALERT_GREW_AT, None)
+
+
+def alert_grew_at(conn: sqlite3.Connection) -> float | None:
+    """Return when what is alerted was last about many more users than before, in unix seconds."""
+    return _time(_get(conn, _ALERT_GREW_AT))
+
+
+def set_alert_grew_at(conn: sqlite3.Connection, now: float) -> None:
+    """Remember that what is alerted is about many more users than before."""
+    _set(conn, _ALERT_GREW_AT, iso(now))
 
 
 def game_data(conn: sqlite3.Connection) -> tuple[int, str] | None:

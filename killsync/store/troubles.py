@@ -11,7 +11,10 @@ NOBODY = 0
 
 
 class OpenTrouble(msgspec.Struct, frozen=True):
-    """A row of `troubles`; `state` is what became of what tells of it, `since` is ISO text."""
+    """A row of `troubles`; `state` is what became of what tells of it, queued at `queued_at`.
+
+    Times are ISO text.
+    """
 
     what: str
     user_id: int
@@ -19,6 +22,7 @@ class OpenTrouble(msgspec.Struct, frozen=True):
     since: str
     outbox_id: int
     state: OutboxState
+    queued_at: str
 
     @property
     def key(self) -> tuple[str, int]:
@@ -29,14 +33,15 @@ class OpenTrouble(msgspec.Struct, frozen=True):
 def still_open(conn: sqlite3.Connection, channel: str) -> list[OpenTrouble]:
     """Return the troubles of a channel that were not over when it was last looked."""
     rows = conn.execute(
-        """SELECT t.what, t.user_id, t.name, t.since, t.outbox_id, coalesce(o.state, 'told')
+        """SELECT t.what, t.user_id, t.name, t.since, t.outbox_id, coalesce(o.state, 'told'),
+            coalesce(o.queued_at, t.since)
         FROM troubles AS t LEFT JOIN outbox AS o ON o.id = t.outbox_id
         WHERE t.channel = ?""",
         [channel],
     )
     return [
-        OpenTrouble(what, user_id, name, since, outbox_id, OutboxState(state))
-        for what, user_id, name, since, outbox_id, state in rows
+        OpenTrouble(what, user_id, name, since, outbox_id, OutboxState(state), queued_at)
+        for what, user_id, name, since, outbox_id, state, queued_at in rows
     ]
 
 

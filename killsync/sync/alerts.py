@@ -96,9 +96,14 @@ def is_news(about: str, last: tuple[str, float] | None, now: float) -> bool:
     """
     if last is None or not 0 <= now - last[1] < DAY:
         return True
-    (kind, _, number), (before, _, known) = about.partition(": "), last[0].partition(": ")
-    grown = number.isdecimal() and known.isdecimal() and int(number) > 2 * int(known)
-    return kind != before or (grown and now - last[1] >= HOUR)
+    kind, before = about.partition(": ")[0], last[0].partition(": ")[0]
+    return kind != before or (has_grown(about, last[0]) and now - last[1] >= HOUR)
+
+
+def has_grown(about: str, before: str) -> bool:
+    """Return whether an alert is about more than twice as many users as before."""
+    number, known = about.partition(": ")[2], before.partition(": ")[2]
+    return number.isdecimal() and known.isdecimal() and int(number) > 2 * int(known)
 
 
 def subject(alert: Unsynced | Unfetched) -> str:
@@ -120,6 +125,8 @@ def take_note(store: Store, alert: Unsynced | Unfetched | None, now: float) -> b
     if news or (about != (last and last[0]) and now - at < HOUR):
         with store.transaction() as conn:
             facts.set_last_alert(conn, about, at)
+            if news and last is not None and has_grown(about, last[0]):
+                facts.set_alert_grew_at(conn, now)
     return news
 
 
