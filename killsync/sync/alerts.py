@@ -122,7 +122,10 @@ def take_note(store: Store, alert: Unsynced | Unfetched | None, now: float) -> b
     about = subject(alert)
     news = is_news(about, last, now)
     at = now if news or last is None else last[1]
-    if news or (about != (last and last[0]) and now - at < HOUR):
+    # not all are hit at once, and those that recover may be hit once more
+    is_other = last is not None and about != last[0]
+    shrunk = last is not None and has_grown(last[0], about)
+    if news or shrunk or (is_other and now - at < HOUR):
         with store.transaction() as conn:
             facts.set_last_alert(conn, about, at)
             if news and last is not None and has_grown(about, last[0]):
