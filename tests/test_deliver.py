@@ -255,6 +255,11 @@ def test_a_command_that_fails_is_quoted_without_its_secrets() -> None:
     )
 
 
+def test_a_command_that_a_signal_ends_may_have_sent_before() -> None:
+    delivery = by_command("sh", "-c", "cat > /dev/null; kill -TERM $$")
+    assert delivery == Delivery(Outcome.UNKNOWN, "sh was ended by signal 15")
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

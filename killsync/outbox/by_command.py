@@ -32,7 +32,8 @@ _CANNOT_START = {
 def deliver(words: Sequence[str], notes: Sequence[Note], timeout: float) -> Delivery:
     """Call the command once, without a shell, and give it all of the notes.
 
-    It has delivered them if it ends with exit code 0. Killed after 30 seconds, it may have.
+    It has delivered them if it ends with exit code 0, and has not with any other. Ended by a
+    signal, or killed after 30 seconds, it may have.
     """
     given = b"".join(line(note) + b"\n" for note in notes)
     seconds = min(timeout, LONGEST)
@@ -44,7 +45,8 @@ def deliver(words: Sequence[str], notes: Sequence[Note], timeout: float) -> Deli
         what = f"{_program(words)} had not ended after {seconds:.0f} s, and was killed"
         return Delivery(Outcome.UNKNOWN, what)
     if done.code:
-        return Delivery(Outcome.REFUSED, f"{_program(words)} {_ended(done, words)}")
+        outcome = Outcome.UNKNOWN if done.code < 0 else Outcome.REFUSED
+        return Delivery(outcome, f"{_program(words)} {_ended(done, words)}")
     return Delivery(Outcome.DELIVERED)
 
 
@@ -72,7 +74,7 @@ def _why_not(error: OSError | ValueError) -> str:
 def _ended(done: child.Finished, words: Sequence[str]) -> str:
     """Return how it failed, and how it began to complain."""
     code = done.code or 0
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
     said = done.said.decode(errors="replace").strip().partition("\n")[0]
     # a word of the command's may be a secret, such as the address of a webhook
     for word in words[1:]:
