@@ -1,17 +1,21 @@
 """Channels that tests tell by: a command that keeps what it is given, or fails."""
 
 import json
+import os
+import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from world import Killsync
 
 _SCRIPT = """#!{python}
-import pathlib, sys, time
+import os, pathlib, sys, time
 here = pathlib.Path(__file__).parent
 given = sys.stdin.read()
 if (here / "hangs").exists():
-    (here / "hanging").touch()
+    (here / "hanging").write_text(str(os.getpid()))
     time.sleep(float((here / "hangs").read_text()))
 if (here / "fails").exists():
     (here / "refused").open("a").write("x")
@@ -51,7 +55,25 @@ class Teller:
 
     @property
     def is_hanging(self) -> bool:
-        return (self._here / "hanging").exists()
+        return self._hanging_as() is not None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the one that hangs is still there."""
+        pid = self._hanging_as()
+        return pid is not None and Path(f"/proc/{pid}").exists()
+
+    def end(self) -> None:
+        """End the one that hangs."""
+        pid = self._hanging_as()
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _hanging_as(self) -> int | None:
+        file = self._here / "hanging"
+        words = file.read_text() if file.exists() else ""
+        return int(words) if words else None
 
     @property
     def refusals(self) -> int:

@@ -157,6 +157,7 @@ def test_a_run_killed_while_it_sends_leaves_what_is_reported_once_and_never_sent
     wait_until(lambda: teller.is_hanging)
     scan.kill()
     scan.communicate()
+    teller.end()
     assert states(program) == {"sending": 1}
     teller.hang(0)
     # it may be alive still
@@ -170,7 +171,7 @@ def test_a_run_killed_while_it_sends_leaves_what_is_reported_once_and_never_sent
     assert teller.calls == []
 
 
-def test_a_signal_ends_telling_soon_and_leaves_the_outcome_unknown(
+def test_a_signal_ends_telling_soon_and_is_no_failure_of_the_channel(
     told: tuple[Killsync, Teller],
 ) -> None:
     program, teller = told
@@ -182,7 +183,10 @@ def test_a_signal_ends_telling_soon_and_leaves_the_outcome_unknown(
     _, said = scan.communicate(timeout=30)
     assert scan.returncode == 143
     assert "it was stopped before there was an answer" in said
+    assert "tried again" not in said
     assert states(program) == {"uncertain": 1}
+    assert program.rows("SELECT failures FROM channels WHERE name = 'corp'") == [(0,)]
+    assert not teller.is_running
 
 
 def test_two_processes_at_once_tell_each_killmail_once(told: tuple[Killsync, Teller]) -> None:

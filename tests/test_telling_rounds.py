@@ -138,3 +138,17 @@ def test_old_rows_are_deleted_in_small_batches_but_not_what_waits(store: Store, 
         left.append(len(rows(store)))
     assert left == [201, 1, 1]
     assert not outbox.any_to_prune(store.conn, NOW)
+
+
+def test_what_has_no_answer_in_time_is_ended_before_the_round_is(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "MOST_SECONDS", 6.5)
+    pid = tmp_path / "pid"
+    hangs = Channel("corp", command=("sh", "-c", f"echo $$ > {pid}; exec sleep 60"))
+    queue(store, 7)
+    (uncertain, failed) = tell(store, hangs)
+    assert isinstance(uncertain, events.PerhapsTold)
+    assert "was killed" in uncertain.reason
+    assert isinstance(failed, events.NotTold)
+    assert not Path(f"/proc/{pid.read_text().strip()}").exists()

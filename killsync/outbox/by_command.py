@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,16 +30,21 @@ _CANNOT_START = {
 }
 
 
-def deliver(words: Sequence[str], notes: Sequence[Note], timeout: float) -> Delivery:
+def deliver(
+    words: Sequence[str],
+    notes: Sequence[Note],
+    timeout: float,
+    stopping: threading.Event | None = None,
+) -> Delivery:
     """Call the command once, without a shell, and give it all of the notes.
 
     It has delivered them if it ends with exit code 0, and has not with any other. Ended by a
     signal, or killed after 30 seconds, it may have.
     """
     given = b"".join(line(note) + b"\n" for note in notes)
-    seconds = min(timeout, LONGEST)
+    seconds, env = min(timeout, LONGEST), without_secrets(os.environ)
     try:
-        done = child.run(words, given, without_secrets(os.environ), seconds, keep_errors=True)
+        done = child.run(words, given, env, seconds, keep_errors=True, stopping=stopping)
     except (OSError, ValueError) as error:
         return Delivery(Outcome.REFUSED, f"{_program(words)} cannot be run: {_why_not(error)}")
     if done.code is None:

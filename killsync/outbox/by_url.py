@@ -6,6 +6,7 @@ input, so that no list of processes shows it.
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -45,15 +46,17 @@ class Order(msgspec.Struct, frozen=True):
     notes: list[Note]
 
 
-def deliver(url: str, notes: Sequence[Note], timeout: float) -> Delivery:
+def deliver(
+    url: str, notes: Sequence[Note], timeout: float, stopping: threading.Event | None = None
+) -> Delivery:
     """Send all of the notes in one message."""
     if find_spec("apprise") is None:
         return Delivery(Outcome.REFUSED, _missing())
     started = time.monotonic()
     order = Order(url, started + max(timeout - _ENDING, timeout / 2), list(notes))
-    env = without_secrets(os.environ) | {"NETRC": os.devnull}
+    given, env = msgspec.json.encode(order), without_secrets(os.environ) | {"NETRC": os.devnull}
     try:
-        done = child.run(_PROGRAM, msgspec.json.encode(order), env, timeout, keep_errors=False)
+        done = child.run(_PROGRAM, given, env, timeout, keep_errors=False, stopping=stopping)
     except OSError as error:
         return Delivery(Outcome.REFUSED, f"Apprise cannot be started: {error.strerror}")
     return _read(done, time.monotonic() - started)

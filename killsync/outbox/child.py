@@ -4,12 +4,16 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
 import msgspec
+
+GRACE = 3.0
+"""So many seconds a program may still run once it is to stop."""
 
 _LOOK = 0.05
 _PIECE = 65536
@@ -30,12 +34,14 @@ def run(
     timeout: float,
     *,
     keep_errors: bool,
+    stopping: threading.Event | None = None,
 ) -> Finished:
     """Run a program in a process group of its own, and give it its standard input.
 
     The beginning of its standard error, or else of its standard output, is kept; the rest and the
     other one are thrown away. It is over when the program itself has ended, whoever else holds its
-    output; after `timeout` seconds the whole group is killed. Raises OSError if it cannot start.
+    output; after `timeout` seconds, or soon after `stopping` is set, the whole group is killed.
+    Raises OSError if it cannot start.
     """
     kept, dropped = subprocess.PIPE, subprocess.DEVNULL
     process = subprocess.Popen(
@@ -51,17 +57,19 @@ def run(
     assert output is not None
     with _Exchange(process.stdin, output, given) as exchange:
         try:
-            code = _wait(process, exchange, time.monotonic() + timeout)
+            code = _wait(process, exchange, _Deadline(timeout, stopping))
         except BaseException:
             _kill(process)
             raise
         return Finished(code, bytes(exchange.said))
 
 
-def _wait(process: subprocess.Popen[bytes], exchange: "_Exchange", deadline: float) -> int | None:
+def _wait(
+    process: subprocess.Popen[bytes], exchange: "_Exchange", deadline: "_Deadline"
+) -> int | None:
     """Return the exit code, None if the program had to be killed."""
     while (code := process.poll()) is None:
-        left = deadline - time.monotonic()
+        left = deadline.left()
         if left <= 0:
             _kill(process)
             break
@@ -75,6 +83,21 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+class _Deadline:
+    """Until when a program may run, which a stop brings forward."""
+
+    def __init__(self, seconds: float, stopping: threading.Event | None) -> None:
+        self._at = time.monotonic() + seconds
+        self._stopping = stopping
+
+    def left(self) -> float:
+        """Return for how many seconds it may still run."""
+        now = time.monotonic()
+        if self._stopping is not None and self._stopping.is_set():
+            self._at, self._stopping = min(self._at, now + GRACE), None
+        return self._at - now
 
 
 class _Exchange:

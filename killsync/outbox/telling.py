@@ -15,6 +15,7 @@ import msgspec
 from killsync.events import Report
 from killsync.outbox import resting
 from killsync.outbox.channels import deliver, most_at_once
+from killsync.outbox.child import GRACE
 from killsync.outbox.delivery import Delivery, Outcome
 from killsync.outbox.events import GivenUp, NotTold, PerhapsTold, Told
 from killsync.outbox.notes import Note
@@ -36,8 +37,8 @@ _SHORTEST_DELIVERY = 5.0
 # from so many on, those that wait go into as few messages as may be
 _MANY = 10
 _LOOK = 0.2
-# after a signal, what was sent is waited for so long
-_GRACE = 3.0
+# a delivery that has to end is heard of so soon after its end
+_SPARE = 1.0
 _STATES = {
     Outcome.DELIVERED: OutboxState.TOLD,
     Outcome.REFUSED: OutboxState.WAITING,
@@ -125,6 +126,7 @@ class _Round:
         self._report = report
         self._stopping = stopping
         self._ends_at = time.monotonic() + MOST_SECONDS
+        self._is_stopped = False
         self._returned: SimpleQueue[tuple[_Batch, Delivery]] = SimpleQueue()
         self._in_flight: dict[str, _Batch] = {}
         self._at_once: dict[str, int] = {}
@@ -147,8 +149,8 @@ class _Round:
     def _left(self) -> float:
         """Return for how many seconds it may last."""
         now = time.monotonic()
-        if self._stopping.is_set() and self._ends_at > now + _GRACE:
-            self._ends_at = now + _GRACE
+        if self._stopping.is_set() and not self._is_stopped:
+            self._is_stopped, self._ends_at = True, min(self._ends_at, now + GRACE + _SPARE)
         return self._ends_at - now
 
     def _send_next(self, channel: Channel) -> None:
@@ -163,7 +165,7 @@ class _Round:
         batch = self._claim(channel, now)
         if batch is not None:
             self._in_flight[channel.name] = batch
-            timeout = min(LONGEST_DELIVERY, left)
+            timeout = min(LONGEST_DELIVERY, left - _SPARE)
             Thread(target=self._deliver, args=(batch, timeout), daemon=True).start()
 
     def _claim(self, channel: Channel, now: float) -> _Batch | None:
@@ -197,23 +199,29 @@ class _Round:
 
     def _deliver(self, batch: _Batch, timeout: float) -> None:
         try:
-            delivery = deliver(batch.channel, batch.notes, timeout=timeout)
+            delivery = deliver(batch.channel, batch.notes, timeout=timeout, stopping=self._stopping)
         except Exception as error:
             # its words may hold a secret
             delivery = Delivery(Outcome.UNKNOWN, f"it failed by a {type(error).__name__}")
         self._returned.put((batch, delivery))
 
     def _settle(self, batch: _Batch, delivery: Delivery) -> None:
-        """Record what became of a batch, and how its channel fares."""
+        """Record what became of a batch, and how its channel fares.
+
+        A channel that was cut short by a signal has not failed.
+        """
         name, now = batch.channel.name, time.time()
         del self._in_flight[name]
+        cut_short = self._stopping.is_set()
+        if cut_short and delivery.outcome is Outcome.UNKNOWN:
+            delivery = _STOPPED
         ended, reason = _STATES[delivery.outcome], delivery.reason or "no reason was given"
         with self._store.transaction() as conn:
             outbox.settle(conn, batch.ids, ended, now, delivery.reason)
             state = channels.get(conn, name)
             if delivery.outcome is Outcome.DELIVERED:
                 state = resting.after_success(state, now)
-            else:
+            elif not cut_short:
                 state = resting.after_failure(state, reason, delivery.retry_after, now)
             channels.put(conn, state)
         if delivery.outcome is Outcome.DELIVERED:
@@ -222,7 +230,8 @@ class _Round:
             return
         if delivery.outcome is Outcome.UNKNOWN:
             self._report_unknown(batch, reason)
-        self._note_rest(batch.channel, state, now, failed=True)
+        if not cut_short:
+            self._note_rest(batch.channel, state, now, failed=True)
 
     def _report_unknown(self, batch: _Batch, reason: str) -> None:
         killmails = batch.killmail_ids
