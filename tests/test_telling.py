@@ -303,3 +303,21 @@ def test_a_trouble_that_could_not_be_told_in_time_is_not_told_at_all(
     program.run("scan")
     assert teller.calls == []
     assert program.rows("SELECT * FROM troubles") == []
+
+
+def test_what_no_version_of_ours_has_written_is_given_up_and_never_the_runs_failure(
+    told: tuple[Killsync, Teller],
+) -> None:
+    program, teller = told
+    now = "strftime('%Y-%m-%dT%H:%M:%SZ', 'now')"
+    program.execute(
+        "INSERT INTO outbox (channel, trouble, queued_at, not_before)"
+        f""" VALUES ('corp', '{{"what": "of a later version"}}', {now}, {now})"""
+    )
+    program.execute(f"INSERT INTO troubles VALUES ('corp', 'unheard_of', 0, NULL, {now}, 99)")
+    assert program.run("tell", "--dry-run").stdout == "corp: 0 messages\n"
+    assert program.run("scan", "--quiet").stderr == ""
+    assert states(program) == {"expired": 1}
+    assert program.rows("SELECT reason FROM outbox") == [("it cannot be read",)]
+    assert program.rows("SELECT * FROM troubles") == []
+    assert teller.calls == []

@@ -71,7 +71,7 @@ def tell(call: Invocation, settings: Settings, store: Store, stop: StopOnSignal)
         from killsync.outbox import telling
 
         telling.tell(store, settings, line_report(call), stop.signalled)
-    except (KillsyncError, OSError, sqlite3.Error) as error:
+    except Exception as error:
         call.warn_of_monitoring(f"telling could not go on: {_reason(error)}")
 
 
@@ -90,4 +90,7 @@ def _describe(call: Invocation, settings: Settings, store: Store, ending: Ending
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return safe(f"{error.filename}: {error.strerror}" if error.filename else error, 400)
-    return safe(error, 400)
+    if isinstance(error, KillsyncError | sqlite3.Error):
+        return safe(error, 400)
+    # its words are for whoever mends killsync, and may hold anything
+    return f"unexpected {type(error).__name__}"

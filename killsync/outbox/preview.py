@@ -43,7 +43,8 @@ def rows(store: Store, settings: Settings, now: float) -> list[ChannelRow]:
 def due_notes(store: Store, settings: Settings, channel: Channel, now: float) -> list[Note]:
     """Return what a channel would be told now if it did not rest: the first hundred killmails."""
     conn, name = store.conn, channel.name
-    found: list[Note] = [trouble_note(text) for text in outbox.troubles_due(conn, name, now)]
+    waiting = map(trouble_note, outbox.troubles_due(conn, name, now))
+    found: list[Note] = [note for note in waiting if note is not None]
     found += not_queued(store, settings, channel, now)
     return found + list(kill_notes(conn, channel, outbox.next_due(conn, name, now, _MOST_SHOWN)))
 

@@ -18,15 +18,21 @@ _SIDES = {Subject.KILLS: Side.KILL, Subject.LOSSES: Side.LOSS, None: None}
 def notes_of(
     conn: sqlite3.Connection, channel: Channel, entries: Sequence[Entry]
 ) -> list[tuple[Entry, Note]]:
-    """Return rows, each with its note, without those of killmails that are deleted."""
+    """Return rows, each with its note, without those of which there is none.
+
+    Their killmails are deleted, or another version has written them.
+    """
     ids = [entry.killmail_id for entry in entries if entry.killmail_id is not None]
     told = {note.kill.killmail_id: note for note in kill_notes(conn, channel, ids)}
     found: list[tuple[Entry, Note]] = []
     for entry in entries:
+        note: Note | None
         if entry.trouble is not None:
-            found.append((entry, trouble_note(entry.trouble)))
-        elif entry.killmail_id in told:
-            found.append((entry, told[entry.killmail_id]))
+            note = trouble_note(entry.trouble)
+        else:
+            note = told.get(entry.killmail_id or 0)
+        if note is not None:
+            found.append((entry, note))
     return found
 
 
@@ -48,9 +54,12 @@ def kill_notes(
     ]
 
 
-def trouble_note(text: str) -> TroubleNote:
-    """Return the note that a row holds as JSON."""
-    return msgspec.json.decode(text, type=TroubleNote)
+def trouble_note(text: str) -> TroubleNote | None:
+    """Return the note that a row holds as JSON, None if another version has written it."""
+    try:
+        return msgspec.json.decode(text, type=TroubleNote)
+    except msgspec.DecodeError:
+        return None
 
 
 def _with_side(kill: Kill, side: Subject | None) -> Kill:

@@ -178,7 +178,7 @@ class _Round:
                     entries = outbox.claim(conn, name, now, limit, killmails=killmails)
                 found = notes_of(conn, channel, entries)
                 there = [entry for entry, _ in found]
-                self._give_up_deleted([e.id for e in entries if e not in there], now)
+                self._give_up([entry for entry in entries if entry not in there], now)
                 if found:
                     return _Batch(channel, there, [note for _, note in found])
         return None
@@ -192,10 +192,12 @@ class _Round:
         alone = number < _MANY and not channel.command
         return self._at_once.setdefault(channel.name, 1 if alone else most)
 
-    def _give_up_deleted(self, ids: list[int], now: float) -> None:
-        if ids:
+    def _give_up(self, entries: list[Entry], now: float) -> None:
+        """Give up what there is nothing to tell of."""
+        for entry in entries:
+            reason = "it cannot be read" if entry.trouble else "the killmail was deleted"
             with self._store.transaction() as conn:
-                outbox.settle(conn, ids, OutboxState.EXPIRED, now, "the killmail was deleted")
+                outbox.settle(conn, [entry.id], OutboxState.EXPIRED, now, reason)
 
     def _deliver(self, batch: _Batch, timeout: float) -> None:
         try:
