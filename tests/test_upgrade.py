@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from in_process import run_here
 from sqlite_utils import Database
+from tellers import Teller, configure
 from world import Killsync, run_in_progress
 
 from killsync.store import connection, schema
@@ -221,3 +222,24 @@ def test_only_what_a_complete_list_shows_later_is_news_after_the_upgrade() -> No
     schema.migrations.apply(db)
     found = db.conn.execute("SELECT user_id, complete_since FROM users").fetchall()
     assert found == [(1, synced), (2, None), (3, None)]
+
+
+@pytest.mark.parametrize("old", [1, 6], indirect=True)
+def test_a_restored_backup_of_before_there_was_telling_tells_nothing_that_its_lists_show(
+    old: Killsync,
+) -> None:
+    teller = Teller(old)
+    configure(old, teller.table())
+    old.execute("UPDATE users SET last_killmail_sync_at = '2026-11-01T00:00:00Z'")
+    backup = old.directory / "copy.db"
+    old.run("backup", str(backup))
+    old.run("restore", "--yes", str(backup))
+    old.run("scan")
+    assert old.rows("SELECT count(*) FROM killmails") == [(3,)]
+    assert old.rows("SELECT count(*) FROM outbox") == [(0,)]
+    assert old.rows("SELECT name FROM facts WHERE name = 'restored'") == []
+    old.simulator.add_killmails(int(user_id(old)), 1)
+    old.simulator.thaw()
+    old.make_due()
+    old.run("scan")
+    assert len(teller.killmails) == 1

@@ -67,3 +67,6 @@ def _continue_after(copy: sqlite3.Connection, last: int) -> None:
     copy.execute("UPDATE facts SET value = max(value, ?) WHERE name = 'stored_seq'", [last])
     if copy.execute("PRAGMA user_version").fetchone()[0] >= _SINCE_OUTBOX:
         outbox.start_over(copy, time.time())
+    else:
+        # the upgrade reads it: the lists of this database show what may have been told since
+        copy.execute("INSERT OR REPLACE INTO facts VALUES ('restored', 1)")

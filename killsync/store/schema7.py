@@ -55,7 +55,9 @@ CREATE TABLE troubles (
 _NEWS = """
 -- when the first pass over the whole list had ended: what is listed later is news
 ALTER TABLE users ADD COLUMN complete_since TEXT;
-UPDATE users SET complete_since = last_killmail_sync_at WHERE backfill_page IS NULL;
+UPDATE users SET complete_since = last_killmail_sync_at
+WHERE backfill_page IS NULL AND NOT EXISTS (SELECT 1 FROM facts WHERE name = 'restored');
+DELETE FROM facts WHERE name = 'restored';
 -- 1: for some user, the list has shown it as news
 ALTER TABLE pending_killmails ADD COLUMN fresh INTEGER NOT NULL DEFAULT 0;
 """
