@@ -56,6 +56,8 @@ def test_every_key_is_read() -> None:
         ("[[tell]]", "config.toml: tell no. 1: name is missing"),
         (ONE + ONE, "config.toml: tell 'corp': another channel has the same name"),
         ('[[tell]]\nname = "x"', "tell 'x': needs a url or a command"),
+        (f"{ONE}min_value = {'9' * 400}", "expected ISK of 0 or more, and less than 1e308"),
+        (f"{ONE}min_value = '{'9' * 400}'", "nothing is worth as much"),
         (ONE + 'command = "a"', "tell 'corp': url and command are both set"),
         (ONE.replace("url", "ulr"), "tell 'corp': unknown key 'ulr'; url may be meant"),
         (ONE.replace("discord://", ""), "tell 'corp': url is (hidden): expected"),
@@ -134,3 +136,11 @@ def test_users_are_ids_names_or_beginnings(
     words: list[int | str], users: set[int], unclear: list[str]
 ) -> None:
     assert matching(words, NAMES) == (frozenset(users), unclear)
+
+
+def test_a_number_of_thousands_of_digits_is_a_mistake_like_another(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"{ONE}min_value = {'9' * 5000}")
+    done = run_here("--config", str(file), "status", environment={"HOME": str(tmp_path)})
+    assert done.returncode == 2
+    assert done.stderr == f"killsync: {file}: holds a number with too many digits\n"

@@ -1,9 +1,9 @@
 """The channels that `[[tell]]` tables name: where to tell what, of whom, how soon."""
 
 import difflib
-import math
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
@@ -16,6 +16,7 @@ from killsync.times import HOUR, parse_duration
 
 LONGEST_DELAY = 72 * HOUR
 _LONGEST_NAME = 60
+_LONGEST_SHOWN = 100
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S.*")
 
 
@@ -122,8 +123,12 @@ def _value(key: str, value: object) -> Any:
     try:
         return _READ[key](value)
     except ValueError as error:
-        shown = "(hidden)" if key in ("url", "command") else repr(value)
+        shown = "(hidden)" if key in ("url", "command") else _shortened(repr(value))
         raise ValueError(f"{key} is {shown}: {error}") from error
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _name(value: object) -> str:
@@ -166,8 +171,9 @@ def _min_value(value: object) -> float:
         return parse_isk(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError('expected ISK such as 100000000 or "100m"')
-    if not (value >= 0 and math.isfinite(value)):
-        raise ValueError("expected ISK of 0 or more")
+    # comparing makes no float of what is too large for one
+    if not 0 <= value <= sys.float_info.max:
+        raise ValueError("expected ISK of 0 or more, and less than 1e308")
     return float(value)
 
 

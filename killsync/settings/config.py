@@ -287,6 +287,8 @@ def _read_toml(file: Path, *, must_exist: bool) -> dict[str, object]:
         if isinstance(error, UnicodeDecodeError) and error.object.startswith(_UTF_16):
             raise UsageError(f"{file}: is UTF-16: save it as UTF-8") from error
         raise UsageError(f"{file}: not valid TOML: {error}") from error
+    except ValueError as error:  # Python reads no number of thousands of digits
+        raise UsageError(f"{file}: holds a number with too many digits") from error
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, object]:

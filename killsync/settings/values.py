@@ -1,5 +1,6 @@
 """The types of settings, and how their text is checked."""
 
+import math
 import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -66,4 +67,7 @@ def parse_isk(text: str) -> float:
     match = _ISK.fullmatch(text.strip())
     if match is None:
         raise ValueError("give ISK such as 100m, 1.2b, 500k or 1000000")
-    return float(match[1].replace(",", "")) * _UNITS[match[2].lower()]
+    isk = float(match[1].replace(",", "")) * _UNITS[match[2].lower()]
+    if math.isinf(isk):
+        raise ValueError("nothing is worth as much")
+    return isk
