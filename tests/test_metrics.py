@@ -1,5 +1,6 @@
 """The file for Prometheus: what stands in it after each run, and that programs can read it."""
 
+import os
 import shutil
 import stat
 import subprocess
@@ -12,10 +13,11 @@ from prometheus_client import parser
 from world import Killsync, copy_new_database, run_in_progress
 
 from killsync.doctor import units
+from killsync.errors import UsageError
 from killsync.esi.buckets import body_bucket, list_bucket, names_bucket, sso_bucket
 from killsync.esi.ratelimit import Bucket
 from killsync.model import Reader, UserKind, UserState
-from killsync.outbox import metrics
+from killsync.outbox import metrics, metrics_file
 from killsync.outbox.metrics import LastRun, Metric, Sample
 from killsync.settings.config import Settings
 from killsync.store import connection, limits, users
@@ -112,15 +114,51 @@ def test_a_run_that_fails_is_no_success(make: Make) -> None:
     assert ("killsync_last_success_timestamp_seconds", ()) not in values
 
 
-def test_a_link_is_replaced_and_what_it_leads_to_is_left_alone(make: Make, tmp_path: Path) -> None:
-    program = make(characters=0)
-    file, other = Path(program.environment["KILLSYNC_PROMETHEUS_FILE"]), tmp_path / "other"
+def test_what_is_no_plain_file_is_left_alone(tmp_path: Path) -> None:
+    link, pipe, other = (tmp_path / name for name in ("link", "pipe", "other"))
     other.write_text("another's")
-    file.symlink_to(other)
-    program.run("scan")
-    assert not file.is_symlink()
+    link.symlink_to(other)
+    os.mkfifo(pipe)
+    for place in (link, pipe, tmp_path):
+        with pytest.raises(UsageError, match="is not a plain file"):
+            metrics_file.write(place, "killsync_users 1\n")
+    assert link.is_symlink()
     assert other.read_text() == "another's"
-    assert [path.name for path in tmp_path.glob("*.prom*")] == [file.name]
+    assert pipe.is_fifo()
+    assert sorted(tmp_path.iterdir()) == [link, other, pipe]
+
+
+@pytest.mark.parametrize("suffix", ["", ".tokens", ".lock", "-wal", ".before-7"])
+def test_a_file_of_killsyncs_own_is_a_wrong_setting(tmp_path: Path, suffix: str) -> None:
+    database = tmp_path / "killsync.db"
+    settings = Settings(db=str(database), prometheus_file=f"{database}{suffix}")
+    with pytest.raises(UsageError, match="a file of killsync's own"):
+        metrics_file.place(settings, tmp_path / "config.toml")
+
+
+def test_nor_may_it_replace_the_configuration_or_what_that_names(tmp_path: Path) -> None:
+    key, config = tmp_path / "key", tmp_path / "config.toml"
+    key.touch()
+    by_another_name = tmp_path / "hard-link"
+    by_another_name.hardlink_to(key)
+    for name in (key, by_another_name, config, tmp_path / "x" / ".." / "config.toml"):
+        settings = Settings(
+            db=str(tmp_path / "k.db"), prometheus_file=str(name), token_key_file=str(key)
+        )
+        with pytest.raises(UsageError, match="a file of killsync's own"):
+            metrics_file.place(settings, config)
+
+
+def test_a_run_refuses_to_replace_its_own_database(make: Make) -> None:
+    program = make(characters=1, killmails=1)
+    program.environment["KILLSYNC_PROMETHEUS_FILE"] = program.environment["KILLSYNC_DB"]
+    user = str(program.simulator.logins[0]["character_id"])
+    for command in (["scan", "--quiet"], ["sync", user]):
+        done = program.run(*command, exit_code=2)
+        assert done.stderr.count("\n") == 1
+        assert "prometheus_file: " in done.stderr
+    assert program.rows("SELECT count(*) FROM runs") == [(0,)]
+    assert "problem prometheus_file: " in program.run("doctor", exit_code=1).stdout
 
 
 def test_a_directory_that_is_missing_is_a_warning_that_cron_never_mails(make: Make) -> None:

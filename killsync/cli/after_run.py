@@ -1,9 +1,11 @@
 """What follows a run once the lock is free: no killmail, and no other run, waits for it."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 import typer
@@ -11,9 +13,9 @@ import typer
 from killsync.cli.invocation import Invocation
 from killsync.cli.progress import line_report
 from killsync.cli.signals import StopOnSignal
-from killsync.errors import KillsyncError
+from killsync.errors import KillsyncError, describe
+from killsync.settings import config
 from killsync.settings.config import Settings
-from killsync.settings.places import expanded
 from killsync.store import lock, outbox
 from killsync.store.connection import VERSION, Store
 from killsync.terminal.text import safe
@@ -32,8 +34,11 @@ def followed_up(
 ) -> Iterator[Ending]:
     """Do what follows a run, however it ends; nothing if another run holds the lock.
 
-    What fails then is a warning, never the run's exit code.
+    What fails then is a warning, never the run's exit code. Raises UsageError first if the file
+    for Prometheus would replace one of killsync's own.
     """
+    if settings.prometheus_file:
+        _metrics_place(call, settings)
     ending, began = Ending(), time.monotonic()
     try:
         yield ending
@@ -75,22 +80,25 @@ def tell(call: Invocation, settings: Settings, store: Store, stop: StopOnSignal)
         call.warn_of_monitoring(f"telling could not go on: {_reason(error)}")
 
 
+def _metrics_place(call: Invocation, settings: Settings) -> Path:
+    from killsync.outbox import metrics_file
+
+    return metrics_file.place(settings, config.config_file(call.config, os.environ))
+
+
 def _describe(call: Invocation, settings: Settings, store: Store, ending: Ending) -> None:
-    from killsync.outbox import metrics
+    from killsync.outbox import metrics, metrics_file
     from killsync.outbox.metrics import LastRun
 
     run = LastRun(ending.seconds, ending.exit_code)
     try:
         text = metrics.text(metrics.samples(store, run, time.time()))
-        metrics.write(expanded(settings.prometheus_file), text)
-    except (KillsyncError, OSError, sqlite3.Error) as error:
+        metrics_file.write(_metrics_place(call, settings), text)
+    except Exception as error:  # nothing of it is worth the run's exit code
         call.warn_of_monitoring(f"prometheus_file could not be written: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return safe(f"{error.filename}: {error.strerror}" if error.filename else error, 400)
-    if isinstance(error, KillsyncError | sqlite3.Error):
-        return safe(error, 400)
-    # its words are for whoever mends killsync, and may hold anything
-    return f"unexpected {type(error).__name__}"
+    return safe(error if isinstance(error, sqlite3.Error) else describe(error), 400)

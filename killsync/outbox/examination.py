@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from killsync.doctor.diagnosis import Diagnosis, ok, problem, warning
 from killsync.doctor.setup import Setup
-from killsync.outbox import ping
+from killsync.outbox import metrics_file, ping
 from killsync.settings.places import expanded
 
 
@@ -18,7 +18,7 @@ def examine(setup: Setup) -> Iterator[Diagnosis]:
     if setup.settings.ping_url:
         yield _ping(setup.settings.ping_url)
     if setup.settings.prometheus_file:
-        yield _prometheus_file(setup.settings.prometheus_file)
+        yield _prometheus_file(setup)
 
 
 def _ping(url: str) -> Diagnosis:
@@ -31,19 +31,22 @@ def _ping(url: str) -> Diagnosis:
     return ok("ping_url", f"{urlsplit(url).netloc} takes pings")
 
 
-def _prometheus_file(name: str) -> Diagnosis:
-    file = expanded(name)
+def _prometheus_file(setup: Setup) -> Diagnosis:
+    subject, another = "prometheus_file", "set prometheus_file to another name"
+    file = expanded(setup.settings.prometheus_file)
     directory = file.parent
     if not directory.is_dir():
-        text, cure = f"{directory}: is no directory", "create it, or set prometheus_file"
-    elif file.is_dir():
-        text, cure = f"{file}: is a directory", "name a file in it"
-    elif not os.access(directory, os.W_OK | os.X_OK):
+        return problem(
+            subject, f"{directory}: is no directory", "create it, or set prometheus_file"
+        )
+    if not os.access(directory, os.W_OK | os.X_OK):
         text = f"{directory}: user {os.geteuid()} may not write it"
-        cure = "give this user the directory, or set prometheus_file"
-    elif file.suffix != ".prom":
+        return problem(subject, text, "give this user the directory, or set prometheus_file")
+    if metrics_file.is_own(file, setup.settings, setup.file):
+        return problem(subject, f"{file} {metrics_file.OWN}", another)
+    if not metrics_file.is_plain(file):
+        return problem(subject, f"{file} {metrics_file.NOT_PLAIN}", another)
+    if file.suffix != ".prom":
         text = f"{file}: node_exporter reads no file whose name does not end in .prom"
-        return warning("prometheus_file", text, "set prometheus_file to another name")
-    else:
-        return ok("prometheus_file", f"{file}")
-    return problem("prometheus_file", text, cure)
+        return warning(subject, text, another)
+    return ok(subject, f"{file}")

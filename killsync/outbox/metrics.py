@@ -4,19 +4,15 @@ Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import msgspec
 
-from killsync import files
 from killsync.esi.buckets import OWN_GROUPS
 from killsync.esi.ratelimit import ERROR_LIMIT, SSO_GROUP, Bucket
 from killsync.model import UserKind, UserState
 from killsync.store import figures, limits, pending
 from killsync.store.connection import Store, snapshot
 
-# node_exporter is another user
-_MODE = 0o644
 _UNLIMITED = OWN_GROUPS | {ERROR_LIMIT, SSO_GROUP}
 
 Labels = tuple[tuple[str, str], ...]
@@ -116,15 +112,6 @@ def text(found: list[Sample]) -> str:
             ]
         lines.append(f"{metric.name}{_shown(sample.labels)} {sample.value}")
     return "".join(f"{line}\n" for line in lines)
-
-
-def write(path: Path, content: str) -> None:
-    """Write the file beside its place, readable for all, and put it there whole.
-
-    Raises OSError.
-    """
-    with files.whole_file(path, mode=_MODE) as stream:
-        stream.write(content.encode())
 
 
 def _if_known(metric: Metric, moment: float | None) -> Iterator[Sample]:
