@@ -321,6 +321,7 @@ WRONG = [
     ("min_age", '""'),
     ("page_delay", "0.1"),
     ("db", "7"),
+    ("prometheus_file", "7"),
     ("contact", "false"),
     ("esi_url", '"esi.evetech.net"'),
     ("esi_url", '"ftp://esi.evetech.net"'),
@@ -329,6 +330,11 @@ WRONG = [
     ("esi_url", '"https://esi.evetech.net/?datasource=x"'),
     ("sso_url", "5"),
 ]
+
+
+@pytest.mark.parametrize("key", ["db", "client_secret_file", "token_key_file", "prometheus_file"])
+def test_no_path_has_a_nul_in_it(file: Path, key: str) -> None:
+    assert f"{key} is " in refusal(file, f'{key} = "/srv/a\\u0000b"')
 
 
 @pytest.mark.parametrize(("key", "toml"), WRONG)

@@ -10,12 +10,12 @@ from killsync.cli.invocation import Invocation, print_result
 from killsync.errors import UsageError
 from killsync.settings import application, config
 from killsync.settings.config import Settings
+from killsync.settings.mistakes import PATHS
 from killsync.settings.places import expanded
 from killsync.settings.text import config_text
 from killsync.terminal.text import safe
 
 _TABLES = "tell"
-_PATHS = ("db", "client_secret_file", "token_key_file", "prometheus_file")
 # what a type cannot say of a value
 CHECKS: dict[str, Callable[[str], str]] = {
     "client_id": application.check_client_id,
@@ -71,7 +71,7 @@ def complete(values: dict[str, Any]) -> None:
 
     Raises UsageError.
     """
-    for key in _PATHS:
+    for key in PATHS:
         if values.get(key):
             values[key] = str(expanded(values[key]).absolute())
     for key, check in CHECKS.items():

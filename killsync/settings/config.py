@@ -19,7 +19,7 @@ from killsync.errors import UsageError
 from killsync.settings import channels, places
 from killsync.settings.channels import Channel
 from killsync.settings.mistakes import SWITCHES, explained
-from killsync.settings.values import CallbackUrl, Duration, PingUrl, Url, check_url
+from killsync.settings.values import CallbackUrl, Duration, FileName, PingUrl, Url, check_url
 from killsync.times import parse_duration
 
 ENVIRONMENT_PREFIX = "KILLSYNC_"
@@ -34,10 +34,10 @@ SECRET_VARIABLES = [ENVIRONMENT_PREFIX + key.upper() for key in _SECRETS]
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Every setting, with its default; durations are in seconds."""
 
-    db: str = ""
+    db: FileName = ""
     client_id: str = ""
     client_secret: str = ""
-    client_secret_file: str = ""
+    client_secret_file: FileName = ""
     callback_url: CallbackUrl = CallbackUrl("http://localhost:8635/callback")
     contact: str = ""
     esi_url: Url = Url("https://esi.evetech.net")
@@ -58,9 +58,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     time_zone: Literal["eve", "local"] = "eve"
     images: bool = False
     ping_url: PingUrl = PingUrl("")
-    prometheus_file: str = ""
+    prometheus_file: FileName = ""
     token_key: str = ""
-    token_key_file: str = ""
+    token_key_file: FileName = ""
     tell: tuple[Channel, ...] = ()
 
     @property

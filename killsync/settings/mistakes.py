@@ -7,10 +7,15 @@ from collections.abc import Mapping, Sequence
 SWITCHES = ("names", "prices", "images")
 """The settings that are on or off."""
 
+PATHS = ("db", "client_secret_file", "token_key_file", "prometheus_file")
+"""The settings that name a file."""
+
 _EXPECTED = {
     "time_zone": "expected eve or local",
     "ping_url": "expected an https URL such as https://hc-ping.com/your-uuid, without a query",
-} | dict.fromkeys(SWITCHES, "expected true or false")
+}
+_EXPECTED |= dict.fromkeys(SWITCHES, "expected true or false")
+_EXPECTED |= dict.fromkeys(PATHS, "expected a path, without a NUL character")
 _PASSWORD = re.compile(r"//[^/]*@")
 _SECRET = ("secr", "token", "key", "pass", "pwd", "ping")
 

@@ -3,13 +3,21 @@
 import math
 import re
 from ipaddress import ip_address
+from typing import Annotated
 from urllib.parse import urlsplit
+
+from msgspec import Meta
 
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 # commas only between thousands: elsewhere one of them is a decimal comma
 _ISK = re.compile(
     r"((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e\d{1,2})?)([kmbt]?)", re.IGNORECASE | re.ASCII
 )
+
+
+# no file system knows a name with a NUL in it
+FileName = Annotated[str, Meta(pattern=r"\A[^\0]*\Z")]
+"""A path as it is written, with or without a `~`."""
 
 
 class Duration(float):
