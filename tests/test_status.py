@@ -442,6 +442,10 @@ def test_hostile_names_are_shown_harmlessly(crowd: Killsync) -> None:
     assert r"[bold red]\x1b[31m\n" in shown
 
 
+def test_a_size_of_0_is_taken_for_none(crowd: Killsync) -> None:
+    assert any("Character" in line for line in at_terminal(crowd, "status", COLUMNS="0", LINES="0"))
+
+
 def test_no_colour_in_a_pipe(crowd: Killsync) -> None:
     assert "\x1b" not in crowd.run("status", TERM="xterm-256color").stdout
 

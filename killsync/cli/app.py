@@ -220,6 +220,7 @@ def main() -> None:
     # a core file would hold tokens
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _open_closed_streams()
+    _drop_impossible_sizes()
     for stream in (sys.stdout, sys.stderr):
         accept_anything(stream)
     output.never_block("stderr")
@@ -232,6 +233,14 @@ def main() -> None:
         app(args=hoisted(sys.argv[1:]), prog_name="killsync")
     finally:
         output.finish()
+
+
+def _drop_impossible_sizes() -> None:
+    """Let the terminal say how large it is where a shell has exported a size of 0."""
+    for name in ("COLUMNS", "LINES"):
+        size = os.environ.get(name, "")
+        if size.isdigit() and int(size) == 0:
+            del os.environ[name]
 
 
 def _open_closed_streams() -> None:
