@@ -226,7 +226,7 @@ class User(msgspec.Struct, frozen=True):
     @property
     def pending(self) -> int:
         """Killmails listed for the user whose bodies are not stored yet."""
-        return self.listed - self.killmails
+        return max(0, self.listed - self.killmails)
 
 
 class Job(msgspec.Struct, frozen=True):

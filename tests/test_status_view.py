@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rows import some_user
 
 from killsync.model import Job, JobCounts, JobState, Priority, UserKind, UserState
 from killsync.store.jobs import EndedJob
@@ -362,6 +363,16 @@ def test_each_limit_stands_in_a_table_only_if_more_is_asked_for() -> None:
     assert any("3,000 of 3,600" in line for line in lines(status(user()), Room(), verbose=True))
 
 
+def test_a_row_that_counts_more_stored_than_listed_has_none_to_come() -> None:
+    assert some_user(listed=3, killmails=5).pending == 0
+
+
+@pytest.mark.parametrize("width", [10, 20, 30])
+def test_a_narrow_terminal_breaks_no_line_of_a_table(width: int) -> None:
+    new = user(last_killmail_sync_at=None)
+    assert max(map(cell_len, lines(status(new), Room(width), runs=0)[:4])) <= width
+
+
 def test_a_user_in_full_fits_the_terminal() -> None:
     gone = user(**GONE | {"name": "漢字" * 20, "error": "no " * 60})
     details = UserDetails(
@@ -373,7 +384,7 @@ def test_a_user_in_full_fits_the_terminal() -> None:
     )
     for width in (40, 60, 80):
         shown = [line.plain for line in user_lines(status(gone), [details], CLOCK, Room(width))]
-        assert max(map(cell_len, shown[1:])) <= width
+        assert max(map(cell_len, shown)) <= width
         whole = " ".join(" ".join(shown).split())
         for words in (
             "needs a login: run `killsync login`",

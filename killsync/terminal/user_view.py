@@ -33,7 +33,8 @@ def user_lines(
     reading = {one.user_id for one in status.progress.lists} if status.progress else set()
     lines = []
     for user, more in zip(status.users, details, strict=True):
-        lines.append(styled(Words(f"{safe(user.name)} ({user.user_id})", "bold")))
+        title = styled(Words(f"{safe(user.name)} ({user.user_id})", "bold"))
+        lines += wrapped([title], room)
         facts = [("State", _state(user, clock, reading)), *_facts(user, more, clock)]
         lines += [line for label, words in facts for line in _labelled(label, words, room)]
         lines.append(styled(Words("")))

@@ -108,7 +108,11 @@ def _table(
     most = _LONG_NAME if width is None else width - _total(shown[1:], needed) - GAP
     beside = [row["name"].cell_len for row in [titles, *rows]]
     widths["name"] = max((cells for cells in beside if cells <= most), default=max(0, most))
-    return [line for row in [titles, *rows] for line in _lines(row, widths, width)]
+    lines = [line for row in [titles, *rows] for line in _lines(row, widths, width)]
+    for line in lines:
+        if width is not None:
+            line.truncate(width, overflow="ellipsis")
+    return lines
 
 
 def _lines(row: dict[str, "Text"], widths: dict[str, int], width: int | None) -> list["Text"]:
