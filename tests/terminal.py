@@ -77,6 +77,10 @@ class Terminal:
             self._passed = self.shown.index(words, self._passed) + len(words)
         self.type(f"{text}\n")
 
+    def close(self) -> None:
+        """Close the terminal, as its window is closed."""
+        os.close(self._end)
+
     def to_end(self) -> str:
         while self.read():
             pass

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from terminal import Terminal
-from world import Killsync, wait_until
+from world import TIMEOUT, Killsync, wait_until
+
+from killsync.cli.options import hoisted
 
 Make = Callable[..., Killsync]
 
@@ -31,6 +33,7 @@ def name_of(program: Killsync) -> str:
 ENDINGS: dict[str, tuple[Callable[[Terminal], object], int]] = {
     "q": (lambda terminal: terminal.type("q"), 0),
     "Ctrl-C": (lambda terminal: terminal.type("\x03"), 130),
+    "Ctrl-Backslash": (lambda terminal: terminal.type("\x1c"), 131),
     "SIGTERM": (lambda terminal: terminal.process.send_signal(signal.SIGTERM), 143),
 }
 
@@ -115,6 +118,28 @@ def test_without_a_keyboard_watch_draws_until_a_signal(scanned: Killsync) -> Non
     terminal.process.send_signal(signal.SIGTERM)
     terminal.to_end()
     assert terminal.process.returncode == 143
+
+
+def test_a_terminal_that_is_closed_ends_it_as_a_hangup(scanned: Killsync) -> None:
+    terminal = Terminal(scanned, "status", "--watch=60")
+    terminal.wait_for(DRAWN)
+    terminal.close()
+    assert terminal.process.wait(TIMEOUT) == 129
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["status", "--watch", "5"], ["status", "--watch=5"]),
+        (["status", "--watch", "2m", "-q"], ["-q", "status", "--watch=2m"]),
+        (["status", "--watch", "--user", "5"], ["status", "--watch=1", "--user", "5"]),
+        (["status", "--watch", "-q"], ["-q", "status", "--watch=1"]),
+    ],
+)
+def test_the_seconds_of_watch_may_stand_behind_it_or_be_left_out(
+    typed: list[str], meant: list[str]
+) -> None:
+    assert hoisted(typed) == meant
 
 
 def test_into_a_pipe_or_as_json_watch_is_refused_in_one_line(scanned: Killsync) -> None:

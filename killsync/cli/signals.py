@@ -13,14 +13,14 @@ from killsync.sync.stopping import StopRequest
 
 @contextmanager
 def leaving_by_exception() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP end the program by an exception, which undoes what was started."""
+    """Make what would end the program at once raise an exception, which undoes what was started."""
 
     def leave_now(number: int, _: FrameType | None) -> None:
         exit_with(128 + number)
 
     before = {
         number: signal.signal(number, leave_now)
-        for number in (signal.SIGTERM, signal.SIGHUP)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
         if signal.getsignal(number) != signal.SIG_IGN
     }
     try:

@@ -11,7 +11,7 @@ import typer
 from killsync.cli import invocation, opening
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, print_result
-from killsync.cli.options import seconds
+from killsync.cli.options import as_seconds
 from killsync.cli.progress import zone_at_terminal
 from killsync.errors import UsageError
 from killsync.model import User
@@ -65,11 +65,11 @@ def status(
 def _seconds_between(given: str) -> float:
     """Return the seconds of `--watch=SECONDS`, a number or a duration."""
     try:
-        every = float(given)
+        every = as_seconds(given)
     except ValueError:
-        every = seconds("--watch", given)
+        every = 0.0
     if not _FASTEST <= every <= _SLOWEST:
-        raise UsageError(f"--watch is {given!r}: give from 0.1 to 3600 seconds")
+        raise UsageError(f"--watch is {given!r}: give from 0.1 to 3600 seconds, such as 5 or 2m")
     return every
 
 

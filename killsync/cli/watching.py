@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from killsync.cli import output
 from killsync.cli.signals import leaving_by_exception
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _QUIT = b"qQ"
 # all that the terminal would be left in disorder by
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def can_redraw() -> bool:
@@ -44,10 +45,12 @@ def watch(console: "Console", draw: Callable[[], "RenderableType"], every: float
             while _is_stopped_by_key(console, draw_and_keep, every):
                 os.kill(os.getpid(), signal.SIGSTOP)
     finally:
-        # of a terminal that is gone nothing needs to be kept
-        with suppress(OSError):
+        try:
             for picture in last:
                 console.print(picture)
+        except OSError:
+            # of a terminal that is gone nothing needs to be kept
+            output.give_up()
 
 
 def _is_stopped_by_key(
@@ -129,7 +132,8 @@ def _undisturbed_end(live: Any) -> Iterator[Any]:
         live.start()
         yield live
     finally:
-        with _undisturbed():
+        # a terminal that is gone has nothing to restore
+        with _undisturbed(), suppress(OSError):
             live.stop()
 
 
