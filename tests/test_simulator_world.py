@@ -34,6 +34,18 @@ def bodies() -> list[dict[str, Any]]:
     return played()[1]
 
 
+def test_what_happens_every_minute_happens_to_each_character_now() -> None:
+    world = World(Options(characters=2, killmails=3, shared=0, new_every=60), NOW)
+    world.play_on(NOW + 59)
+    assert [len(one.listed) for one in world.characters.values()] == [3, 3]
+    world.play_on(NOW + 150)
+    for character in world.characters.values():
+        *_, first, second = character.listed
+        assert len(character.listed) == 5
+        assert NOW + 60 <= first.killmail_time <= NOW + 75
+        assert NOW + 120 <= second.killmail_time <= NOW + 135
+
+
 def test_the_final_blow_does_damage_and_the_victim_takes_that_of_all() -> None:
     for body in bodies():
         attackers = body["attackers"]

@@ -311,6 +311,7 @@ HELP_TEXTS: Mapping[str, HelpText] = {
         {
             "killsync simulator": "prints what to export in another terminal",
             "killsync simulator --corporations 1 --rotate": "with directors, and new tokens",
+            "killsync simulator --new-every 1m --cache 10s": "where something happens",
         },
         exits("ended", _2="an option is wrong, or the port is in use", _130="ended by Ctrl-C"),
     ),

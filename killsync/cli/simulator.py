@@ -29,6 +29,10 @@ def simulator(
     archive_days: Annotated[
         int, typer.Option(help="Days before the lists begin, to import from archives.")
     ] = 0,
+    new_every: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Give each character a new killmail this often."),
+    ] = None,
     page_size: Annotated[int, typer.Option(help="Killmails on a page.")] = 1000,
     cache: Annotated[
         str,
@@ -63,6 +67,7 @@ def simulator(
             "killmails": killmails,
             "corporations": corporations,
             "archive_days": archive_days,
+            "new_every": 0.0 if new_every is None else seconds("--new-every", new_every),
             "page_size": page_size,
             "list_max_age": seconds("--cache", cache),
             "list_window": window_s,

@@ -38,6 +38,8 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     # whether zKillboard's list refuses more than one request a second, rather than count it only
     zkb_strict: bool = False
 
+    # each character has a new killmail this often; 0 is never
+    new_every: Seconds = 0
     page_size: Positive = 1000
     list_max_age: Seconds = 300
     past_end: Literal["404", "empty"] = "404"

@@ -64,6 +64,7 @@ class Service:
 
     def respond(self, request: Request, connection: int, now: float) -> Outcome:
         """Decide the answer to a request; the caller must call `finish` afterwards."""
+        self.world.play_on(now)
         if request.path.startswith(CONTROL_PREFIX):
             return Outcome(self.control.answer(request, now))
         target = target_of(request)

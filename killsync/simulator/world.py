@@ -41,7 +41,9 @@ class World:
         # A whole hour, so that worlds made from one seed within that hour are equal.
         start = int(now) // HOUR * HOUR - 2 * HOUR - HISTORY
         self._calendar = Calendar(options.seed, start, HISTORY // HOUR)
+        self._start = start
         self._newest_id = FIRST_ID + HISTORY
+        self._played_until = now
         self._bodies: OrderedDict[int, tuple[bytes, str]] = OrderedDict()
         for _ in range(options.characters):
             self.add_character()
@@ -180,6 +182,18 @@ class World:
     def next_id(self) -> int:
         """Return an id above all others, usually with some free ids below it."""
         return self._newest_id + self._rng.randrange(1, 10)
+
+    def play_on(self, now: float) -> None:
+        """Let time pass: each character has had a new killmail every `new_every` seconds."""
+        every = self.options.new_every
+        if not every:
+            self._played_until = now
+            return
+        while self._played_until + every <= now:
+            self._played_until += every
+            for character in list(self.characters.values()):
+                of_then = FIRST_ID + int(self._played_until) - self._start
+                self.add_killmail(character, max(of_then, self.next_id()), now)
 
     def late_id(self, owner: ListOwner) -> int:
         """Return a free id within the range of a list."""
