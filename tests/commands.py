@@ -13,8 +13,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Any, AnyStr
@@ -23,29 +22,19 @@ TIMEOUT = 120
 
 PRELOADED = Path(__file__).with_name("preloaded.py")
 PR_SET_CHILD_SUBREAPER = 36
-# what Python itself, or a campaign's clock, reads of the environment only when it starts
-READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "CAMPAIGN_CLOCK")
-
-AtStart = frozenset[tuple[str, str]]
+CLOCK_DIRECTORY = Path(__file__).with_name("clock")
+# what Python reads of the environment only when it starts
+READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ")
+# but this a fork reads, too
+CLOCK = ("PYTHONPATH", str(CLOCK_DIRECTORY))
 
 
 def start(*arguments: str, environment: dict[str, str], **streams: Any) -> subprocess.Popen[Any]:
     """Start `python -m killsync`; the streams are given as to `Popen`."""
     words = [sys.executable, "-m", "killsync", *arguments]
-    if sys.platform != "linux" or _read_at_start(environment) not in _preloaded:
+    if sys.platform != "linux" or read_at_start(environment):
         return subprocess.Popen(words, env=environment, **streams)
     return _Fork(words, env=environment, **streams)
-
-
-@contextmanager
-def preloaded_with(environment: dict[str, str]) -> Iterator[None]:
-    """Fork commands, too, that have these variables of those which are read at the start."""
-    key = _read_at_start(environment)
-    _preloaded[key] = _Preloaded(key)
-    try:
-        yield
-    finally:
-        _preloaded.pop(key).end()
 
 
 def run(
@@ -73,8 +62,7 @@ class _Fork(subprocess.Popen[AnyStr]):
         theirs = (pipes[0], pipes[3], pipes[5])
         # a stream that is not redirected is the one of this process
         streams = [end if end != -1 else own for own, end in enumerate(theirs)]
-        preloaded = _preloaded[_read_at_start(given[5])]
-        self.pid = preloaded.start(words[3:], given[5], streams)
+        self.pid = _preloaded.start(words[3:], given[5], streams)
         self._child_created = True
         self._close_pipe_fds(*pipes)
 
@@ -82,8 +70,7 @@ class _Fork(subprocess.Popen[AnyStr]):
 class _Preloaded:
     """The process to fork from, started by the first command; it ends when this one does."""
 
-    def __init__(self, at_start: AtStart) -> None:
-        self._environment = {"PATH": os.environ["PATH"], **dict(at_start)}
+    def __init__(self) -> None:
         self._one_at_a_time = Lock()
         self._asks: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -112,7 +99,7 @@ class _Preloaded:
                 [sys.executable, PRELOADED],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                env=self._environment,
+                env={"PATH": os.environ["PATH"]},
             )
         atexit.register(self.end)
         return self._asks
@@ -125,11 +112,12 @@ class _Preloaded:
             self._process.wait()
 
 
-def _read_at_start(environment: dict[str, str]) -> AtStart:
-    return frozenset(
-        (name, value) for name, value in environment.items() if name.startswith(READ_AT_START)
+def read_at_start(environment: dict[str, str]) -> bool:
+    """Return whether Python would have to start with this environment."""
+    return any(
+        name.startswith(READ_AT_START) and (name, text) != CLOCK
+        for name, text in environment.items()
     )
 
 
-# by what each has read of the environment at its start
-_preloaded: dict[AtStart, _Preloaded] = {frozenset(): _Preloaded(frozenset())}
+_preloaded = _Preloaded()

@@ -3,7 +3,8 @@
 Each message on its standard input, a socket, is one command; the answer is the process id. The
 command is a fork: from there on it is `python -m killsync`, with the arguments, environment,
 directory and streams of whoever asked. Here nothing is run, no database opened and no thread
-started, so that there is nothing but modules that a command could inherit.
+started, so that there is nothing but modules that a command could inherit. It has no time of its
+own but that of `clock`, which follows the clock that a command's environment names.
 """
 
 import atexit
@@ -18,6 +19,8 @@ import socket
 import sys
 from contextlib import suppress
 from typing import Any
+
+from clock import sitecustomize as clock
 
 LARGEST = 1 << 20
 # what killsync, and what it uses, read only where they need it
@@ -61,9 +64,22 @@ def read_modules() -> None:
         with suppress(ModuleNotFoundError):
             importlib.import_module(name)
     first_key()
+    parse_commands()
     gc.collect()
     # no command needs to look through these again
     gc.freeze()
+
+
+def parse_commands() -> None:
+    """Parse each command's options once, from an empty line: the first time takes the longest."""
+    import typer
+
+    from killsync.cli.app import app
+
+    commands = [typer.main.get_command(app)]
+    for command in commands:
+        command.make_context(command.name, [], resilient_parsing=True)
+        commands += dict(getattr(command, "commands", {})).values()
 
 
 def next_command(asked: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -100,6 +116,7 @@ def be(command: dict[str, Any], streams: list[int]) -> None:
     os.umask(command["umask"])
     os.environ.clear()
     os.environ.update(command["environment"])
+    clock.obey(os.environ)
     sys.argv[1:] = command["arguments"]
     try:
         runpy.run_module("killsync", run_name="__main__", alter_sys=True)
@@ -120,6 +137,8 @@ def open_streams() -> None:
 if __name__ == "__main__":
     # Ctrl-C is for the tests, which then leave
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # before there is a module that keeps it
+    clock.replace_time()
     # where `python -m` looks first
     sys.path[0] = os.getcwd()  # noqa: PTH109
     read_modules()

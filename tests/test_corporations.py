@@ -35,7 +35,7 @@ def clock(clock_of_all: Clock) -> Clock:
 
 @pytest.fixture
 def killsync(killsync: Make, clock: Clock) -> Make:
-    """Make a killsync whose clock is the simulator's, as all here do: one process forks them."""
+    """Make a killsync whose clock is the simulator's, as all here do."""
 
     def make(**options: object) -> Killsync:
         program = killsync(**options)

@@ -12,7 +12,6 @@ from clock.sitecustomize import RECORD, read
 
 from campaign.running import Running
 
-CLOCK_DIRECTORY = Path(__file__).parents[1] / "clock"
 # the seconds between two calls by cron
 TICK = 600.0
 POLL_INTERVAL = 0.02
@@ -28,7 +27,10 @@ class Clock:
 
     def __init__(self, file: Path, haste: float = 1, speed: float = 1) -> None:
         self._file = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
-        self.environment = {"PYTHONPATH": str(CLOCK_DIRECTORY), "CAMPAIGN_CLOCK": str(file)}
+        self.environment = {
+            "PYTHONPATH": str(commands.CLOCK_DIRECTORY),
+            "CAMPAIGN_CLOCK": str(file),
+        }
         if haste > 1:
             self.environment["CAMPAIGN_CLOCK_HASTE"] = str(haste)
         self._speed = speed
@@ -76,16 +78,16 @@ def is_idle(pid: int) -> bool:
 def cheap_days() -> Iterator[Clock]:
     """Yield a shared clock under which a tick takes a tenth of a second.
 
-    Its commands are forked from a process that has read all modules, and hurry.
+    Its commands hurry.
     """
-    with shared_clock(haste=20) as clock, commands.preloaded_with(clock.environment):
+    with shared_clock(haste=20) as clock:
         yield clock
 
 
 @contextmanager
 def quick_clock() -> Iterator[Clock]:
     """Yield a shared clock of which a second takes a twentieth, all pauses included."""
-    with shared_clock(20, 20) as clock, commands.preloaded_with(clock.environment):
+    with shared_clock(20, 20) as clock:
         yield clock
 
 

@@ -10,6 +10,8 @@ import os
 import struct
 import threading
 import time
+from collections.abc import Mapping
+from functools import partial
 
 # a record: what the clock shows, and at which monotonic time it was set; the last one counts
 RECORD = struct.Struct("dd")
@@ -22,10 +24,24 @@ def read(file: int, speed: float = 1.0) -> float:
     return float(shown + (time.monotonic() - since) * speed)
 
 
-def _follow(path: str, speed: float) -> None:
-    # records are only ever added, so that none is read half-written
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    time.time = lambda: read(file, speed)
+_real_time = time.time
+_shown = _real_time
+
+
+def replace_time() -> None:
+    """Make `time.time` one that can be moved, for all that is read afterwards."""
+    time.time = lambda: _shown()
+
+
+def obey(environment: Mapping[str, str]) -> None:
+    """Follow the clock that the environment names, if it names one."""
+    global _shown
+    if "CAMPAIGN_CLOCK" in environment:
+        # records are only ever added, so that none is read half-written
+        file = os.open(environment["CAMPAIGN_CLOCK"], os.O_RDONLY | os.O_CLOEXEC)
+        _shown = partial(read, file, float(environment.get("CAMPAIGN_CLOCK_SPEED", "1")))
+    if "CAMPAIGN_CLOCK_HASTE" in environment:
+        _hurry(float(environment["CAMPAIGN_CLOCK_HASTE"]))
 
 
 def _hurry(haste: float) -> None:
@@ -38,6 +54,5 @@ def _hurry(haste: float) -> None:
 
 
 if "CAMPAIGN_CLOCK" in os.environ:
-    _follow(os.environ["CAMPAIGN_CLOCK"], float(os.environ.get("CAMPAIGN_CLOCK_SPEED", "1")))
-if "CAMPAIGN_CLOCK_HASTE" in os.environ:
-    _hurry(float(os.environ["CAMPAIGN_CLOCK_HASTE"]))
+    replace_time()
+    obey(os.environ)
