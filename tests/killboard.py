@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import commands
 from commands import TIMEOUT
+from new_store import new_store
 
 from killsync.killmail.body import decode
 from killsync.store import connection, game_data, storing, users
@@ -101,8 +102,7 @@ def _item(type_id: int, flag: int, **quantities: int) -> dict[str, int]:
 
 def make_database(path: Path) -> None:
     """Make a database of two users with killmails, names and values."""
-    with closing(connection.connect(path, create=True)) as store:
-        connection.upgrade(store)
+    with closing(new_store(path)) as store:
         game_data.load_if_outdated(store)
         with store.transaction() as conn:
             users.add(conn, HAKON, "Hakon", NOVEMBER)

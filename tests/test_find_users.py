@@ -6,12 +6,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from new_store import new_store
 from world import Killsync
 
 from killsync.cli.find_users import find_users
 from killsync.errors import UsageError
 from killsync.model import UserKind
-from killsync.store import connection, users
+from killsync.store import users
 from killsync.store.connection import Store
 
 NOW = 1_800_000_000.0
@@ -36,8 +37,7 @@ NAMES = {
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(connection.connect(tmp_path / "killsync.db", create=True)) as store:
-        connection.upgrade(store)
+    with closing(new_store(tmp_path / "killsync.db")) as store:
         for user_id, name in NAMES.items():
             users.add(store.conn, user_id, name, NOW)
         yield store

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from new_store import new_store
 from test_game_data import NEWER, newer
 from world import Killsync
 
@@ -14,7 +15,7 @@ from killsync.gamedata import build
 from killsync.gamedata.reading import read
 from killsync.gamedata.shipped import shipped
 from killsync.model import ItemType
-from killsync.store import connection, facts, game_data
+from killsync.store import facts, game_data
 from killsync.store.connection import Store
 
 EVERYTHING = (
@@ -28,8 +29,7 @@ EVERYTHING = (
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(connection.connect(tmp_path / "killsync.db", create=True)) as store:
-        connection.upgrade(store)
+    with closing(new_store(tmp_path / "killsync.db")) as store:
         yield store
 
 

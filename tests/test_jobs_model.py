@@ -10,9 +10,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from new_store import new_store
 
 from killsync.model import JobCounts, UserKind
-from killsync.store import connection, jobs, users
+from killsync.store import jobs, users
 from killsync.store.connection import Store
 
 START = 1_800_000_000
@@ -58,9 +59,8 @@ class JobTable(RuleBasedStateMachine):
     @initialize()
     def a_database_with_users(self) -> None:
         self.directory = Path(tempfile.mkdtemp())
-        self.store: Store = connection.connect(self.directory / "killsync.db", create=True)
+        self.store = new_store(self.directory / "killsync.db")
         self.store.conn.execute("PRAGMA synchronous = OFF")
-        connection.upgrade(self.store)
         for user_id in USERS:
             users.add(self.store.conn, user_id, f"user {user_id}", self.now, KINDS[user_id % 2])
 
@@ -240,8 +240,7 @@ TestJobTable.settings = settings(max_examples=100, stateful_step_count=25, deadl
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterable[Store]:
-    store = connection.connect(tmp_path / "killsync.db", create=True)
-    connection.upgrade(store)
+    store = new_store(tmp_path / "killsync.db")
     for user_id in USERS:
         users.add(store.conn, user_id, f"user {user_id}", START)
     yield store

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from new_store import new_store
 
 from killsync.killmail.audience import News, wants
 from killsync.killmail.body import decode
@@ -13,7 +14,7 @@ from killsync.killmail.sides import Role
 from killsync.model import KillmailRef, Origin
 from killsync.settings.channels import Channel, Subject
 from killsync.settings.values import Duration
-from killsync.store import connection, news, outbox, pending, queueing, storing, users
+from killsync.store import news, outbox, pending, queueing, storing, users
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
 from killsync.times import iso
@@ -73,8 +74,7 @@ def test_a_channel_wants_what_its_table_says(
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(connection.connect(tmp_path / "k.db", create=True)) as opened:
-        connection.upgrade(opened)
+    with closing(new_store(tmp_path / "k.db")) as opened:
         with opened.transaction() as conn:
             for user_id in (US, MATE, COMPANY):
                 users.add(conn, user_id, f"User {user_id}", NOW)

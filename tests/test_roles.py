@@ -10,12 +10,13 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from new_store import new_store
 from world import Killsync
 
 from killsync.killmail.body import decode
 from killsync.killmail.sides import Role, roles
 from killsync.model import KillmailRef, Priority
-from killsync.store import connection, killmails, pending, storing, users
+from killsync.store import killmails, pending, storing, users
 from killsync.store import roles as stored_roles
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
@@ -28,8 +29,7 @@ TIME = "2026-11-20T18:30:00Z"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(connection.connect(tmp_path / "killsync.db", create=True)) as opened:
-        connection.upgrade(opened)
+    with closing(new_store(tmp_path / "killsync.db")) as opened:
         yield opened
 
 
@@ -190,8 +190,7 @@ def test_users_who_come_later_get_the_roles_that_they_would_have_had(
 
     def after(early: list[int]) -> list[tuple[Any, ...]]:
         path = tmp_path_factory.mktemp("roles") / "killsync.db"
-        with closing(connection.connect(path, create=True)) as store:
-            connection.upgrade(store)
+        with closing(new_store(path)) as store:
             register(store, *early)
             stored(store, *arrivals)
             register(store, *late)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from new_store import new_store
 from sqlite_utils import Database, Migrations
 
 from killsync import files
@@ -83,16 +84,14 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    with closing(connection.connect(path, create=True)) as store:
-        connection.upgrade(store)
+    with closing(new_store(path)) as store:
         yield store
 
 
 @pytest.fixture
 def current(path: Path) -> Path:
     """A database of this version that no process has open, with one user."""
-    with closing(connection.connect(path, create=True)) as store:
-        connection.upgrade(store)
+    with closing(new_store(path)) as store:
         users.add(store.conn, 1, "Hakon", NOW)
     return path
 

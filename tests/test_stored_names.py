@@ -11,13 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from killmail_strategies import bodies
+from new_store import new_store
 from test_store import BIG, scans, statements
 
 from killsync.esi.universe import Named
 from killsync.killmail.body import decode
 from killsync.killmail.ids import ids_with_names
 from killsync.model import LARGEST_ID
-from killsync.store import connection, names, storing, users
+from killsync.store import names, storing, users
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
 from killsync.times import DAY, HOUR, iso
@@ -28,8 +29,7 @@ NAMES_TABLES = {"names", "types", "systems", "factions", "unnamed_ids"}
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(connection.connect(tmp_path / "killsync.db", create=True)) as opened:
-        connection.upgrade(opened)
+    with closing(new_store(tmp_path / "killsync.db")) as opened:
         yield opened
 
 

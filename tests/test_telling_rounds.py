@@ -8,13 +8,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from new_store import new_store
 from test_queueing import US, complete, list_page, store_bodies
 
 from killsync.events import Event
 from killsync.outbox import events, telling
 from killsync.settings.channels import Channel
 from killsync.settings.config import Settings
-from killsync.store import connection, outbox, users
+from killsync.store import outbox, users
 from killsync.store.connection import Store
 from killsync.times import DAY, iso
 
@@ -25,8 +26,7 @@ KEEPS = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write(sys.stdi
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setattr("time.time", lambda: NOW)
-    with closing(connection.connect(tmp_path / "k.db", create=True)) as opened:
-        connection.upgrade(opened)
+    with closing(new_store(tmp_path / "k.db")) as opened:
         with opened.transaction() as conn:
             users.add(conn, US, "Zo", NOW)
         complete(opened, US)

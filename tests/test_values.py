@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from killmail_strategies import bodies
 from msgspec.structs import asdict
+from new_store import new_store
 
 from killsync.killmail.body import decode
 from killsync.killmail.value import value
 from killsync.model import TypePrice
-from killsync.store import connection, facts, filling_in, prices, revaluing, storing, values
+from killsync.store import facts, filling_in, prices, revaluing, storing, values
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
 
@@ -39,9 +40,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def opened(directory: Path) -> Store:
-    store = connection.connect(directory / "killsync.db", create=True)
-    connection.upgrade(store)
-    return store
+    return new_store(directory / "killsync.db")
 
 
 def keep_prices(store: Store, day: str, **by_type: float | None) -> int:
