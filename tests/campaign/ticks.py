@@ -33,6 +33,8 @@ class Cron:
         self.clock = clock
         program.forks = True
         program.environment |= clock.environment
+        # by how many seconds the clock is moved while all wait
+        self.leap = LEAP
         self._sent = 0
 
     def tick(self, **environment: str) -> Tick:
@@ -49,7 +51,7 @@ class Cron:
         """Run a command to its end, without the time in which it only waits."""
         running = Running(self.program.launch(*arguments, **environment))
         pid = self.program.simulator.pid
-        self.clock.fast_forward(running, simulator_pid=pid, leap=LEAP)
+        self.clock.fast_forward(running, simulator_pid=pid, leap=self.leap)
         return running.process.returncode
 
     def forget_requests(self) -> None:
