@@ -22,6 +22,7 @@ from killsync.outbox.metrics import LastRun, Metric, Sample
 from killsync.settings.config import Settings
 from killsync.store import connection, limits, users
 from killsync.store.connection import Store
+from killsync.store.paths import lock_file
 from killsync.times import unix
 
 Make = Callable[..., Killsync]
@@ -112,6 +113,26 @@ def test_a_run_that_fails_is_no_success(make: Make) -> None:
     values = measured(program)
     assert values["killsync_run_exit_code", ()] == 75
     assert ("killsync_last_success_timestamp_seconds", ()) not in values
+
+
+def test_the_exit_code_is_that_of_the_process(make: Make) -> None:
+    program = make(characters=1, killmails=1)
+    user = str(program.simulator.logins[0]["character_id"])
+    program.simulator.fault("list", status=429, headers={"Retry-After": "300"})
+    program.run("sync", user, exit_code=75)
+    assert measured(program)["killsync_run_exit_code", ()] == 75
+    # a lock that cannot be used is an error of SQLite's, of which a person reads another
+    lock_file(program.database).write_bytes(b"no database")
+    program.run("scan", "--quiet", exit_code=2)
+    assert measured(program)["killsync_run_exit_code", ()] == 2
+
+
+def test_a_sync_that_waits_in_vain_describes_no_run(make: Make) -> None:
+    program = make(characters=1, killmails=1)
+    user = str(program.simulator.logins[0]["character_id"])
+    with run_in_progress(program):
+        program.run("sync", user, "--timeout", "1s", exit_code=75)
+    assert not Path(program.environment["KILLSYNC_PROMETHEUS_FILE"]).exists()
 
 
 def test_what_is_no_plain_file_is_left_alone(tmp_path: Path) -> None:

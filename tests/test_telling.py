@@ -1,9 +1,11 @@
 """Telling, end to end: what is new is told once by each channel, and nothing else is."""
 
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import commands
 import pytest
 from campaign.clock import Clock
 from tellers import Teller, configure, states
@@ -59,6 +61,17 @@ def test_what_is_new_is_told_once_and_in_one_call(told: tuple[Killsync, Teller])
     assert kill == (12,)
     program.run("scan", "--force", "--quiet")
     assert teller.calls == [12]
+
+
+def test_a_sync_shows_its_result_before_it_tells(told: tuple[Killsync, Teller]) -> None:
+    program, teller = told
+    teller.fail()
+    happen(program, 2)
+    user = str(program.simulator.logins[0]["character_id"])
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = commands.start("sync", user, environment=program.environment, **streams)
+    said = process.communicate()[0]
+    assert said.index("2 killmails stored") < said.index("tell 'corp': ")
 
 
 def test_a_late_killmail_older_than_max_age_tells_nothing(

@@ -8,64 +8,74 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-import typer
 
 from killsync.cli.invocation import Invocation
 from killsync.cli.progress import line_report
 from killsync.cli.signals import StopOnSignal
-from killsync.errors import KillsyncError, describe
+from killsync.errors import describe
 from killsync.settings import config
 from killsync.settings.config import Settings
 from killsync.store import lock, outbox
 from killsync.store.connection import VERSION, Store
+from killsync.store.sqlite_errors import readable_errors
 from killsync.terminal.text import safe
 
 
 class Ending(msgspec.Struct):
-    """How a run ended: its exit code, set by the run itself unless it raises an error."""
+    """How a command that runs ends: its exit code, which it sets unless it raises an error."""
 
     exit_code: int = 0
-    seconds: float = 0.0
+    began: float | None = None
+
+    def begin(self) -> None:
+        """Take note that the run begins, if it has not; one that gives way never does."""
+        if self.began is None:
+            self.began = time.monotonic()
 
 
 @contextmanager
 def followed_up(
     call: Invocation, settings: Settings, store: Store, stop: StopOnSignal
 ) -> Iterator[Ending]:
-    """Do what follows a run, however it ends; nothing if another run holds the lock.
+    """Do what follows a run, however it ends; nothing if it gave way to another.
 
-    What fails then is a warning, never the run's exit code. Raises UsageError first if the file
-    for Prometheus would replace one of killsync's own.
+    What fails then is a warning, never the exit code, which in the end is the program's: a signal
+    decides it. Raises UsageError first if the file for Prometheus would replace one of killsync's
+    own.
     """
     if settings.prometheus_file:
         _metrics_place(call, settings)
-    ending, began = Ending(), time.monotonic()
+    ending = Ending()
     try:
-        yield ending
+        with readable_errors(store.path):
+            yield ending
     except lock.RunInProgress:
         raise
     except Exception as error:
-        ending.exit_code = _exit_code(error)
-        ending.seconds = time.monotonic() - began
-        _follow_up(call, settings, store, stop, ending)
+        ending.begin()
+        _follow_up(call, settings, store, stop, ending, error)
         raise
-    ending.seconds = time.monotonic() - began
-    _follow_up(call, settings, store, stop, ending)
-
-
-def _exit_code(error: Exception) -> int:
-    """Return the exit code that an error ends the program with."""
-    return error.exit_code if isinstance(error, KillsyncError | typer.Exit) else 1
+    _follow_up(call, settings, store, stop, ending, None)
 
 
 def _follow_up(
-    call: Invocation, settings: Settings, store: Store, stop: StopOnSignal, ending: Ending
+    call: Invocation,
+    settings: Settings,
+    store: Store,
+    stop: StopOnSignal,
+    ending: Ending,
+    error: Exception | None,
 ) -> None:
-    """Tell what there is to tell, then describe the run to monitoring."""
-    tell(call, settings, store, stop)
-    if settings.prometheus_file:
+    """Tell what there is to tell, then describe the run, if there was one, to monitoring."""
+    seconds = None if ending.began is None else time.monotonic() - ending.began
+    if seconds is not None:
+        tell(call, settings, store, stop)
+    if error is not None:
+        ending.exit_code = stop.exit_code_after(error)
+    else:
         ending.exit_code = stop.exit_code or ending.exit_code
-        _describe(call, settings, store, ending)
+    if seconds is not None and settings.prometheus_file:
+        _describe(call, settings, store, seconds, ending.exit_code)
 
 
 def tell(call: Invocation, settings: Settings, store: Store, stop: StopOnSignal) -> None:
@@ -86,11 +96,13 @@ def _metrics_place(call: Invocation, settings: Settings) -> Path:
     return metrics_file.place(settings, config.config_file(call.config, os.environ))
 
 
-def _describe(call: Invocation, settings: Settings, store: Store, ending: Ending) -> None:
+def _describe(
+    call: Invocation, settings: Settings, store: Store, seconds: float, exit_code: int
+) -> None:
     from killsync.outbox import metrics, metrics_file
     from killsync.outbox.metrics import LastRun
 
-    run = LastRun(ending.seconds, ending.exit_code)
+    run = LastRun(seconds, exit_code)
     try:
         text = metrics.text(metrics.samples(store, run, time.time()))
         metrics_file.write(_metrics_place(call, settings), text)

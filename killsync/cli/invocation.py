@@ -117,26 +117,44 @@ def edge(invocation: Invocation, *, works: bool = False) -> Iterator[None]:
     try:
         with _interruptible():
             yield
-    except BrokenPipeError:
-        output.give_up()
-        exit_with(output.BROKEN_PIPE)
-    except KeyboardInterrupt:
-        exit_with(130)
     except (typer.Exit, typer.Abort):
         raise
-    except KillsyncError as error:
-        _print_error(invocation, error, str(error))
-        exit_with(error.exit_code)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        text = f"{where}{error.strerror or error}"
-        _print_error(invocation, error, output.unwritable(error) if output.give_up() else text)
-        exit_with(DatabaseError.exit_code)
-    except Exception as error:
-        _print_error(
-            invocation, error, f"{describe(error)}; use --verbose to see where it happened"
-        )
-        exit_with(1)
+    except (Exception, KeyboardInterrupt) as error:
+        _explain(invocation, error)
+        exit_with(exit_code_of(error))
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code that an error ends the program with."""
+    match error:
+        case KillsyncError() | typer.Exit():
+            return error.exit_code
+        case KeyboardInterrupt():
+            return 130
+        case BrokenPipeError():
+            return output.BROKEN_PIPE
+        case OSError():
+            return DatabaseError.exit_code
+    return 1
+
+
+def _explain(invocation: Invocation, error: BaseException) -> None:
+    """Write the line that a person reads of an error, if any."""
+    match error:
+        case KeyboardInterrupt():
+            return
+        case BrokenPipeError():
+            output.give_up()
+            return
+        case KillsyncError():
+            text = str(error)
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            text = f"{where}{error.strerror or error}"
+            text = output.unwritable(error) if output.give_up() else text
+        case _:
+            text = f"{describe(error)}; use --verbose to see where it happened"
+    _print_error(invocation, error, text)
 
 
 @contextmanager

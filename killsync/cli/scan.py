@@ -65,18 +65,19 @@ def scan(
         stop.flag.wait(_own_share(settings, splay_s))
         if stop.exit_code is not None:
             exit_with(stop.exit_code)
-        with opening.for_writing(settings, create=True) as store:
+        with (
+            opening.for_writing(settings, create=True) as store,
+            followed_up(call, settings, store, stop) as ending,
+        ):
             try:
-                with (
-                    followed_up(call, settings, store, stop) as ending,
-                    opening.at_work(store, _LOCK_PATIENCE),
-                ):
+                with opening.at_work(store, _LOCK_PATIENCE):
+                    ending.begin()
                     pings.begin()
-                    code = ending.exit_code = _Scan(call, settings, store, stop).run(force=force)
+                    ending.exit_code = _Scan(call, settings, store, stop).run(force=force)
             except lock.RunInProgress:
                 pings.give_way()
-                code = _give_way(call, settings, store, stop)
-        exit_with(stop.exit_code or code)
+                ending.exit_code = _give_way(call, settings, store, stop)
+        exit_with(ending.exit_code)
 
 
 class _Scan:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from killsync.cli.invocation import exit_with
+from killsync.cli.invocation import exit_code_of, exit_with
 from killsync.errors import TryLater
 from killsync.sync.stopping import StopRequest
 
@@ -46,8 +46,14 @@ class StopOnSignal(StopRequest):
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if self.exit_code is not None and isinstance(error, TryLater):
-            # it could not be done because it was told to stop
             exit_with(self.exit_code)
+
+    def exit_code_after(self, error: Exception) -> int:
+        """Return the exit code that the program ends with after an error."""
+        if self.exit_code is not None and isinstance(error, TryLater):
+            # it could not be done because it was told to stop
+            return self.exit_code
+        return exit_code_of(error)
 
     @property
     def signal_name(self) -> str | None:

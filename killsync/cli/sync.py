@@ -64,7 +64,7 @@ def sync(
             request = _Request(call, settings, store, stop, wanted, deadline)
             request.queue(full=full)
             code = request.print_queued() if no_wait else request.wait()
-        exit_with(stop.exit_code or code)
+        exit_with(code)
 
 
 def _syncable(wanted: list[User], client_id: str) -> list[User]:
@@ -123,30 +123,28 @@ class _Request:
             behind = jobs.manual_before(self._store.conn, self._jobs[user_id])
             queued = SyncQueued(user_id, name, Priority.MANUAL, behind)
             print_event(self._call, queued)
-        return 0
+        return self._stop.exit_code or 0
 
     def wait(self) -> int:
         """Wait for the run in progress, or be the run; return the exit code."""
-        try:
-            return self._wait()
-        finally:
-            self._waits.clear()
+        with followed_up(self._call, self._settings, self._store, self._stop) as ending:
+            try:
+                ending.exit_code = self._wait(ending)
+            finally:
+                self._waits.clear()
+        return ending.exit_code
 
-    def _wait(self) -> int:
+    def _wait(self, ending: Ending) -> int:
         while self._is_open() and self._stop.exit_code is None:
             if time.monotonic() >= self._deadline:
                 self._waits.clear()
                 self._call.warn("waited too long; the job stays queued for the next run")
                 return TryLater.exit_code
             try:
-                with (
-                    followed_up(self._call, self._settings, self._store, self._stop) as ending,
-                    opening.at_work(self._store, 0.0),
-                ):
+                with opening.at_work(self._store, 0.0):
                     self._waits.clear()
-                    if self._is_open() and self._work(ending).out_of_time:
-                        continue
-                    break
+                    if not (self._is_open() and self._work(ending).out_of_time):
+                        break
             except lock.RunInProgress:
                 self._report_progress()
                 self._stop.flag.wait(_POLL)
@@ -156,6 +154,7 @@ class _Request:
     def _work(self, ending: Ending) -> "Outcome":
         from killsync.sync import run
 
+        ending.begin()
         longest = max(0.0, self._deadline - time.monotonic())
         with reporting(
             self._call,
@@ -175,7 +174,6 @@ class _Request:
                 only_users=self._ids,
             )
         self._failures = outcome.tally.failures
-        ending.exit_code = 1 if self._failures else 0
         return outcome
 
     def _job(self, user_id: int) -> Job | None:

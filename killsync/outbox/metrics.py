@@ -29,7 +29,7 @@ class Metric(msgspec.Struct, frozen=True):
 LAST_SUCCESS = Metric(
     "killsync_last_success_timestamp_seconds",
     "gauge",
-    "When a scan or a sync last ended with exit code 0, in unix time; not there before the first.",
+    "When a scan or a sync last ended without an error, in unix time; not there before the first.",
 )
 OLDEST_SYNC = Metric(
     "killsync_oldest_sync_timestamp_seconds",

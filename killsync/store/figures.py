@@ -7,7 +7,7 @@ from killsync.times import unix_or_none
 
 
 def last_success(conn: sqlite3.Connection) -> float | None:
-    """Return when a scan or a sync last ended with exit code 0, in unix seconds."""
+    """Return when a scan or a sync last ended without an error, in unix seconds."""
     row = conn.execute(
         """SELECT finished_at FROM runs WHERE exit_code = 0 AND command IN ('scan', 'sync')
         ORDER BY id DESC LIMIT 1"""
