@@ -9,6 +9,7 @@ from campaign import forecast
 from terminal import Terminal, at_terminal
 from world import Killsync, run_in_progress
 
+from killsync.cli.bars import Looks
 from killsync.esi.ratelimit import Rest
 from killsync.sync import events
 from killsync.sync.forecast import Backlog
@@ -45,6 +46,19 @@ def test_the_bar_counts_a_killmail_on_two_lists_once(killsync: Make) -> None:
     totals = {int(total) for total in re.findall(r"\d+ of (\d+) ", shown) if int(total) > 2}
     assert max(totals) == 30
     assert "2 of 2" in shown, "the bar of the lists"
+
+
+def test_looking_at_what_is_pending_takes_a_twentieth_of_a_run_at_most() -> None:
+    looks = Looks()
+    assert looks.is_due(50.0, at_once=False)
+    looks.ended(50.0, 50.5)
+    # a page that was listed changes nothing about that
+    assert not looks.is_due(60.4, at_once=True)
+    assert looks.is_due(60.5, at_once=True)
+    looks.ended(60.5, 60.501)
+    assert not looks.is_due(61.0, at_once=False)
+    assert looks.is_due(61.0, at_once=True)
+    assert looks.is_due(61.6, at_once=False)
 
 
 def test_a_rest_that_esi_asks_for_is_called_so(killsync: Make) -> None:

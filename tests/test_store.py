@@ -63,6 +63,7 @@ from killsync.store.outbox import OutboxState
 from killsync.store.paths import lock_file
 from killsync.store.runs import Answered
 from killsync.store.verify_columns import TIMES
+from killsync.store.waiting_users import Listed
 from killsync.sync import selection
 
 NOW = 1_800_000_000.0
@@ -652,7 +653,7 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     ),
     "waiting_users.open_gaps": lambda conn: waiting_users.open_gaps(conn),
     "waiting_users.never_read": lambda conn: waiting_users.never_read(conn),
-    "waiting_users.listed_for_waiting": lambda conn: waiting_users.listed_for_waiting(conn),
+    "waiting_users.listed_for_waiting": lambda conn: waiting_users.listed_for_waiting(conn, [1, 2]),
     "users.note_error": lambda conn: users.note_error(conn, 1, "403", NOW),
     "users.set_accepted": lambda conn: users.set_accepted(conn, 1, NOW),
     "users.rest": lambda conn: users.rest(conn, 1, NOW),
@@ -761,6 +762,20 @@ def test_nothing_reads_a_whole_table_at_every_tick(store: Store, name: str) -> N
     asked = statements(conn, TICK[name])
     assert asked, "the call asks the database nothing"
     assert {sql: found for sql in asked if (found := scans(conn, sql))} == {}
+
+
+def test_of_those_who_wait_each_killmail_counts_once(store: Store) -> None:
+    conn = store.conn
+    lists = {1: [11, 12], 2: [12, 13], 3: [14]}
+    for user_id, ids in lists.items():
+        users.add(conn, user_id, f"user {user_id}", NOW)
+        pending.record(conn, user_id, refs(*ids), 3, NOW)
+    assert waiting_users.listed_for_waiting(conn) == Listed(distinct=4, in_all=5, stored=0)
+    # what is set aside is waited for by nobody
+    conn.execute("UPDATE pending_killmails SET set_aside_at = '2026-11-24' WHERE killmail_id = 14")
+    assert waiting_users.listed_for_waiting(conn) == Listed(distinct=3, in_all=4, stored=0)
+    assert waiting_users.listed_for_waiting(conn, [3]) == Listed(distinct=1, in_all=1, stored=0)
+    assert waiting_users.listed_for_waiting(conn, []) == Listed(distinct=0, in_all=0, stored=0)
 
 
 def test_check_looks_at_every_time_of_the_schema(store: Store) -> None:

@@ -36,7 +36,6 @@ from killsync.sync.ticks import (
 )
 from killsync.times import HOUR, iso_after, iso_or_none, unix
 
-_MOST_COUNTED = 100_000
 _SCANS_SEEN = 8
 _RUNS_SEEN = 12
 # of a run that stored fewer, most of the time went into other things
@@ -115,9 +114,7 @@ def backlog(
         return _nothing(counts, unread, every, seen=seen)
     bucket, errors = _bodies_bucket(conn, now)
     waiting = _waiting(conn, settings, now, user_ids)
-    # a count that costs more with each that waits
-    few = counts.ready + counts.put_off <= _MOST_COUNTED
-    known = waiting_users.listed_for_waiting(conn, user_ids) if few else None
+    known = waiting_users.listed_for_waiting(conn, user_ids)
     if known is not None and not known.in_all:
         known = None  # nobody's list has shown it
     lists = [_open_list(conn, user, known, now) for user in open_lists]
