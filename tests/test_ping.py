@@ -6,11 +6,12 @@ from subprocess import Popen
 
 import pytest
 from ping_server import KEY, PingServer, ping_server
+from terminal import at_terminal
 from world import Killsync, run_in_progress, wait_for_exit, wait_until
 
 from killsync.outbox.ping import path_of
 from killsync.store import lock
-from killsync.terminal.transcript import last_lines
+from killsync.terminal.transcript import Transcript, last_lines
 
 Make = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
@@ -59,6 +60,14 @@ def test_a_quiet_scan_sends_the_line_that_it_does_not_print(make: Make, server: 
     assert done.stdout + done.stderr == ""
     assert server.paths == ["/start", ""]
     assert "2 killmails stored" in server.pings[1].body
+
+
+def test_what_is_drawn_at_a_terminal_is_not_sent(make: Make, server: PingServer) -> None:
+    program = make(characters=2, killmails=20, latency_body=0.02)
+    shown = "\n".join(at_terminal(program, "scan"))
+    assert "━" in shown
+    assert "━" not in server.pings[1].body
+    assert "40 killmails stored" in server.pings[1].body.splitlines()[-1]
 
 
 def test_a_scan_with_nothing_due_sends_that_it_is_well(make: Make, server: PingServer) -> None:
@@ -213,6 +222,23 @@ def test_the_last_lines_are_whole_and_of_a_bounded_size() -> None:
     kept = body.splitlines()
     assert kept == lines[-len(kept) :]
     assert len(kept) > 900
+
+
+def test_of_much_that_is_printed_the_last_lines_are_kept() -> None:
+    transcript = Transcript()
+    for number in range(50_000):
+        transcript.add(b"line %d\n\rdrawn" % number)
+        transcript.add(b"\r\x1b[2K")
+    lines = transcript.text.splitlines()
+    assert lines[-1] == "line 49999"
+    assert 100 < len(lines) < 20_000
+    assert not any("drawn" in line for line in lines)
+
+
+def test_what_is_drawn_over_is_gone() -> None:
+    transcript = Transcript()
+    transcript.add(b"first\none bar\ntwo bars\r\x1b[2K\x1b[1A\x1b[2Ksecond\n50%\r100%")
+    assert transcript.text == "first\nsecond\n100%"
 
 
 def test_of_letters_that_take_several_bytes_each_byte_counts() -> None:

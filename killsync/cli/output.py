@@ -10,34 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from killsync.terminal.transcript import Transcript
+
 MOST_HELD = 1 << 20
-_MOST_TRANSCRIBED = 1 << 16
 PATIENCE = 2.0
 BROKEN_PIPE = 141
 
 # standard output and standard error may lead to the same pipe
 _ONE_AT_A_TIME = threading.RLock()
-
-
-class Transcript:
-    """The last of what is printed, or would be if the call were not quiet."""
-
-    def __init__(self) -> None:
-        self._kept = bytearray()
-        self._is_cut = False
-
-    @property
-    def text(self) -> str:
-        """What was printed last, from the beginning of a line."""
-        kept = self._kept.partition(b"\n")[2] if self._is_cut else self._kept
-        return kept.decode(errors="replace")
-
-    def add(self, data: bytes) -> None:
-        """Take in what is printed."""
-        self._kept += data
-        if len(self._kept) > 2 * _MOST_TRANSCRIBED:
-            del self._kept[:-_MOST_TRANSCRIBED]
-            self._is_cut = True
 
 
 _transcripts: list[Transcript] = []

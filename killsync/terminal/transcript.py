@@ -10,6 +10,52 @@ _URL = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^\s/?#\"'<>]*)([^\s\"'<>]*)", re.I
 # as a token, a key or a killmail's hash is; names have spaces, and words no digits
 _LIKE_A_SECRET = re.compile(r"(?<![\w+=-])(?=[\w+=-]*\d)[\w+=-]{24,}", re.ASCII)
 _HIDDEN = "(hidden)"
+_MOST_KEPT = 1 << 16
+# how rich draws over what it has drawn, and what else is printed
+_PIECE = re.compile(rb"(\n)|(\r)|\x1b\[(\d*)A|(\x1b\[2K)|([^\n\r\x1b]+|\x1b)")
+
+
+class Transcript:
+    """The last of what is printed, as a terminal shows it: what was drawn over is gone."""
+
+    def __init__(self) -> None:
+        self._lines = [b""]
+        self._row = 0
+        self._size = 0
+        self._returned = False
+
+    @property
+    def text(self) -> str:
+        """What was printed last, from the beginning of a line."""
+        return b"\n".join(self._lines).decode(errors="replace")
+
+    def add(self, data: bytes) -> None:
+        """Take in what is printed."""
+        for newline, back, up, erase, printed in _PIECE.findall(data):
+            if newline:
+                self._row += 1
+                if self._row == len(self._lines):
+                    self._lines.append(b"")
+            elif printed:
+                self._put((b"" if self._returned else self._lines[self._row]) + printed)
+            elif erase:
+                self._put(b"")
+            elif not back:
+                self._row = max(0, self._row - int(up or 1))
+            self._returned = bool(back) or (self._returned and not (newline or printed))
+        self._forget()
+
+    def _put(self, line: bytes) -> None:
+        self._size += len(line) - len(self._lines[self._row])
+        self._lines[self._row] = line
+
+    def _forget(self) -> None:
+        """Drop the first lines if there are too many, which is not looked at for each."""
+        if self._size + len(self._lines) <= 2 * _MOST_KEPT:
+            return
+        while self._size + len(self._lines) > _MOST_KEPT and self._row > 0:
+            self._size -= len(self._lines.pop(0))
+            self._row -= 1
 
 
 def last_lines(printed: str, largest: int) -> str:
