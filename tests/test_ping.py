@@ -9,7 +9,7 @@ from ping_server import KEY, PingServer, ping_server
 from terminal import at_terminal
 from world import Killsync, run_in_progress, wait_for_exit, wait_until
 
-from killsync.outbox.ping import path_of
+from killsync.outbox.ping import Pings, path_of
 from killsync.store import lock
 from killsync.terminal.transcript import Transcript, last_lines
 
@@ -154,15 +154,16 @@ def test_a_server_that_hangs_holds_neither_the_work_nor_the_lock(
     assert wait_for_exit(process) == -signal.SIGTERM
 
 
-def test_a_server_that_hangs_is_waited_for_a_while_and_the_exit_code_is_the_scans(
-    make: Make, server: PingServer
-) -> None:
-    program = make(characters=1, killmails=1)
-    program.simulator.fault("body", status=422)
+def test_a_server_that_hangs_is_asked_twice_and_waited_for_a_while(server: PingServer) -> None:
     server.hangs = True
-    done = program.run("scan", exit_code=1)
-    assert done.stderr.count("the ping was not taken") == 1
+    pings = Pings(server.url, deadline=0.2, patience=30.0)
+    pings.begin()
+    failure = pings.end(1, "")
+    assert failure is not None
+    assert KEY not in failure
     assert server.paths == ["/start", "/1", "/1"]
+    impatient = Pings(server.url, deadline=30.0, patience=0.1)
+    assert impatient.end(0, "") == f"127.0.0.1:{server.port}: no answer in 0 s"
 
 
 def test_what_a_server_refuses_is_one_warning_that_cron_never_mails(

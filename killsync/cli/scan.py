@@ -72,10 +72,12 @@ def scan(
             try:
                 with opening.at_work(store, _LOCK_PATIENCE):
                     ending.begin()
-                    pings.begin()
+                    if pings is not None:
+                        pings.begin()
                     ending.exit_code = _Scan(call, settings, store, stop).run(force=force)
             except lock.RunInProgress:
-                pings.give_way()
+                if pings is not None:
+                    pings.give_way()
                 ending.exit_code = _give_way(call, settings, store, stop)
         exit_with(ending.exit_code)
 

@@ -45,28 +45,49 @@ class _Ping(msgspec.Struct, frozen=True):
 
 
 class Pings:
-    """Sends the pings of one scan in their order, from a thread that holds nothing up."""
+    """Sends the pings of one scan in their order, from a thread that holds nothing up.
 
-    def __init__(self, url: str) -> None:
+    Each has `deadline` seconds, twice if it fails; the end waits for `patience` seconds in all.
+    """
+
+    def __init__(
+        self, url: str, *, deadline: float = _DEADLINE, patience: float = PATIENCE
+    ) -> None:
         self._url = url
-        self._http = Http(user_agent(""), deadline=_DEADLINE)
+        self._patience = patience
+        self._http = Http(user_agent(""), deadline=deadline)
         self._waiting: SimpleQueue[_Ping | None] = SimpleQueue()
         self._failure: str | None = None
+        self._gives_way = False
         # it must not keep a program alive whose patience is over
         self._thread = threading.Thread(target=self._send_all, name="pings", daemon=True)
         self._thread.start()
+
+    def begin(self) -> None:
+        """Send that the scan begins; return at once."""
+        self.send(START)
+
+    def give_way(self) -> None:
+        """Send nothing at the end: another run works."""
+        self._gives_way = True
+
+    def end(self, exit_code: int, body: str) -> str | None:
+        """Send how the scan ended, and wait as `finish` does; return what went wrong, or None."""
+        if not self._gives_way:
+            self.send(path_of(exit_code), body)
+        return self.finish()
 
     def send(self, path: str, body: str = "") -> None:
         """Send a ping soon; return at once."""
         self._waiting.put(_Ping(path, body))
 
     def finish(self) -> str | None:
-        """Wait until all pings are sent, `PATIENCE` at most; return why one was not, or None."""
+        """Wait until all pings are sent, but not for ever; return why one was not, or None."""
         self._waiting.put(None)
-        self._thread.join(PATIENCE)
+        self._thread.join(self._patience)
         if self._thread.is_alive():
             self._http.stopping.set()
-            return f"{self._host}: no answer in {PATIENCE:.0f} s"
+            return f"{self._host}: no answer in {self._patience:.0f} s"
         self._http.close()
         return self._failure
 
