@@ -13,8 +13,10 @@ from killsync.cli.bars import Looks
 from killsync.esi.ratelimit import Rest
 from killsync.sync import events
 from killsync.sync.forecast import Backlog
-from killsync.terminal.advice import describe_backlog
-from killsync.terminal.lines import sentence_by_clock
+from killsync.sync.schedule import Waits
+from killsync.sync.selection import Waiters
+from killsync.terminal.advice import describe_backlog, describe_waiting
+from killsync.terminal.lines import sentence, sentence_by_clock
 from killsync.terminal.moments import Zone, time_to_come
 from killsync.terminal.text import time_left
 from killsync.times import unix
@@ -95,6 +97,24 @@ def test_what_is_said_of_a_first_sync_is_how_long_it_takes() -> None:
     score = forecast.play(1, long=False, only="one user")
     assert score.problems == []
     assert score.figures
+
+
+def test_all_numbers_of_a_line_have_their_commas() -> None:
+    listed = events.PageListed(1, "Ada", 1, 1200, 1000, 1000, None)
+    assert sentence(listed) == "Ada: page 1 of 1,200, 1,000 killmails, 1,000 new"
+
+
+def test_when_nothing_is_due_it_says_when_the_next_is() -> None:
+    until = "2026-11-26T22:45:08Z"
+    waiting = [
+        Waiters(Waits.SYNCED, 4, until),
+        Waiters(Waits.CACHED, 1, until),
+        Waiters(Waits.LOGIN, 1, None),
+    ]
+    assert describe_waiting(waiting, NOW) == (
+        "4 users were synced not long ago, the next is due at 22:45:08Z;"
+        " 1 user has a list that ESI caches, due at 22:45:08Z; 1 user needs a new login"
+    )
 
 
 @pytest.mark.parametrize(

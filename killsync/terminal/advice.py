@@ -90,8 +90,9 @@ def describe_waiting(waiting: list[Waiters], now: float, zone: Zone = Zone.LOG) 
     parts = []
     for one in waiting:
         words = _WAITS[one.why][one.users > 1]
-        until = "" if one.until is None else f", until {time_to_come(one.until, now, zone)}"
-        parts.append(f"{count(one.users, 'user')} {words}{until}")
+        due = "the next is due" if one.users > 1 else "due"
+        at = "" if one.until is None else f", {due} at {time_to_come(one.until, now, zone)}"
+        parts.append(f"{count(one.users, 'user')} {words}{at}")
     return "; ".join(parts)
 
 

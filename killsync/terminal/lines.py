@@ -54,7 +54,9 @@ def _(event: events.Working) -> str:
 @sentence.register
 def _(event: events.ListStarted) -> str:
     name = safe(event.name)
-    gap = "" if event.resume_page is None else f", then on with the gap at page {event.resume_page}"
+    gap = (
+        "" if event.resume_page is None else f", then on with the gap at page {event.resume_page:,}"
+    )
     if event.mode == "full":
         return f"{name}: full sync, the whole list{gap}"
     return f"{name}: incremental sync, down to killmail {event.stored_id}{gap}"
@@ -67,16 +69,16 @@ def _(event: events.ListCached) -> str:
 
 @sentence.register
 def _(event: events.PageListed) -> str:
-    pages = "" if event.pages is None else f" of {event.pages}"
+    pages = "" if event.pages is None else f" of {event.pages:,}"
     met = "" if event.met is None else f"; met killmail {event.met}, no need to read on"
     listed = count(event.killmails, "killmail")
-    return f"{safe(event.name)}: page {event.page}{pages}, {listed}, {event.new} new{met}"
+    return f"{safe(event.name)}: page {event.page:,}{pages}, {listed}, {event.new:,} new{met}"
 
 
 @sentence.register
 def _(event: events.EntriesSkipped) -> str:
     entries = "1 entry is" if event.skipped == 1 else f"{event.skipped:,} entries are"
-    where = f"{safe(event.name)} ({event.user_id}): page {event.page}"
+    where = f"{safe(event.name)} ({event.user_id}): page {event.page:,}"
     return f"{where}: {entries} not valid and skipped; the page is read again at each sync"
 
 
@@ -96,7 +98,7 @@ def _(event: events.Listed) -> str:
     if event.gap_page is None:
         return line
     when = "the next run" if event.gap_at is None else f"a run after {event.gap_at}"
-    return f"{line}; {when} goes on at page {event.gap_page}"
+    return f"{line}; {when} goes on at page {event.gap_page:,}"
 
 
 @sentence.register

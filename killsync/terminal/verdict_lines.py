@@ -100,7 +100,7 @@ def _skipped(user: UserCompleteness) -> Iterator[str]:
 def _gap(user: UserCompleteness) -> Iterator[str]:
     if user.gap_page is not None:
         end = "the end" if user.gap_until_id is None else f"killmail {user.gap_until_id}"
-        yield f"gap open at page {user.gap_page}, down to {end}"
+        yield f"gap open at page {user.gap_page:,}, down to {end}"
 
 
 def _span(span: Span) -> str:
