@@ -11,11 +11,10 @@ PATHS = ("db", "client_secret_file", "token_key_file", "prometheus_file")
 """The settings that name a file."""
 
 _EXPECTED = {
+    **dict.fromkeys(PATHS, "expected a path, without a NUL character"),
     "time_zone": "expected eve or local",
     "ping_url": "expected an https URL such as https://hc-ping.com/your-uuid, without a query",
-}
-_EXPECTED |= dict.fromkeys(SWITCHES, "expected true or false")
-_EXPECTED |= dict.fromkeys(PATHS, "expected a path, without a NUL character")
+} | dict.fromkeys(SWITCHES, "expected true or false")
 _PASSWORD = re.compile(r"//[^/]*@")
 _SECRET = ("secr", "token", "key", "pass", "pwd", "ping")
 
