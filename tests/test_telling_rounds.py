@@ -6,16 +6,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from new_store import new_store
-from test_queueing import US, complete, list_page, store_bodies
+from test_queueing import MATE, US, complete, list_page, store_bodies
 
 from killsync.events import Event
 from killsync.outbox import events, telling
-from killsync.settings.channels import Channel
+from killsync.settings.channels import Channel, Subject
 from killsync.settings.config import Settings
-from killsync.store import outbox, users
+from killsync.store import outbox, removing, users
 from killsync.store.connection import Store
 from killsync.times import DAY, iso
 
@@ -76,6 +78,34 @@ def test_a_deleted_killmail_is_given_up(store: Store, told: Path) -> None:
     tell(store, corp(told))
     assert heard(told) == [8]
     assert rows(store) == [(7, "expired"), (8, "told")]
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [{"users": ("Somebody else",)}, {"what": (Subject.LOSSES,)}, {"min_value": 1e12}],
+)
+def test_what_a_channel_does_not_ask_for_any_more_is_given_up(
+    store: Store, told: Path, asks: dict[str, Any]
+) -> None:
+    queue(store, 7)
+    channel = msgspec.structs.replace(corp(told), **asks)
+    tell(store, channel)
+    assert heard(told) == []
+    assert rows(store) == [(7, "expired")]
+
+
+@pytest.mark.parametrize(("removed", "state"), [((US,), "told"), ((US, MATE), "expired")])
+def test_what_nobody_of_ours_is_on_any_more_is_given_up(
+    store: Store, told: Path, removed: tuple[int, ...], state: str
+) -> None:
+    with store.transaction() as conn:
+        users.add(conn, MATE, "Mate", NOW)
+    queue(store, 7)
+    with store.transaction() as conn:
+        for user_id in removed:
+            removing.remove(conn, user_id, purge=False)
+    tell(store, corp(told))
+    assert rows(store) == [(7, state)]
 
 
 def test_what_waits_for_a_channel_that_is_gone_is_given_up_after_a_day(

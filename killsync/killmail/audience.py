@@ -32,9 +32,14 @@ def side_of(roles: Mapping[int, Role], users: frozenset[int] | None) -> Subject 
 
 
 def wants(channel: Channel, users: frozenset[int] | None, news: News) -> bool:
-    """Return whether a channel tells of a killmail; `users` are those it is about, None: all.
+    """Return whether a channel tells of a killmail; `users` are those it is about, None: all."""
+    return news.age < channel.max_age and asks_for(channel, users, news)
+
+
+def asks_for(channel: Channel, users: frozenset[int] | None, news: News) -> bool:
+    """Return whether a channel tells of a killmail that is new enough, or was when it was queued.
 
     What has no price is not known to be worth anything.
     """
     worth = channel.min_value <= 0 or (news.value is not None and news.value >= channel.min_value)
-    return worth and news.age < channel.max_age and side_of(news.roles, users) in channel.what
+    return worth and side_of(news.roles, users) in channel.what

@@ -20,7 +20,7 @@ def notes_of(
 ) -> list[tuple[Entry, Note]]:
     """Return rows, each with its note, without those of which there is none.
 
-    Their killmails are deleted, or another version has written them.
+    Their killmails are deleted or not asked for any more, or another version has written them.
     """
     ids = [entry.killmail_id for entry in entries if entry.killmail_id is not None]
     told = {note.kill.killmail_id: note for note in kill_notes(conn, channel, ids)}
@@ -39,11 +39,11 @@ def notes_of(
 def kill_notes(
     conn: sqlite3.Connection, channel: Channel, killmail_ids: Sequence[int]
 ) -> list[KillNote]:
-    """Return the notes of those of these killmails that are stored, in the given order.
+    """Return the notes of those of these killmails that are still wanted, in the given order.
 
     Their side is what they are to the channel's own users, if it names any.
     """
-    found = kills.some(conn, killmail_ids)
+    found = kills.some(conn, queueing.still_wanted(conn, channel, killmail_ids))
     if not channel.users:
         return [KillNote(kill) for kill in found]
     users = queueing.users_of(conn, channel)

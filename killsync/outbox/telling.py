@@ -44,6 +44,8 @@ _STATES = {
     Outcome.REFUSED: OutboxState.WAITING,
     Outcome.UNKNOWN: OutboxState.UNCERTAIN,
 }
+_UNREADABLE = "it cannot be read"
+_UNWANTED = "the killmail was deleted, or the channel does not ask for it any more"
 _STOPPED = Delivery(Outcome.UNKNOWN, "it was stopped before there was an answer")
 
 
@@ -195,7 +197,7 @@ class _Round:
     def _give_up(self, entries: list[Entry], now: float) -> None:
         """Give up what there is nothing to tell of."""
         for entry in entries:
-            reason = "it cannot be read" if entry.trouble else "the killmail was deleted"
+            reason = _UNREADABLE if entry.trouble else _UNWANTED
             with self._store.transaction() as conn:
                 outbox.settle(conn, [entry.id], OutboxState.EXPIRED, now, reason)
 

@@ -5,7 +5,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from killsync.killmail.audience import News, wants
+from killsync.killmail.audience import News, asks_for, wants
 from killsync.killmail.sides import Role
 from killsync.settings.channels import Channel, matching
 from killsync.times import iso, iso_after, unix
@@ -49,6 +49,22 @@ def queue(
                 if wants(channel, users, news)
             ],
         )
+
+
+def still_wanted(
+    conn: sqlite3.Connection, channel: Channel, killmail_ids: Sequence[int]
+) -> list[int]:
+    """Return those of queued killmails that are there, and that the channel still asks for.
+
+    Its table may have changed meanwhile, and users may have been removed.
+    """
+    users = users_of(conn, channel)
+    found = {
+        news.killmail_id
+        for news, _ in _news(conn, killmail_ids, 0)
+        if asks_for(channel, users, news)
+    }
+    return [killmail_id for killmail_id in killmail_ids if killmail_id in found]
 
 
 def queue_trouble(conn: sqlite3.Connection, channel: str, text: str, now: float) -> int:
