@@ -17,7 +17,8 @@ from killsync.events import Event
 from killsync.outbox import events, telling
 from killsync.settings.channels import Channel, Subject
 from killsync.settings.config import Settings
-from killsync.store import outbox, removing, users
+from killsync.store import channels, outbox, removing, users
+from killsync.store.channels import ChannelState
 from killsync.store.connection import Store
 from killsync.times import DAY, iso
 
@@ -45,9 +46,9 @@ def corp(told: Path) -> Channel:
     return Channel("corp", command=(sys.executable, "-c", KEEPS, str(told)))
 
 
-def tell(store: Store, *channels: Channel) -> list[Event]:
+def tell(store: Store, *to: Channel) -> list[Event]:
     reported: list[Event] = []
-    telling.tell(store, Settings(tell=channels), reported.append, threading.Event())
+    telling.tell(store, Settings(tell=to), reported.append, threading.Event())
     return reported
 
 
@@ -182,3 +183,17 @@ def test_what_has_no_answer_in_time_is_ended_before_the_round_is(
     assert "was killed" in uncertain.reason
     assert isinstance(failed, events.NotTold)
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+
+
+def test_a_warning_undoes_nothing_that_another_process_has_noted(store: Store) -> None:
+    with store.transaction() as conn:
+        channels.put(conn, ChannelState("corp", failures=3, failing_since=NOW - DAY, error="gone"))
+        failing = channels.get(conn, "corp")
+        channels.put(conn, ChannelState("corp", told_at=NOW))
+        assert not channels.note_warned(conn, failing, NOW)
+        assert channels.get(conn, "corp") == ChannelState("corp", told_at=NOW)
+        channels.put(conn, failing)
+        assert channels.note_warned(conn, failing, NOW)
+        # once for all processes
+        assert not channels.note_warned(conn, failing, NOW)
+        assert channels.get(conn, "corp") == msgspec.structs.replace(failing, warned_at=NOW)

@@ -73,7 +73,8 @@ def try_out(channel: Channel) -> None:
 
 def end_rest(store: Store, channel: Channel) -> None:
     """Let a channel that works again tell at the next run what waits for it."""
-    state = channels.get(store.conn, channel.name)
-    if state.failures:
+    if channels.get(store.conn, channel.name).failures:
         with store.transaction() as conn:
-            channels.put(conn, channels.ChannelState(channel.name, told_at=state.told_at))
+            # another process may have told by it since
+            told_at = channels.get(conn, channel.name).told_at
+            channels.put(conn, channels.ChannelState(channel.name, told_at=told_at))

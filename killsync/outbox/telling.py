@@ -258,11 +258,12 @@ class _Round:
             self._store.conn, channel.name, now - DAY
         ):
             with self._store.transaction() as conn:
-                expired = outbox.expire(conn, channel.name, now - DAY, now, reason)
+                # another process may have told by it since
+                if resting.gives_up(channels.get(conn, channel.name), now):
+                    expired = outbox.expire(conn, channel.name, now - DAY, now, reason)
         if news:
             with self._store.transaction() as conn:
-                warned = msgspec.structs.replace(state, warned_at=now)
-                channels.put(conn, warned)
+                news = channels.note_warned(conn, state, now)
         if failed or expired or news:
             self._report(
                 NotTold(

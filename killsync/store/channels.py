@@ -72,6 +72,24 @@ def put(conn: sqlite3.Connection, state: ChannelState) -> None:
     )
 
 
+def note_warned(conn: sqlite3.Connection, state: ChannelState, now: float) -> bool:
+    """Note that a failing channel is warned of; return False if another process has used it since.
+
+    The caller holds the transaction.
+    """
+    told_at, since, warned_at = (
+        None if time is None else iso(time)
+        for time in (state.told_at, state.failing_since, state.warned_at)
+    )
+    return bool(
+        conn.execute(
+            """UPDATE channels SET warned_at = ?
+            WHERE name = ? AND told_at IS ? AND failing_since IS ? AND warned_at IS ?""",
+            [iso(now), state.name, told_at, since, warned_at],
+        ).rowcount
+    )
+
+
 def used(conn: sqlite3.Connection) -> list[str]:
     """Return the channels of which something is known."""
     rows = conn.execute("SELECT DISTINCT channel FROM outbox ORDER BY channel")
