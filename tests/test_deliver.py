@@ -260,6 +260,11 @@ def test_a_command_that_a_signal_ends_may_have_sent_before() -> None:
     assert delivery == Delivery(Outcome.UNKNOWN, "sh was ended by signal 15")
 
 
+def test_a_secret_is_hidden_whole_if_another_word_begins_it() -> None:
+    delivery = python("import sys; sys.exit(sys.argv[2])", "secret", f"secret-{TOKEN}")
+    assert str(delivery.reason).endswith(" ended with exit code 1: (hidden)")
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -82,8 +82,8 @@ def _ended(done: child.Finished, words: Sequence[str]) -> str:
     code = done.code or 0
     how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
     said = done.said.decode(errors="replace").strip().partition("\n")[0]
-    # a word of the command's may be a secret, such as the address of a webhook
-    for word in words[1:]:
+    # a word of the command's may be a secret, such as the address of a webhook; or begin one
+    for word in sorted(words[1:], key=len, reverse=True):
         if len(word) >= _SHORTEST_SECRET:
             said = said.replace(word, _HIDDEN)
     said = safe(_ADDRESS.sub(_HIDDEN, said).strip(), _LONGEST_WORDS)
