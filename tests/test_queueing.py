@@ -225,3 +225,31 @@ def test_a_restored_backup_tells_nothing_that_may_have_been_told_since(store: St
     list_page(store, US, 10)
     store_bodies(store, 10)
     assert [row[1:3] for row in queued(store)] == [(7, "uncertain"), (8, "expired")]
+
+
+# whom a channel is about
+
+NAMES = {1: "Zoe Ray", 2: "Zoe Ray II", 3: "Åsa Berg", 90_000_001: "1 Zero"}
+
+
+@pytest.mark.parametrize(
+    ("words", "ours", "unclear"),
+    [
+        (["zoe ray"], {1}, []),
+        (["Zoe"], set(), ["Zoe"]),
+        (["åsa"], {3}, []),
+        # composed otherwise, as a Mac types it
+        (["A\u030asa Berg"], {3}, []),
+        ([90_000_001, "2"], {90_000_001, 2}, []),
+        (["nobody", "ZOE RAY II"], {2}, ["nobody"]),
+    ],
+)
+def test_users_of_a_channel_are_ids_names_or_beginnings(
+    store: Store, words: list[int | str], ours: set[int], unclear: list[str]
+) -> None:
+    with store.transaction() as conn:
+        for user_id, name in NAMES.items():
+            users.add(conn, user_id, name, NOW)
+    channel = Channel("c", users=tuple(words))
+    assert queueing.users_of(store.conn, channel) == frozenset(ours)
+    assert queueing.unclear_users(store.conn, channel) == unclear

@@ -640,7 +640,6 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "a body is stored": lambda conn: store_bodies(conn, 7, 8),
     "users.get": lambda conn: users.get(conn, 1),
     "users.named": lambda conn: users.named(conn, "hakon"),
-    "users.beginning": lambda conn: users.beginning(conn, "hak", 6),
     "users.set_failed": lambda conn: users.set_failed(conn, 1, "403", NOW, NOW),
     "waiting_users.failing": lambda conn: waiting_users.failing(conn, NOW, 10),
     "waiting_users.lift_backoff": lambda conn: waiting_users.lift_backoff(conn, NOW),

@@ -7,7 +7,7 @@ import pytest
 from in_process import run_here
 
 from killsync.errors import UsageError
-from killsync.settings.channels import Channel, Subject, channels, holds_url, matching
+from killsync.settings.channels import Channel, Subject, channels, holds_url
 from killsync.settings.values import Duration
 
 SECRET = "discord://1/S3cret"
@@ -116,26 +116,6 @@ def test_a_url_counts_as_a_secret_of_the_file() -> None:
 
 def test_a_channel_is_never_printed_with_its_url() -> None:
     assert "S3cret" not in repr(read(ONE))
-
-
-NAMES = {1: "Zoe Ray", 2: "Zoe Ray II", 3: "Åsa Berg", 90_000_001: "1 Zero"}
-
-
-@pytest.mark.parametrize(
-    ("words", "users", "unclear"),
-    [
-        (["zoe ray"], {1}, []),
-        (["Zoe"], set(), ["Zoe"]),
-        (["åsa"], {3}, []),
-        ([90_000_001, "2"], {90_000_001, 2}, []),
-        (["nobody", "ZOE RAY II"], {2}, ["nobody"]),
-        ([], set(), []),
-    ],
-)
-def test_users_are_ids_names_or_beginnings(
-    words: list[int | str], users: set[int], unclear: list[str]
-) -> None:
-    assert matching(words, NAMES) == (frozenset(users), unclear)
 
 
 def test_a_number_of_thousands_of_digits_is_a_mistake_like_another(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 import sqlite3
 
-from killsync.board.nearest import folded, nearest
+from killsync.board.nearest import nearest
 from killsync.errors import UsageError
 from killsync.store import named
+from killsync.store.meant import folded
 from killsync.store.named import Named
 
 _MOST_NAMED = 5

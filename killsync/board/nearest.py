@@ -1,17 +1,13 @@
 """The name that a person may have meant."""
 
-import unicodedata
 from collections.abc import Sequence
+
+from killsync.store.meant import folded
 
 # a name in EVE has 37 characters at most; comparing long texts takes long
 _LONGEST_COMPARED = 100
 _NEAR = 0.7
 _NEAR_FOR_ONE_WORD = 0.8
-
-
-def folded(text: str) -> str:
-    """Return text as it compares with the same one in another case, or composed otherwise."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def nearest(word: str, names: Sequence[str]) -> str | None:

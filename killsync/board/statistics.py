@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from killsync.board.nearest import folded
 from killsync.store import statistics
 from killsync.store.connection import snapshot
+from killsync.store.meant import folded
 from killsync.store.statistics import Key, Scope, Sum
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

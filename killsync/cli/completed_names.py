@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from killsync.board.nearest import folded
 from killsync.store import connection, named, reading, wal
+from killsync.store.meant import folded
 from killsync.store.named import Named
 
 _PARTY = "--with"

@@ -1,11 +1,12 @@
 """Finding the users that a person names."""
 
-from killsync.board.nearest import folded, nearest
+from killsync.board.nearest import nearest
 from killsync.cli.invocation import storable
 from killsync.errors import UsageError
 from killsync.model import User
-from killsync.store import users
+from killsync.store import named, users
 from killsync.store.connection import Store
+from killsync.store.meant import meant
 from killsync.terminal.text import safe
 
 _MOST_NAMED = 5
@@ -27,45 +28,20 @@ def _one(store: Store, given: str) -> User:
     word = given.encode(errors="replace").decode()
     if not store.version() or not users.any_user(store.conn):
         raise UsageError(f"{_no_user(word)}: there are no users yet; add one with `killsync login`")
-    known = users.get(store.conn, int(word)) if word.isdecimal() and len(word) < 19 else None
-    if known is not None:
-        return known
-    matches = _named(store, word)
-    if len(matches) > 1:
-        both = _are_of_both_kinds(matches)
-        ids = ", ".join(
-            f"{user.user_id} (the {user.kind})" if both else str(user.user_id) for user in matches
-        )
-        raise UsageError(f"{safe(word, 60)!r} matches several users; use an id: {ids}")
-    matches = matches or _beginning(store, word)
-    if len(matches) > 1:
-        raise UsageError(_ambiguous(word, matches))
+    names = dict(named.of_users(store.conn))
+    found = meant(word, names)
+    matches = [user for i in found.ids[: _MOST_NAMED + 1] if (user := users.get(store.conn, i))]
+    if len(matches) == 1:
+        return matches[0]
     if not matches:
-        raise UsageError(_unknown(word, users.names(store.conn)))
-    return matches[0]
-
-
-def _named(store: Store, word: str) -> list[User]:
-    return users.named(store.conn, word) or _folded_matches(store, word, whole=True)
-
-
-def _beginning(store: Store, word: str) -> list[User]:
-    if not word.strip():
-        return []
-    found = users.beginning(store.conn, word, _MOST_NAMED + 1) if word.isascii() else []
-    return found or _folded_matches(store, word, whole=False)
-
-
-def _folded_matches(store: Store, word: str, *, whole: bool) -> list[User]:
-    """Return the users whose names match in any case: SQLite knows the cases of ASCII only."""
-    wanted = folded(word)
-    same = [
-        name
-        for name in users.names(store.conn)
-        if (folded(name) == wanted if whole else folded(name).startswith(wanted))
-    ]
-    exact = dict.fromkeys(sorted(same, key=folded)[: _MOST_NAMED + 1])
-    return [user for name in exact for user in users.named(store.conn, name) if user.name == name]
+        raise UsageError(_unknown(word, list(names.values())))
+    if not found.is_whole:
+        raise UsageError(_ambiguous(word, matches))
+    both = _are_of_both_kinds(matches)
+    ids = ", ".join(
+        f"{user.user_id} (the {user.kind})" if both else str(user.user_id) for user in matches
+    )
+    raise UsageError(f"{safe(word, 60)!r} matches several users; use an id: {ids}")
 
 
 def _are_of_both_kinds(matches: list[User]) -> bool:

@@ -4,7 +4,7 @@ import difflib
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -72,27 +72,6 @@ def holds_url(tables: object) -> bool:
     return isinstance(tables, list) and any(
         isinstance(table, dict) and table.get("url") for table in tables
     )
-
-
-def matching(
-    words: Iterable[int | str], names: Mapping[int, str]
-) -> tuple[frozenset[int], list[str]]:
-    """Return which users words mean, and the words that mean none, or several.
-
-    A word is an id, a name in any case, or the beginning of one name only.
-    """
-    ours: set[int] = set()
-    unclear: list[str] = []
-    folded = {user_id: name.casefold() for user_id, name in names.items()}
-    for word in words:
-        text = str(word).casefold()
-        same = [i for i, name in folded.items() if name == text or str(i) == text]
-        begun = [i for i, name in folded.items() if text and name.startswith(text)]
-        if len(found := same or begun) == 1:
-            ours.update(found)
-        else:
-            unclear.append(str(word))
-    return frozenset(ours), unclear
 
 
 def _label(table: Mapping[str, object], number: int) -> str:

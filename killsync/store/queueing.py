@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from killsync.killmail.audience import News, asks_for, wants
 from killsync.killmail.sides import Role
-from killsync.settings.channels import Channel, matching
+from killsync.settings.channels import Channel
+from killsync.store import named
+from killsync.store.meant import meant
 from killsync.times import iso, iso_after, unix
 
 # imports are no news
@@ -75,12 +77,15 @@ def queue_trouble(conn: sqlite3.Connection, channel: str, text: str, now: float)
 
 def users_of(conn: sqlite3.Connection, channel: Channel) -> frozenset[int] | None:
     """Return the users that a channel is about, None: all of them."""
-    return matching(channel.users, _names(conn))[0] if channel.users else None
+    if not channel.users:
+        return None
+    found = (ids for _, ids in _meant(conn, channel))
+    return frozenset(ids[0] for ids in found if len(ids) == 1)
 
 
 def unclear_users(conn: sqlite3.Connection, channel: Channel) -> list[str]:
     """Return what a channel names as a user and means nobody, or several."""
-    return matching(channel.users, _names(conn))[1] if channel.users else []
+    return [word for word, ids in _meant(conn, channel) if len(ids) != 1]
 
 
 def roles_in(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> dict[int, dict[int, Role]]:
@@ -91,8 +96,12 @@ def roles_in(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> dict[int,
     return roles
 
 
-def _names(conn: sqlite3.Connection) -> dict[int, str]:
-    return dict(conn.execute("SELECT user_id, name FROM users").fetchall())
+def _meant(conn: sqlite3.Connection, channel: Channel) -> list[tuple[str, list[int]]]:
+    """Return whom each word of a channel's fits."""
+    if not channel.users:
+        return []
+    names = dict(named.of_users(conn))
+    return [(word, meant(word, names).ids) for word in map(str, channel.users)]
 
 
 def _news(

@@ -46,25 +46,9 @@ def named(conn: sqlite3.Connection, name: str) -> list[User]:
     return [_user(row) for row in rows]
 
 
-def beginning(conn: sqlite3.Connection, start: str, limit: int) -> list[User]:
-    """Return up to `limit` users whose names begin so, whatever the case of ASCII letters."""
-    rows = conn.execute(
-        f"SELECT {_COLUMNS} FROM users WHERE name COLLATE NOCASE >= :start"
-        " AND name COLLATE NOCASE < :start || char(0x10FFFF)"
-        " ORDER BY name COLLATE NOCASE, user_id LIMIT :limit",
-        {"start": start, "limit": limit},
-    )
-    return [_user(row) for row in rows]
-
-
 def any_user(conn: sqlite3.Connection) -> bool:
     """Return whether there is a user at all."""
     return bool(conn.execute("SELECT EXISTS (SELECT 1 FROM users)").fetchone()[0])
-
-
-def names(conn: sqlite3.Connection) -> list[str]:
-    """Return every user's name."""
-    return [name for (name,) in conn.execute("SELECT name FROM users ORDER BY name")]
 
 
 def any_active(conn: sqlite3.Connection) -> bool:
