@@ -110,3 +110,21 @@ def test_without_a_channel_it_says_how_to_add_one(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "[[tell]]" in done.stdout
     assert str(tmp_path / ".config/killsync/config.toml") in done.stdout
+
+
+def test_doctor_says_how_each_channel_is_and_sends_nothing(killsync: Make) -> None:
+    program, teller = ready(killsync)
+    configure(program, teller.table(), URL, Teller(program, "typo").table(users=["Nobody"]))
+    well = program.run("doctor", exit_code=None).stdout
+    assert "ok      tell 'corp': by a command, 0 told, 0 waiting" in well
+    assert "ok      tell 'hook': by Apprise, 0 told, 0 waiting" in well
+    assert "problem tell 'typo': its users 'Nobody': nobody's name, or that of several" in well
+    teller.fail()
+    happen(program, 2)
+    program.run("scan")
+    ill = program.run("doctor", exit_code=None).stdout
+    assert "warning tell 'corp': has failed for " in ill
+    assert "2 messages waiting: teller ended with exit code 1: no such room" in ill
+    program.execute("UPDATE channels SET failing_since = '2026-01-01T00:00:00Z'")
+    assert "problem tell 'corp': has failed for " in program.run("doctor", exit_code=None).stdout
+    assert teller.refusals == 1

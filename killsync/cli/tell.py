@@ -12,7 +12,7 @@ from killsync.board.nearest import nearest
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import Invocation, print_result
 from killsync.errors import UsageError
-from killsync.outbox import preview
+from killsync.outbox import preview, standing, trial
 from killsync.settings import config
 from killsync.settings.channels import Channel
 from killsync.settings.config import Settings
@@ -60,11 +60,11 @@ def tell(
 
 def _test(call: Invocation, settings: Settings, name: str) -> None:
     channel = _named(settings, name)
-    preview.try_out(channel)
+    trial.try_out(channel)
     if settings.database.exists():
         with opening.for_writing(settings) as store:
             if store.version() == VERSION:
-                preview.end_rest(store, channel)
+                trial.end_rest(store, channel)
     if not call.quiet:
         print_result(f"{safe(channel.name, 60)}: delivered")
 
@@ -93,7 +93,7 @@ def _show(settings: Settings, *, as_json: bool) -> None:
 
     with opening.for_reading(settings) as store:
         if as_json:
-            found = preview.rows(store, settings, time.time())
+            found = standing.rows(store, settings, time.time())
             print_result(json.dumps([channels_table.builtins(row) for row in found], indent=2))
         else:
             _print_table(store, settings)
@@ -103,7 +103,7 @@ def _print_table(store: Store, settings: Settings) -> None:
     from killsync.terminal import channels_table
 
     now = time.time()
-    found = preview.rows(store, settings, now)
+    found = standing.rows(store, settings, now)
     if sys.stdout.isatty():
         from killsync.terminal import console
 
@@ -116,7 +116,7 @@ def _print_table(store: Store, settings: Settings) -> None:
 def _show_next(settings: Settings, *, as_json: bool) -> None:
     now = time.time()
     with opening.for_reading(settings) as store:
-        rows = {row.name: row for row in preview.rows(store, settings, now)}
+        rows = {row.name: row for row in standing.rows(store, settings, now)}
         due = [(one, preview.due_notes(store, settings, one, now)) for one in settings.tell]
     if as_json:
         shown = [

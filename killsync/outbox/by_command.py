@@ -10,15 +10,12 @@ from pathlib import Path
 import msgspec
 
 from killsync.outbox import child
-from killsync.outbox.delivery import Delivery, Outcome
+from killsync.outbox.delivery import LONGEST_DELIVERY, Delivery, Outcome
 from killsync.outbox.notes import KillNote, Note, TroubleNote
 from killsync.settings.program import without_secrets
 from killsync.terminal.text import safe
 
 MOST_AT_ONCE = 100
-LONGEST = 30.0
-"""So many seconds a command may run."""
-
 _LONGEST_WORDS = 120
 _SHORTEST_SECRET = 6
 _HIDDEN = "(hidden)"
@@ -42,7 +39,7 @@ def deliver(
     signal, or killed after 30 seconds, it may have.
     """
     given = b"".join(line(note) + b"\n" for note in notes)
-    seconds, env = min(timeout, LONGEST), without_secrets(os.environ)
+    seconds, env = min(timeout, LONGEST_DELIVERY), without_secrets(os.environ)
     try:
         done = child.run(words, given, env, seconds, keep_errors=True, stopping=stopping)
     except (OSError, ValueError) as error:

@@ -46,12 +46,19 @@ class Order(msgspec.Struct, frozen=True):
     notes: list[Note]
 
 
+def what_is_missing() -> str | None:
+    """Return what to do so that a URL can be used, None if it can."""
+    if find_spec("apprise") is not None:
+        return None
+    return f"run `{install_line('apprise>=2.3')}`"
+
+
 def deliver(
     url: str, notes: Sequence[Note], timeout: float, stopping: threading.Event | None = None
 ) -> Delivery:
     """Send all of the notes in one message."""
-    if find_spec("apprise") is None:
-        return Delivery(Outcome.REFUSED, _missing())
+    if (missing := what_is_missing()) is not None:
+        return Delivery(Outcome.REFUSED, f"Apprise is not installed: {missing}")
     started = time.monotonic()
     order = Order(url, started + max(timeout - _ENDING, timeout / 2), list(notes))
     given, env = msgspec.json.encode(order), without_secrets(os.environ) | {"NETRC": os.devnull}
@@ -73,7 +80,3 @@ def _read(done: child.Finished, seconds: float) -> Delivery:
     if done.code is None:
         return Delivery(outcome, f"timed out after {seconds:.0f} s")
     return Delivery(outcome, f"Apprise broke off, with exit code {done.code}")
-
-
-def _missing() -> str:
-    return f"Apprise is not installed: run `{install_line('apprise>=2.3')}`"

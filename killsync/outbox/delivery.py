@@ -4,6 +4,9 @@ from enum import Enum, auto
 
 import msgspec
 
+LONGEST_DELIVERY = 30.0
+"""So many seconds one delivery may take."""
+
 
 class Outcome(Enum):
     """Whether it has arrived."""

@@ -42,13 +42,6 @@ class GivenUp(Trouble, frozen=True, kw_only=True):
     number: int
 
 
-class UsersUnclear(Trouble, frozen=True, kw_only=True):
-    """What a channel names as users and means nobody, or several."""
-
-    channel: str
-    words: list[str]
-
-
 @sentence.register
 def _(event: Told) -> str:
     return f"{_channel(event.channel)}: told {_what(event.killmails, event.troubles)}"
@@ -79,12 +72,6 @@ def _(event: PerhapsTold) -> str:
 def _(event: GivenUp) -> str:
     waited = f"{event.number:,} waited for it" if event.number > 1 else "one waited for it"
     return f"{_channel(event.channel)}: is not in the configuration any more; {waited}, given up"
-
-
-@sentence.register
-def _(event: UsersUnclear) -> str:
-    words = ", ".join(repr(safe(word, 60)) for word in event.words)
-    return f"{_channel(event.channel)}: users {words}: nobody's name, or that of several"
 
 
 def _channel(name: str) -> str:

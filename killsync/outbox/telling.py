@@ -16,7 +16,7 @@ from killsync.events import Report
 from killsync.outbox import resting
 from killsync.outbox.channels import deliver, most_at_once
 from killsync.outbox.child import GRACE
-from killsync.outbox.delivery import Delivery, Outcome
+from killsync.outbox.delivery import LONGEST_DELIVERY, Delivery, Outcome
 from killsync.outbox.events import GivenUp, NotTold, PerhapsTold, Told
 from killsync.outbox.notes import Note
 from killsync.outbox.queue_troubles import queue_troubles
@@ -32,7 +32,6 @@ from killsync.times import DAY, iso, iso_or_none
 MOST_SECONDS = 45.0
 """So long all channels together may take."""
 
-LONGEST_DELIVERY = 30.0
 _SHORTEST_DELIVERY = 5.0
 # from so many on, those that wait go into as few messages as may be
 _MANY = 10
