@@ -185,6 +185,24 @@ def test_what_has_no_answer_in_time_is_ended_before_the_round_is(
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
 
 
+def test_users_that_mean_nobody_are_warned_of_and_once_a_day_of_a_quiet_run(
+    store: Store, told: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = msgspec.structs.replace(corp(told), users=("Zo", "Zoo"))
+    queue(store, 7)
+
+    def warnings() -> list[bool]:
+        found = [one for one in tell(store, channel) if isinstance(one, events.UsersUnclear)]
+        assert [one.words for one in found] == [["Zoo"]]
+        return [one.first for one in found]
+
+    assert warnings() == [True]
+    assert heard(told) == [7]
+    assert warnings() == [False]
+    monkeypatch.setattr("time.time", lambda: NOW + DAY)
+    assert warnings() == [True]
+
+
 def test_a_warning_undoes_nothing_that_another_process_has_noted(store: Store) -> None:
     with store.transaction() as conn:
         channels.put(conn, ChannelState("corp", failures=3, failing_since=NOW - DAY, error="gone"))

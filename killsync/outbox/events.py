@@ -42,6 +42,13 @@ class GivenUp(Trouble, frozen=True, kw_only=True):
     number: int
 
 
+class UsersUnclear(Trouble, frozen=True, kw_only=True):
+    """What a channel names as users and means nobody, or several: it is not told of them."""
+
+    channel: str
+    words: list[str]
+
+
 @sentence.register
 def _(event: Told) -> str:
     return f"{_channel(event.channel)}: told {_what(event.killmails, event.troubles)}"
@@ -72,6 +79,13 @@ def _(event: PerhapsTold) -> str:
 def _(event: GivenUp) -> str:
     waited = f"{event.number:,} waited for it" if event.number > 1 else "one waited for it"
     return f"{_channel(event.channel)}: is not in the configuration any more; {waited}, given up"
+
+
+@sentence.register
+def _(event: UsersUnclear) -> str:
+    words = ", ".join(repr(safe(word, 60)) for word in event.words)
+    whose = "is nobody's name, or that of several"
+    return f"{_channel(event.channel)}: {words} among its users {whose}; it tells nothing of them"
 
 
 def _channel(name: str) -> str:

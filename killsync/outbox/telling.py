@@ -17,13 +17,13 @@ from killsync.outbox import resting
 from killsync.outbox.channels import deliver, most_at_once
 from killsync.outbox.child import GRACE
 from killsync.outbox.delivery import LONGEST_DELIVERY, Delivery, Outcome
-from killsync.outbox.events import GivenUp, NotTold, PerhapsTold, Told
+from killsync.outbox.events import GivenUp, NotTold, PerhapsTold, Told, UsersUnclear
 from killsync.outbox.notes import Note
 from killsync.outbox.queue_troubles import queue_troubles
 from killsync.outbox.reading import notes_of
 from killsync.settings.channels import Channel
 from killsync.settings.config import Settings
-from killsync.store import channels, outbox
+from killsync.store import channels, outbox, queueing, users
 from killsync.store.channels import ChannelState
 from killsync.store.connection import Store
 from killsync.store.outbox import Entry, OutboxState
@@ -72,6 +72,7 @@ def tell(store: Store, settings: Settings, report: Report, stopping: threading.E
     now = time.time()
     _find_lost(store, report, now)
     _give_up_strangers(store, settings, report, now)
+    _warn_of_unclear(store, settings, report, now)
     queue_troubles(store, settings, now)
     _Round(store, settings, report, stopping).run()
     if outbox.any_to_prune(store.conn, now):
@@ -113,6 +114,20 @@ def _bring_forward(store: Store, name: str, now: float) -> None:
     if outbox.any_out_of_reach(store.conn, name, now):
         with store.transaction() as conn:
             outbox.bring_forward(conn, name, now)
+
+
+def _warn_of_unclear(store: Store, settings: Settings, report: Report, now: float) -> None:
+    """Report whom channels name and nobody is, or several are; a quiet run says it once a day."""
+    if not users.any_user(store.conn):
+        return
+    for channel in settings.tell:
+        words = queueing.unclear_users(store.conn, channel)
+        if not words:
+            continue
+        with store.transaction() as conn:
+            if news := channels.is_unclear_news(conn, channel.name, now):
+                channels.note_unclear(conn, channel.name, now)
+        report(UsersUnclear(first=news, channel=channel.name, words=words))
 
 
 class _Round:

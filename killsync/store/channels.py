@@ -5,7 +5,7 @@ import sqlite3
 import msgspec
 
 from killsync.store.outbox import OutboxState
-from killsync.times import iso, iso_after, unix_or_none
+from killsync.times import DAY, iso, iso_after, unix_or_none
 
 _COLUMNS = "name, told_at, failures, failing_since, not_before, error, warned_at"
 _ENDED = "channel = ? AND ended_at IS NOT NULL"
@@ -59,7 +59,11 @@ def get(conn: sqlite3.Connection, name: str) -> ChannelState:
 def put(conn: sqlite3.Connection, state: ChannelState) -> None:
     """Record how a channel fares; the caller holds the transaction."""
     conn.execute(
-        f"INSERT OR REPLACE INTO channels ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        f"""INSERT INTO channels ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (name) DO UPDATE SET told_at = excluded.told_at,
+            failures = excluded.failures, failing_since = excluded.failing_since,
+            not_before = excluded.not_before, error = excluded.error,
+            warned_at = excluded.warned_at""",
         [
             state.name,
             None if state.told_at is None else iso(state.told_at),
@@ -87,6 +91,22 @@ def note_warned(conn: sqlite3.Connection, state: ChannelState, now: float) -> bo
             WHERE name = ? AND told_at IS ? AND failing_since IS ? AND warned_at IS ?""",
             [iso(now), state.name, told_at, since, warned_at],
         ).rowcount
+    )
+
+
+def is_unclear_news(conn: sqlite3.Connection, name: str, now: float) -> bool:
+    """Return whether it was not said for a day that a channel's users are unclear."""
+    row = conn.execute("SELECT unclear_at FROM channels WHERE name = ?", [name]).fetchone()
+    said_at = None if row is None else unix_or_none(row[0])
+    return said_at is None or not 0 <= now - said_at < DAY
+
+
+def note_unclear(conn: sqlite3.Connection, name: str, now: float) -> None:
+    """Note that it is said that a channel's users are unclear; the caller holds the transaction."""
+    conn.execute(
+        """INSERT INTO channels (name, unclear_at) VALUES (?, ?)
+        ON CONFLICT (name) DO UPDATE SET unclear_at = excluded.unclear_at""",
+        [name, iso(now)],
     )
 
 

@@ -36,7 +36,9 @@ CREATE TABLE channels (
     not_before TEXT,
     error TEXT,
     -- when a quiet scan has last warned of it
-    warned_at TEXT
+    warned_at TEXT,
+    -- and when of names among its users that mean nobody, or several
+    unclear_at TEXT
 ) STRICT, WITHOUT ROWID;
 
 -- troubles that are not over, and the row that tells of each
