@@ -215,3 +215,14 @@ def test_a_warning_undoes_nothing_that_another_process_has_noted(store: Store) -
         # once for all processes
         assert not channels.note_warned(conn, failing, NOW)
         assert channels.get(conn, "corp") == msgspec.structs.replace(failing, warned_at=NOW)
+
+
+def test_a_channel_that_is_gone_is_forgotten_with_its_last_row(store: Store, told: Path) -> None:
+    queue(store, 7)
+    tell(store, corp(told))
+    assert channels.used(store.conn) == ["corp"]
+    tell(store)
+    assert channels.used(store.conn) == ["corp"]
+    store.conn.execute("UPDATE outbox SET ended_at = ?", [iso(NOW - 91 * DAY)])
+    tell(store)
+    assert channels.used(store.conn) == []

@@ -20,7 +20,7 @@ def queue_troubles(store: Store, settings: Settings, now: float) -> None:
     there = troubles.current(store, settings, now)
     for channel in asking:
         if not _is_empty(_decide(store, channel, there, now)):
-            _queue(store, channel, there, now)
+            _queue(store, settings, channel, now)
 
 
 def not_queued(store: Store, settings: Settings, channel: Channel, now: float) -> list[TroubleNote]:
@@ -46,9 +46,10 @@ def _is_empty(decision: Decision) -> bool:
     return not (decision.messages or decision.closed)
 
 
-def _queue(store: Store, channel: Channel, there: list[Current], now: float) -> None:
+def _queue(store: Store, settings: Settings, channel: Channel, now: float) -> None:
     with store.transaction() as conn:
-        # another process may have been faster
+        # another process may have been faster, or have ended what there was
+        there = troubles.current(store, settings, now)
         decision = _decide(store, channel, there, now)
         for one in decision.unsent:
             outbox.forget_trouble(conn, one.outbox_id, now)

@@ -78,6 +78,7 @@ def tell(store: Store, settings: Settings, report: Report, stopping: threading.E
     if outbox.any_to_prune(store.conn, now):
         with store.transaction() as conn:
             outbox.prune(conn, now)
+            channels.forget_unused(conn, [channel.name for channel in settings.tell])
 
 
 def _find_lost(store: Store, report: Report, now: float) -> None:

@@ -1,10 +1,12 @@
 """How each channel fares: when it told last, since when it fails, until when it rests."""
 
+import json
 import sqlite3
+from collections.abc import Sequence
 
 import msgspec
 
-from killsync.store.outbox import OutboxState
+from killsync.store.outbox import OutboxState, waiting_channels
 from killsync.times import DAY, iso, iso_after, unix_or_none
 
 _COLUMNS = "name, told_at, failures, failing_since, not_before, error, warned_at"
@@ -111,9 +113,22 @@ def note_unclear(conn: sqlite3.Connection, name: str, now: float) -> None:
 
 
 def used(conn: sqlite3.Connection) -> list[str]:
-    """Return the channels of which something is known."""
-    rows = conn.execute("SELECT DISTINCT channel FROM outbox ORDER BY channel")
-    return [name for (name,) in rows]
+    """Return the channels of which something is known, by name."""
+    known = conn.execute("SELECT name FROM channels").fetchall()
+    return sorted({name for (name,) in known} | set(waiting_channels(conn)))
+
+
+def forget_unused(conn: sqlite3.Connection, names: Sequence[str]) -> None:
+    """Forget channels that are not among these, and of which no row is left.
+
+    The caller holds the transaction.
+    """
+    conn.execute(
+        """DELETE FROM channels WHERE name NOT IN (SELECT value FROM json_each(?))
+        AND NOT EXISTS (SELECT 1 FROM outbox WHERE channel = name AND ended_at IS NOT NULL)
+        AND NOT EXISTS (SELECT 1 FROM outbox WHERE channel = name AND state = 'waiting')""",
+        [json.dumps(list(names))],
+    )
 
 
 def counts(conn: sqlite3.Connection, name: str, newest: int) -> Counts:

@@ -29,8 +29,10 @@ def is_complete(conn: sqlite3.Connection, user_id: int) -> bool:
 
 def mark(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
     """Note of pending killmails that they are news for some user."""
-    conn.executemany(
-        "UPDATE pending_killmails SET fresh = 1 WHERE killmail_id = ?", [[i] for i in killmail_ids]
+    conn.execute(
+        "UPDATE pending_killmails SET fresh = 1 WHERE killmail_id IN"
+        " (SELECT value FROM json_each(?))",
+        [json.dumps(list(killmail_ids))],
     )
 
 

@@ -42,6 +42,16 @@ DELETE FROM outbox WHERE id IN (
         AND id NOT IN (SELECT outbox_id FROM troubles)
     LIMIT ?)
 """
+# one step of the index for each channel, however much waits
+_WAITING_CHANNELS = """
+WITH RECURSIVE found (channel) AS (
+    SELECT min(channel) FROM outbox WHERE state = 'waiting'
+    UNION ALL
+    SELECT (SELECT min(o.channel) FROM outbox AS o
+            WHERE o.state = 'waiting' AND o.channel > found.channel)
+    FROM found WHERE found.channel IS NOT NULL)
+SELECT channel FROM found WHERE channel IS NOT NULL
+"""
 _WAITING = "state = 'waiting' AND channel = ?"
 
 
@@ -86,8 +96,7 @@ def any_unfinished(conn: sqlite3.Connection) -> bool:
 
 def waiting_channels(conn: sqlite3.Connection) -> list[str]:
     """Return the channels for which something waits, now or later."""
-    rows = conn.execute("SELECT DISTINCT channel FROM outbox WHERE state = 'waiting'")
-    return [channel for (channel,) in rows]
+    return [channel for (channel,) in conn.execute(_WAITING_CHANNELS)]
 
 
 def due(conn: sqlite3.Connection, channel: str, now: float, *, killmails: bool) -> int:
