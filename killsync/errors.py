@@ -32,6 +32,10 @@ class DatabaseError(UsageError):
     """A database file that cannot be used: missing, foreign, newer, corrupt or not writable."""
 
 
+class NoDatabase(DatabaseError):
+    """Nothing has created the database yet."""
+
+
 class ApplicationError(UsageError):
     """SSO does not accept the EVE application itself: the configuration is wrong, no token is."""
 

@@ -327,6 +327,11 @@ def test_without_a_database_status_says_how_to_make_one(killsync: Make) -> None:
         assert list(program.directory.iterdir()) == []
 
 
+def test_before_anything_is_configured_status_names_init(killsync: Make) -> None:
+    done = killsync().run("status", exit_code=2, KILLSYNC_CLIENT_ID="")
+    assert "killsync init" in done.stderr
+
+
 def test_one_user_is_chosen_by_name_in_any_case_or_by_id(crowd: Killsync) -> None:
     user_id = in_crowd(crowd, "Gone")["user_id"]
     for words in ("GONE", "gone", str(user_id)):

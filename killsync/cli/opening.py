@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from killsync import files
 from killsync.cli.invocation import Invocation
 from killsync.cli.signals import StopOnSignal
+from killsync.errors import NoDatabase
 from killsync.settings.config import Settings
 from killsync.store import connection, game_data, lock, origin
 from killsync.store.connection import Store
@@ -21,7 +22,8 @@ _STEP = 0.2
 def for_reading(settings: Settings, *, any_version: bool = False) -> Iterator[Store]:
     """Yield the database for a command that changes nothing and may run at any time."""
     path = settings.database
-    opened = connection.connect(path, read_only=True, any_version=any_version)
+    with _advising(settings):
+        opened = connection.connect(path, read_only=True, any_version=any_version)
     with closing(opened) as store, readable_errors(path):
         yield store
         store.check_unchanged()
@@ -31,8 +33,23 @@ def for_reading(settings: Settings, *, any_version: bool = False) -> Iterator[St
 def for_writing(settings: Settings, *, create: bool = False) -> Iterator[Store]:
     """Yield the database, created if `create`; its schema may be old: see `locked`."""
     path = settings.database
-    with closing(connection.connect(path, create=create)) as store, readable_errors(path):
+    with _advising(settings):
+        opened = connection.connect(path, create=create)
+    with closing(opened) as store, readable_errors(path):
         yield store
+
+
+@contextmanager
+def _advising(settings: Settings) -> Iterator[None]:
+    """Name the first step to whoever has no database, and has configured nothing yet."""
+    try:
+        yield
+    except NoDatabase as error:
+        if settings.client_id:
+            raise
+        raise NoDatabase(
+            f"{settings.database}: no database yet; begin with `killsync init`"
+        ) from error
 
 
 @contextmanager

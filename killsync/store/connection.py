@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from killsync import files
-from killsync.errors import DatabaseBusy, DatabaseError
+from killsync.errors import DatabaseBusy, DatabaseError, NoDatabase
 from killsync.store import reading, room, wal
 from killsync.store.paths import token_file
 from killsync.store.sqlite_errors import foreign_wal, is_busy, readable_errors
@@ -207,7 +207,7 @@ def connect(
         raise DatabaseError(f"SQLite {sqlite3.sqlite_version} is too old: killsync needs 3.37")
     _check_not_lost(path)
     if not create and not path.exists():
-        raise DatabaseError(f"{path}: no database yet; `killsync login` creates one")
+        raise NoDatabase(f"{path}: no database yet; `killsync login` creates one")
     with readable_errors(path):
         if create:
             files.create_private(path)
