@@ -193,6 +193,7 @@ def test_a_place_that_cannot_be_written_is_named(program: InProcess, file: Path,
     done = program.run("backup", "--force", str(target), exit_code=2)
     assert len(done.stderr.splitlines()) == 1
     assert str(target) in done.stderr
+    assert ("mkdir -p" in done.stderr) == (not target.parent.exists())
 
 
 def test_a_database_that_a_run_uses_is_not_overwritten_by_a_backup(

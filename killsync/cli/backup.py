@@ -1,5 +1,6 @@
 """`killsync backup`: a whole copy of the database, also while a run goes on."""
 
+import shlex
 import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -74,6 +75,9 @@ def _print_done(conn: sqlite3.Connection, target: Path, *, with_tokens: bool) ->
 
 def _check_target(target: Path, database: Path, *, force: bool) -> None:
     """Raise UsageError unless a copy may be written there."""
+    if not target.parent.exists():
+        make = shlex.join(["mkdir", "-p", str(target.parent)])
+        raise UsageError(f"{target}: its directory is not there; run `{make}`")
     if paths.is_reserved(database, target):
         raise UsageError(f"{target}: belongs to the database; name another file")
     if target.exists() and not target.is_file():
