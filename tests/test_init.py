@@ -400,7 +400,11 @@ def test_set_replaces_a_secret_by_its_file(newcomer: Newcomer) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("workers=many", "workers is 'many'"),
+        ("workers=many", "workers is 'many': expected a whole number\n"),
+        ("workers=0", "workers is '0': expected a whole number of at least 1\n"),
+        ("reserve=1", "reserve is '1': expected a number of at most 0.9\n"),
+        ("client_secret_file=/nonexistent", "client_secret_file: /nonexistent cannot be read"),
+        ("token_key=hunter2", "token_key: key 1 is not 32 random bytes in base64"),
         ("workers=1000", "workers is '1000'"),
         ("min_age=5", "min_age is '5'"),
         ("esi_url=http://example.com", "esi_url"),
@@ -432,6 +436,25 @@ def test_set_writes_a_file_if_there_is_none(newcomer: Newcomer) -> None:
     assert f"workers, client_id set in {newcomer.file}, which is new" in done.stdout
     assert tomllib.loads(newcomer.file.read_text()) == {"client_id": "abc", "workers": 2}
     assert stat.S_IMODE(newcomer.file.stat().st_mode) == 0o600
+
+
+def test_set_says_what_the_environment_overrides(newcomer: Newcomer) -> None:
+    done = newcomer.init("--set", "workers=4", KILLSYNC_WORKERS="9")
+    assert done.stderr == "killsync: not in force here: the environment sets KILLSYNC_WORKERS\n"
+
+
+def test_set_leaves_no_empty_line_in_an_empty_file(newcomer: Newcomer) -> None:
+    newcomer.file.parent.mkdir(parents=True)
+    newcomer.file.touch()
+    newcomer.init("--set", "workers=4")
+    assert newcomer.file.read_text() == "workers = 4\n"
+
+
+def test_a_key_that_cannot_seal_is_refused_at_once(newcomer: Newcomer) -> None:
+    done = newcomer.init(*GIVEN, KILLSYNC_TOKEN_KEY="hunter2", exit_code=2)
+    assert "key 1 is not 32 random bytes" in done.stderr
+    assert "hunter2" not in done.stderr
+    assert newcomer.files() == []
 
 
 @pytest.mark.parametrize("change", [f"client_secret={SECRET}\u00eb", f"client_secrt={SECRET}"])

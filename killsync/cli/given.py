@@ -38,12 +38,16 @@ def change(call: Invocation, changes: list[str]) -> None:
         )
     values = config.checked(pairs, "--set")
     complete(values)
+    require_secrets(values)
     is_new = not named.exists()
     written = text(values) if is_new else _changed(named, values)
     files.write_private(written_to(named), written.encode())
-    if not call.quiet:
-        where = f"{safe(named)}, which is new" if is_new else safe(named)
-        print_result(f"{', '.join(values)} set in {where}")
+    if call.quiet:
+        return
+    where = f"{safe(named)}, which is new" if is_new else safe(named)
+    print_result(f"{', '.join(values)} set in {where}")
+    if variables := _overriding(values):
+        call.warn(f"not in force here: the environment sets {', '.join(variables)}")
 
 
 def text(values: Mapping[str, Any]) -> str:
@@ -77,6 +81,22 @@ def complete(values: dict[str, Any]) -> None:
     for key, check in CHECKS.items():
         if key in values:
             values[key] = check(values[key])
+
+
+def require_secrets(values: Mapping[str, Any]) -> None:
+    """Raise UsageError now, not at the first scan, if a secret or its file cannot be used."""
+    from killsync.tokens.sealing import Keyring
+
+    settings = Settings(**values)
+    config.client_secret(settings)
+    Keyring(lambda: config.token_keys(settings))
+
+
+def _overriding(values: Mapping[str, Any]) -> list[str]:
+    """Return the variables that are set and override settings of the file."""
+    keys = {key for given in values for key in (given, config.other_of_pair(given))}
+    named = {key: config.ENVIRONMENT_PREFIX + key.upper() for key in sorted(keys)}
+    return [variable for variable in named.values() if os.environ.get(variable)]
 
 
 def written_to(named: Path) -> Path:

@@ -119,7 +119,7 @@ class _Init:
         old = former.read(file, given.CHECKS)
         fixed = self._given()
         values = old.without(fixed) | fixed
-        self._require_secrets(values)
+        given.require_secrets(values)
         try:
             answers = self._answers(values, asked_again=old.without(fixed))
         except Unanswered:
@@ -173,12 +173,6 @@ class _Init:
             )
         return values
 
-    def _require_secrets(self, values: Mapping[str, Any]) -> None:
-        """Raise UsageError now, not at the first scan, if a secret's file cannot be read."""
-        settings = Settings(**values)
-        config.client_secret(settings)
-        config.token_keys(settings)
-
     def _answers(self, values: Mapping[str, Any], asked_again: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is still missing, asked for at the terminal; old values may be changed."""
         settings = Settings(**values)
@@ -218,7 +212,7 @@ class _Init:
         answers = {"client_id": client_id}
         if settings.client_secret_file or (settings.client_secret and client_id == old):
             return answers
-        question = "Its secret, if killsync is to use it (not shown; Enter for none)"
+        question = "Its secret, which killsync does not need (not shown; Enter for none)"
         secret = ask_hidden(question, application.check_client_secret)
         # that of another application is of no use
         return answers | ({"client_secret": secret} if secret or settings.client_secret else {})
@@ -266,8 +260,9 @@ def _check_place(file: Path, *, force: bool) -> None:
         raise UsageError(f"{file}: is not a file; name another with --config")
     if file.exists() and not force:
         raise UsageError(
-            f"{file}: exists already, and was not changed: go on with `killsync login` and "
-            "`killsync doctor`, edit it, or use --force to replace it (a copy is kept)"
+            f"{file}: exists already, and was not changed: go on with `killsync login`, then "
+            "`killsync doctor`, which shows the line for cron; edit the file, or use --force to "
+            "replace it (a copy is kept)"
         )
 
 

@@ -20,7 +20,7 @@ def changed(text: str, values: Mapping[str, object]) -> str:
     A secret and the file that holds it replace each other. Raises UsageError if a value cannot be
     written as UTF-8, and ValueError if the text is not valid TOML.
     """
-    text += "" if text.endswith("\n") else "\n"
+    text += "\n" if text and not text.endswith("\n") else ""
     for key, value in values.items():
         text = _with(text, key, toml(key, value))
     return text

@@ -15,6 +15,16 @@ _EXPECTED = {
     "time_zone": "expected eve or local",
     "ping_url": "expected an https URL such as https://hc-ping.com/your-uuid, without a query",
 } | dict.fromkeys(SWITCHES, "expected true or false")
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+}
+_BOUNDS = {">=": "of at least", "<=": "of at most"}
+# as msgspec words it
+_KIND = re.compile(r"expected `(\w+)`, got `\w+`")
+_BOUND = re.compile(r"expected `(\w+)` (>=|<=) (\S+)")
 _PASSWORD = re.compile(r"//[^/]*@")
 _SECRET = ("secr", "token", "key", "pass", "pwd", "ping")
 
@@ -32,8 +42,17 @@ def explained(message: str, values: Mapping[str, object], where: str, known: Seq
     reason, _, path = message.partition(" - at `$.")
     key = path.rstrip("`")
     reason = reason[:1].lower() + reason[1:]
-    reason = _EXPECTED.get(key, reason)
-    return f"{where}: {key} is {_shown(key, values, known)}: {reason.replace('`', '')}"
+    reason = _EXPECTED.get(key, _in_plain_words(reason))
+    return f"{where}: {key} is {_shown(key, values, known)}: {reason}"
+
+
+def _in_plain_words(reason: str) -> str:
+    """Return what msgspec expects without the names of Python's types."""
+    if (match := _BOUND.fullmatch(reason)) is not None:
+        return f"expected {_KINDS[match[1]]} {_BOUNDS[match[2]]} {match[3]}"
+    if (match := _KIND.fullmatch(reason)) is not None:
+        return f"expected {_KINDS[match[1]]}"
+    return reason.replace("`", "")
 
 
 def _shown(key: str, values: Mapping[str, object], known: Sequence[str]) -> str:
