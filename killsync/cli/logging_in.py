@@ -205,7 +205,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
         if not self.call.quiet:
             words = " ".join(map(str, outcome.user_ids))
             prompt(
-                f"The killmails of {outcome.names} come with the next\n"
+                f"The killmails of {outcome.names} come with the next "
                 f"`killsync scan`; or now, with `{self.call.program.line(f'sync {words}')}`."
             )
         return outcome.exit_code
