@@ -335,6 +335,15 @@ def test_a_picture_that_must_not_scroll_keeps_those_with_whom_something_is_wrong
     assert len(lines(found, Room(80, 12))) > 41
 
 
+def test_a_picture_in_which_many_need_a_login_still_says_what_goes_on() -> None:
+    found = status(*(user(**GONE | {"name": f"Pilot {number}"}) for number in range(40)))
+    shown = lines(found, Room(80, 24, scrolls=False))
+    assert len(shown) <= 24
+    assert sum("run `killsync login`" in line for line in shown) == 10
+    assert "... and 30 more lines of what is wrong" in shown
+    assert any(line.startswith("Nothing is running") for line in shown)
+
+
 def test_killmails_set_aside_for_one_reason_share_a_line() -> None:
     aside = [SetAside(7, "a"), SetAside(6, "b"), SetAside(5, "a")]
     shown = lines(status(user(), set_aside=aside), Room())

@@ -1,7 +1,8 @@
 """The whole status as lines: who stands how, what is wrong, what goes on; as high as there is room.
 
 What matters least gives way first: the last runs shrink, then what is said of the day and the
-limits goes; in a picture that must not scroll, then users with whom nothing is wrong.
+limits goes; in a picture that must not scroll, then users with whom nothing is wrong, and lines of
+what is wrong beyond half of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -66,8 +67,8 @@ def status_lines(
     status: Status, runs: Sequence[Run], clock: Clock, room: Room, *, verbose: bool = False
 ) -> list["Text"]:
     """Return the whole status for so much room; `verbose`: with each rate limit and the queue."""
-    wrong = wrapped(_wrong(status, clock.now), room)
     now = wrapped(_now(status, clock), room)
+    wrong = _as_far_as_fits(wrapped(_wrong(status, clock.now), room), room, len(now))
     more = wrapped([styled(line) for line in _more(status, clock, room, verbose=verbose)], room)
     if verbose and status.rate_limits:
         more += [styled(Words("")), *_rate_limits(status.rate_limits, clock, room)]
@@ -77,6 +78,17 @@ def status_lines(
     shown = more if left is None or len(more) <= left else more[: max(0, left)]
     left = None if left is None else left - len(shown)
     return [*users, *wrong, *now, *shown, *_runs(runs, status.lock, clock, room, left)]
+
+
+def _as_far_as_fits(wrong: list["Text"], room: Room, others: int) -> list["Text"]:
+    """Return what is wrong; where it must not scroll, in half of what `others` leave at most."""
+    if room.height is None or room.scrolls:
+        return wrong
+    most = max(_FEWEST_LINES, (room.height - others) // 2)
+    if len(wrong) <= most:
+        return wrong
+    hidden = count(len(wrong) - most + 1, "more line")
+    return [*wrong[: most - 1], styled(Words(f"... and {hidden} of what is wrong", "red"))]
 
 
 def _users(status: Status, clock: Clock, room: Room, others: int) -> list["Text"]:
