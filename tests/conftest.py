@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from newcomer import Newcomer
 from world import TIMEOUT, Killsync, Simulator, simulator
 
 # keep what pytest compiles, even where PYTHONDONTWRITEBYTECODE is set
@@ -35,6 +36,12 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "KILLSYNC_DB", "KILLSYNC_CONFIG"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> Newcomer:
+    """Make a user with an empty home."""
+    return Newcomer(tmp_path)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_init import GIVEN, Newcomer, assert_refused, newcomer  # noqa: F401
+from newcomer import GIVEN, Newcomer, assert_refused
 from world import TIMEOUT
 
 from killsync.doctor import units
@@ -48,6 +48,17 @@ def test_a_service_may_run_longer_than_a_scan() -> None:
     assert "TimeoutStartSec=15min\n" in units.service_text(["/k", "scan"], Settings(db="/k.db"))
     hours = Settings(db="/k.db", max_runtime=Duration(2 * HOUR))
     assert "TimeoutStartSec=126min\n" in units.service_text(["/k", "scan"], hours)
+
+
+@pytest.mark.parametrize(
+    ("words", "database"),
+    [(["/k", "scan"], "/tmp/k.db"), (["/k", "--config", "/var/tmp/c.toml", "scan"], "/k.db")],
+)
+def test_a_service_whose_files_lie_in_tmp_has_no_tmp_of_its_own(
+    words: list[str], database: str
+) -> None:
+    assert "PrivateTmp=no\n" in units.service_text(words, Settings(db=database))
+    assert "PrivateTmp=yes\n" in units.service_text(["/k", "scan"], Settings(db="/srv/k.db"))
 
 
 @needs_systemd
@@ -99,7 +110,7 @@ def test_a_service_may_write_beside_the_database(name: str) -> None:
     assert units.not_writable(text.replace("ProtectSystem=strict", ""), elsewhere) == []
 
 
-def test_init_writes_units_for_an_installation_that_is_there(newcomer: Newcomer) -> None:  # noqa: F811
+def test_init_writes_units_for_an_installation_that_is_there(newcomer: Newcomer) -> None:
     newcomer.init(*GIVEN)
     before = newcomer.file.read_text()
     done = newcomer.init("--systemd")
@@ -118,7 +129,7 @@ def test_init_writes_units_for_an_installation_that_is_there(newcomer: Newcomer)
     assert newcomer.init("--systemd", "--quiet").stdout == ""
 
 
-def test_init_with_systemd_writes_the_configuration_first(newcomer: Newcomer) -> None:  # noqa: F811
+def test_init_with_systemd_writes_the_configuration_first(newcomer: Newcomer) -> None:
     done = newcomer.init(*GIVEN, "--systemd", "--db", str(newcomer.home / "d" / "k.db"))
     assert newcomer.settings().client_id == "abc"
     assert "crontab -e" not in done.stdout
@@ -126,7 +137,7 @@ def test_init_with_systemd_writes_the_configuration_first(newcomer: Newcomer) ->
     assert f"ReadWritePaths={newcomer.home}/d\n" in service.read_text()
 
 
-def test_a_database_that_the_file_does_not_name_is_named_in_the_unit(newcomer: Newcomer) -> None:  # noqa: F811
+def test_a_database_that_the_file_does_not_name_is_named_in_the_unit(newcomer: Newcomer) -> None:
     newcomer.init(*GIVEN)
     newcomer.init("--systemd", KILLSYNC_DB=str(newcomer.home / "mine" / "k.db"))
     service = (newcomer.home / ".config/systemd/user" / units.SERVICE).read_text()
@@ -134,7 +145,7 @@ def test_a_database_that_the_file_does_not_name_is_named_in_the_unit(newcomer: N
     assert f"ReadWritePaths={newcomer.home}/mine\n" in service
 
 
-def test_a_unit_of_another_text_is_replaced_only_by_force(newcomer: Newcomer) -> None:  # noqa: F811
+def test_a_unit_of_another_text_is_replaced_only_by_force(newcomer: Newcomer) -> None:
     newcomer.init(*GIVEN)
     directory = newcomer.home / ".config/systemd/user"
     directory.mkdir(parents=True)
@@ -150,7 +161,7 @@ def test_a_unit_of_another_text_is_replaced_only_by_force(newcomer: Newcomer) ->
     assert "ExecStart" in service.read_text()
 
 
-def test_a_person_is_asked_before_a_unit_is_replaced(newcomer: Newcomer) -> None:  # noqa: F811
+def test_a_person_is_asked_before_a_unit_is_replaced(newcomer: Newcomer) -> None:
     newcomer.init(*GIVEN)
     newcomer.init("--systemd")
     timer = newcomer.home / ".config/systemd/user" / units.TIMER
@@ -161,7 +172,7 @@ def test_a_person_is_asked_before_a_unit_is_replaced(newcomer: Newcomer) -> None
     assert timer.read_text() == units.timer_text()
 
 
-def test_a_crontab_that_scans_too_is_mentioned(newcomer: Newcomer) -> None:  # noqa: F811
+def test_a_crontab_that_scans_too_is_mentioned(newcomer: Newcomer) -> None:
     newcomer.init(*GIVEN)
     fake = newcomer.home / "bin/crontab"
     fake.parent.mkdir()

@@ -16,6 +16,7 @@ from killsync.times import MINUTE
 SERVICE = "killsync.service"
 TIMER = "killsync.timer"
 _WRITABLE = "ReadWritePaths="
+_TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
 _SHORTEST = 15 * MINUTE
 # a run that hangs would keep the timer from starting another, which could report it
 _GRACE = 6 * MINUTE
@@ -43,7 +44,7 @@ ProtectSystem=strict
 ProtectHome=read-only
 {writable}
 PrivateMounts=yes
-PrivateTmp=yes
+PrivateTmp={own_tmp}
 
 # without this a user's unit has none of the other namespaces
 PrivateUsers=yes
@@ -111,11 +112,14 @@ def service_text(command: Sequence[str], settings: Settings) -> str:
         raise UsageError(f"{first}: systemd starts no program of such a name: use cron")
     # a colon: systemd replaces no variables in the words
     words = [_quoted(word) for word in (f":{first}", *others)]
-    places = [_quoted(str(place)) for place in written_places(settings)]
+    places = written_places(settings)
+    used = [*places, *(Path(word) for word in command if word.startswith("/"))]
     return _SERVICE_TEXT.format(
         command=" ".join(words),
         longest=f"{max(_SHORTEST, settings.max_runtime + _GRACE) / MINUTE:.0f}min",
-        writable=_WRITABLE + " ".join(places),
+        writable=_WRITABLE + " ".join(_quoted(str(place)) for place in places),
+        # what lies in the common one would be missing from its own
+        own_tmp="no" if any(_is_below(place, _TEMPORARY) for place in used) else "yes",
     )
 
 
