@@ -184,3 +184,12 @@ def test_the_examples_work(killsync: Make, monkeypatch: pytest.MonkeyPatch) -> N
             words = shlex.split(example.replace("126440215", str(killmail_id)))[1:]
             words = [word.replace("~", str(program.directory)) for word in words]
             program.run(*words)
+
+
+@pytest.mark.parametrize("words", [("stats", "--by", "week"), ("kills", "--limit", "-1")])
+def test_a_value_that_is_not_valid_is_named_in_plain_words(words: tuple[str, ...]) -> None:
+    done = run_here(*words, environment={})
+    assert done.returncode == 2
+    assert words[1] in done.stderr
+    for word in ("Value error", "Input", "integer"):
+        assert word not in done.stderr

@@ -3,20 +3,23 @@
 import os
 import resource
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from killsync import __version__
 from killsync.cli import output
-from killsync.cli.help_drawing import explain
+from killsync.cli.commands import App, Group
 from killsync.cli.options import hoisted
 from killsync.terminal.streams import accept_anything
+
+if TYPE_CHECKING:
+    from killsync.cli.help_pages import Groups
 
 # what `killsync --help` says of each, in the order in which people need them
 GROUPS = {
@@ -74,9 +77,9 @@ class Commands(Mapping[str, Any]):
         module = import_module(f"killsync.cli.{module_name}")
         own = getattr(module, "app", None)
         if own is None:
-            own = typer.Typer(add_completion=False, rich_markup_mode=None)
+            own = App()
             own.command(name)(getattr(module, function))
-        return _explained(typer.main.get_command(own))
+        return typer.main.get_command(own)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._functions)
@@ -85,44 +88,45 @@ class Commands(Mapping[str, Any]):
         return len(self._functions)
 
 
-def _explained(command: Any) -> Any:
-    """Return a command whose help, and whose commands' help, is drawn as killsync's is."""
-    inner = getattr(command, "commands", {})
-    # others are imported, and so treated, one by one
-    for one in inner.values() if isinstance(inner, dict) else ():
-        _explained(one)
-    return explain(command)
-
-
-class _Group(TyperGroup):
+class _Program(Group):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         functions = {name: (_MODULES.get(name, name), name) for name in SUMMARIES}
         self.commands = Commands(functions)  # type: ignore[assignment]
-        explain(self, GROUPS)
+
+    def summaries(self) -> "Groups":
+        return GROUPS
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:
         # the help and the version are printed here or, of a command, in `invoke`
-        with output.printing():
+        with output.printing(), _in_plain_words():
             return super().make_context(*arguments, **settings)
 
     def invoke(self, context: Any) -> Any:
-        with output.printing():
+        with output.printing(), _in_plain_words():
             return super().invoke(context)
 
     def list_commands(self, _: object) -> list[str]:
         return list(self.commands)
 
 
-app = typer.Typer(
-    cls=_Group,
+@contextmanager
+def _in_plain_words() -> Iterator[None]:
+    """Take what only a programmer knows from the words for a value that is not valid."""
+    try:
+        yield
+    except typer.BadParameter as error:
+        error.message = error.message.removeprefix("Value error, ").replace(
+            "Input should", "it must"
+        )
+        raise
+
+
+app = App(
+    cls=_Program,
     name="killsync",
-    # `completion` does it: typer's own imports every command, and types names unquoted
-    add_completion=False,
     help="Keep every killmail of your EVE Online characters in a database of your own.",
     no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -142,20 +146,24 @@ def _show_version(wanted: bool) -> None:
 
 def _install_completion(wanted: bool) -> None:
     if wanted:
-        from killsync.cli import invocation, shell_scripts
+        from killsync.cli import shell_scripts
 
-        with invocation.edge(invocation.Invocation()):
-            invocation.print_result(shell_scripts.install())
-        raise typer.Exit
+        _print_and_exit(shell_scripts.install)
 
 
 def _show_completion(wanted: bool) -> None:
     if wanted:
-        from killsync.cli import invocation, shell_scripts
+        from killsync.cli import shell_scripts
 
-        with invocation.edge(invocation.Invocation()):
-            invocation.print_result(shell_scripts.script_here())
-        raise typer.Exit
+        _print_and_exit(shell_scripts.script_here)
+
+
+def _print_and_exit(result: Callable[[], str]) -> NoReturn:
+    from killsync.cli import invocation
+
+    with invocation.edge(invocation.Invocation()):
+        invocation.print_result(result())
+    raise typer.Exit
 
 
 @app.callback()

@@ -12,6 +12,7 @@ import typer
 
 from killsync import files
 from killsync.cli import invocation, opening
+from killsync.cli.commands import App
 from killsync.cli.invocation import Invocation, print_result
 from killsync.cli.reprice import reprice
 from killsync.errors import UsageError
@@ -44,10 +45,8 @@ class _Held(msgspec.Struct, frozen=True):
     prices: _Prices = _Prices()
 
 
-app = typer.Typer(
+app = App(
     help="Show the game data: types, systems, NPC corporations, factions; bring newer ones.",
-    add_completion=False,
-    rich_markup_mode=None,
 )
 
 

@@ -1,7 +1,6 @@
 """Help as a terminal or a pipe shows it.
 
-Every command is made to show it so, and few are asked to: what makes a page is imported then, and
-rich only at a terminal.
+Few commands are asked for it: what makes a page is imported then, and rich only at a terminal.
 """
 
 import io
@@ -9,55 +8,32 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from killsync.cli.help_pages import Groups, Line
+    from killsync.cli.parameters import AnyCommand
 
 # longer lines are hard to read
 _WIDEST = 100
 _NARROWEST = 40
 
 
-def explain(command: Any, groups: "Groups | None" = None) -> Any:
-    """Make typer show a command's help as it is drawn here; return the command.
-
-    `groups` are its commands by heading, with a summary of each; it offers them as `summaries`.
-    """
-
-    def summaries() -> "Groups":
-        return groups or _groups(command)
-
-    def format_help(context: Any, formatter: Any) -> None:
-        formatter.write(_help(command, context.command_path, summaries()))
-
-    def collect_usage_pieces(_: Any) -> list[str]:
-        from killsync.cli import help_pages
-        from killsync.cli.parameters import parameters
-
-        commands = bool(getattr(command, "commands", None))
-        return help_pages.usage_pieces(command, parameters(command), has_commands=commands)
-
-    command.summaries = summaries
-    command.format_help = format_help
-    command.collect_usage_pieces = collect_usage_pieces
-    return command
-
-
-def _groups(command: Any) -> "Groups":
-    from killsync.cli.parameters import summary
-
-    inner = getattr(command, "commands", {})
-    about = {name: summary(one) for name, one in inner.items()}
-    return {"Commands": about} if about else {}
-
-
-def _help(command: Any, path: str, groups: "Groups") -> str:
+def help_of(command: "AnyCommand", path: str, groups: "Groups") -> str:
+    """Return a command's help for standard output; `groups` are its commands by heading."""
     from killsync.cli import help_pages
 
     width = max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size().columns - 1))
     lines = help_pages.page(command, path, groups, width)
     return drawn(lines) if _is_drawn(os.environ) else help_pages.plain(lines)
+
+
+def usage_of(command: "AnyCommand") -> list[str]:
+    """Return what may follow a command's name, as its usage shows it."""
+    from killsync.cli import help_pages
+    from killsync.cli.parameters import parameters
+
+    return help_pages.usage_pieces(command, parameters(command))
 
 
 def _is_drawn(environment: Mapping[str, str]) -> bool:

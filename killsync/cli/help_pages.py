@@ -7,10 +7,11 @@ import inspect
 import textwrap
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import Any
+
+from typer.core import TyperGroup
 
 from killsync.cli.help_texts import HELP_TEXTS
-from killsync.cli.parameters import Parameter, parameters
+from killsync.cli.parameters import AnyCommand, Parameter, parameters
 
 _LEFT = "  "
 _GAP = "  "
@@ -37,7 +38,7 @@ Row = tuple[Line, Line]
 Groups = dict[str, dict[str, str]]
 
 
-def page(command: Any, path: str, groups: Groups, width: int) -> list[Line]:
+def page(command: AnyCommand, path: str, groups: Groups, width: int) -> list[Line]:
     """Return the help of a command; `path` is how it is called, such as `killsync users add`.
 
     `groups` are its commands, each with a summary, by heading.
@@ -45,7 +46,7 @@ def page(command: Any, path: str, groups: Groups, width: int) -> list[Line]:
     taken = parameters(command)
     words = path.partition(" ")[2]
     text = HELP_TEXTS[words]
-    lines = [_usage(path, taken, bool(groups), command), *_description(command, width)]
+    lines = [_usage(path, taken, command), *_description(command, width)]
     arguments = [one for one in taken if not one.names]
     options = [one for one in taken if one.names]
     sections: list[tuple[str, list[Row]]] = [("Arguments", [_argument(one) for one in arguments])]
@@ -67,14 +68,14 @@ def page(command: Any, path: str, groups: Groups, width: int) -> list[Line]:
     return lines
 
 
-def usage_pieces(command: Any, taken: Iterable[Parameter], *, has_commands: bool) -> list[str]:
+def usage_pieces(command: AnyCommand, taken: Iterable[Parameter]) -> list[str]:
     """Return what may follow a command's name, as its usage shows it."""
     pieces = ["[OPTIONS]"]
     for one in taken:
         if not one.names:
             value = f"{one.value}..." if one.repeats else one.value
             pieces.append(value if one.required else f"[{value}]")
-    if has_commands:
+    if isinstance(command, TyperGroup):
         pieces.append("[COMMAND]" if command.invoke_without_command else "COMMAND")
     return pieces
 
@@ -84,8 +85,8 @@ def plain(lines: Iterable[Line]) -> str:
     return "\n".join("".join(text for _, text in line) for line in lines)
 
 
-def _usage(path: str, taken: list[Parameter], has_commands: bool, command: Any) -> Line:
-    pieces = usage_pieces(command, taken, has_commands=has_commands)
+def _usage(path: str, taken: list[Parameter], command: AnyCommand) -> Line:
+    pieces = usage_pieces(command, taken)
     return [
         (Style.HEADING, "Usage: "),
         (Style.NAME, path),
@@ -93,7 +94,7 @@ def _usage(path: str, taken: list[Parameter], has_commands: bool, command: Any) 
     ]
 
 
-def _description(command: Any, width: int) -> Iterator[Line]:
+def _description(command: AnyCommand, width: int) -> Iterator[Line]:
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         yield []
         if paragraph.startswith("\b"):

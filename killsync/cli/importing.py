@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import typer
-from typer.core import TyperGroup
-
 from killsync.cli.app import Commands
+from killsync.cli.commands import App, Group
 
 _SOURCES = {
     "everef": ("import_everef", "everef"),
@@ -14,7 +12,7 @@ _SOURCES = {
 }
 
 
-class _Sources(TyperGroup):
+class _Sources(Group):
     """The sources; reading files must not load what sends requests."""
 
     def __init__(self, **settings: Any) -> None:
@@ -22,12 +20,10 @@ class _Sources(TyperGroup):
         self.commands = Commands(_SOURCES)  # type: ignore[assignment]
 
 
-app = typer.Typer(
+app = App(
     cls=_Sources,
     help="Import killmails from elsewhere. Each source is a command of its own.",
-    add_completion=False,
     no_args_is_help=True,
-    rich_markup_mode=None,
 )
 
 

@@ -5,8 +5,11 @@ from enum import Enum
 from typing import Any, get_args
 
 import msgspec
+from typer.core import TyperCommand, TyperGroup
 
 from killsync.times import duration_text
+
+AnyCommand = TyperCommand | TyperGroup
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -37,23 +40,28 @@ class Parameter(msgspec.Struct, frozen=True):
 HELP = Parameter(("-h", "--help"), help="Show this and end.")
 
 
-def parameters(command: Any) -> list[Parameter]:
-    """Return what a command takes, in the order in which it declares it."""
+def parameters(command: AnyCommand) -> list[Parameter]:
+    """Return what a command takes, in the order in which it declares it.
+
+    The types are those of its function: what typer makes of them shows only their names.
+    """
+    assert command.callback is not None
     annotations = {
         name: parameter.annotation
         for name, parameter in inspect.signature(command.callback).parameters.items()
     }
+    taken: list[Any] = list(command.params)
     found = [
         _parameter(one, _plain_types(annotations.get(one.name, str)))
-        for one in command.params
+        for one in taken
         if not one.hidden
     ]
     return [*found, HELP]
 
 
-def summary(command: Any) -> str:
+def summary(text: str | None) -> str:
     """Return the first sentence or line of a command's help, whole."""
-    return " ".join(inspect.cleandoc(command.help or "").partition("\n\n")[0].split())
+    return " ".join(inspect.cleandoc(text or "").partition("\n\n")[0].split())
 
 
 def _parameter(one: Any, types: tuple[Any, ...]) -> Parameter:

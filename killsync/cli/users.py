@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from killsync.cli import adding, invocation, opening, rekey
+from killsync.cli.commands import App
 from killsync.cli.find_users import find_users
 from killsync.cli.invocation import Invocation, print_result
 from killsync.cli.options import AlsoUsers, Users, named_users
@@ -26,10 +27,8 @@ from killsync.terminal.text import count, safe
 
 _NOBODY_NAMED = "name a user, by character id or name"
 
-app = typer.Typer(
+app = App(
     help="List, add, disable, enable and remove users; rekey tokens.",
-    add_completion=False,
-    rich_markup_mode=None,
 )
 
 
