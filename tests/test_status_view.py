@@ -16,6 +16,8 @@ from killsync.store.runs import LockHolder, Run
 from killsync.sync.forecast import Backlog
 from killsync.sync.status import (
     Backfill,
+    DirectorState,
+    DirectorStatus,
     OpenList,
     Progress,
     RateLimit,
@@ -342,6 +344,17 @@ def test_a_picture_in_which_many_need_a_login_still_says_what_goes_on() -> None:
     assert sum("run `killsync login`" in line for line in shown) == 10
     assert "... and 30 more lines of what is wrong" in shown
     assert any(line.startswith("Nothing is running") for line in shown)
+
+
+def test_directors_who_were_never_asked_are_not_said_to_work() -> None:
+    new = [DirectorStatus(n, f"Boss {n}", DirectorState.WORKING, None, None) for n in (1, 2)]
+    company = user(kind=UserKind.CORPORATION, directors=new)
+    assert "Kestrel Vane: 2 directors; nobody has read its list yet" in lines(
+        status(company), Room()
+    )
+    asked = [msgspec.structs.replace(new[0], asked_at=iso(NOW)), new[1]]
+    company = user(kind=UserKind.CORPORATION, directors=asked)
+    assert "Kestrel Vane: 2 of 2 directors can read its list" in lines(status(company), Room())
 
 
 def test_killmails_set_aside_for_one_reason_share_a_line() -> None:

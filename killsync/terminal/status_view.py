@@ -130,27 +130,34 @@ def _wrong(status: Status, now: float) -> list["Text"]:
     if status.lock is not None and status.lock_overdue:
         lines.append(Words(describe_alert(Overdue(status.lock, now), now), "bold red"))
     for user in status.users:
-        lines += directors_lines(user)
+        lines += _directors_lines(user)
         if (said := trouble(user)) is not None:
             lines.append(Words(said, "red"))
     lines += _set_aside(status.set_aside)
     return [styled(line) for line in lines]
 
 
-def directors_lines(user: UserStatus) -> list[Words]:
+def directors_words(user: UserStatus) -> Words:
+    """Return how many of a corporation's directors can read its list, as far as that is known."""
+    working, number = user.directors_working, len(user.directors)
+    if working == 0:
+        cure = "`killsync login --corporation` adds one, or renews a login"
+        return Words(f"0 of {count(number, 'director')} can read its list; {cure}", "red")
+    style = "yellow" if working < number else ""
+    if not any(one.asked_at for one in user.directors):
+        return Words(f"{count(number, 'director')}; nobody has read its list yet", style)
+    return Words(f"{working} of {count(number, 'director')} can read its list", style)
+
+
+def _directors_lines(user: UserStatus) -> list[Words]:
     """Return of a corporation how many directors work, and a line for each who does not."""
     if user.kind is not UserKind.CORPORATION:
         return []
-    working, number = user.directors_working, len(user.directors)
-    text = f"{safe(user.name)}: {working} of {count(number, 'director')} can read its list"
-    style = "yellow" if working < number else ""
-    if working == 0:
-        text += "; `killsync login --corporation` adds one, or renews a login"
-        style = "red"
+    words = directors_words(user)
     refused = [one for one in user.directors if one.error]
     return [
-        Words(text, style),
-        *(Words(f"  {safe(one.name)}: {safe(one.error, 300)}", style) for one in refused),
+        Words(f"{safe(user.name)}: {words.text}", words.style),
+        *(Words(f"  {safe(one.name)}: {safe(one.error, 300)}", words.style) for one in refused),
     ]
 
 

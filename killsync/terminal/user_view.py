@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from killsync.model import UserKind, UserState
-from killsync.sync.status import DirectorState, Status, UserDetails, UserStatus
+from killsync.sync.status import DirectorState, DirectorStatus, Status, UserDetails, UserStatus
 from killsync.terminal.advice import describe_backlog
 from killsync.terminal.cells import Words, styled
-from killsync.terminal.status_view import Room, directors_lines, wrapped
+from killsync.terminal.status_view import Room, directors_words, wrapped
 from killsync.terminal.status_words import (
     Clock,
     activity,
@@ -89,15 +89,15 @@ def _history(user: UserStatus, details: UserDetails, clock: Clock) -> str:
 
 
 def _directors(user: UserStatus, clock: Clock) -> Iterator[tuple[str, str]]:
-    yield "Directors", directors_lines(user)[0].text.removeprefix(f"{safe(user.name)}: ")
-    for one in user.directors:
-        asked = (
-            "not asked yet" if one.asked_at is None else f"last asked {clock.near(one.asked_at)}"
-        )
-        works = (
-            "works" if one.state is DirectorState.WORKING else f"refused: {safe(one.error, 300)}"
-        )
-        yield "", f"{safe(one.name)}: {works}, {asked}"
+    yield "Directors", directors_words(user).text
+    yield from (("", f"{safe(one.name)}: {_director(one, clock)}") for one in user.directors)
+
+
+def _director(one: DirectorStatus, clock: Clock) -> str:
+    asked = "not asked yet" if one.asked_at is None else f"last asked {clock.near(one.asked_at)}"
+    if one.state is not DirectorState.WORKING:
+        return f"refused: {safe(one.error, 300)}, {asked}"
+    return asked if one.asked_at is None else f"works, {asked}"
 
 
 def _labelled(label: str, words: Words, room: Room) -> list["Text"]:
