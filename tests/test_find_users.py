@@ -149,6 +149,11 @@ def test_of_a_slip_the_nearest_name_is_shown(store: Store, word: str, nearest: s
     assert refusal(store, word) == f"no user {word!r}; the nearest is {nearest!r}"
 
 
+def test_of_a_slip_in_an_id_the_nearest_id_is_shown(store: Store) -> None:
+    users.add(store.conn, 90000001, "Far Off", NOW)
+    assert refusal(store, "90000009") == ("no user '90000009'; the nearest is 90000001, 'Far Off'")
+
+
 @pytest.mark.parametrize(
     "word",
     ["nobody", "999", "", " ", "%", "_", "A%", "*", "*no*", "x" * 100_000, "\u202e", "9" * 5000],

@@ -34,7 +34,7 @@ def _one(store: Store, given: str) -> User:
     if len(matches) == 1:
         return matches[0]
     if not matches:
-        raise UsageError(_unknown(word, list(names.values())))
+        raise UsageError(_unknown(word, names))
     if not found.is_whole:
         raise UsageError(_ambiguous(word, matches))
     both = _are_of_both_kinds(matches)
@@ -63,8 +63,11 @@ def _ambiguous(word: str, matches: list[User]) -> str:
     return f"{safe(word, 60)!r} begins the names of several users: {', '.join(named)}{more}"
 
 
-def _unknown(word: str, names: list[str]) -> str:
-    near = nearest(word, names)
-    if near is None:
-        return f"{_no_user(word)}; `killsync users` lists them"
-    return f"{_no_user(word)}; the nearest is {safe(near, 60)!r}"
+def _unknown(word: str, names: dict[int, str]) -> str:
+    """Return that nobody is called so, with the name, or the id, that is nearest."""
+    ids = {str(user_id): name for user_id, name in names.items()}
+    if word.isdecimal() and (near := nearest(word, list(ids))) is not None:
+        return f"{_no_user(word)}; the nearest is {near}, {safe(ids[near], 60)!r}"
+    if (near := nearest(word, list(names.values()))) is not None:
+        return f"{_no_user(word)}; the nearest is {safe(near, 60)!r}"
+    return f"{_no_user(word)}; `killsync users` lists them"
