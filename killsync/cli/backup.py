@@ -70,7 +70,11 @@ def _print_done(conn: sqlite3.Connection, target: Path, *, with_tokens: bool) ->
     if with_tokens:
         done[paths.token_file(target)] = "the tokens"
     for file, what in done.items():
-        print_result(f"{safe(file, 400)}: {what}, {file.stat().st_size / 1_000_000:,.1f} MB")
+        print_result(f"{safe(file, 400)}: {what}, {_size(file.stat().st_size)}")
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e6:,.1f} MB" if number >= 100_000 else f"{number / 1e3:,.0f} kB"
 
 
 def _check_target(target: Path, database: Path, *, force: bool) -> None:

@@ -7,6 +7,7 @@ from killsync.cli.help_parts import HelpText, exits
 _STOPPED = "stopped by Ctrl-C or a signal, in good order"
 _UNUSABLE = "the database cannot be used"
 _UNKNOWN_USER = "no such user, or the database cannot be used"
+_LOCKED = "another program keeps the database locked: try later"
 _BUSY = "another run is at work: try later"
 
 _IMPORTED = exits(
@@ -144,7 +145,7 @@ HELP_TEXTS: Mapping[str, HelpText] = {
             "killsync status --watch": "look on while a scan is at work",
             "killsync status --user maru --json": "one user, for programs",
         },
-        exits("shown, whatever it says", _2=_UNKNOWN_USER),
+        exits("shown", _2=_UNKNOWN_USER, _75=_LOCKED, _130_143="a watch was ended by a signal"),
     ),
     "retry": HelpText(
         {

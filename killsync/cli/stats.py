@@ -35,7 +35,7 @@ def stats(
     sort: Annotated[
         Sort | None,
         typer.Option(
-            help="The most of it first; `isk`, destroyed and lost together, if not given."
+            help="What there is most of comes first; `isk` is destroyed and lost together."
         ),
     ] = None,
     user: Annotated[
