@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from killsync.doctor import cron, mounts, network, storage
-from killsync.doctor.crontab import Crontab
+from killsync.doctor import mounts, network, scans, storage
 from killsync.doctor.diagnosis import Level
+from killsync.starting.crontab import Crontab
 from killsync.times import DAY, HOUR, MINUTE
 
 # the crontab
@@ -43,7 +43,7 @@ def test_secrets_in_a_crontab_are_named(text: str, names: int) -> None:
     ],
 )
 def test_three_ticks_without_a_scan_are_too_long(starts: list[float], seconds: float) -> None:
-    assert cron.longest_silence(starts) == seconds
+    assert scans.longest_silence(starts) == seconds
 
 
 # mounts

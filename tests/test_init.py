@@ -19,10 +19,10 @@ from terminal import Terminal
 from test_login import fetched, free_port
 from world import TIMEOUT, Killsync
 
-from killsync.doctor import crontab
 from killsync.settings import config, edit
 from killsync.settings.config import Settings
 from killsync.settings.text import DESCRIPTIONS, config_text
+from killsync.starting import crontab
 from killsync.times import duration_text, parse_duration
 
 SECRET = "S3cret-of-mine"

@@ -12,7 +12,6 @@ import pytest
 from prometheus_client import parser
 from world import Killsync, copy_new_database, run_in_progress
 
-from killsync.doctor import units
 from killsync.errors import UsageError
 from killsync.esi.buckets import body_bucket, list_bucket, names_bucket, sso_bucket
 from killsync.esi.ratelimit import Bucket
@@ -20,6 +19,7 @@ from killsync.model import Reader, UserKind, UserState
 from killsync.outbox import metrics, metrics_file
 from killsync.outbox.metrics import LastRun, Metric, Sample
 from killsync.settings.config import Settings
+from killsync.starting import units
 from killsync.store import connection, limits, users
 from killsync.store.connection import Store
 from killsync.store.paths import lock_file

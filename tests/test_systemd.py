@@ -10,10 +10,10 @@ import pytest
 from newcomer import GIVEN, Newcomer, assert_refused
 from world import TIMEOUT
 
-from killsync.doctor import units
 from killsync.errors import UsageError
 from killsync.settings.config import Settings
 from killsync.settings.values import Duration
+from killsync.starting import units
 from killsync.times import HOUR
 
 HERE = Path(__file__).parent.parent

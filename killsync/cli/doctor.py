@@ -29,12 +29,12 @@ def doctor(
     """Look at settings, files, database, logins, network, cron, channels; say how to fix each."""
     call = invocation.from_context(context)
     with invocation.edge(call):
-        from killsync.doctor import examination
+        from killsync.doctor import subjects
         from killsync.outbox.channels_examined import examine as examine_channels
         from killsync.outbox.examination import examine as examine_monitoring
 
         above = {"telling": examine_channels, "monitoring": examine_monitoring}
-        found = examination.examine(_setup(call), above)
+        found = subjects.examine_all(_setup(call), above)
         counts = _show_json(found) if as_json else _show(found, quiet=call.quiet)
         exit_with(1 if counts["problem"] else 0)
 

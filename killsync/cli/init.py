@@ -11,15 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from killsync import files
-from killsync.cli import former, given, invocation, units
+from killsync.cli import former, given, invocation, unit_files
 from killsync.cli.former import Former
 from killsync.cli.invocation import Invocation, exit_with, print_result
-from killsync.doctor import crontab
 from killsync.errors import UsageError
 from killsync.settings import application, config
 from killsync.settings.config import Settings, Source
 from killsync.settings.program import this_program
 from killsync.settings.text import is_text
+from killsync.starting import crontab
 from killsync.terminal.questions import Unanswered, agree, ask, ask_hidden, prompt
 from killsync.terminal.text import safe
 
@@ -94,7 +94,7 @@ def init(
         }
         asking = not no_input and sys.stdin.isatty()
         if systemd and not given_here and config.config_file(call.config, os.environ).is_file():
-            units.write(call, asking=asking, force=force)
+            unit_files.write(call, asking=asking, force=force)
             exit_with(0)
         exit_with(_Init(call, flags, asking=asking, systemd=systemd).run(force=force))
 
@@ -227,7 +227,7 @@ class _Init:
             self._print(f"log in with a character: {self._program.line('login')}")
         stopped = code in (_STOPPED, -signal.SIGINT)
         if self._systemd:
-            units.write(self._call, asking=self._asking and not stopped, force=force)
+            unit_files.write(self._call, asking=self._asking and not stopped, force=force)
         elif stopped or not self._asking or agree("Show the line for your crontab?"):
             self._print(
                 f"add this line with `crontab -e`, for a scan every ten minutes:\n{self._entry()}"

@@ -4,12 +4,9 @@ import msgspec
 
 from killsync.doctor.diagnosis import Diagnosis, warning
 from killsync.doctor.setup import Setup
-from killsync.doctor.units import SERVICE, TIMER
 from killsync.model import Caller
+from killsync.starting.units import JOURNAL, LINGER, SERVICE, START_TIMER, TIMER
 
-START_TIMER = f"systemctl --user daemon-reload && systemctl --user enable --now {TIMER}"
-LINGER = "loginctl enable-linger"
-JOURNAL = f"journalctl --user -u {SERVICE}"
 ONE_OF_BOTH = (
     f"delete killsync's line with `crontab -e`, or run `systemctl --user disable --now {TIMER}`"
 )

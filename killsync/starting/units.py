@@ -15,6 +15,10 @@ from killsync.times import MINUTE
 
 SERVICE = "killsync.service"
 TIMER = "killsync.timer"
+# what a person runs
+START_TIMER = f"systemctl --user daemon-reload && systemctl --user enable --now {TIMER}"
+LINGER = "loginctl enable-linger"
+JOURNAL = f"journalctl --user -u {SERVICE}"
 _WRITABLE = "ReadWritePaths="
 _TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
 _SHORTEST = 15 * MINUTE

@@ -1,4 +1,4 @@
-"""Cron, or systemd: whether scans run by themselves, when the last one did, how it was called.
+"""Whether scans run by themselves, when the last one did, how it was called.
 
 Each scan records how it was called; here that is compared with how this process was called.
 """
@@ -9,8 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from killsync.doctor import crontab, starters, storage, units
-from killsync.doctor.crontab import Crontab
+from killsync.doctor import starters, storage
 from killsync.doctor.diagnosis import Diagnosis, ok, problem, skipped, warning
 from killsync.doctor.setup import Setup
 from killsync.doctor.starters import Starter
@@ -18,6 +17,8 @@ from killsync.errors import KillsyncError
 from killsync.model import Caller
 from killsync.settings import config
 from killsync.settings.config import ENVIRONMENT_PREFIX, Source
+from killsync.starting import crontab, units
+from killsync.starting.crontab import Crontab
 from killsync.store import runs
 from killsync.store.runs import BackgroundScan
 from killsync.times import MINUTE, ago

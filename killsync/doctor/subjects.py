@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from killsync.doctor import cron, files, logins, network, runs, settings, storage
+from killsync.doctor import files, logins, network, runs, scans, settings, storage
 from killsync.doctor.diagnosis import Diagnosis, problem
 from killsync.doctor.setup import Setup
 from killsync.errors import describe
@@ -18,11 +18,11 @@ _AREAS: dict[str, Look] = {
     "logins": logins.examine,
     "runs": runs.examine,
     "network": network.examine,
-    "cron": cron.examine,
+    "cron": scans.examine,
 }
 
 
-def examine(setup: Setup, others: Mapping[str, Look]) -> Iterator[Diagnosis]:
+def examine_all(setup: Setup, others: Mapping[str, Look]) -> Iterator[Diagnosis]:
     """Yield everything that was looked at; `others` are areas of rooms above this one."""
     for area, look in (*_AREAS.items(), *others.items()):
         try:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from killsync import files
 from killsync.cli.invocation import Invocation, print_result
-from killsync.doctor import crontab, starters, units
 from killsync.errors import UsageError
 from killsync.settings import config
 from killsync.settings.config import Settings
 from killsync.settings.places import expanded
+from killsync.starting import crontab, units
 from killsync.terminal.questions import agree
 from killsync.terminal.text import safe
 
@@ -51,9 +51,9 @@ def write(call: Invocation, *, asking: bool, force: bool) -> None:
         with files.whole_file(file, mode=0o644) as stream:
             stream.write(text.encode())
         _print(call, f"{safe(file)} is written")
-    _print(call, f"start the timer: {starters.START_TIMER}")
-    _print(call, f"let it run while you are not logged in: {starters.LINGER}")
-    _print(call, f"see what it did: {starters.JOURNAL}")
+    _print(call, f"start the timer: {units.START_TIMER}")
+    _print(call, f"let it run while you are not logged in: {units.LINGER}")
+    _print(call, f"see what it did: {units.JOURNAL}")
     if crontab.read(crontab.find_owner(settings.database), os.environ).names_killsync:
         _print(call, "your crontab names killsync too: delete that line with `crontab -e`")
 
