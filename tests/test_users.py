@@ -236,6 +236,8 @@ def test_users_are_listed(killsync: Start) -> None:
 
 def test_users_may_be_listed_by_the_word_list(killsync: Start) -> None:
     program = killsync(characters=2, killmails=0)
+    # from then on the time when each is due stands still
+    program.run("scan")
     listed = program.run("users", "--json").stdout
     assert len(json.loads(listed)) == 2
     for words in (("users", "list", "--json"), ("users", "--json", "list")):
