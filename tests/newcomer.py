@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from in_process import run_here
+from here import run_here
 from terminal import Terminal
 
 from killsync.settings import config

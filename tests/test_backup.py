@@ -13,7 +13,8 @@ from pathlib import Path
 from subprocess import Popen
 
 import pytest
-from in_process import InProcess, run_here
+from here import run_here
+from in_process import InProcess
 from world import TIMEOUT, Killsync, run_in_progress, simulator, wait_until
 
 from killsync import files

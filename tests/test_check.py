@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from here import run_here
 from hypothesis import given
 from hypothesis.strategies import lists
-from in_process import InProcess, run_here
+from in_process import InProcess
 from killmail_strategies import bodies
 from sqlite_utils import Database
 from world import (

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from commands import run as run_command
 from every_command import COMMANDS, WORDS, command_at
-from in_process import run_here
+from here import run_here
+from new_store import new_store
 from permissions import bound
 from world import TIMEOUT, Killsync
 
 from killsync import __version__
 from killsync.cli.app import SUMMARIES
-from killsync.store import connection
 
 Make = Callable[..., Killsync]
 Done = subprocess.CompletedProcess[str]
@@ -183,8 +183,7 @@ def test_global_options_stand_before_or_after_the_command(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     database, config = tmp_path / "own.db", tmp_path / "own.toml"
-    with closing(connection.connect(database, create=True)) as store:
-        connection.upgrade(store)
+    new_store(database).close()
     config.touch(0o600)
     config.write_text(f'db = "{database}"\n')
     done = run(*(a.replace("DB", str(database)).replace("CONFIG", str(config)) for a in arguments))

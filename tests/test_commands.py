@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 import commands
-from in_process import run_here
+from here import run_here
 from world import TIMEOUT, Killsync
 
 Make = Callable[..., Killsync]

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import typer.main
 from every_command import COMMANDS, command_at
-from in_process import run_here
+from here import run_here
+from new_store import new_store
 
 from killsync.cli import shell_scripts
 from killsync.cli.app import GROUPS, app
@@ -44,8 +45,7 @@ PROGRAM = Path(sys.executable).with_name("killsync")
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("made") / "killsync.db"
-    with closing(connection.connect(file, create=True)) as store:
-        connection.upgrade(store)
+    with closing(new_store(file)) as store:
         game_data.load_if_outdated(store)
         with store.transaction() as conn:
             for n, name in enumerate(NAMES + BY_ID, start=90000001):

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from here import run_here
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from in_process import run_here
 from stored import attacker, body, database, pilot, put, set_name
 
 from killsync.cli.csv_lines import csv_writer

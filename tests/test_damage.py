@@ -9,7 +9,7 @@ from pathlib import Path
 from subprocess import Popen
 
 import pytest
-from in_process import run_here
+from here import run_here
 from world import TIMEOUT, Killsync, wait_until
 
 Make = Callable[..., Killsync]

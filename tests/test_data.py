@@ -10,7 +10,8 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from in_process import Done, run_here
+from here import Done, run_here
+from new_store import new_store
 from test_game_data import BROKEN, NEWER, newer, write_export
 from test_game_data_loading import everything
 from world import Killsync, run_in_progress
@@ -26,8 +27,7 @@ from killsync.store import connection, game_data
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A database that has the shipped game data."""
     path = tmp_path_factory.mktemp("loaded") / "killsync.db"
-    with closing(connection.connect(path, create=True)) as store:
-        connection.upgrade(store)
+    with closing(new_store(path)) as store:
         game_data.load_if_outdated(store)
     return path.read_bytes()
 

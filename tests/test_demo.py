@@ -17,7 +17,7 @@ from typing import Any
 
 import commands
 import pytest
-from in_process import run_here
+from here import run_here
 from world import TIMEOUT
 
 from killsync.cli.demo import last_whole_month, telling_loss

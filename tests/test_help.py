@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from every_command import COMMANDS, WORDS, command_at
-from in_process import InProcess, run_here
+from here import run_here
+from in_process import InProcess
 from terminal import at_terminal
 from world import Killsync
 

@@ -16,9 +16,9 @@ from typing import Any
 import commands
 import pytest
 from archives import DAY, END, archive, header, killmail, member, tar, write
+from here import Done, run_here
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from in_process import Done, run_here
 from permissions import bound
 from processes import children, is_alive
 from stored import attacker, body, database, pilot, rows

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import run_here
+from here import run_here
 from stored import attacker, body, pilot
 from terminal import Terminal
 from world import Killsync, copy_new_database, wait_for_exit, wait_until

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import commands
 import pytest
+from here import run_here
 from hypothesis import given
 from hypothesis import strategies as st
-from in_process import run_here
 from newcomer import GIVEN, Newcomer, assert_refused
 from terminal import Terminal
 from test_login import fetched, free_port

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import commands
 import pytest
-from in_process import Done, run_here
+from here import Done, run_here
 from world import TIMEOUT, Killsync
 
 Start = Callable[..., Killsync]

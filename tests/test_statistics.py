@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from here import Done, run_here
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from in_process import Done, run_here
 from stored import (
     CONCORD,
     GURISTAS,

@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from in_process import InProcess, run_here
+from here import run_here
+from in_process import InProcess
 from tellers import Teller, configure
 from test_telling import happen, need_login
 from world import Killsync

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from in_process import run_here
+from here import run_here
 
 from killsync.errors import UsageError
 from killsync.settings.channels import Channel, Subject, channels, holds_url

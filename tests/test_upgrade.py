@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from in_process import run_here
+from here import run_here
 from sqlite_utils import Database
 from tellers import Teller, configure
 from world import Killsync, run_in_progress
