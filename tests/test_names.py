@@ -381,7 +381,6 @@ def test_a_bug_beside_the_killmails_is_told_once_and_ends_no_run(
 ) -> None:
     program = named(killmails=2)
     program.environment["KILLSYNC_PRICES"] = "on"
-    working = program.environment.get("PYTHONPATH", "")
     break_requests(program, {"names": "/universe/names", "prices": "/markets/prices"}[what])
     said = program.run("scan", "--quiet").stderr
     assert f"{what}: unexpected TypeError" in said
@@ -396,7 +395,7 @@ def test_a_bug_beside_the_killmails_is_told_once_and_ends_no_run(
     program.assert_equals_truth()
     command = {"names": "names", "prices": "data"}[what]
     assert "unexpected TypeError" in program.run(command).stdout
-    program.environment["PYTHONPATH"] = working
+    del program.environment["PYTHONPATH"]
     program.execute("DELETE FROM facts WHERE name LIKE '%_not_before'")
     program.make_due()
     program.run("scan")
