@@ -13,7 +13,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, AnyStr
@@ -27,14 +27,38 @@ CLOCK_DIRECTORY = Path(__file__).with_name("clock")
 READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ")
 # but this a fork reads, too
 CLOCK = ("PYTHONPATH", str(CLOCK_DIRECTORY))
+_AT_TERMINAL = """\
+import fcntl, os, sys, termios
+fcntl.ioctl(2, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, sys.orig_argv[:1] + sys.argv[1:])
+"""
 
 
 def start(*arguments: str, environment: dict[str, str], **streams: Any) -> subprocess.Popen[Any]:
     """Start `python -m killsync`; the streams are given as to `Popen`."""
+    return _start(arguments, environment, streams, own_terminal=False)
+
+
+def start_at_terminal(
+    *arguments: str, environment: dict[str, str], **streams: Any
+) -> subprocess.Popen[Any]:
+    """Start it where its standard error is the terminal that Ctrl-C and /dev/tty belong to."""
+    return _start(arguments, environment, streams, own_terminal=True)
+
+
+def _start(
+    arguments: Sequence[str],
+    environment: dict[str, str],
+    streams: dict[str, Any],
+    *,
+    own_terminal: bool,
+) -> subprocess.Popen[Any]:
     words = [sys.executable, "-m", "killsync", *arguments]
-    if sys.platform != "linux" or read_at_start(environment):
-        return subprocess.Popen(words, env=environment, **streams)
-    return _Fork(words, env=environment, **streams)
+    if sys.platform == "linux" and not read_at_start(environment):
+        return _Fork(words, env=environment, start_new_session=own_terminal, **streams)
+    if own_terminal:
+        words[1:1] = ["-c", _AT_TERMINAL]
+    return subprocess.Popen(words, env=environment, start_new_session=own_terminal, **streams)
 
 
 def run(
@@ -62,7 +86,7 @@ class _Fork(subprocess.Popen[AnyStr]):
         theirs = (pipes[0], pipes[3], pipes[5])
         # a stream that is not redirected is the one of this process
         streams = [end if end != -1 else own for own, end in enumerate(theirs)]
-        self.pid = _preloaded.start(words[3:], given[5], streams)
+        self.pid = _preloaded.start(words[3:], given[5], streams, own_terminal=given[20])
         self._child_created = True
         self._close_pipe_fds(*pipes)
 
@@ -75,7 +99,14 @@ class _Preloaded:
         self._asks: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, arguments: list[str], environment: dict[str, str], streams: list[int]) -> int:
+    def start(
+        self,
+        arguments: list[str],
+        environment: dict[str, str],
+        streams: list[int],
+        *,
+        own_terminal: bool,
+    ) -> int:
         """Start a command, and return its process id."""
         # asked of the kernel, since asking Python changes it for all threads
         (umask,) = re.findall(r"^Umask:\t(\d+)$", Path("/proc/self/status").read_text(), re.M)
@@ -84,6 +115,7 @@ class _Preloaded:
             "environment": environment,
             "directory": str(Path.cwd()),
             "umask": int(umask, 8),
+            "own_terminal": own_terminal,
         }
         with self._one_at_a_time:
             asks = self._asks or self._preload()

@@ -8,6 +8,7 @@ own but that of `clock`, which follows the clock that a command's environment na
 """
 
 import atexit
+import fcntl
 import gc
 import importlib
 import json
@@ -17,6 +18,7 @@ import runpy
 import signal
 import socket
 import sys
+import termios
 from contextlib import suppress
 from typing import Any
 
@@ -110,6 +112,10 @@ def be(command: dict[str, Any], streams: list[int]) -> None:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    if command["own_terminal"]:
+        # its standard error becomes the terminal that Ctrl-C and /dev/tty belong to
+        os.setsid()
+        fcntl.ioctl(2, termios.TIOCSCTTY, 0)
     open_streams()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(command["directory"])

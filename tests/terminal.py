@@ -5,16 +5,11 @@ import os
 import pty
 import select
 import subprocess
-import sys
 import termios
 from typing import Any
 
+import commands
 from world import TIMEOUT, Killsync
-
-# makes the terminal the one that Ctrl-C and /dev/tty belong to
-_LOG_IN = "import os, sys; os.login_tty(0)"
-_WITHOUT_KEYBOARD = "os.dup2(os.open(os.devnull, os.O_RDONLY), 0)"
-_START = "os.execv(sys.executable, sys.orig_argv[:1] + sys.argv[1:])"
 
 
 class Terminal:
@@ -31,13 +26,12 @@ class Terminal:
         self._end, theirs = pty.openpty()
         self.resize(columns)
         self.first_modes = self.modes()
-        steps = [_LOG_IN, *([] if keyboard else [_WITHOUT_KEYBOARD]), _START]
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "; ".join(steps), "-m", "killsync", *arguments],
-            stdin=theirs,
+        self.process = commands.start_at_terminal(
+            *arguments,
+            environment=program.environment | {"TERM": "xterm-256color"} | environment,
+            stdin=theirs if keyboard else subprocess.DEVNULL,
             stdout=theirs,
             stderr=theirs,
-            env=program.environment | {"TERM": "xterm-256color"} | environment,
         )
         os.close(theirs)
         self.shown = ""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import commands
 from here import run_here
+from terminal import at_terminal
 from world import TIMEOUT, Killsync
 
 Make = Callable[..., Killsync]
@@ -54,3 +55,13 @@ def test_a_whole_cycle_of_commands_that_python_starts(killsync: Make) -> None:
         assert (started.returncode, started.stderr) == (0, ""), words
         assert (forked.stdout, forked.stderr) == (started.stdout, started.stderr), words
     program.assert_equals_truth()
+
+
+def test_at_a_terminal_it_shows_what_it_shows_when_python_starts_it(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=3)
+    program.run("scan")
+    for words in (("kills",), ("scan", "--help"), ("sync", "Nobody")):
+        # a variable that Python reads at its start: no fork can have it
+        started = at_terminal(program, *words, exit_code=None, PYTHONUNBUFFERED="1")
+        assert started
+        assert at_terminal(program, *words, exit_code=None) == started, words
