@@ -3,7 +3,8 @@
 import json
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -133,8 +134,12 @@ def schema_changes(conn: sqlite3.Connection) -> list[SchemaChange]:
     ]
 
 
-def expected_schema() -> dict[str, tuple[str, str]]:
-    """Return killsync's own tables, indexes and views by name: which of them, and the SQL."""
+@cache
+def expected_schema() -> Mapping[str, tuple[str, str]]:
+    """Return killsync's own tables, indexes and views by name: which of them, and the SQL.
+
+    Made once: what the migrations make depends on nothing but the program.
+    """
     from sqlite_utils import Database
 
     from killsync.store.schema import migrations
