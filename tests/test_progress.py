@@ -1,5 +1,6 @@
 """What a person sees while it goes on: bars, one line that changes, and until when it waits."""
 
+import inspect
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +12,14 @@ from world import Killsync, run_in_progress
 
 from killsync.cli.bars import Looks
 from killsync.esi.ratelimit import Rest
+from killsync.outbox import events as outbox_events
 from killsync.sync import events
 from killsync.sync.forecast import Backlog
 from killsync.sync.schedule import Waits
 from killsync.sync.selection import Waiters
+from killsync.terminal import import_lines, lines, zkb_lines
 from killsync.terminal.advice import describe_backlog, describe_waiting
-from killsync.terminal.lines import sentence, sentence_by_clock
+from killsync.terminal.lines import sentence
 from killsync.terminal.moments import Zone, time_to_come
 from killsync.terminal.text import time_left
 from killsync.times import unix
@@ -99,9 +102,17 @@ def test_what_is_said_of_a_first_sync_is_how_long_it_takes() -> None:
     assert score.figures
 
 
+def test_every_sentence_takes_the_clock_that_it_is_shown_by() -> None:
+    # as no type checker sees of functions that are registered
+    shown = {module.sentence for module in (lines, import_lines, zkb_lines, outbox_events)}
+    assert shown == {sentence}
+    for word in sentence.registry.values():
+        assert list(inspect.signature(word).parameters) == ["event", "zone"]
+
+
 def test_all_numbers_of_a_line_have_their_commas() -> None:
     listed = events.PageListed(1, "Ada", 1, 1200, 1000, 1000, None)
-    assert sentence(listed) == "Ada: page 1 of 1,200, 1,000 killmails, 1,000 new"
+    assert sentence(listed, Zone.LOG) == "Ada: page 1 of 1,200, 1,000 killmails, 1,000 new"
 
 
 def test_when_nothing_is_due_it_says_when_the_next_is() -> None:
@@ -204,6 +215,6 @@ def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_every_time_to_come_is_shown_by_the_clock_of_the_terminal(in_berlin: None) -> None:
     put_off = events.ListPutOff(1, "Anna", "ESI's rate limit", "2100-01-01T22:04:10Z")
-    shown = sentence_by_clock(put_off, Zone.LOCAL)
+    shown = sentence(put_off, Zone.LOCAL)
     assert shown == "Anna: ESI's rate limit; put off until 2100-01-01 23:05"
-    assert sentence_by_clock(put_off, Zone.LOG).endswith("until 2100-01-01T22:04:10Z")
+    assert sentence(put_off, Zone.LOG).endswith("until 2100-01-01T22:04:10Z")

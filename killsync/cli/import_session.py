@@ -15,6 +15,7 @@ from killsync.settings.config import Settings
 from killsync.store import facts, users
 from killsync.store.connection import Store
 from killsync.terminal.import_lines import sentence
+from killsync.terminal.moments import Zone
 
 _PATIENCE = 60.0
 
@@ -50,7 +51,7 @@ def conclude(call: Invocation, stop: StopOnSignal, ended: Event, *, wrong: bool)
     """Print the summary, a quiet call's only if something is `wrong`; return the exit code."""
     print_event(call, ended, dated=True)
     if wrong and call.quiet:
-        call.warn(sentence(ended))
+        call.warn(sentence(ended, Zone.LOG))
     return stop.exit_code or int(wrong)
 
 

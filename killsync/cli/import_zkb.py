@@ -43,6 +43,7 @@ from killsync.sync.zkb_events import (
     ZkbPageListed,
     ZkbWalkStarted,
 )
+from killsync.terminal.moments import Zone
 from killsync.terminal.text import safe
 from killsync.terminal.zkb_lines import sentence
 from killsync.times import unix_or_none
@@ -194,7 +195,7 @@ class _Import:
             stopped=self._stop.signal_name,
         )
         if self._call.quiet and self._tally.refused:
-            self._call.warn(sentence(done))
+            self._call.warn(sentence(done, Zone.LOG))
         print_event(self._call, done, dated=True)
         for error in self._trouble:
             goes_on = "" if isinstance(error, ServiceDown) else _GOES_ON

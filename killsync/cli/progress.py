@@ -9,7 +9,7 @@ from killsync.cli import output
 from killsync.cli.invocation import Invocation, print_result
 from killsync.events import Detail, Event, Trouble
 from killsync.settings.config import Settings
-from killsync.terminal.lines import LineReport, line, sentence, sentence_by_clock
+from killsync.terminal.lines import LineReport, line, sentence
 from killsync.terminal.moments import Zone, time_to_come
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def print_above_bar(
     from rich.text import Text
 
     style = "red" if isinstance(event, Trouble) else ""
-    console.print(Text(sentence_by_clock(event, zone), style=style))
+    console.print(Text(sentence(event, zone), style=style))
 
 
 class WaitingLine:
@@ -81,7 +81,7 @@ class WaitingLine:
             self._shown = event
             return
         by = "" if done_at is None else f"; {self._by(done_at)}"
-        self._update(f"{sentence(event)}{by}")
+        self._update(f"{sentence(event, self._zone)}{by}")
 
     def clear(self) -> None:
         """Take the line away: the command goes on."""

@@ -2,6 +2,7 @@
 
 from killsync.events import Event, Trouble
 from killsync.terminal.lines import sentence
+from killsync.terminal.moments import Zone, in_line
 from killsync.terminal.text import count, safe
 
 _MOST_IDS = 20
@@ -50,13 +51,13 @@ class UsersUnclear(Trouble, frozen=True, kw_only=True):
 
 
 @sentence.register
-def _(event: Told) -> str:
+def _(event: Told, zone: Zone) -> str:
     return f"{_channel(event.channel)}: told {_what(event.killmails, event.troubles)}"
 
 
 @sentence.register
-def _(event: NotTold) -> str:
-    left = [f"{event.waiting:,} wait, tried again after {event.until}"]
+def _(event: NotTold, zone: Zone) -> str:
+    left = [f"{event.waiting:,} wait, tried again after {in_line(event.until, zone)}"]
     if event.expired:
         left.append(f"{event.expired:,} given up after a day")
     more = "`killsync tell` says more"
@@ -64,7 +65,7 @@ def _(event: NotTold) -> str:
 
 
 @sentence.register
-def _(event: PerhapsTold) -> str:
+def _(event: PerhapsTold, zone: Zone) -> str:
     what = _what(len(event.killmail_ids), event.troubles)
     ids = ", ".join(map(str, event.killmail_ids[:_MOST_IDS]))
     more = ", ..." if len(event.killmail_ids) > _MOST_IDS else ""
@@ -76,13 +77,13 @@ def _(event: PerhapsTold) -> str:
 
 
 @sentence.register
-def _(event: GivenUp) -> str:
+def _(event: GivenUp, zone: Zone) -> str:
     waited = f"{event.number:,} waited for it" if event.number > 1 else "one waited for it"
     return f"{_channel(event.channel)}: is not in the configuration any more; {waited}, given up"
 
 
 @sentence.register
-def _(event: UsersUnclear) -> str:
+def _(event: UsersUnclear, zone: Zone) -> str:
     words = ", ".join(repr(safe(word, 60)) for word in event.words)
     whose = "is nobody's name, or that of several"
     return f"{_channel(event.channel)}: {words} among its users {whose}; it tells nothing of them"

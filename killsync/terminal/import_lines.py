@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from killsync.archive import events
 from killsync.terminal.lines import sentence
+from killsync.terminal.moments import Zone
 from killsync.terminal.text import count, safe
 from killsync.times import duration
 
@@ -14,7 +15,7 @@ _MANY = ("were", "are", "they have")
 
 
 @sentence.register
-def _(event: events.ToRead) -> str:
+def _(event: events.ToRead, zone: Zone) -> str:
     killmails = "" if event.killmails is None else f", {count(event.killmails, 'killmail')}"
     if event.archives:
         line = f"{count(event.archives, 'archive')} to read, {_size(event.size)}{killmails}"
@@ -30,7 +31,7 @@ def _(event: events.ToRead) -> str:
 
 
 @sentence.register
-def _(event: events.ToFetch) -> str:
+def _(event: events.ToFetch, zone: Zone) -> str:
     line = f"{count(event.days, 'day')} to fetch"
     if event.killmails is not None:
         line += f" ({count(event.killmails, 'killmail')} by totals.json)"
@@ -42,34 +43,34 @@ def _(event: events.ToFetch) -> str:
 
 
 @sentence.register
-def _(event: events.ArchiveRead) -> str:
+def _(event: events.ArchiveRead, zone: Zone) -> str:
     became = _became(event)
     return f"{event.day}: {count(event.killmails, 'killmail')}: {became} in {event.seconds:.1f} s"
 
 
 @sentence.register
-def _(event: events.ArchiveUnchanged) -> str:
+def _(event: events.ArchiveUnchanged, zone: Zone) -> str:
     return f"{event.day}: has not changed since it was read"
 
 
 @sentence.register
-def _(event: events.ArchiveMissing) -> str:
+def _(event: events.ArchiveMissing, zone: Zone) -> str:
     return f"{event.day}: there is no archive"
 
 
 @sentence.register
-def _(event: events.ArchiveRefused) -> str:
+def _(event: events.ArchiveRefused, zone: Zone) -> str:
     kept = "; what came before that is imported" if event.killmails else ""
     return f"{safe(event.archive, 400)}: {safe(event.flaw)}{kept}"
 
 
 @sentence.register
-def _(event: events.KillmailRefused) -> str:
+def _(event: events.KillmailRefused, zone: Zone) -> str:
     return f"refused, {event.reason}: {safe(event.what)}"
 
 
 @sentence.register
-def _(event: events.Imported) -> str:
+def _(event: events.Imported, zone: Zone) -> str:
     archives = [f"{count(event.archives, 'archive')} read"]
     archives += [f"{event.unchanged:,} read before"] if event.unchanged else []
     archives += [f"{event.missing:,} missing"] if event.missing else []
@@ -82,18 +83,18 @@ def _(event: events.Imported) -> str:
 
 
 @sentence.register
-def _(event: events.FilesToRead) -> str:
+def _(event: events.FilesToRead, zone: Zone) -> str:
     size = "of a size that is not known before" if event.size is None else _size(event.size)
     return f"{count(event.files, 'file')} to read, {size}"
 
 
 @sentence.register
-def _(event: events.LinesRead) -> str:
+def _(event: events.LinesRead, zone: Zone) -> str:
     return f"{safe(event.file, 400)}: {count(event.killmails, 'killmail')} read so far"
 
 
 @sentence.register
-def _(event: events.LinesImported) -> str:
+def _(event: events.LinesImported, zone: Zone) -> str:
     stopped = "" if event.stopped is None else f"stopped by {event.stopped}: "
     again = "" if event.stopped is None else "; the next call passes over what is stored"
     killmails = f"{count(event.killmails, 'killmail')}: {_became(event)}"

@@ -12,31 +12,31 @@ from killsync.events import Detail, Event, Trouble
 from killsync.sync import events
 from killsync.sync.forecast import Backlog
 from killsync.terminal.advice import describe_backlog, describe_rest, describe_waiting
-from killsync.terminal.moments import Zone, time_to_come
+from killsync.terminal.moments import Zone, in_line
 from killsync.terminal.text import count, safe
 from killsync.times import duration, iso
 
 
 @singledispatch
-def sentence(event: Event) -> str:
-    """Return an event as one line of text."""
+def sentence(event: Event, zone: Zone) -> str:
+    """Return an event as one line of text, its times to come by the clock of the `zone`."""
     raise NotImplementedError(type(event).__name__)
 
 
 @sentence.register
-def _(event: events.UserDue) -> str:
+def _(event: events.UserDue, zone: Zone) -> str:
     last = "never" if event.age_s is None else f"{duration(event.age_s)} ago"
     return f"{safe(event.name)} ({event.user_id}) is due, last: {last}"
 
 
 @sentence.register
-def _(event: events.Queued) -> str:
+def _(event: events.Queued, zone: Zone) -> str:
     queued = f"{event.queued:,} queued in the background, in {event.seconds:.2f} s"
     return f"{count(event.due, 'user')} due, {queued}"
 
 
 @sentence.register
-def _(event: events.Held) -> str:
+def _(event: events.Held, zone: Zone) -> str:
     by = "another run" if event.pid is None else f"{safe(event.command)} (pid {event.pid})"
     return f"waiting for {by}: {'; '.join(map(_progress, event.users))}"
 
@@ -47,12 +47,12 @@ def _progress(user: events.Progress) -> str:
 
 
 @sentence.register
-def _(event: events.Working) -> str:
+def _(event: events.Working, zone: Zone) -> str:
     return f"{count(event.pending, 'killmail')} pending from earlier runs"
 
 
 @sentence.register
-def _(event: events.ListStarted) -> str:
+def _(event: events.ListStarted, zone: Zone) -> str:
     name = safe(event.name)
     gap = (
         "" if event.resume_page is None else f", then on with the gap at page {event.resume_page:,}"
@@ -63,12 +63,13 @@ def _(event: events.ListStarted) -> str:
 
 
 @sentence.register
-def _(event: events.ListCached) -> str:
-    return f"{safe(event.name)}: ESI's list is cached until {event.until}, nothing to ask before"
+def _(event: events.ListCached, zone: Zone) -> str:
+    until = in_line(event.until, zone)
+    return f"{safe(event.name)}: ESI's list is cached until {until}, nothing to ask before"
 
 
 @sentence.register
-def _(event: events.PageListed) -> str:
+def _(event: events.PageListed, zone: Zone) -> str:
     pages = "" if event.pages is None else f" of {event.pages:,}"
     met = "" if event.met is None else f"; met killmail {event.met}, no need to read on"
     listed = count(event.killmails, "killmail")
@@ -76,66 +77,68 @@ def _(event: events.PageListed) -> str:
 
 
 @sentence.register
-def _(event: events.EntriesSkipped) -> str:
+def _(event: events.EntriesSkipped, zone: Zone) -> str:
     entries = "1 entry is" if event.skipped == 1 else f"{event.skipped:,} entries are"
     where = f"{safe(event.name)} ({event.user_id}): page {event.page:,}"
     return f"{where}: {entries} not valid and skipped; the page is read again at each sync"
 
 
 @sentence.register
-def _(event: events.ImportsContradicted) -> str:
+def _(event: events.ImportsContradicted, zone: Zone) -> str:
     others = f" and {event.killmails - 1:,} more" if event.killmails > 1 else ""
     where = f"{safe(event.name)}: killmail {event.lowest}{others}"
     return f"{where}: imported with another hash than ESI lists; deleted, and fetched from ESI"
 
 
 @sentence.register
-def _(event: events.Listed) -> str:
+def _(event: events.Listed, zone: Zone) -> str:
     name = safe(event.name)
     if event.unchanged and event.gap_page is None:
         return f"{name}: nothing new, the list has not changed"
     line = f"{name}: {count(event.new, 'new killmail')} on {count(event.pages, 'page')}"
     if event.gap_page is None:
         return line
-    when = "the next run" if event.gap_at is None else f"a run after {event.gap_at}"
+    when = "the next run" if event.gap_at is None else f"a run after {in_line(event.gap_at, zone)}"
     return f"{line}; {when} goes on at page {event.gap_page:,}"
 
 
 @sentence.register
-def _(event: events.ListPutOff) -> str:
-    when = "tried again by the next run" if event.until is None else f"put off until {event.until}"
+def _(event: events.ListPutOff, zone: Zone) -> str:
+    again = "tried again by the next run"
+    when = again if event.until is None else f"put off until {in_line(event.until, zone)}"
     return f"{safe(event.name)}: {safe(event.reason)}; {when}"
 
 
 @sentence.register
-def _(event: events.UserFailed) -> str:
-    again = "" if event.until is None else f"; tried again by {event.until}"
+def _(event: events.UserFailed, zone: Zone) -> str:
+    again = "" if event.until is None else f"; tried again by {in_line(event.until, zone)}"
     return f"{safe(event.name)} ({event.user_id}) failed: {safe(event.error, 800)}{again}"
 
 
 @sentence.register
-def _(event: events.BodiesStored) -> str:
+def _(event: events.BodiesStored, zone: Zone) -> str:
     return f"stored {count(event.batch, 'killmail')}, {event.stored:,} in this run"
 
 
 @sentence.register
-def _(event: events.BodyPutOff) -> str:
-    return f"killmail {event.killmail_id}: {safe(event.error)}; put off until {event.until}"
+def _(event: events.BodyPutOff, zone: Zone) -> str:
+    until = in_line(event.until, zone)
+    return f"killmail {event.killmail_id}: {safe(event.error)}; put off until {until}"
 
 
 @sentence.register
-def _(event: events.BodySetAside) -> str:
-    again = f"asked for again after {event.until}"
+def _(event: events.BodySetAside, zone: Zone) -> str:
+    again = f"asked for again after {in_line(event.until, zone)}"
     return f"killmail {event.killmail_id} is set aside: {safe(event.error)}; {again}"
 
 
 @sentence.register
-def _(event: events.HashMismatch) -> str:
+def _(event: events.HashMismatch, zone: Zone) -> str:
     return f"killmail {event.killmail_id} is stored, but its hash does not fit its content"
 
 
 @sentence.register
-def _(event: events.BodyNotOurs) -> str:
+def _(event: events.BodyNotOurs, zone: Zone) -> str:
     return (
         f"killmail {event.killmail_id} is not kept: nobody registered takes part, although "
         "zKillboard lists it"
@@ -143,18 +146,18 @@ def _(event: events.BodyNotOurs) -> str:
 
 
 @sentence.register
-def _(event: events.NamesStored) -> str:
+def _(event: events.NamesStored, zone: Zone) -> str:
     unknown = f", {count(event.unknown, 'id')} unknown to ESI" if event.unknown else ""
     return f"{count(event.named, 'name')} stored{unknown}"
 
 
 @sentence.register
-def _(event: events.NamesStopped) -> str:
+def _(event: events.NamesStopped, zone: Zone) -> str:
     return f"no more names in this run: {safe(event.reason)}"
 
 
 @sentence.register
-def _(event: events.UpkeepBroken) -> str:
+def _(event: events.UpkeepBroken, zone: Zone) -> str:
     return (
         f"{safe(event.what)}: {safe(event.error)}, which is a bug; killmails do without,"
         " and --verbose shows where it happens"
@@ -162,37 +165,31 @@ def _(event: events.UpkeepBroken) -> str:
 
 
 @sentence.register
-def _(event: events.Traced) -> str:
+def _(event: events.Traced, zone: Zone) -> str:
     return "\n".join(safe(line, 1_000) for line in event.traceback.splitlines())
 
 
 @sentence.register
-def _(event: events.Waiting) -> str:
-    return _waiting(event, Zone.LOG)
-
-
-def _waiting(event: events.Waiting, zone: Zone) -> str:
+def _(event: events.Waiting, zone: Zone) -> str:
     if event.after is None:
         return f"waiting {duration(event.seconds)}, until ESI may be asked again"
     return describe_rest(event.after, event.until, time.time(), zone)
 
 
 @sentence.register
-def _(event: events.PricesKept) -> str:
+def _(event: events.PricesKept, zone: Zone) -> str:
     return f"market prices of {event.day}: {count(event.types, 'type')}, {event.changed:,} changed"
 
 
 @sentence.register
-def _(event: events.PricesPutOff) -> str:
-    return f"market prices: {safe(event.reason)}; asked for again after {event.until}"
+def _(event: events.PricesPutOff, zone: Zone) -> str:
+    return (
+        f"market prices: {safe(event.reason)}; asked for again after {in_line(event.until, zone)}"
+    )
 
 
 @sentence.register
-def _(event: events.Idle) -> str:
-    return _idle(event, Zone.LOG)
-
-
-def _idle(event: events.Idle, zone: Zone) -> str:
+def _(event: events.Idle, zone: Zone) -> str:
     if not event.waiting:
         return "no users yet: add one with `killsync login`"
     waiting = f"nothing is due: {describe_waiting(event.waiting, time.time(), zone)}"
@@ -200,7 +197,7 @@ def _idle(event: events.Idle, zone: Zone) -> str:
 
 
 @sentence.register
-def _(event: events.GaveWay) -> str:
+def _(event: events.GaveWay, zone: Zone) -> str:
     line = "another run is in progress"
     if event.pid is None:
         return line
@@ -209,11 +206,7 @@ def _(event: events.GaveWay) -> str:
 
 
 @sentence.register
-def _(event: events.Ended) -> str:
-    return _ended(event, Zone.LOG)
-
-
-def _ended(event: events.Ended, zone: Zone) -> str:
+def _(event: events.Ended, zone: Zone) -> str:
     done = (
         f"{count(event.users, 'user')}, {count(event.pages, 'page')}, "
         f"{count(event.stored, 'killmail')} stored, {count(event.errors, 'error')}, "
@@ -224,7 +217,7 @@ def _ended(event: events.Ended, zone: Zone) -> str:
 
 
 @sentence.register
-def _(event: events.SyncQueued) -> str:
+def _(event: events.SyncQueued, zone: Zone) -> str:
     if not event.behind:
         return f"{safe(event.name)}: queued before all others"
     others = "another" if event.behind == 1 else f"{event.behind:,} others"
@@ -232,19 +225,15 @@ def _(event: events.SyncQueued) -> str:
 
 
 @sentence.register
-def _(event: events.FullPassQueued) -> str:
+def _(event: events.FullPassQueued, zone: Zone) -> str:
     return (
-        f"{safe(event.name)}: ESI's list is cached until {event.until}; "
+        f"{safe(event.name)}: ESI's list is cached until {in_line(event.until, zone)}; "
         "the full pass is queued for then"
     )
 
 
 @sentence.register
-def _(event: events.Synced) -> str:
-    return _synced(event, Zone.LOG)
-
-
-def _synced(event: events.Synced, zone: Zone) -> str:
+def _(event: events.Synced, zone: Zone) -> str:
     in_all = "" if event.backlog.to_come else f", {event.killmails:,} in all"
     done = f"{count(event.stored, 'killmail')} stored{in_all}"
     shown = _with_backlog(done, event.backlog, zone)
@@ -263,25 +252,6 @@ def _stopped(done: str, by: str | None, *, rest: bool) -> str:
     return f"stopped by {by}: {done}" + ("; the rest stays queued" if rest else "")
 
 
-def sentence_by_clock(event: Event, zone: Zone) -> str:
-    """Return an event as one line of text, the times to come by this clock."""
-    match event:
-        case events.Idle():
-            return _idle(event, zone)
-        case events.Ended():
-            return _ended(event, zone)
-        case events.Synced():
-            return _synced(event, zone)
-        case events.Waiting():
-            return _waiting(event, zone)
-    if zone is Zone.LOG:
-        return sentence(event)
-    # whatever holds a time to come is called so
-    times = {name: getattr(event, name, None) for name in ("until", "gap_at")}
-    shown = {name: time_to_come(at, time.time(), zone) for name, at in times.items() if at}
-    return sentence(msgspec.structs.replace(event, **shown))
-
-
 def line(event: Event, now: float, *, as_json: bool, dated: bool, zone: Zone = Zone.LOG) -> str:
     """Return an event as a line: an object with `time` and `event`, or text, its time if `dated`.
 
@@ -289,7 +259,7 @@ def line(event: Event, now: float, *, as_json: bool, dated: bool, zone: Zone = Z
     """
     if as_json:
         return json.dumps({"time": iso(now)} | msgspec.to_builtins(event))
-    text = sentence_by_clock(event, zone)
+    text = sentence(event, zone)
     return f"{iso(now)} {text}" if dated else text
 
 

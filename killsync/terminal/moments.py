@@ -43,6 +43,11 @@ def time_to_come(text: str, now: float, zone: Zone, *, rough: bool = False) -> s
     return f"{then.date().isoformat()} {shown}"
 
 
+def in_line(text: str, zone: Zone) -> str:
+    """Return a time to come in a line of text; a log has it as programs write it."""
+    return text if zone is Zone.LOG else time_to_come(text, time.time(), zone)
+
+
 def shown_time(text: str, local: bool, now: float | None = None) -> str:
     """Return a time of the database as `today 14:03`, `Nov 24 03:00` or `2025-11-24`.
 
