@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from killsync.errors import DatabaseError
 from killsync.times import iso, iso_after, unix
 
+_STORED_SEQ = "stored_seq"
 _BODIES_FAIL_SINCE = "bodies_fail_since"
 _ALERTED_AT = "alerted_at"
 _ALERT_GREW_AT = "alert_grew_at"
@@ -30,6 +32,20 @@ class Failure(msgspec.Struct, frozen=True):
 
     reason: str
     since: str
+
+
+def last_stored_seq(conn: sqlite3.Connection) -> int:
+    """Return the number of the killmail that was stored last: how many ever were.
+
+    Raises DatabaseError if it is not there: to begin with 1 again would repeat numbers.
+    """
+    number = _get(conn, _STORED_SEQ)
+    if not isinstance(number, int):
+        raise DatabaseError(
+            "the number of the last killmail is missing from the database: `killsync check "
+            "--repair` restores it"
+        )
+    return number
 
 
 def bodies_fail_since(conn: sqlite3.Connection) -> float | None:

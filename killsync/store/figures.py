@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Mapping
 
+from killsync.store import facts
 from killsync.times import unix_or_none
 
 
@@ -34,5 +35,4 @@ def users(conn: sqlite3.Connection) -> Mapping[tuple[str, str], int]:
 
 def ever_stored(conn: sqlite3.Connection) -> int:
     """Return how many killmails were ever stored, those that are deleted by now too."""
-    row = conn.execute("SELECT value FROM facts WHERE name = 'stored_seq'").fetchone()
-    return 0 if row is None else int(row[0])
+    return facts.last_stored_seq(conn)

@@ -13,7 +13,7 @@ from msgspec.structs import astuple
 from killsync.killmail.body import Attacker, Extra, Item, Killmail, Position, Victim
 from killsync.killmail.hash import expected_hash
 from killsync.model import HashSource, Origin
-from killsync.store import roles
+from killsync.store import facts, roles
 from killsync.store.connection import snapshot
 from killsync.times import iso, unix
 
@@ -29,7 +29,6 @@ UPDATE users SET killmails = killmails - gone.number FROM (
     GROUP BY u.user_id) AS gone
 WHERE users.user_id = gone.user_id
 """
-_LAST_SEQ = "SELECT value FROM facts WHERE name = 'stored_seq'"
 _ADVANCE_SEQ = "UPDATE facts SET value = value + ? WHERE name = 'stored_seq'"
 
 # `extra` is bound as UTF-8: as Python's text it may need four times the memory
@@ -130,7 +129,7 @@ def insert(
     new = _not_stored(conn, batch)
     if not new:
         return []
-    first_seq = conn.execute(_LAST_SEQ).fetchone()[0] + 1
+    first_seq = facts.last_stored_seq(conn) + 1
     rows = [killmail_row(fetched, seq, now_iso) for seq, fetched in enumerate(new, first_seq)]
     conn.executemany(_INSERT_KILLMAIL, rows)
     killmails = [fetched.killmail for fetched in new]

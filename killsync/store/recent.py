@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import pairwise
 
-_LAST = "SELECT value FROM facts WHERE name = 'stored_seq'"
+from killsync.store import facts
+
 _NEXT = """
 SELECT stored_seq, stored_at FROM killmails WHERE stored_seq >= ? ORDER BY stored_seq LIMIT 1
 """
@@ -21,7 +22,7 @@ def stored_between(conn: sqlite3.Connection, moments: Sequence[str]) -> list[int
 
     Times are ISO text, the oldest first. Those that were deleted since are counted too.
     """
-    last = int(conn.execute(_LAST).fetchone()[0])
+    last = facts.last_stored_seq(conn)
     first, places = 1, []
     for moment in moments:
         first = _first_since(conn, moment, first, last)

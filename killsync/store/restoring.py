@@ -7,11 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from killsync.errors import DatabaseError
-from killsync.store import connection, copies, outbox, reading
+from killsync.store import connection, copies, facts, outbox, reading
 from killsync.store.verify_bodies import IMPOSSIBLE_SEQ
 
 _SINCE_OUTBOX = 7
-_COUNTER = "SELECT value FROM facts WHERE name = 'stored_seq'"
 
 
 def open_backup(file: Path) -> sqlite3.Connection:
@@ -58,8 +57,8 @@ def _last_number(database: Path) -> int:
         suppress(sqlite3.Error, DatabaseError),
         closing(reading.connect(database)[0]) as conn,
     ):
-        (number,) = conn.execute(_COUNTER).fetchone() or (0,)
-        return number if isinstance(number, int) and 0 < number < IMPOSSIBLE_SEQ else 0
+        number = facts.last_stored_seq(conn)
+        return number if 0 < number < IMPOSSIBLE_SEQ else 0
     return 0
 
 
