@@ -3,6 +3,11 @@
 from enum import Enum, auto
 from typing import ClassVar
 
+INTERRUPTED = 130
+"""The exit code of a program that Ctrl-C has ended."""
+STOPPED = (129, INTERRUPTED, 143)
+"""Those of a program that SIGHUP, SIGINT or SIGTERM has ended, in good order."""
+
 
 class Blame(Enum):
     """Whose fault an error is; `sync.verdict` turns that into what becomes of the request."""

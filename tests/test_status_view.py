@@ -177,6 +177,7 @@ def test_what_is_wrong_with_a_user_says_what_to_do(
         (msgspec.structs.replace(RUN, exit_code=1), None, "done, with errors"),
         (msgspec.structs.replace(RUN, exit_code=75), None, "tries again later"),
         (msgspec.structs.replace(RUN, exit_code=143), None, "was stopped"),
+        (msgspec.structs.replace(RUN, exit_code=129), None, "was stopped"),
         (KILLED, None, "was killed"),
         (KILLED, HOLDER, "is running"),
         (KILLED, LockHolder(8, "vm", "sync", iso(NOW)), "was killed"),

@@ -14,7 +14,7 @@ from killsync import files
 from killsync.cli import former, given, invocation, unit_files
 from killsync.cli.former import Former
 from killsync.cli.invocation import Invocation, exit_with, print_result
-from killsync.errors import UsageError
+from killsync.errors import INTERRUPTED, UsageError
 from killsync.settings import application, config
 from killsync.settings.config import Settings, Source
 from killsync.settings.program import this_program
@@ -24,7 +24,6 @@ from killsync.terminal.questions import Unanswered, agree, ask, ask_hidden, prom
 from killsync.terminal.text import safe
 
 _COPY = "before-init"
-_STOPPED = 130
 
 
 def init(
@@ -225,7 +224,7 @@ class _Init:
             code = _call(self._program.call("login"))
         if code or not logs_in:
             self._print(f"log in with a character: {self._program.line('login')}")
-        stopped = code in (_STOPPED, -signal.SIGINT)
+        stopped = code in (INTERRUPTED, -signal.SIGINT)
         if self._systemd:
             unit_files.write(self._call, asking=self._asking and not stopped, force=force)
         elif stopped or not self._asking or agree("Show the line for your crontab?"):
@@ -233,7 +232,7 @@ class _Init:
                 f"add this line with `crontab -e`, for a scan every ten minutes:\n{self._entry()}"
             )
         self._print(f"to check that all is well: {self._program.line('doctor')}")
-        return _STOPPED if stopped else code
+        return INTERRUPTED if stopped else code
 
     def _entry(self) -> str:
         return crontab.entry(self._program.words, self._named, _home(), self._database)

@@ -16,7 +16,7 @@ import msgspec
 import typer
 
 from killsync.cli import output, private_files
-from killsync.errors import DatabaseError, KillsyncError, describe
+from killsync.errors import INTERRUPTED, DatabaseError, KillsyncError, describe
 from killsync.model import STARTED_BY_SYSTEMD, Caller
 from killsync.settings import config
 from killsync.settings.config import CheckedSettings, Settings
@@ -130,7 +130,7 @@ def exit_code_of(error: BaseException) -> int:
         case KillsyncError() | typer.Exit():
             return error.exit_code
         case KeyboardInterrupt():
-            return 130
+            return INTERRUPTED
         case BrokenPipeError():
             return output.BROKEN_PIPE
         case OSError():

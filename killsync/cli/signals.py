@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from killsync.cli.invocation import exit_code_of, exit_with
-from killsync.errors import TryLater
+from killsync.errors import INTERRUPTED, TryLater
 from killsync.sync.stopping import StopRequest
 
 
@@ -63,7 +63,7 @@ class StopOnSignal(StopRequest):
     def _on(self, number: int, _: FrameType | None) -> None:
         if self.signal == signal.SIGINT == number:
             # every transaction is whole: nothing is lost by going at once
-            os._exit(130)
+            os._exit(INTERRUPTED)
         self.signal = self.signal or number
         self.signalled.set()
         self.flag.set()

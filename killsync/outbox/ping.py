@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from killsync.errors import Refused, ServerFault, Unavailable, describe
+from killsync.errors import KillsyncError, Refused, ServerFault, Unavailable, UsageError, describe
 from killsync.http import Http
 from killsync.settings.application import user_agent
 
@@ -36,7 +36,8 @@ def path_of(exit_code: int) -> str:
     """
     if exit_code == 0:
         return ""
-    return f"/{exit_code}" if exit_code in (1, 2) else LOG
+    failed = exit_code in (KillsyncError.exit_code, UsageError.exit_code)
+    return f"/{exit_code}" if failed else LOG
 
 
 class _Ping(msgspec.Struct, frozen=True):

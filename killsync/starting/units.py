@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from killsync.errors import UsageError
+from killsync.errors import STOPPED, TryLater, UsageError
 from killsync.settings.config import Settings
 from killsync.settings.places import expanded
 from killsync.store.paths import token_file
@@ -37,7 +37,7 @@ Description=Fetch new EVE Online killmails
 Type=oneshot
 ExecStart={command}
 # tried again at the next tick (75), or stopped in good order; 1 and 2 need a person
-SuccessExitStatus=75 130 143
+SuccessExitStatus={well}
 # longer than max_runtime: a scan that hangs is ended, and the next one goes on where it was
 TimeoutStartSec={longest}
 Nice=10
@@ -120,6 +120,7 @@ def service_text(command: Sequence[str], settings: Settings) -> str:
     used = [*places, *(Path(word) for word in command if word.startswith("/"))]
     return _SERVICE_TEXT.format(
         command=" ".join(words),
+        well=" ".join(map(str, (TryLater.exit_code, *STOPPED))),
         longest=f"{max(_SHORTEST, settings.max_runtime + _GRACE) / MINUTE:.0f}min",
         writable=_WRITABLE + " ".join(_quoted(str(place)) for place in places),
         # what lies in the common one would be missing from its own

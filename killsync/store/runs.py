@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from killsync.errors import STOPPED
 from killsync.model import Caller
 from killsync.times import DAY, iso, unix
 
@@ -147,10 +148,9 @@ def last_was_interrupted(conn: sqlite3.Connection) -> bool:
     The next run takes them up; one that ended well or was stopped leaves none.
     """
     row = conn.execute(
-        """SELECT finished_at IS NULL OR exit_code NOT IN (0, 130, 143)
-        FROM runs ORDER BY id DESC LIMIT 1"""
+        "SELECT finished_at IS NULL, exit_code FROM runs ORDER BY id DESC LIMIT 1"
     ).fetchone()
-    return row is not None and bool(row[0])
+    return row is not None and (bool(row[0]) or row[1] not in (0, *STOPPED))
 
 
 def newest_unended(conn: sqlite3.Connection, version: int) -> LockHolder:

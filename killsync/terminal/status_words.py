@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
+from killsync.errors import STOPPED, TryLater
 from killsync.esi.ratelimit import SSO_GROUP
 from killsync.model import Job, JobState, Priority, UserKind, UserState
 from killsync.store.jobs import EndedJob
@@ -15,8 +16,6 @@ from killsync.terminal.moments import Zone, near
 from killsync.terminal.text import count, safe
 from killsync.times import unix
 
-_STOPPED = (130, 143)
-_TRY_LATER = 75
 _GROUPS = {
     "char-killmail": "lists",
     "corp-killmail": "lists",
@@ -140,9 +139,9 @@ def ending(run: Run, holder: LockHolder | None) -> Words:
     if code is None:
         killed = was_killed(run, holder)
         return Words("was killed", "yellow") if killed else Words("is running", "cyan")
-    if code in _STOPPED:
+    if code in STOPPED:
         return Words("was stopped")
-    if code == _TRY_LATER:
+    if code == TryLater.exit_code:
         return Words("tries again later", "yellow")
     return Words("done", "green") if code == 0 else Words("done, with errors", "red")
 
