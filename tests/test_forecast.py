@@ -1,12 +1,23 @@
 """When everything pending will be there, against a plain model of ticks."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from killsync.esi.ratelimit import LIKELY_COST, Bucket, kept_share
 from killsync.model import Priority
-from killsync.sync.ticks import TICK, Bodies, OpenList, Running, Scans, next_scan, stored_at
+from killsync.settings.config import Settings
+from killsync.sync.ticks import (
+    TICK,
+    USUAL_RATE,
+    Bodies,
+    OpenList,
+    Running,
+    Scans,
+    next_scan,
+    stored_at,
+)
 
 NOW = 1_800_000_000.0
 KEEP = kept_share(Priority.GAP, 0.2)
@@ -14,7 +25,24 @@ WINDOW = 900.0
 # what history may fetch in a window
 FITS = 1296
 AT_ONCE = 1e12
-SCANS = Scans(next_at=NOW, rate=AT_ONCE)
+
+
+USUAL = Scans(
+    next_at=NOW,
+    every=TICK,
+    max_runtime=Settings().max_runtime,
+    max_pages=Settings().max_pages,
+    rate=USUAL_RATE,
+    reserve=Settings().reserve,
+)
+
+
+def coming(**changes: float) -> Scans:
+    """Return scans as they come with the settings as they are, but for what is changed."""
+    return msgspec.structs.replace(USUAL, **changes)
+
+
+SCANS = coming(rate=AT_ONCE)
 
 
 def bodies_bucket(*spent: tuple[float, int], retry_at: float | None = None) -> Bucket:
@@ -38,7 +66,7 @@ def test_every_second_tick_of_ten_minutes_finds_a_whole_window(number: int, tick
 
 
 def test_a_tick_of_fifteen_minutes_waits_the_seconds_that_the_window_is_longer() -> None:
-    scans = Scans(next_at=NOW, every=WINDOW, rate=AT_ONCE)
+    scans = coming(next_at=NOW, every=WINDOW, rate=AT_ONCE)
     assert history(3 * FITS, scans=scans) == pytest.approx(2 * WINDOW, abs=30)
 
 
@@ -49,20 +77,20 @@ def test_what_a_person_asked_for_takes_the_whole_window() -> None:
 
 def test_a_run_in_progress_goes_on_before_the_next_scan() -> None:
     running = Running(NOW + 300)
-    scans = Scans(next_at=NOW + TICK, rate=AT_ONCE)
+    scans = coming(next_at=NOW + TICK, rate=AT_ONCE)
     many = [Bodies(FITS + 1, KEEP)]
     assert stored_at(many, [], bodies_bucket(), scans, NOW, running=running) == NOW + 2 * TICK
 
 
 def test_a_sync_in_progress_leaves_what_is_not_its_own_to_scans() -> None:
     running = Running(NOW + 300, own_only=True)
-    scans = Scans(next_at=NOW + TICK, rate=AT_ONCE)
+    scans = coming(next_at=NOW + TICK, rate=AT_ONCE)
     both = [Bodies(10, 0.0, 10), Bodies(1, KEEP)]
     assert stored_at(both, [], bodies_bucket(), scans, NOW, running=running) == NOW + TICK
 
 
 def test_a_run_stores_no_faster_than_esi_answers_and_ends_in_time() -> None:
-    scans = Scans(next_at=NOW, max_runtime=60, rate=2.0)
+    scans = coming(next_at=NOW, max_runtime=60, rate=2.0)
     assert history(300, scans=scans) == pytest.approx(2 * TICK + 30, abs=10)
 
 
@@ -91,7 +119,7 @@ def test_each_director_brings_pages_of_its_own() -> None:
 
 
 def test_max_pages_bounds_what_a_scan_reads_of_a_list() -> None:
-    scans = Scans(next_at=NOW, max_pages=5, rate=AT_ONCE)
+    scans = coming(next_at=NOW, max_pages=5, rate=AT_ONCE)
     pages = [OpenList(6, 10, [pages_bucket()])]
     assert stored_at([], pages, bodies_bucket(), scans, NOW) == pytest.approx(NOW + TICK)
 
@@ -109,7 +137,7 @@ def test_nothing_pending_is_there_now() -> None:
 def test_the_time_is_that_of_ticks_played_one_by_one(bodies: int, spent: int, tick: float) -> None:
     """Play each tick as a scan does: it spends what the limit leaves, then waits for the next."""
     played = bodies_bucket(*([(NOW, spent)] if spent else []))
-    expected = history(bodies, played, Scans(next_at=NOW, every=tick, rate=AT_ONCE))
+    expected = history(bodies, played, coming(next_at=NOW, every=tick, rate=AT_ONCE))
     left, at = bodies, NOW
     while True:
         room = int(played.remaining(at) - KEEP * 3600) // LIKELY_COST
@@ -135,7 +163,7 @@ def test_more_is_never_there_sooner_and_nothing_before_now(
 ) -> None:
     def at(number: int, left: int) -> float:
         lists = [OpenList(left, 50, [pages_bucket()])] if left else []
-        scans = Scans(next_at=NOW + late)
+        scans = coming(next_at=NOW + late)
         return stored_at([Bodies(number, KEEP)], lists, bodies_bucket(), scans, NOW)
 
     assert NOW <= at(bodies, 0) <= at(bodies + more, 0) <= at(bodies + more, pages)

@@ -26,6 +26,7 @@ from killsync.store.waiting_users import Listed
 from killsync.sync import directors
 from killsync.sync.schedule import STILL_NEW
 from killsync.sync.ticks import (
+    TICK,
     USUAL_RATE,
     Bodies,
     OpenList,
@@ -71,7 +72,7 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     expected: int = 0
     unread_lists: int = 0
     stored: int | None = 0
-    scan_every_s: int = 600
+    scan_every_s: int = int(TICK)
     scans_seen: bool = False
 
     @property
@@ -167,9 +168,7 @@ def _nothing(counts: PendingCounts, unread: int, every: float, *, seen: bool) ->
 
 def _bodies_bucket(conn: sqlite3.Connection, now: float) -> tuple[Bucket, Bucket | None]:
     """Return the bucket of bodies, resting also for errors, and the limit on errors."""
-    documented = body_bucket()
-    bucket = next(iter(limits.load(conn, documented.group, documented.key)), documented)
-    bucket.keep_within_reason(documented)
+    bucket = _known(conn, body_bucket())
     errors = next(iter(limits.load(conn, ERROR_LIMIT, "")), None)
     known = msgspec.structs.replace(bucket)
     if errors is not None and errors.is_resting(now) and not bucket.is_resting(now):
@@ -228,12 +227,12 @@ def _open_list(conn: sqlite3.Connection, user: User, known: Listed | None, now: 
             for one in stored_directors.of_corporation(conn, user.user_id)
             if directors.may_be_asked(one, now)
         ]
-    buckets = [_list_bucket(conn, reader) for reader in readers]
+    buckets = [_known(conn, list_bucket(reader)) for reader in readers]
     return OpenList(pages, size * alone, buckets, user.not_before or 0.0)
 
 
-def _list_bucket(conn: sqlite3.Connection, reader: Reader) -> Bucket:
-    documented = list_bucket(reader)
+def _known(conn: sqlite3.Connection, documented: Bucket) -> Bucket:
+    """Return how a bucket stands, as far as that is known; else as it is documented."""
     bucket = next(iter(limits.load(conn, documented.group, documented.key)), documented)
     bucket.keep_within_reason(documented)
     return bucket

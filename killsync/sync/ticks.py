@@ -61,7 +61,7 @@ class Running(msgspec.Struct, frozen=True):
     bodies_only: bool = False
 
 
-class Scans(msgspec.Struct, frozen=True):
+class Scans(msgspec.Struct, frozen=True, kw_only=True):
     """When scans come: the next one, and then every so many seconds.
 
     Each runs for `max_runtime` at most, reads `max_pages` of a list, and stores `rate` bodies a
@@ -69,11 +69,11 @@ class Scans(msgspec.Struct, frozen=True):
     """
 
     next_at: float
-    every: float = TICK
-    max_runtime: float = 9 * MINUTE
-    max_pages: int = 50
-    rate: float = USUAL_RATE
-    reserve: float = 0.2
+    every: float
+    max_runtime: float
+    max_pages: int
+    rate: float
+    reserve: float
 
 
 def next_scan(starts: list[float], now: float) -> tuple[float, float, bool]:
