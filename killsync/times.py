@@ -9,6 +9,7 @@ from functools import lru_cache
 MINUTE = 60.0
 HOUR = 3600.0
 DAY = 86400.0
+_IN_DAYS = 2
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -85,8 +86,18 @@ def retry_after(text: str | None, default: float) -> float:
     return min(float(text), DAY) if text and text.isdecimal() else default
 
 
+def span(seconds: float) -> str:
+    """Return how long something takes, as `45 s`, `5 min`, `3 h` or `2 days`."""
+    if seconds < MINUTE:
+        return f"{max(0, int(seconds))} s"
+    if seconds < HOUR:
+        return f"{int(seconds // MINUTE)} min"
+    days = int(seconds // DAY)
+    return f"{int(seconds // HOUR)} h" if days < _IN_DAYS else f"{days} days"
+
+
 def duration(seconds: float) -> str:
-    """Return seconds as people say them: `45s`, `20m`, `3h`, `2d`."""
+    """Return the same for a log, as settings are written: `45s`, `20m`, `3h`, `2d`."""
     for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE)):
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
@@ -106,7 +117,7 @@ def clock(moment: str, now: float, *, rough: bool = False) -> str:
 
 def ago(then: float | None, now: float) -> str:
     """Return how long ago `then` was, `never` for None."""
-    return "never" if then is None else f"{duration(now - then)} ago"
+    return "never" if then is None else f"{span(now - then)} ago"
 
 
 def has_passed(then: float | None, now: float, longest: float) -> bool:

@@ -138,4 +138,4 @@ def test_an_alert_in_the_future_does_not_silence_a_quiet_scan(killsync: Make) ->
     program.simulator.fault("list", status=503)
     said = program.run("scan", "--quiet", exit_code=75).stderr
     assert "nothing has succeeded for" in said
-    assert "for 4h" in said
+    assert "for 4 h" in said

@@ -428,7 +428,7 @@ def test_a_database_that_only_a_flag_names_is_told_from_the_one_that_is_scanned(
 
 def test_cron_that_does_not_run_is_reported(well: Killsync) -> None:
     well.execute("UPDATE runs SET started_at = ?", iso(time.time() - 31 * 60))
-    examine(well).assert_reported("problem", "scan", "31m ago", "systemctl status cron")
+    examine(well).assert_reported("problem", "scan", "31 min ago", "systemctl status cron")
 
 
 def test_an_idle_scan_counts(well: Killsync) -> None:

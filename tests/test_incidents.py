@@ -443,7 +443,7 @@ def test_a_quiet_scan_says_once_a_day_that_no_killmail_can_be_fetched(
     some.program.simulator.fault("body", status=503)
     said = some.ticks(16, "--quiet", wait=HOUR / 2)
     lines = [line for _, text in said for line in text.splitlines()]
-    assert len([line for line in lines if "no killmail could be fetched for 3h" in line]) == 1
+    assert len([line for line in lines if "no killmail could be fetched for 3 h" in line]) == 1
     assert "12 wait" in lines[-1]
     assert "no killmail could be fetched" in some.program.run("status").stdout
     some.program.simulator.clear_faults()
@@ -499,7 +499,7 @@ def test_a_run_that_holds_the_lock_for_too_long_is_named(
         assert some.ticks(1, "--quiet") == [(0, "")]
         code, text = some.tick("--quiet")
         assert code == 75
-        assert "sync (pid 4711 on here) has held the lock for 20m" in text
+        assert "sync (pid 4711 on here) has held the lock for 20 min" in text
         assert "kill -9 4711" in text
         assert some.ticks(2, "--quiet", wait=11 * HOUR) == [(0, "")] * 2
         assert some.tick("--quiet", wait=3 * HOUR)[0] == 75

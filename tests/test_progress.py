@@ -110,6 +110,12 @@ def test_every_sentence_takes_the_clock_that_it_is_shown_by() -> None:
         assert list(inspect.signature(word).parameters) == ["event", "zone"]
 
 
+def test_a_person_reads_lengths_of_time_alike_and_a_log_keeps_its_own() -> None:
+    due = events.UserDue(1, "Ada", "2026-11-26T19:00:00Z", 11)
+    assert sentence(due, Zone.EVE).endswith("last: 11 s ago")
+    assert sentence(due, Zone.LOG).endswith("last: 11s ago")
+
+
 def test_all_numbers_of_a_line_have_their_commas() -> None:
     listed = events.PageListed(1, "Ada", 1, 1200, 1000, 1000, None)
     assert sentence(listed, Zone.LOG) == "Ada: page 1 of 1,200, 1,000 killmails, 1,000 new"

@@ -26,7 +26,7 @@ from killsync.sync.status import (
     UserDetails,
     UserStatus,
 )
-from killsync.terminal.moments import Zone, near, span
+from killsync.terminal.moments import Zone, near
 from killsync.terminal.status_view import Room, status_lines
 from killsync.terminal.status_words import (
     Clock,
@@ -39,7 +39,7 @@ from killsync.terminal.status_words import (
 )
 from killsync.terminal.text import safe
 from killsync.terminal.user_view import user_lines
-from killsync.times import DAY, HOUR, MINUTE, iso, unix
+from killsync.times import DAY, HOUR, MINUTE, iso, span, unix
 
 NOW = unix("2026-11-24T12:00:00Z")
 CLOCK = Clock(NOW)

@@ -85,7 +85,7 @@ def tell(call: Invocation, settings: Settings, store: Store, stop: StopOnSignal)
             return
         from killsync.outbox import telling
 
-        telling.tell(store, settings, line_report(call), stop.signalled)
+        telling.tell(store, settings, line_report(call, settings), stop.signalled)
     except Exception as error:
         call.warn_of_monitoring(f"telling could not go on: {_reason(error)}")
 

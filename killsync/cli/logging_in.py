@@ -32,7 +32,7 @@ from killsync.settings.config import Settings
 from killsync.store.connection import Store
 from killsync.terminal.questions import agree, prompt
 from killsync.terminal.text import safe
-from killsync.times import duration
+from killsync.times import span
 
 Show = Callable[[BrowserPage], None]
 # SSO's codes are longer than what a person types
@@ -156,7 +156,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
                 "No browser can be opened here. Open this URL in one on this computer; if there "
                 f"is none, press Ctrl-C and run `{self.call.program.line('login --no-browser')}`:"
             )
-        prompt(f"{what}\n\n{login.url}\n\nWaiting, {duration(self.options.limit)} at most…")
+        prompt(f"{what}\n\n{login.url}\n\nWaiting, {span(self.options.limit)} at most…")
 
     def _finish(self, code: str, login: Authorization, show: Show) -> int:
         # what SSO has given is stored before a signal ends the program
@@ -219,7 +219,7 @@ class _Dialogue(msgspec.Struct, frozen=True):
 
     def _too_late(self) -> TryLater:
         return TryLater(
-            f"nobody came back from SSO within {duration(self.options.limit)}; try again. If SSO "
+            f"nobody came back from SSO within {span(self.options.limit)}; try again. If SSO "
             "showed an error, check client_id, and give your EVE application the callback URL "
             f"{self.settings.callback_url}"
         )

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 
-def line_report(call: Invocation) -> LineReport:
-    """Return what writes events as lines, as this call wants them."""
-    return LineReport(quiet=call.quiet, as_json=call.log_format == "json", verbose=call.verbose)
-
-
 def zone_at_terminal(settings: Settings) -> Zone:
     """Return by whose clock times are shown at a terminal."""
     return Zone.LOCAL if settings.time_zone == "local" else Zone.EVE
+
+
+def line_report(call: Invocation, settings: Settings | None = None) -> LineReport:
+    """Return what writes events as lines, as this call wants them; at a terminal by its clock."""
+    as_json, zone = call.log_format == "json", zone_at_terminal(settings) if settings else Zone.LOG
+    return LineReport(quiet=call.quiet, as_json=as_json, verbose=call.verbose, zone=zone)
 
 
 def print_event(
@@ -67,7 +68,7 @@ class WaitingLine:
     """What a command waits for: at a terminal one line that changes, else a line per change."""
 
     def __init__(self, call: Invocation, settings: Settings) -> None:
-        self._lines = line_report(call)
+        self._lines = line_report(call, settings)
         self._at_terminal = shows_bar(call)
         self._zone = zone_at_terminal(settings)
         self._status: Status | None = None

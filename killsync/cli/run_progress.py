@@ -27,7 +27,7 @@ def reporting(
     The run goes on for `max_runtime` seconds at most, for all users or for `only_users`.
     """
     if not shows_bar(call):
-        yield line_report(call)
+        yield line_report(call, settings)
         return
     from killsync.cli.bars import Bars, new_progress
 

@@ -10,7 +10,7 @@ from killsync.cli.progress import line_report, print_above_bar, shows_bar
 from killsync.events import Event, Report
 from killsync.sync import events, zkb_events
 from killsync.terminal.text import safe
-from killsync.times import duration
+from killsync.times import span
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -104,7 +104,7 @@ class _Bar:
         total = max(self._expected, self._bodies)
         a_second = rate(self._bodies, time.monotonic() - self._began)
         left = seconds_left(total - self._bodies, a_second, self._done_at(), time.time())
-        shown = "" if left is None else f", {duration(left)} left"
+        shown = "" if left is None else f", {span(left)} left"
         self._progress.update(
             self._task,
             visible=True,

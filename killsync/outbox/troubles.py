@@ -16,7 +16,7 @@ from killsync.store.connection import Store
 from killsync.store.outbox import OutboxState
 from killsync.store.troubles import NOBODY, OpenTrouble
 from killsync.sync import alerts
-from killsync.times import duration, iso, iso_or_none, unix
+from killsync.times import iso, iso_or_none, span, unix
 
 _MOST_SINGLE = 3
 """So many users who need a login get a note each; of more, one note names the number."""
@@ -178,7 +178,7 @@ def _named(names: Iterable[str]) -> str:
 
 def _ended(trouble: OpenTrouble, known: Evidence, now: float) -> Current:
     """Return the end of a trouble, in words that are true whatever ended it."""
-    what, lasted = Trouble(trouble.what), duration(now - unix(trouble.since))
+    what, lasted = Trouble(trouble.what), span(now - unix(trouble.since))
     match what:
         case Trouble.NEEDS_LOGIN:
             text = f"{trouble.name} no longer needs a new login"

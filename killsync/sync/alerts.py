@@ -9,7 +9,7 @@ from killsync.settings.config import Settings
 from killsync.store import facts, lock, pending, retries, waiting_users
 from killsync.store.connection import Store
 from killsync.store.runs import LockHolder
-from killsync.times import DAY, HOUR, MINUTE, duration, iso, unix
+from killsync.times import DAY, HOUR, MINUTE, iso, span, unix
 
 _GRACE = 5 * MINUTE
 # one killmail that can never be had is no reason to warn every day
@@ -150,7 +150,7 @@ def describe(alert: Alert, now: float) -> tuple[str, str]:
     match alert:
         case Overdue():
             holder = alert.holder
-            lasts = duration(now - unix(holder.since or iso(now)))
+            lasts = span(now - unix(holder.since or iso(now)))
             return (
                 f"{holder.command} (pid {holder.pid} on {holder.host}) has held the lock for "
                 f"{lasts}, longer than it may run, and nothing else can: it was stopped, or hangs",
@@ -161,12 +161,12 @@ def describe(alert: Alert, now: float) -> tuple[str, str]:
             others = f" and {alert.others} more" if alert.others else ""
             return (
                 f"nothing has succeeded for {alert.name}{others} for "
-                f"{duration(now - unix(alert.since))}{_because(alert.error)}",
+                f"{span(now - unix(alert.since))}{_because(alert.error)}",
                 "`killsync status` and `killsync doctor` say more",
             )
         case Unfetched():
             return (
-                f"no killmail could be fetched for {duration(now - unix(alert.since))}, "
+                f"no killmail could be fetched for {span(now - unix(alert.since))}, "
                 f"{alert.pending:,} wait{_because(alert.error)}",
                 "they are tried again by themselves; `killsync status` says more",
             )

@@ -6,7 +6,7 @@ from killsync.archive import events
 from killsync.terminal.lines import sentence
 from killsync.terminal.moments import Zone
 from killsync.terminal.text import count, safe
-from killsync.times import duration
+from killsync.times import span
 
 __all__ = ["sentence"]
 
@@ -79,7 +79,7 @@ def _(event: events.Imported, zone: Zone) -> str:
     without = "without --full " if event.full else ""
     again = f"; {without}the next call goes on with the day it was in" if event.stopped else ""
     killmails = f"{count(event.killmails, 'killmail')}: {_became(event)}"
-    return f"{stopped}{', '.join(archives)}; {killmails} in {duration(event.seconds)}{again}"
+    return f"{stopped}{', '.join(archives)}; {killmails} in {span(event.seconds)}{again}"
 
 
 @sentence.register
@@ -99,7 +99,7 @@ def _(event: events.LinesImported, zone: Zone) -> str:
     again = "" if event.stopped is None else "; the next call passes over what is stored"
     killmails = f"{count(event.killmails, 'killmail')}: {_became(event)}"
     files = count(event.files, "file")
-    return f"{stopped}{files} read; {killmails} in {duration(event.seconds)}{again}"
+    return f"{stopped}{files} read; {killmails} in {span(event.seconds)}{again}"
 
 
 def _became(event: events.ArchiveRead | events.Imported | events.LinesImported) -> str:

@@ -12,9 +12,9 @@ from killsync.events import Detail, Event, Trouble
 from killsync.sync import events
 from killsync.sync.forecast import Backlog
 from killsync.terminal.advice import describe_backlog, describe_rest, describe_waiting
-from killsync.terminal.moments import Zone, in_line
+from killsync.terminal.moments import Zone, in_line, length
 from killsync.terminal.text import count, safe
-from killsync.times import duration, iso
+from killsync.times import iso
 
 
 @singledispatch
@@ -25,7 +25,7 @@ def sentence(event: Event, zone: Zone) -> str:
 
 @sentence.register
 def _(event: events.UserDue, zone: Zone) -> str:
-    last = "never" if event.age_s is None else f"{duration(event.age_s)} ago"
+    last = "never" if event.age_s is None else f"{length(event.age_s, zone)} ago"
     return f"{safe(event.name)} ({event.user_id}) is due, last: {last}"
 
 
@@ -172,7 +172,7 @@ def _(event: events.Traced, zone: Zone) -> str:
 @sentence.register
 def _(event: events.Waiting, zone: Zone) -> str:
     if event.after is None:
-        return f"waiting {duration(event.seconds)}, until ESI may be asked again"
+        return f"waiting {length(event.seconds, zone)}, until ESI may be asked again"
     return describe_rest(event.after, event.until, time.time(), zone)
 
 
@@ -264,7 +264,7 @@ def line(event: Event, now: float, *, as_json: bool, dated: bool, zone: Zone = Z
 
 
 class LineReport:
-    """Writes an event a line to standard error, with the time unless it is a terminal."""
+    """Writes an event a line to standard error: a log's, or a terminal's by the `zone`'s clock."""
 
     def __init__(
         self,
@@ -272,11 +272,13 @@ class LineReport:
         quiet: bool,
         as_json: bool,
         verbose: bool = False,
+        zone: Zone = Zone.LOG,
         stream: TextIO | None = None,
     ) -> None:
         self._quiet = quiet
         self._verbose = verbose
         self._as_json = as_json
+        self._zone = zone
         self._stream = stream or sys.stderr
 
     def __call__(self, event: Event) -> None:
@@ -286,6 +288,7 @@ class LineReport:
         if isinstance(event, Detail) and not self._verbose:
             return
         dated = not self._stream.isatty()
-        shown = line(event, time.time(), as_json=self._as_json, dated=dated)
+        zone = Zone.LOG if dated else self._zone
+        shown = line(event, time.time(), as_json=self._as_json, dated=dated, zone=zone)
         self._stream.write(shown + "\n")
         self._stream.flush()

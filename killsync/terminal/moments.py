@@ -5,10 +5,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from killsync.times import DAY, HOUR, MINUTE, clock, iso, unix
+from killsync.times import DAY, MINUTE, clock, duration, iso, span, unix
 
 _JUST_NOW = 2.0
-_IN_DAYS = 2
 # abbreviations that no locale changes: EVE is spoken of in English
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
@@ -76,14 +75,9 @@ def near(then: float, now: float, zone: Zone) -> str:
     return f"{span(away)} ago" if then < now else f"in {span(away)}"
 
 
-def span(seconds: float) -> str:
-    """Return how long something takes, as `45 s`, `5 min`, `3 h` or `2 days`."""
-    if seconds < MINUTE:
-        return f"{max(0, int(seconds))} s"
-    if seconds < HOUR:
-        return f"{int(seconds // MINUTE)} min"
-    days = int(seconds // DAY)
-    return f"{int(seconds // HOUR)} h" if days < _IN_DAYS else f"{days} days"
+def length(seconds: float, zone: Zone) -> str:
+    """Return how long something takes, as a person reads it, or a log has it."""
+    return duration(seconds) if zone is Zone.LOG else span(seconds)
 
 
 def _on_the_clock(seconds: float, local: bool) -> datetime:

@@ -18,7 +18,6 @@ from killsync.sync.status import RateLimit, SetAside, Status, UserStatus
 from killsync.terminal.advice import describe_alert, describe_backlog
 from killsync.terminal.cells import Words, styled
 from killsync.terminal.columns import GAP, aligned, first_fitting
-from killsync.terminal.moments import span
 from killsync.terminal.sparks import spark
 from killsync.terminal.status_words import (
     Clock,
@@ -30,7 +29,7 @@ from killsync.terminal.status_words import (
 )
 from killsync.terminal.text import count, safe
 from killsync.terminal.users_table import status_table
-from killsync.times import unix
+from killsync.times import span, unix
 
 if TYPE_CHECKING:
     from rich.text import Text
