@@ -52,10 +52,10 @@ class Said:
     done_at: float
 
 
-def play(seed: int, *, long: bool, only: str = "") -> Score:
+def play(seed: int, *, long: bool, only: str = "", killmails: int = KILLMAILS) -> Score:
     """Work through a backlog of each shape, and compare each estimate with what came.
 
-    `only` selects shapes by words in their name.
+    `only` selects shapes by words in their name; `killmails` are those of a short one.
     """
     score = Score(PART)
     for number, shape in enumerate(chosen(SHAPES, only)):
@@ -67,7 +67,7 @@ def play(seed: int, *, long: bool, only: str = "") -> Score:
                 case(rng, characters=0, encrypted=number % 2 == 1, **options) as program,
             ):
                 backlog = Backlog(score, shape, program, clock)
-                backlog.play(LONG_KILLMAILS if long else KILLMAILS)
+                backlog.play(LONG_KILLMAILS if long else killmails)
                 program.count(score)
     return score
 
