@@ -187,7 +187,7 @@ def test_a_directory_that_is_missing_is_a_warning_that_cron_never_mails(make: Ma
     program.environment["KILLSYNC_PROMETHEUS_FILE"] = "/nowhere/killsync.prom"
     done = program.run("scan")
     assert done.stderr.count("prometheus_file could not be written") == 1
-    assert "No such file or directory" in done.stderr
+    assert "/nowhere/killsync.prom: No such file or directory" in done.stderr
     done = program.run("scan", "--quiet")
     assert done.stdout + done.stderr == ""
 

@@ -48,12 +48,16 @@ def is_plain(file: Path) -> bool:
 def write(file: Path, content: str) -> None:
     """Write the file beside its place, readable for all, and put it there whole.
 
-    Raises OSError, and UsageError for what is no plain file.
+    Raises UsageError if it cannot be written, or what is there is no plain file.
     """
-    if not is_plain(file):
-        raise UsageError(f"{file} {NOT_PLAIN}; name another")
-    with files.whole_file(file, mode=_MODE) as stream:
-        stream.write(content.encode())
+    try:
+        if not is_plain(file):
+            raise UsageError(f"{file} {NOT_PLAIN}; name another")
+        with files.whole_file(file, mode=_MODE) as stream:
+            stream.write(content.encode())
+    except OSError as error:
+        # it may name the draft
+        raise UsageError(f"{file}: {error.strerror}") from error
 
 
 def _secrets(settings: Settings) -> Iterator[Path]:
