@@ -1,12 +1,14 @@
 """`killsync tell`: what it shows of each channel, what would go out, and a test of one."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from here import run_here
 from in_process import InProcess
 from tellers import Teller, configure
+from terminal import at_terminal
 from test_telling import happen, need_login
 from world import Killsync
 
@@ -129,3 +131,28 @@ def test_doctor_says_how_each_channel_is_and_sends_nothing(killsync: Make) -> No
     program.execute("UPDATE channels SET failing_since = '2026-01-01T00:00:00Z'")
     assert "problem tell 'corp': has failed for " in program.run("doctor", exit_code=None).stdout
     assert teller.refusals == 1
+
+
+def test_times_at_a_terminal_are_of_the_clock_that_is_set(killsync: Make) -> None:
+    program, teller = ready(killsync)
+    teller.fail()
+    happen(program, 2)
+    program.run("scan")
+    rests = "UPDATE channels SET not_before = strftime('%Y-%m-%dT%H:29:30Z', 'now', '+20 hours')"
+    program.execute(rests)
+    after = r"tried again after [\w ]*\d\d:"
+    assert re.search(f"{after}30", "\n".join(at_terminal(program, "tell", columns=200)))
+    program.environment |= {"KILLSYNC_TIME_ZONE": "local", "TZ": "Asia/Kolkata"}
+    assert re.search(f"{after}00", "\n".join(at_terminal(program, "tell", columns=200)))
+
+
+def test_it_says_what_is_left_out_while_a_channel_has_told_nothing(killsync: Make) -> None:
+    program, teller = ready(killsync)
+    left_out = "none that is older than its channel's max_age (corp: 30 days"
+    configure(program, teller.table(max_age="30d"))
+    assert left_out in " ".join("\n".join(at_terminal(program, "tell", columns=100)).split())
+    assert left_out in program.run("tell", "--dry-run").stderr
+    configure(program, teller.table())
+    happen(program, 1)
+    program.run("scan")
+    assert program.run("tell", "--dry-run").stderr == ""

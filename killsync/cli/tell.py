@@ -11,6 +11,7 @@ import typer
 from killsync.board.nearest import nearest
 from killsync.cli import invocation, opening
 from killsync.cli.invocation import Invocation, print_result
+from killsync.cli.progress import zone_at_terminal
 from killsync.errors import UsageError
 from killsync.outbox import preview, standing, trial
 from killsync.settings import config
@@ -18,9 +19,10 @@ from killsync.settings.channels import Channel
 from killsync.settings.config import Settings
 from killsync.store.connection import VERSION, Store
 from killsync.store.outbox import any_unfinished
-from killsync.terminal.channels_table import ChannelRow
+from killsync.terminal.channels_table import ChannelRow, left_out
+from killsync.terminal.moments import Zone, time_to_come
+from killsync.terminal.status_words import Clock
 from killsync.terminal.text import count, safe
-from killsync.times import clock
 
 _HOW_TO = """\
 there is no channel yet: add one to the end of {file}, such as
@@ -53,7 +55,7 @@ def tell(
         elif not settings.tell and not as_json:
             _explain(call, settings)
         elif dry_run:
-            _show_next(settings, as_json=as_json)
+            _show_next(call, settings, as_json=as_json)
         else:
             _show(settings, as_json=as_json)
 
@@ -107,14 +109,15 @@ def _print_table(store: Store, settings: Settings) -> None:
     if sys.stdout.isatty():
         from killsync.terminal import console
 
-        console.show(channels_table.view(found, now))
+        console.show(channels_table.view(found, Clock(now, zone_at_terminal(settings))))
         return
     for line in channels_table.lines(found):
         print_result(line)
 
 
-def _show_next(settings: Settings, *, as_json: bool) -> None:
+def _show_next(call: Invocation, settings: Settings, *, as_json: bool) -> None:
     now = time.time()
+    clock = Clock(now, zone_at_terminal(settings) if sys.stdout.isatty() else Zone.LOG)
     with opening.for_reading(settings) as store:
         rows = {row.name: row for row in standing.rows(store, settings, now)}
         due = [(one, preview.due_notes(store, settings, one, now)) for one in settings.tell]
@@ -126,11 +129,16 @@ def _show_next(settings: Settings, *, as_json: bool) -> None:
         print_result(json.dumps(shown, indent=2))
         return
     for one, notes in due:
-        print_result(f"{_heading(rows[one.name], now)}: {count(len(notes), 'message')}")
+        print_result(f"{_heading(rows[one.name], clock)}: {count(len(notes), 'message')}")
         for note in notes:
             print_result(preview.shown(one, note))
+    if not call.quiet and not any(notes for _, notes in due):
+        for line in left_out([rows[one.name] for one in settings.tell]):
+            call.warn(line)
 
 
-def _heading(row: ChannelRow, now: float) -> str:
-    name, rests = safe(row.name, 60), row.is_resting and row.next_at is not None
-    return f"{name}, which rests until {clock(row.next_at or '', now)}" if rests else name
+def _heading(row: ChannelRow, clock: Clock) -> str:
+    name = safe(row.name, 60)
+    if row.next_at is None or not row.is_resting:
+        return name
+    return f"{name}, which rests until {time_to_come(row.next_at, clock.now, clock.zone)}"

@@ -170,9 +170,11 @@ class _Round:
             self._is_stopped, self._ends_at = True, min(self._ends_at, now + GRACE + _SPARE)
         return self._ends_at - now
 
+    def _may_send(self) -> bool:
+        return self._left() >= _SHORTEST_DELIVERY and not self._stopping.is_set()
+
     def _send_next(self, channel: Channel) -> None:
-        left = self._left()
-        if self._stopping.is_set() or left < _SHORTEST_DELIVERY:
+        if not self._may_send():
             return
         now = time.time()
         state = channels.get(self._store.conn, channel.name)
@@ -182,14 +184,14 @@ class _Round:
         batch = self._claim(channel, now)
         if batch is not None:
             self._in_flight[channel.name] = batch
-            timeout = min(LONGEST_DELIVERY, left - _SPARE)
+            timeout = min(LONGEST_DELIVERY, self._left() - _SPARE)
             Thread(target=self._deliver, args=(batch, timeout), daemon=True).start()
 
     def _claim(self, channel: Channel, now: float) -> _Batch | None:
         """Return what is to be sent next: a trouble, else killmails; None if nothing is due."""
         name, conn = channel.name, self._store.conn
         for killmails in (False, True):
-            while number := outbox.due(conn, name, now, killmails=killmails):
+            while self._may_send() and (number := outbox.due(conn, name, now, killmails=killmails)):
                 limit = self._limit(channel, number) if killmails else 1
                 with self._store.transaction():
                     entries = outbox.claim(conn, name, now, limit, killmails=killmails)
@@ -211,10 +213,12 @@ class _Round:
 
     def _give_up(self, entries: list[Entry], now: float) -> None:
         """Give up what there is nothing to tell of."""
-        for entry in entries:
-            reason = _UNREADABLE if entry.trouble else _UNWANTED
-            with self._store.transaction() as conn:
-                outbox.settle(conn, [entry.id], OutboxState.EXPIRED, now, reason)
+        if not entries:
+            return
+        with self._store.transaction() as conn:
+            for reason, is_trouble in ((_UNREADABLE, True), (_UNWANTED, False)):
+                ids = [one.id for one in entries if (one.trouble is not None) is is_trouble]
+                outbox.settle(conn, ids, OutboxState.EXPIRED, now, reason)
 
     def _deliver(self, batch: _Batch, timeout: float) -> None:
         try:

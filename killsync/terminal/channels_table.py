@@ -8,14 +8,17 @@ import msgspec
 from killsync.settings.channels import Channel, Subject
 from killsync.store.channels import ChannelState, Counts
 from killsync.terminal.cells import name_cell, new_table
+from killsync.terminal.moments import near, time_to_come
+from killsync.terminal.status_words import Clock
 from killsync.terminal.text import count, safe
-from killsync.times import ago, clock, duration, iso, iso_or_none
+from killsync.times import iso, iso_or_none, span
 
 if TYPE_CHECKING:
     from rich.console import Group
 
 _LONGEST_NAME = 40
 _LONGEST = 400
+_OF_KILLMAILS = {Subject.KILLS, Subject.LOSSES}
 
 # heading, side, and whether it stands there even if it is empty
 _COLUMNS = (
@@ -87,45 +90,63 @@ def _field(value: object) -> str:
     return "" if value is None else safe(str(value), _LONGEST)
 
 
-def view(rows: Sequence[ChannelRow], now: float) -> "Group":
+def view(rows: Sequence[ChannelRow], clock: Clock) -> "Group":
     """Return the same for a terminal, with a sentence for all that is wrong."""
     from rich.console import Group
     from rich.text import Text
 
-    cells = [_cells(row, now) for row in rows]
+    cells = [_cells(row, clock) for row in rows]
     # what nothing stands in takes room that names need
     kept = [n for n, (_, _, always) in enumerate(_COLUMNS) if always or any(c[n] for c in cells)]
     table = new_table(*(_COLUMNS[n][:2] for n in kept))
     for row, texts in zip(rows, cells, strict=True):
         name = name_cell(safe(row.name, _LONGEST_NAME))
         table.add_row(name, *(texts[n] for n in kept[1:]))
-    return Group(table, *(Text(line) for row in rows for line in _sentences(row, now)))
+    sentences = [line for row in rows for line in _sentences(row, clock)]
+    return Group(table, *map(Text, (*sentences, *left_out(rows))))
 
 
-def _cells(row: ChannelRow, now: float) -> list[str]:
+def left_out(rows: Sequence[ChannelRow]) -> list[str]:
+    """Return what is told of by none of the channels that have told nothing yet."""
+    ages = [
+        f"{safe(row.name, _LONGEST_NAME)}: {span(row.channel.max_age)}"
+        for row in rows
+        if row.channel is not None and not row.counts.told and set(row.channel.what) & _OF_KILLMAILS
+    ]
+    if not ages:
+        return []
+    return [
+        "Killmails are told of from now on: none of a first sync or an import, and none that is"
+        f" older than its channel's max_age ({', '.join(ages)}) when it is stored."
+    ]
+
+
+def _cells(row: ChannelRow, clock: Clock) -> list[str]:
     counts, what = row.counts, row.channel.what if row.channel else ()
+    told_at = row.state.told_at
     numbers = (counts.waiting + counts.sending, counts.expired, counts.uncertain)
     waiting, expired, uncertain = (f"{number:,}" if number else "" for number in numbers)
     return [
         row.name,
         "" if len(what) == len(Subject) else ", ".join(what),
         f"{counts.told:,}",
-        ago(row.state.told_at, now),
+        "never" if told_at is None else near(told_at, clock.now, clock.zone),
         waiting,
-        clock(row.next_at, now, rough=True) if row.next_at else "",
+        time_to_come(row.next_at, clock.now, clock.zone, rough=True) if row.next_at else "",
         expired,
         uncertain,
     ]
 
 
-def _sentences(row: ChannelRow, now: float) -> Iterator[str]:
+def _sentences(row: ChannelRow, clock: Clock) -> Iterator[str]:
     name, state, counts = safe(row.name, _LONGEST_NAME), row.state, row.counts
     if row.channel is None:
         yield f"{name}: not in the configuration any more; what waits is given up after a day."
     if state.failing_since is not None:
-        lasts, error = duration(now - state.failing_since), safe(state.error, _LONGEST)
-        until = iso_or_none(state.not_before) or iso(now)
-        rests = f"; tried again after {clock(until, now)}" if row.is_resting else ""
+        lasts, error = span(clock.now - state.failing_since), safe(state.error, _LONGEST)
+        until = iso_or_none(state.not_before) or iso(clock.now)
+        after = time_to_come(until, clock.now, clock.zone)
+        rests = f"; tried again after {after}" if row.is_resting else ""
         yield f"{name}: has failed for {lasts} ({count(state.failures, 'time')}): {error}{rests}."
     if counts.uncertain_ids:
         ids = ", ".join(map(str, counts.uncertain_ids))
