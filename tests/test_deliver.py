@@ -324,7 +324,9 @@ def test_no_call_takes_more_notes_than_a_channel_can() -> None:
 
 
 def test_a_line_is_one_line_whatever_a_name_holds() -> None:
-    assert b"\n" not in line(KillNote(won(victim="a\nb\u2028")))
+    name = "a\nb\u2028\u2029\x85\x1b[31m"
+    (whole,) = line(KillNote(won(victim=name))).decode().splitlines()
+    assert name in str(json.loads(whole)["victim"])
 
 
 def _runs(pid: int) -> bool:

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -13,7 +14,7 @@ from killsync.outbox import child
 from killsync.outbox.delivery import LONGEST_DELIVERY, Delivery, Outcome
 from killsync.outbox.notes import KillNote, Note, TroubleNote
 from killsync.settings.program import without_secrets
-from killsync.terminal.text import safe
+from killsync.terminal.text import safe, safe_json
 
 MOST_AT_ONCE = 100
 _LONGEST_WORDS = 120
@@ -54,14 +55,21 @@ def deliver(
 
 
 def line(note: Note) -> bytes:
-    """Return a note as the JSON object that a command reads, on one line."""
+    """Return a note as the JSON object that a command reads, on what any program takes as a line.
+
+    Python's `splitlines` ends one at U+2028, say, which JSON may hold as it is.
+    """
+    return safe_json(msgspec.json.encode(_as_object(note)).decode()).encode()
+
+
+def _as_object(note: Note) -> dict[str, Any]:
     match note:
         case KillNote():
-            return msgspec.json.encode({"event": "killmail", **msgspec.structs.asdict(note.kill)})
+            return {"event": "killmail", **msgspec.structs.asdict(note.kill)}
         case TroubleNote():
-            return msgspec.json.encode({"event": "trouble", **msgspec.structs.asdict(note)})
+            return {"event": "trouble", **msgspec.structs.asdict(note)}
         case _:
-            return msgspec.json.encode({"event": "test"})
+            return {"event": "test"}
 
 
 def _program(words: Sequence[str]) -> str:

@@ -12,7 +12,6 @@ from killsync.settings.channels import Channel
 from killsync.settings.config import Settings
 from killsync.store import outbox
 from killsync.store.connection import Store
-from killsync.terminal.text import safe_json
 
 _MOST_SHOWN = 100
 _NO_LIMIT = 1_000_000
@@ -30,7 +29,7 @@ def due_notes(store: Store, settings: Settings, channel: Channel, now: float) ->
 def shown(channel: Channel, note: Note) -> str:
     """Return a note as a person reads it; for a command, the line that it would be given."""
     if channel.command:
-        return safe_json(line(note).decode())
+        return line(note).decode()
     return compose([note], PLAIN, _NO_LIMIT).body
 
 
