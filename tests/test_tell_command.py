@@ -138,8 +138,10 @@ def test_times_at_a_terminal_are_of_the_clock_that_is_set(killsync: Make) -> Non
     teller.fail()
     happen(program, 2)
     program.run("scan")
-    rests = "UPDATE channels SET not_before = strftime('%Y-%m-%dT%H:29:30Z', 'now', '+20 hours')"
-    program.execute(rests)
+    program.execute(
+        """UPDATE channels SET failures = 20,
+            not_before = strftime('%Y-%m-%dT%H:29:30Z', 'now', '+20 hours')"""
+    )
     after = r"tried again after [\w ]*\d\d:"
     assert re.search(f"{after}30", "\n".join(at_terminal(program, "tell", columns=200)))
     program.environment |= {"KILLSYNC_TIME_ZONE": "local", "TZ": "Asia/Kolkata"}

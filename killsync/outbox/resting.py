@@ -6,7 +6,7 @@ from killsync.store.channels import ChannelState
 from killsync.times import DAY, HOUR, MINUTE, has_passed
 
 _FIRST_REST = MINUTE
-LONGEST_REST = DAY
+_LONGEST_REST = DAY
 _SHORTEST_ASKED = 1.0
 # Retry-After and its like are believed so far
 _LONGEST_ASKED = HOUR
@@ -21,7 +21,7 @@ def rest(failures: int, retry_after: float | None) -> float:
     From a minute on it doubles, up to a day. What the other side asks for is believed within
     reason: up to an hour, and alone only the first time.
     """
-    doubled = min(_FIRST_REST * 2.0 ** min(failures - 1, _MOST_DOUBLED), LONGEST_REST)
+    doubled = min(_FIRST_REST * 2.0 ** min(failures - 1, _MOST_DOUBLED), _LONGEST_REST)
     if retry_after is None:
         return doubled
     asked = min(max(retry_after, _SHORTEST_ASKED), _LONGEST_ASKED)
@@ -48,8 +48,12 @@ def after_success(state: ChannelState, now: float) -> ChannelState:
 
 
 def is_resting(state: ChannelState, now: float) -> bool:
-    """Return whether a channel is to be left alone now."""
-    return not has_passed(state.not_before, now, LONGEST_REST)
+    """Return whether a channel is to be left alone now.
+
+    A rest that is longer than so many failures bring was written by a clock that was wrong.
+    """
+    longest = max(rest(state.failures, None), _LONGEST_ASKED)
+    return not has_passed(state.not_before, now, longest)
 
 
 def gives_up(state: ChannelState, now: float) -> bool:
