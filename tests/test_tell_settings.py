@@ -56,6 +56,8 @@ def test_every_key_is_read() -> None:
         ("[[tell]]", "config.toml: tell no. 1: name is missing"),
         (ONE + ONE, "config.toml: tell 'corp': another channel has the same name"),
         ('[[tell]]\nname = "x"', "tell 'x': needs a url or a command"),
+        (ONE.replace('"corp"', f'"{SECRET}"'), "tell no. 1: name is (hidden): expected a word"),
+        (ONE.replace('"corp"', f'["{SECRET}"]'), "tell no. 1: name is (hidden): expected text"),
         (f"{ONE}min_value = {'9' * 400}", "expected ISK of 0 or more, and less than 1e308"),
         (f"{ONE}min_value = '{'9' * 400}'", "nothing is worth as much"),
         (ONE + 'command = "a"', "tell 'corp': url and command are both set"),

@@ -76,9 +76,10 @@ def holds_url(tables: object) -> bool:
 
 def _label(table: Mapping[str, object], number: int) -> str:
     name = table.get("name")
-    return (
-        f"tell {name[:_LONGEST_NAME]!r}" if isinstance(name, str) and name else f"tell no. {number}"
-    )
+    # an address that stands in the wrong place is a secret, too
+    if not isinstance(name, str) or not name or "://" in name:
+        return f"tell no. {number}"
+    return f"tell {name[:_LONGEST_NAME]!r}"
 
 
 def _channel(table: Mapping[str, object], taken: list[str]) -> Channel:
@@ -102,7 +103,8 @@ def _value(key: str, value: object) -> Any:
     try:
         return _READ[key](value)
     except ValueError as error:
-        shown = "(hidden)" if key in ("url", "command") else _shortened(repr(value))
+        is_secret = key in ("url", "command") or "://" in repr(value)
+        shown = "(hidden)" if is_secret else _shortened(repr(value))
         raise ValueError(f"{key} is {shown}: {error}") from error
 
 
@@ -112,6 +114,8 @@ def _shortened(text: str) -> str:
 
 def _name(value: object) -> str:
     name = _text(value).strip()
+    if "://" in name:
+        raise ValueError("expected a word of your own: an address goes into url")
     if not name or not name.isprintable() or len(name) > _LONGEST_NAME:
         raise ValueError(f"expected at most {_LONGEST_NAME} characters that can be printed")
     return name
