@@ -136,7 +136,16 @@ def test_rooms_import_only_from_the_steps_below_their_own() -> None:
 
 def test_only_values_lie_in_the_root() -> None:
     files = {path.stem for path in PACKAGE.glob("*.py")}
-    assert files == {"__init__", "__main__", "errors", "events", "files", "model", "times"}
+    assert files == {
+        "__init__",
+        "__main__",
+        "delivery",
+        "errors",
+        "events",
+        "files",
+        "model",
+        "times",
+    }
 
 
 def test_the_simulator_imports_nothing_of_the_rest_and_only_commands_import_it() -> None:

@@ -17,11 +17,10 @@ from played_discord import TOKEN, URL, WEBHOOK, Discord, discord
 from played_mail_server import HOST, PASSWORD, MailServer, mail_server
 from world import wait_until
 
-from killsync.http.watched import Attempt, Fate
+from killsync.delivery import Delivery, Outcome
 from killsync.outbox.apprise_process import judge
 from killsync.outbox.by_command import line
 from killsync.outbox.channels import deliver, most_at_once
-from killsync.outbox.delivery import Delivery, Outcome
 from killsync.outbox.notes import KillNote, Note, TestNote
 from killsync.settings.channels import Channel
 
@@ -184,10 +183,10 @@ def test_a_mail_goes_by_tls_to_a_server_that_the_environment_trusts(
 
 # what attempts mean together
 
-ACCEPTED = Attempt(Fate.ACCEPTED)
-BUSY = Attempt(Fate.REFUSED, "HTTP 429", 3.0)
-GONE = Attempt(Fate.REFUSED, "HTTP 404")
-LOST_SIGHT = Attempt(Fate.UNKNOWN, "timed out")
+ACCEPTED = Delivery(Outcome.DELIVERED)
+BUSY = Delivery(Outcome.REFUSED, "HTTP 429", 3.0)
+GONE = Delivery(Outcome.REFUSED, "HTTP 404")
+LOST_SIGHT = Delivery(Outcome.UNKNOWN, "timed out")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +202,7 @@ LOST_SIGHT = Attempt(Fate.UNKNOWN, "timed out")
     ],
 )
 def test_what_may_have_arrived_in_part_is_not_refused(
-    attempts: list[Attempt], elsewhere: bool, outcome: Outcome, retry_after: float | None
+    attempts: list[Delivery], elsewhere: bool, outcome: Outcome, retry_after: float | None
 ) -> None:
     delivery = judge(attempts, says_yes=False, elsewhere=elsewhere)
     assert (delivery.outcome, delivery.retry_after) == (outcome, retry_after)

@@ -11,15 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum, auto
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
 import requests
 import urllib3.exceptions
 
+from killsync.delivery import Delivery, Outcome
 from killsync.errors import WrongEnvironment
 from killsync.http import environment
 from killsync.http.bounded import CONNECT_TIMEOUT, BoundedAdapter
@@ -51,31 +50,12 @@ _WORDS: tuple[tuple[_Kinds, str], ...] = (
 )
 
 
-class Fate(Enum):
-    """What became of a message."""
-
-    ACCEPTED = auto()
-    REFUSED = auto()
-    UNKNOWN = auto()
-
-
-class Attempt(msgspec.Struct, frozen=True):
-    """One attempt to hand a message over.
-
-    No word of an address, which may be a secret, is in `reason`; `retry_after` is in seconds.
-    """
-
-    fate: Fate
-    reason: str | None = None
-    retry_after: float | None = None
-
-
 class Watch:
     """The attempts of this process, which has until `ends_at` on the monotonic clock for them."""
 
     def __init__(self, ends_at: float, sending: Callable[[], None]) -> None:
         """`sending` is called whenever a part of a message may have left."""
-        self.attempts: list[Attempt] = []
+        self.attempts: list[Delivery] = []
         self.has_left = False
         self.went_elsewhere = False
         self._is_attempting = False
@@ -91,7 +71,7 @@ class Watch:
     def is_over(self) -> bool:
         """Whether another attempt would hand the same over again, or come too soon."""
         return any(
-            attempt.fate is Fate.UNKNOWN or attempt.retry_after is not None
+            attempt.outcome is Outcome.UNKNOWN or attempt.retry_after is not None
             for attempt in self.attempts
         )
 
@@ -116,9 +96,9 @@ class Watch:
         self.has_left = True
         self._sending()
 
-    def note(self, fate: Fate, reason: str | None = None, after: float | None = None) -> None:
+    def note(self, outcome: Outcome, reason: str | None = None, after: float | None = None) -> None:
         """Note what became of an attempt."""
-        self.attempts.append(Attempt(fate, reason, after))
+        self.attempts.append(Delivery(outcome, reason, after))
 
 
 def watch_requests(watch: Watch) -> None:
@@ -178,12 +158,12 @@ class _WatchedAdapter(BoundedAdapter):
             is_unknown = watch.has_left and not only_asks
             by_proxy = isinstance(error, requests.exceptions.ProxyError) and not watch.has_left
             reason = f"its proxy: {describe(error)}" if by_proxy else describe(error)
-            watch.note(Fate.UNKNOWN if is_unknown else Fate.REFUSED, reason)
+            watch.note(Outcome.UNKNOWN if is_unknown else Outcome.REFUSED, reason)
             raise requests.ConnectionError("no answer") from error
         if not 200 <= response.status_code < 300:
             watch.note(*_refusal(response, only_asks))
         elif not only_asks:
-            watch.note(Fate.ACCEPTED)
+            watch.note(Outcome.DELIVERED)
         return response
 
     def _way(self, request: requests.PreparedRequest, options: dict[str, Any]) -> dict[str, Any]:
@@ -198,7 +178,7 @@ class _WatchedAdapter(BoundedAdapter):
         }
 
 
-def _refusal(response: requests.Response, only_asks: bool) -> tuple[Fate, str, float | None]:
+def _refusal(response: requests.Response, only_asks: bool) -> tuple[Outcome, str, float | None]:
     status = response.status_code
     after = _seconds(response.headers.get("Retry-After"))
     if status == _TOO_MANY_REQUESTS and after is None:
@@ -206,7 +186,7 @@ def _refusal(response: requests.Response, only_asks: bool) -> tuple[Fate, str, f
     is_unknown = status == _GATEWAY_TIMEOUT and not only_asks
     meaning = _MEANINGS.get(status)
     reason = f"HTTP {status}: {meaning}" if meaning else f"HTTP {status}"
-    return Fate.UNKNOWN if is_unknown else Fate.REFUSED, reason, after
+    return Outcome.UNKNOWN if is_unknown else Outcome.REFUSED, reason, after
 
 
 def _seconds(text: str | None) -> float | None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
+from killsync.delivery import Delivery, Outcome
 from killsync.http.environment import find_certificates
-from killsync.http.watched import Attempt, Fate, Watch, watch_requests
+from killsync.http.watched import Watch, watch_requests
 from killsync.outbox.by_url import SENDING, Order
-from killsync.outbox.delivery import Delivery, Outcome
 from killsync.outbox.mail import watch_mails
 from killsync.outbox.markup import HTML, MARKDOWN, PLAIN, Markup
 from killsync.outbox.messages import Mood, compose
@@ -53,23 +53,23 @@ def main() -> None:
     _say(answer, msgspec.json.encode(_send(order, watch)))
 
 
-def judge(attempts: Sequence[Attempt], *, says_yes: bool, elsewhere: bool) -> Delivery:
+def judge(attempts: Sequence[Delivery], *, says_yes: bool, elsewhere: bool) -> Delivery:
     """Return what became of a message that was handed over like that.
 
     `elsewhere`: something was connected to in a way that is not watched.
     """
     if says_yes:
         return Delivery(Outcome.DELIVERED)
-    of = {fate: [a for a in attempts if a.fate is fate] for fate in Fate}
-    if of[Fate.UNKNOWN]:
-        return Delivery(Outcome.UNKNOWN, of[Fate.UNKNOWN][-1].reason)
-    if of[Fate.ACCEPTED]:
-        last = of[Fate.REFUSED][-1:]
+    of = {each: [a for a in attempts if a.outcome is each] for each in Outcome}
+    if of[Outcome.UNKNOWN]:
+        return Delivery(Outcome.UNKNOWN, of[Outcome.UNKNOWN][-1].reason)
+    if of[Outcome.DELIVERED]:
+        last = of[Outcome.REFUSED][-1:]
         reason = f"{_IN_PART}{last[0].reason}" if last else _TOOK_OFFENCE
         return Delivery(Outcome.UNKNOWN, reason)
-    if of[Fate.REFUSED]:
+    if of[Outcome.REFUSED]:
         after = [a.retry_after for a in attempts if a.retry_after is not None]
-        return Delivery(Outcome.REFUSED, of[Fate.REFUSED][-1].reason, max(after, default=None))
+        return Delivery(Outcome.REFUSED, of[Outcome.REFUSED][-1].reason, max(after, default=None))
     if elsewhere:
         return Delivery(Outcome.UNKNOWN, _LOST_SIGHT)
     return Delivery(Outcome.REFUSED, _NOT_TAKEN)

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from killsync.delivery import LONGEST_DELIVERY, Delivery, Outcome
 from killsync.outbox import child
-from killsync.outbox.delivery import LONGEST_DELIVERY, Delivery, Outcome
 from killsync.outbox.notes import KillNote, Note, TroubleNote
 from killsync.settings.program import without_secrets
 from killsync.terminal.text import safe, safe_json

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from killsync.delivery import Delivery, Outcome
 from killsync.outbox import child
-from killsync.outbox.delivery import Delivery, Outcome
 from killsync.outbox.notes import Note
 from killsync.settings.program import install_line, without_secrets
 

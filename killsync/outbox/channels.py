@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Sequence
 
+from killsync.delivery import Delivery
 from killsync.outbox import by_command, by_url
-from killsync.outbox.delivery import Delivery
 from killsync.outbox.notes import Note
 from killsync.settings.channels import Channel
 

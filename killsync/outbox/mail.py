@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from killsync.http.watched import Fate, Watch, describe
+from killsync.delivery import Outcome
+from killsync.http.watched import Watch, describe
 
 _REFUSED: tuple[tuple[type[smtplib.SMTPException], str], ...] = (
     (smtplib.SMTPAuthenticationError, "the user and password"),
@@ -49,7 +50,7 @@ def _watched_step(step: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
             with watch.attempting():
                 return step(*arguments, **options)
         except Exception as error:
-            watch.note(Fate.REFUSED, describe_failure(error))
+            watch.note(Outcome.REFUSED, describe_failure(error))
             raise
 
     return run
@@ -73,11 +74,11 @@ def _watched_mail(step: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
         except Exception as error:
             answered = isinstance(error, smtplib.SMTPResponseException)
             is_unknown = watch.has_left and not answered
-            watch.note(Fate.UNKNOWN if is_unknown else Fate.REFUSED, describe_failure(error))
+            watch.note(Outcome.UNKNOWN if is_unknown else Outcome.REFUSED, describe_failure(error))
             raise
-        watch.note(Fate.ACCEPTED)
+        watch.note(Outcome.DELIVERED)
         if refused:
-            watch.note(Fate.REFUSED, describe_failure(smtplib.SMTPRecipientsRefused(refused)))
+            watch.note(Outcome.REFUSED, describe_failure(smtplib.SMTPRecipientsRefused(refused)))
         return refused
 
     return run

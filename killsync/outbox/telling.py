@@ -12,11 +12,11 @@ from threading import Thread
 
 import msgspec
 
+from killsync.delivery import LONGEST_DELIVERY, Delivery, Outcome
 from killsync.events import Report
 from killsync.outbox import resting
 from killsync.outbox.channels import deliver, most_at_once
 from killsync.outbox.child import GRACE
-from killsync.outbox.delivery import LONGEST_DELIVERY, Delivery, Outcome
 from killsync.outbox.events import GivenUp, NotTold, PerhapsTold, Told, UsersUnclear
 from killsync.outbox.notes import Note
 from killsync.outbox.queue_troubles import queue_troubles

@@ -1,8 +1,8 @@
 """Trying a channel out, which ends its rest if it works."""
 
+from killsync.delivery import LONGEST_DELIVERY, Outcome
 from killsync.errors import KillsyncError
 from killsync.outbox.channels import deliver
-from killsync.outbox.delivery import LONGEST_DELIVERY, Outcome
 from killsync.outbox.notes import TestNote
 from killsync.settings.channels import Channel
 from killsync.store import channels

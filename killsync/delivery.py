@@ -1,4 +1,4 @@
-"""What becomes of what is told."""
+"""What becomes of a message that is handed over to somebody."""
 
 from enum import Enum, auto
 
