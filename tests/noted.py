@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from killsync.outbox.notes import KillNote, Trouble, TroubleNote
+from killsync.outbox.notes import KillNote, TroubleKind, TroubleNote
 from killsync.store.kills import Kill, Side
 
 HOSTILE = "@everyone <b>**x**</b> https://evil.example :skull: <@&1>"
@@ -70,7 +70,7 @@ def won(killmail_id: int = 126440216, **values: Any) -> Kill:
 LOST = KillNote(kill())
 WON = KillNote(won())
 NEEDS_LOGIN = TroubleNote(
-    Trouble.NEEDS_LOGIN,
+    TroubleKind.NEEDS_LOGIN,
     "its login no longer works: log in again with `killsync login`",
     "Ada Vale",
     "2026-11-26T21:00:00Z",

@@ -710,7 +710,7 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "outbox.expire": lambda conn: outbox.expire(conn, "corp", NOW, NOW, "gone"),
     "outbox.bring_forward": lambda conn: outbox.bring_forward(conn, "corp", NOW),
     "outbox.prune": lambda conn: outbox.prune(conn, NOW),
-    "channels.used": lambda conn: channels.used(conn),
+    "channels.known": lambda conn: channels.known(conn),
     "channels.forget_unused": lambda conn: channels.forget_unused(conn, ["corp"]),
     "channels.get": lambda conn: channels.get(conn, "corp"),
     "channels.counts": lambda conn: channels.counts(conn, "corp", 10),

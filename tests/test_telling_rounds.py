@@ -70,7 +70,7 @@ def test_the_oldest_goes_out_first_and_at_most_a_hundred_at_once(store: Store, t
     queue(store, *range(1, 121))
     reported = tell(store, corp(told))
     assert heard(told) == list(range(1, 121))
-    assert reported == [events.Told("corp", 100, 0), events.Told("corp", 20, 0)]
+    assert reported == [events.Delivered("corp", 100, 0), events.Delivered("corp", 20, 0)]
 
 
 def test_a_deleted_killmail_is_given_up(store: Store, told: Path) -> None:
@@ -116,7 +116,7 @@ def test_what_waits_for_a_channel_that_is_gone_is_given_up_after_a_day(
     assert tell(store) == []
     assert rows(store) == [(7, "waiting")]
     store.conn.execute("UPDATE outbox SET not_before = ?", [iso(NOW - DAY)])
-    assert tell(store) == [events.GivenUp(channel="corp", number=1)]
+    assert tell(store) == [events.DeliveriesExpired(channel="corp", number=1)]
     assert rows(store) == [(7, "expired")]
     tell(store, corp(told))
     assert heard(told) == []
@@ -136,7 +136,7 @@ def test_what_was_sending_for_too_long_is_uncertain(
     queue(store, 7)
     store.conn.execute("UPDATE outbox SET state = 'sending', sending_at = ?", [sending_at])
     (lost,) = tell(store, corp(told))
-    assert isinstance(lost, events.PerhapsTold)
+    assert isinstance(lost, events.DeliveryUncertain)
     assert lost.killmail_ids == [7]
     assert tell(store, corp(told)) == []
     assert heard(told) == []
@@ -179,9 +179,9 @@ def test_what_has_no_answer_in_time_is_ended_before_the_round_is(
     hangs = Channel("corp", command=("sh", "-c", f"echo $$ > {pid}; exec sleep 60"))
     queue(store, 7)
     (uncertain, failed) = tell(store, hangs)
-    assert isinstance(uncertain, events.PerhapsTold)
+    assert isinstance(uncertain, events.DeliveryUncertain)
     assert "was killed" in uncertain.reason
-    assert isinstance(failed, events.NotTold)
+    assert isinstance(failed, events.DeliveryFailed)
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
 
 
@@ -205,12 +205,12 @@ def test_users_that_mean_nobody_are_warned_of_and_once_a_day_of_a_quiet_run(
 
 def test_a_warning_undoes_nothing_that_another_process_has_noted(store: Store) -> None:
     with store.transaction() as conn:
-        channels.put(conn, ChannelState("corp", failures=3, failing_since=NOW - DAY, error="gone"))
+        channels.save(conn, ChannelState("corp", failures=3, failing_since=NOW - DAY, error="gone"))
         failing = channels.get(conn, "corp")
-        channels.put(conn, ChannelState("corp", told_at=NOW))
+        channels.save(conn, ChannelState("corp", told_at=NOW))
         assert not channels.note_warned(conn, failing, NOW)
         assert channels.get(conn, "corp") == ChannelState("corp", told_at=NOW)
-        channels.put(conn, failing)
+        channels.save(conn, failing)
         assert channels.note_warned(conn, failing, NOW)
         # once for all processes
         assert not channels.note_warned(conn, failing, NOW)
@@ -220,9 +220,9 @@ def test_a_warning_undoes_nothing_that_another_process_has_noted(store: Store) -
 def test_a_channel_that_is_gone_is_forgotten_with_its_last_row(store: Store, told: Path) -> None:
     queue(store, 7)
     tell(store, corp(told))
-    assert channels.used(store.conn) == ["corp"]
+    assert channels.known(store.conn) == ["corp"]
     tell(store)
-    assert channels.used(store.conn) == ["corp"]
+    assert channels.known(store.conn) == ["corp"]
     store.conn.execute("UPDATE outbox SET ended_at = ?", [iso(NOW - 91 * DAY)])
     tell(store)
-    assert channels.used(store.conn) == []
+    assert channels.known(store.conn) == []

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from killsync.outbox import resting, troubles
-from killsync.outbox.notes import Trouble
+from killsync.outbox.notes import TroubleKind
 from killsync.outbox.troubles import Current, Evidence
 from killsync.store import facts
 from killsync.store.channels import ChannelState
@@ -98,21 +98,21 @@ def test_a_quiet_run_warns_of_a_failing_channel_once_a_day(state: ChannelState, 
 
 
 def login(user_id: int) -> Current:
-    return Current(Trouble.NEEDS_LOGIN, user_id, f"User {user_id}", "log in", SINCE)
+    return Current(TroubleKind.NEEDS_LOGIN, user_id, f"User {user_id}", "log in", SINCE)
 
 
 def opened(of: Current, state: OutboxState = OutboxState.TOLD) -> OpenTrouble:
     return OpenTrouble(of.what.value, of.user_id, of.name, of.since, of.user_id + 1, state, SINCE)
 
 
-UNSYNCED = Current(Trouble.UNSYNCED, NOBODY, None, "nothing has succeeded", SINCE)
+UNSYNCED = Current(TroubleKind.UNSYNCED, NOBODY, None, "nothing has succeeded", SINCE)
 ALL = [UNSYNCED, *map(login, range(1, 8))]
 ALL_PASSES = Evidence(frozenset((one.what.value, one.user_id) for one in ALL), False)
 
 
 def told(still_open: list[OpenTrouble], there: list[Current]) -> list[tuple[str, bool, int]]:
     """Return what is told: kind, whether it is over, of how many."""
-    messages = troubles.decide(still_open, there, ALL_PASSES, NOW).messages
+    messages = troubles.decide(still_open, there, ALL_PASSES, NOW).announcements
     return [(message.note.what.value, message.note.over, len(message.of)) for message in messages]
 
 
@@ -144,11 +144,11 @@ def test_what_to_do_about_a_login_is_said_once(error: str | None, text: str) -> 
 
 def test_many_logins_are_one_note_that_names_the_number() -> None:
     many = [login(user_id) for user_id in range(1, 8)]
-    (message,) = troubles.decide([], many, ALL_PASSES, NOW).messages
+    (message,) = troubles.decide([], many, ALL_PASSES, NOW).announcements
     assert message.note.user is None
     assert message.note.text.startswith("7 users need a new login: User 1, ")
     assert "and 2 more" in message.note.text
-    (message,) = troubles.decide([opened(one) for one in many], [], ALL_PASSES, NOW).messages
+    (message,) = troubles.decide([opened(one) for one in many], [], ALL_PASSES, NOW).announcements
     assert message.note.text.startswith("7 users no longer need a new login")
 
 
@@ -193,7 +193,7 @@ def test_no_end_is_told_of_a_trouble_that_another_has_followed(
                 conn.execute("UPDATE users SET state = 'needs_login' WHERE name = ?", [one])
         decision = troubles.decide([known], [], troubles.evidence(store, [known]), NOW)
     assert decision.closed == [known]
-    assert [message.note.text.partition(",")[0] for message in decision.messages] == (
+    assert [message.note.text.partition(",")[0] for message in decision.announcements] == (
         [] if ends is None else [ends]
     )
 
@@ -202,7 +202,7 @@ def test_a_trouble_that_has_grown_much_is_told_once_more() -> None:
     grown = msgspec.structs.replace(UNSYNCED, grew_at="2027-01-14T09:00:00Z")
     waits = opened(UNSYNCED, OutboxState.WAITING)
     decision = troubles.decide([waits], [grown], ALL_PASSES, NOW)
-    assert [message.of for message in decision.messages] == [[grown]]
+    assert [message.of for message in decision.announcements] == [[grown]]
     assert decision.closed == decision.unsent == [waits]
     known = msgspec.structs.replace(opened(UNSYNCED), queued_at="2027-01-14T09:00:00Z")
     assert told([known], [grown]) == []
@@ -233,6 +233,6 @@ def test_each_end_follows_its_beginning(steps: list[list[Current]], data: st.Dat
 
 
 def _of(decision: troubles.Decision) -> Iterator[tuple[tuple[str, int], bool]]:
-    for message in decision.messages:
+    for message in decision.announcements:
         for one in message.of:
             yield (one.what.value, one.user_id), message.note.over

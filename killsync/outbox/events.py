@@ -9,7 +9,7 @@ _MOST_IDS = 20
 _LONGEST = 400
 
 
-class Told(Event, frozen=True):
+class Delivered(Event, frozen=True):
     """A channel has told of so many killmails, and of troubles or their ends."""
 
     channel: str
@@ -17,7 +17,7 @@ class Told(Event, frozen=True):
     troubles: int
 
 
-class NotTold(Trouble, frozen=True, kw_only=True):
+class DeliveryFailed(Trouble, frozen=True, kw_only=True):
     """A channel has failed, and tries again after `until`; so many wait for it, and are expired."""
 
     channel: str
@@ -27,7 +27,7 @@ class NotTold(Trouble, frozen=True, kw_only=True):
     expired: int
 
 
-class PerhapsTold(Trouble, frozen=True, kw_only=True):
+class DeliveryUncertain(Trouble, frozen=True, kw_only=True):
     """What nobody knows of whether a channel has told it; it is not sent again."""
 
     channel: str
@@ -36,7 +36,7 @@ class PerhapsTold(Trouble, frozen=True, kw_only=True):
     troubles: int
 
 
-class GivenUp(Trouble, frozen=True, kw_only=True):
+class DeliveriesExpired(Trouble, frozen=True, kw_only=True):
     """What waited for a channel that is not in the configuration any more."""
 
     channel: str
@@ -51,12 +51,12 @@ class UsersUnclear(Trouble, frozen=True, kw_only=True):
 
 
 @sentence.register
-def _(event: Told, zone: Zone) -> str:
+def _(event: Delivered, zone: Zone) -> str:
     return f"{_channel(event.channel)}: told {_what(event.killmails, event.troubles)}"
 
 
 @sentence.register
-def _(event: NotTold, zone: Zone) -> str:
+def _(event: DeliveryFailed, zone: Zone) -> str:
     left = [f"{event.waiting:,} wait, tried again after {in_line(event.until, zone)}"]
     if event.expired:
         left.append(f"{event.expired:,} given up after a day")
@@ -65,7 +65,7 @@ def _(event: NotTold, zone: Zone) -> str:
 
 
 @sentence.register
-def _(event: PerhapsTold, zone: Zone) -> str:
+def _(event: DeliveryUncertain, zone: Zone) -> str:
     what = _what(len(event.killmail_ids), event.troubles)
     ids = ", ".join(map(str, event.killmail_ids[:_MOST_IDS]))
     more = ", ..." if len(event.killmail_ids) > _MOST_IDS else ""
@@ -77,7 +77,7 @@ def _(event: PerhapsTold, zone: Zone) -> str:
 
 
 @sentence.register
-def _(event: GivenUp, zone: Zone) -> str:
+def _(event: DeliveriesExpired, zone: Zone) -> str:
     waited = f"{event.number:,} waited for it" if event.number > 1 else "one waited for it"
     return f"{_channel(event.channel)}: is not in the configuration any more; {waited}, given up"
 

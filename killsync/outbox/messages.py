@@ -7,7 +7,7 @@ import msgspec
 
 from killsync.board.kills import Tally
 from killsync.outbox.markup import PLAIN, Markup
-from killsync.outbox.notes import KillNote, Note, Trouble, TroubleNote
+from killsync.outbox.notes import KillNote, Note, TroubleKind, TroubleNote
 from killsync.store.kills import Kill, Side
 from killsync.terminal.isk import isk
 from killsync.terminal.kills_lines import describe_tally, final_blow, named, victim
@@ -20,9 +20,9 @@ _MOST_OF_OURS = 3
 _SIGNS = {Side.KILL: "🟢", Side.LOSS: "🔴", None: "⚪"}
 _FATES = {Side.KILL: "killed", Side.LOSS: "lost", None: "destroyed"}
 _TROUBLES = {
-    Trouble.NEEDS_LOGIN: ("Login needed", "No login needed any more"),
-    Trouble.UNSYNCED: ("Not synced", "Synced again"),
-    Trouble.UNFETCHED: ("No killmail can be fetched", "Killmails are fetched again"),
+    TroubleKind.NEEDS_LOGIN: ("Login needed", "No login needed any more"),
+    TroubleKind.UNSYNCED: ("Not synced", "Synced again"),
+    TroubleKind.UNFETCHED: ("No killmail can be fetched", "Killmails are fetched again"),
 }
 _TEST = "This is a test: what killsync tells will arrive here."
 

@@ -7,7 +7,7 @@ import msgspec
 from killsync.store.kills import Kill
 
 
-class Trouble(StrEnum):
+class TroubleKind(StrEnum):
     """What kind of trouble it is; the words stand in the JSON that a command gets."""
 
     NEEDS_LOGIN = "needs_login"
@@ -28,7 +28,7 @@ class TroubleNote(msgspec.Struct, frozen=True, tag=True):
     whom it is about, None if not one user; `since` is ISO text.
     """
 
-    what: Trouble
+    what: TroubleKind
     text: str
     user: str | None
     since: str

@@ -3,7 +3,7 @@
 import msgspec
 
 from killsync.outbox import troubles
-from killsync.outbox.notes import Trouble, TroubleNote
+from killsync.outbox.notes import TroubleKind, TroubleNote
 from killsync.outbox.troubles import Current, Decision
 from killsync.settings.channels import Channel, Subject
 from killsync.settings.config import Settings
@@ -28,7 +28,7 @@ def not_queued(store: Store, settings: Settings, channel: Channel, now: float) -
     if Subject.TROUBLE not in channel.what:
         return []
     decision = _decide(store, channel, troubles.current(store, settings, now), now)
-    return [message.note for message in decision.messages]
+    return [announcement.note for announcement in decision.announcements]
 
 
 def _decide(store: Store, channel: Channel, there: list[Current], now: float) -> Decision:
@@ -36,14 +36,14 @@ def _decide(store: Store, channel: Channel, there: list[Current], now: float) ->
     of_it = [
         one
         for one in there
-        if one.what is not Trouble.NEEDS_LOGIN or users is None or one.user_id in users
+        if one.what is not TroubleKind.NEEDS_LOGIN or users is None or one.user_id in users
     ]
     still_open = stored.still_open(store.conn, channel.name)
     return troubles.decide(still_open, of_it, troubles.evidence(store, still_open), now)
 
 
 def _is_empty(decision: Decision) -> bool:
-    return not (decision.messages or decision.closed)
+    return not (decision.announcements or decision.closed)
 
 
 def _queue(store: Store, settings: Settings, channel: Channel, now: float) -> None:
@@ -55,9 +55,9 @@ def _queue(store: Store, settings: Settings, channel: Channel, now: float) -> No
             outbox.forget_trouble(conn, one.outbox_id, now)
         for one in decision.closed:
             stored.remove(conn, channel.name, one.what, one.user_id)
-        for message in decision.messages:
-            text = msgspec.json.encode(message.note).decode()
+        for announcement in decision.announcements:
+            text = msgspec.json.encode(announcement.note).decode()
             row = queueing.queue_trouble(conn, channel.name, text, now)
-            for begun in () if message.note.over else message.of:
+            for begun in () if announcement.note.over else announcement.of:
                 known = (begun.what.value, begun.user_id, begun.name, begun.since)
                 stored.add(conn, channel.name, *known, outbox_id=row)

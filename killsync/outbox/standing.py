@@ -13,7 +13,7 @@ def rows(store: Store, settings: Settings, now: float) -> list[ChannelRow]:
     """Return how each channel stands: those of the configuration, then those that were in it."""
     conn = store.conn
     configured = {channel.name: channel for channel in settings.tell}
-    names = [*configured, *(name for name in channels.used(conn) if name not in configured)]
+    names = [*configured, *(name for name in channels.known(conn) if name not in configured)]
     found: list[ChannelRow] = []
     for name in names:
         channel, state = configured.get(name), channels.get(conn, name)

@@ -17,7 +17,13 @@ from killsync.events import Report
 from killsync.outbox import resting
 from killsync.outbox.channels import deliver, most_at_once
 from killsync.outbox.child import GRACE
-from killsync.outbox.events import GivenUp, NotTold, PerhapsTold, Told, UsersUnclear
+from killsync.outbox.events import (
+    Delivered,
+    DeliveriesExpired,
+    DeliveryFailed,
+    DeliveryUncertain,
+    UsersUnclear,
+)
 from killsync.outbox.notes import Note
 from killsync.outbox.queue_troubles import queue_troubles
 from killsync.outbox.reading import notes_of
@@ -89,7 +95,7 @@ def _find_lost(store: Store, report: Report, now: float) -> None:
         found = outbox.find_lost(conn, now)
     for lost in found:
         report(
-            PerhapsTold(
+            DeliveryUncertain(
                 channel=lost.channel,
                 reason="the run that sent it was killed",
                 killmail_ids=lost.killmail_ids,
@@ -108,7 +114,7 @@ def _give_up_strangers(store: Store, settings: Settings, report: Report, now: fl
             reason = "the channel is not in the configuration any more"
             with store.transaction() as conn:
                 number = outbox.expire(conn, name, now - DAY, now, reason)
-            report(GivenUp(channel=name, number=number))
+            report(DeliveriesExpired(channel=name, number=number))
 
 
 def _bring_forward(store: Store, name: str, now: float) -> None:
@@ -246,10 +252,10 @@ class _Round:
                 state = resting.after_success(state, now)
             elif not cut_short:
                 state = resting.after_failure(state, reason, delivery.retry_after, now)
-            channels.put(conn, state)
+            channels.save(conn, state)
         if delivery.outcome is Outcome.DELIVERED:
             killmails = len(batch.killmail_ids)
-            self._report(Told(name, killmails, len(batch.entries) - killmails))
+            self._report(Delivered(name, killmails, len(batch.entries) - killmails))
             return
         if delivery.outcome is Outcome.UNKNOWN:
             self._report_unknown(batch, reason)
@@ -259,7 +265,7 @@ class _Round:
     def _report_unknown(self, batch: _Batch, reason: str) -> None:
         killmails = batch.killmail_ids
         self._report(
-            PerhapsTold(
+            DeliveryUncertain(
                 channel=batch.channel.name,
                 reason=reason,
                 killmail_ids=killmails,
@@ -285,7 +291,7 @@ class _Round:
                 news = channels.note_warned(conn, state, now)
         if failed or expired or news:
             self._report(
-                NotTold(
+                DeliveryFailed(
                     first=news,
                     channel=channel.name,
                     reason=reason,

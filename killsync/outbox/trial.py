@@ -25,4 +25,4 @@ def end_rest(store: Store, channel: Channel) -> None:
         with store.transaction() as conn:
             # another process may have told by it since
             told_at = channels.get(conn, channel.name).told_at
-            channels.put(conn, channels.ChannelState(channel.name, told_at=told_at))
+            channels.save(conn, channels.ChannelState(channel.name, told_at=told_at))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from killsync.model import UserState
-from killsync.outbox.notes import Trouble, TroubleNote
+from killsync.outbox.notes import TroubleKind, TroubleNote
 from killsync.settings.config import Settings
 from killsync.store import facts, troubles, users
 from killsync.store.connection import Store
@@ -34,7 +34,7 @@ class Current(msgspec.Struct, frozen=True):
     Since `grew_at` it is about many more users than before, if that is known.
     """
 
-    what: Trouble
+    what: TroubleKind
     user_id: int
     name: str | None
     text: str
@@ -42,7 +42,7 @@ class Current(msgspec.Struct, frozen=True):
     grew_at: str | None = None
 
 
-class Message(msgspec.Struct, frozen=True):
+class Announcement(msgspec.Struct, frozen=True):
     """A note to queue, and the troubles that it begins, or, if it is `over`, ends."""
 
     note: TroubleNote
@@ -62,7 +62,7 @@ class Evidence(msgspec.Struct, frozen=True):
 class Decision(msgspec.Struct, frozen=True):
     """What to queue, which open troubles to forget, and which of these to give up unsent."""
 
-    messages: list[Message]
+    announcements: list[Announcement]
     closed: list[OpenTrouble]
     unsent: list[OpenTrouble]
 
@@ -71,7 +71,7 @@ def current(store: Store, settings: Settings, now: float) -> list[Current]:
     """Return the troubles that there are now."""
     found = [
         Current(
-            Trouble.NEEDS_LOGIN,
+            TroubleKind.NEEDS_LOGIN,
             user_id,
             name,
             login_needed(name, error),
@@ -80,14 +80,14 @@ def current(store: Store, settings: Settings, now: float) -> list[Current]:
         for user_id, name, error, refused_at in troubles.without_login(store.conn)
     ]
     for what, alert in (
-        (Trouble.UNSYNCED, alerts.unsynced(store, settings, now)),
-        (Trouble.UNFETCHED, alerts.unfetched(store, settings, now)),
+        (TroubleKind.UNSYNCED, alerts.unsynced(store, settings, now)),
+        (TroubleKind.UNFETCHED, alerts.unfetched(store, settings, now)),
     ):
         if alert is not None:
             wrong, cure = alerts.describe(alert, now)
             alone = isinstance(alert, alerts.Unsynced) and not alert.others
             name = alert.name if isinstance(alert, alerts.Unsynced) and alone else None
-            grown = facts.alert_grew_at(store.conn) if what is Trouble.UNSYNCED else None
+            grown = facts.alert_grew_at(store.conn) if what is TroubleKind.UNSYNCED else None
             text = f"{wrong}; {cure}"
             found.append(Current(what, NOBODY, name, text, alert.since, iso_or_none(grown)))
     return found
@@ -107,15 +107,15 @@ def evidence(store: Store, still_open: Sequence[OpenTrouble]) -> Evidence:
 
 
 def _has_passed(store: Store, trouble: OpenTrouble) -> bool:
-    if trouble.what not in list(Trouble):
+    if trouble.what not in list(TroubleKind):
         return False  # a later version knows it
-    match Trouble(trouble.what):
-        case Trouble.NEEDS_LOGIN:
+    match TroubleKind(trouble.what):
+        case TroubleKind.NEEDS_LOGIN:
             return True
-        case Trouble.UNFETCHED:
+        case TroubleKind.UNFETCHED:
             # those that could never be had may have been set aside meanwhile
             return facts.bodies_fail_since(store.conn) is None
-        case Trouble.UNSYNCED if trouble.name is None:
+        case TroubleKind.UNSYNCED if trouble.name is None:
             return users.any_active(store.conn)
     named = users.named(store.conn, trouble.name or "")
     return any(user.state is UserState.ACTIVE for user in named)
@@ -138,7 +138,7 @@ def decide(
         _ended(one, known, now) for one in over if one.state in _TOLD and one.key in known.passed
     ]
     return Decision(
-        messages=[*_messages(new, over=False), *_messages(told, over=True)],
+        announcements=[*_announcements(new, over=False), *_announcements(told, over=True)],
         closed=[*over, *outgrown],
         unsent=[one for one in [*over, *outgrown] if one.state is OutboxState.WAITING],
     )
@@ -149,12 +149,12 @@ def _is_outgrown(trouble: OpenTrouble, now_there: Current) -> bool:
     return now_there.grew_at is not None and trouble.queued_at < now_there.grew_at
 
 
-def _messages(of: Sequence[Current], *, over: bool) -> list[Message]:
-    logins = [one for one in of if one.what is Trouble.NEEDS_LOGIN]
+def _announcements(of: Sequence[Current], *, over: bool) -> list[Announcement]:
+    logins = [one for one in of if one.what is TroubleKind.NEEDS_LOGIN]
     single = [one for one in of if one not in logins or len(logins) <= _MOST_SINGLE]
-    found = [Message(_note(one, over=over), [one]) for one in single]
+    found = [Announcement(_note(one, over=over), [one]) for one in single]
     if len(logins) > _MOST_SINGLE:
-        found.append(Message(_note(_together(logins, over=over), over=over), logins))
+        found.append(Announcement(_note(_together(logins, over=over), over=over), logins))
     return found
 
 
@@ -167,7 +167,7 @@ def _together(logins: Sequence[Current], *, over: bool) -> Current:
     text = f"{len(logins):,} users need a new login: {names}; `killsync status` says why"
     if over:
         text = f"{len(logins):,} users no longer need a new login: {names}"
-    return Current(Trouble.NEEDS_LOGIN, NOBODY, None, text, min(one.since for one in logins))
+    return Current(TroubleKind.NEEDS_LOGIN, NOBODY, None, text, min(one.since for one in logins))
 
 
 def _named(names: Iterable[str]) -> str:
@@ -178,13 +178,13 @@ def _named(names: Iterable[str]) -> str:
 
 def _ended(trouble: OpenTrouble, known: Evidence, now: float) -> Current:
     """Return the end of a trouble, in words that are true whatever ended it."""
-    what, lasted = Trouble(trouble.what), span(now - unix(trouble.since))
+    what, lasted = TroubleKind(trouble.what), span(now - unix(trouble.since))
     match what:
-        case Trouble.NEEDS_LOGIN:
+        case TroubleKind.NEEDS_LOGIN:
             text = f"{trouble.name} no longer needs a new login"
-        case Trouble.UNSYNCED:
+        case TroubleKind.UNSYNCED:
             of_whom = " whose login works" if known.logins_needed else ""
             text = f"everybody{of_whom} is synced again, after {lasted}"
-        case Trouble.UNFETCHED:
+        case TroubleKind.UNFETCHED:
             text = f"killmails can be fetched again, after {lasted}"
     return Current(what, trouble.user_id, trouble.name, text, trouble.since)

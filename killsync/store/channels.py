@@ -58,7 +58,7 @@ def get(conn: sqlite3.Connection, name: str) -> ChannelState:
     )
 
 
-def put(conn: sqlite3.Connection, state: ChannelState) -> None:
+def save(conn: sqlite3.Connection, state: ChannelState) -> None:
     """Record how a channel fares; the caller holds the transaction."""
     conn.execute(
         f"""INSERT INTO channels ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -112,10 +112,10 @@ def note_unclear(conn: sqlite3.Connection, name: str, now: float) -> None:
     )
 
 
-def used(conn: sqlite3.Connection) -> list[str]:
+def known(conn: sqlite3.Connection) -> list[str]:
     """Return the channels of which something is known, by name."""
-    known = conn.execute("SELECT name FROM channels").fetchall()
-    return sorted({name for (name,) in known} | set(waiting_channels(conn)))
+    rows = conn.execute("SELECT name FROM channels").fetchall()
+    return sorted({name for (name,) in rows} | set(waiting_channels(conn)))
 
 
 def forget_unused(conn: sqlite3.Connection, names: Sequence[str]) -> None:
