@@ -62,6 +62,11 @@ def gives_up(state: ChannelState, now: float) -> bool:
     return state.failures >= _FEWEST_FAILURES and since is not None and now - since >= DAY
 
 
+def given_up_before(now: float) -> float:
+    """Return before when what waits must have been due, if it is given up at all."""
+    return now - DAY
+
+
 def is_news(state: ChannelState, patience: float, now: float) -> bool:
     """Return whether a failing channel is worth a word from a quiet run: then, and once a day."""
     since, warned = state.failing_since, state.warned_at

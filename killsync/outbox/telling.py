@@ -33,7 +33,7 @@ from killsync.store import channels, outbox, queueing, users
 from killsync.store.channels import ChannelState
 from killsync.store.connection import Store
 from killsync.store.outbox import Entry, OutboxState
-from killsync.times import DAY, iso, iso_or_none
+from killsync.times import iso, iso_or_none
 
 MOST_SECONDS = 45.0
 """So long all channels together may take."""
@@ -97,7 +97,7 @@ def _find_lost(store: Store, report: Report, now: float) -> None:
         report(
             DeliveryUncertain(
                 channel=lost.channel,
-                reason="the run that sent it was killed",
+                reason=outbox.LOST,
                 killmail_ids=lost.killmail_ids,
                 troubles=lost.troubles,
             )
@@ -106,14 +106,14 @@ def _find_lost(store: Store, report: Report, now: float) -> None:
 
 def _give_up_strangers(store: Store, settings: Settings, report: Report, now: float) -> None:
     """Give up what has waited for a day for channels that are not configured any more."""
-    known = [channel.name for channel in settings.tell]
+    known, before = [channel.name for channel in settings.tell], resting.given_up_before(now)
     for name in outbox.waiting_channels(store.conn):
         if name in known:
             _bring_forward(store, name, now)
-        elif outbox.any_due(store.conn, name, now - DAY):
+        elif outbox.any_due(store.conn, name, before):
             reason = "the channel is not in the configuration any more"
             with store.transaction() as conn:
-                number = outbox.expire(conn, name, now - DAY, now, reason)
+                number = outbox.expire(conn, name, before, now, reason)
             report(DeliveriesExpired(channel=name, number=number))
 
 
@@ -278,14 +278,12 @@ class _Round:
     ) -> None:
         """Report a channel that rests, and give up what has waited for it for a day."""
         expired, news = 0, resting.is_news(state, self._patience, now)
-        reason = state.error or ""
-        if resting.gives_up(state, now) and outbox.any_due(
-            self._store.conn, channel.name, now - DAY
-        ):
+        reason, before = state.error or "", resting.given_up_before(now)
+        if resting.gives_up(state, now) and outbox.any_due(self._store.conn, channel.name, before):
             with self._store.transaction() as conn:
                 # another process may have told by it since
                 if resting.gives_up(channels.get(conn, channel.name), now):
-                    expired = outbox.expire(conn, channel.name, now - DAY, now, reason)
+                    expired = outbox.expire(conn, channel.name, before, now, reason)
         if news:
             with self._store.transaction() as conn:
                 news = channels.note_warned(conn, state, now)

@@ -17,6 +17,8 @@ from killsync.times import DAY, HOUR, MINUTE, iso, iso_after
 SENDING_AT_MOST = 5 * MINUTE
 """A delivery takes half a minute at most: who is at it for longer is not alive any more."""
 
+LOST = "the run that sent it was killed before there was an answer"
+
 KEPT_FOR = 90 * DAY
 _PRUNED_AT_ONCE = 500
 # a time further ahead was written by a wrong clock
@@ -32,7 +34,7 @@ RETURNING not_before, id, killmail_id, trouble
 """
 _LOST = """
 UPDATE outbox SET state = 'uncertain', ended_at = :now,
-    reason = 'the run that sent it was killed before there was an answer'
+    reason = :reason
 WHERE state = 'sending' AND (sending_at <= :long_ago OR sending_at > :ahead)
 RETURNING channel, killmail_id
 """
@@ -196,6 +198,7 @@ def find_lost(conn: sqlite3.Connection, now: float) -> list[Lost]:
         "now": iso(now),
         "long_ago": iso(now - SENDING_AT_MOST),
         "ahead": iso_after(now + SENDING_AT_MOST),
+        "reason": LOST,
     }
     found: dict[str, list[int | None]] = {}
     for channel, killmail_id in conn.execute(_LOST, moments).fetchall():
