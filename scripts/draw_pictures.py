@@ -28,8 +28,9 @@ from terminal import at_terminal
 from world import Killsync, simulator
 
 from killsync.cli.demo import telling_loss
+from killsync.killmail.sides import Side
 from killsync.store import connection, killmails, kills
-from killsync.store.kills import Filters, Side
+from killsync.store.kills import Filters
 from killsync.times import unix
 
 PICTURES = Path(__file__).parents[1] / "docs"

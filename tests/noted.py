@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from killsync.killmail.sides import Side
 from killsync.outbox.notes import KillNote, TroubleKind, TroubleNote
-from killsync.store.kills import Kill, Side
+from killsync.store.kills import Kill
 
 HOSTILE = "@everyone <b>**x**</b> https://evil.example :skull: <@&1>"
 

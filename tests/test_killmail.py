@@ -18,10 +18,10 @@ from killmail_strategies import bodies
 from killsync.errors import BodyRejected, NotAKillmail
 from killsync.killmail.body import decode, encode
 from killsync.killmail.hash import expected_hash
+from killsync.killmail.sides import Side
 from killsync.store import exporting, killmails
 from killsync.store.exporting import Selection
 from killsync.store.killmails import FetchedKillmail
-from killsync.store.kills import Side
 from killsync.store.schema import migrations
 from killsync.store.verify_bodies import in_batches
 

@@ -25,10 +25,11 @@ from world import TIMEOUT, run_in_progress, simulator
 from killsync.board.kills import Asked, Tally, filters
 from killsync.cli import moments
 from killsync.errors import UsageError
+from killsync.killmail.sides import Side
 from killsync.settings.values import parse_isk
 from killsync.store import connection
 from killsync.store import kills as stored
-from killsync.store.kills import Filters, Kill, Side
+from killsync.store.kills import Filters, Kill
 from killsync.terminal.isk import isk
 from killsync.terminal.kills_lines import describe_tally
 from killsync.terminal.kills_table import LAID_OUT_BY, fitting, print_kills

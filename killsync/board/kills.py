@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from killsync.board import names
 from killsync.errors import UsageError
+from killsync.killmail.sides import Side
 from killsync.settings.values import parse_isk
-from killsync.store.kills import Filters, Kill, Side
+from killsync.store.kills import Filters, Kill
 from killsync.store.named import Named
 
 _OPTIONS = {

@@ -19,9 +19,10 @@ from killsync.cli import invocation
 from killsync.cli.invocation import exit_with, print_result
 from killsync.errors import KillsyncError, UsageError
 from killsync.killmail.body import Item
+from killsync.killmail.sides import Side
 from killsync.settings.places import expanded
 from killsync.store import connection, killmails, kills, pending
-from killsync.store.kills import Filters, Kill, Side
+from killsync.store.kills import Filters, Kill
 from killsync.terminal.text import wrapped
 
 _CACHE_SECONDS = 2

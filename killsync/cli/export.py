@@ -93,8 +93,8 @@ def export(
         settings = call.settings()
         with opening.for_reading(settings) as store:
             from killsync.board.kills import Asked
+            from killsync.killmail.sides import Side
             from killsync.store.exporting import Selection
-            from killsync.store.kills import Side
 
             only = None if user is None else find_users(store, [user])[0].user_id
             side = Side.LOSS if only_losses else Side.KILL if only_kills else None

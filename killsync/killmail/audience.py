@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from killsync.killmail.sides import Role
+from killsync.killmail.sides import Role, Side
 from killsync.settings.channels import Channel, Subject
+
+_SUBJECTS = {Side.KILL: Subject.KILLS, Side.LOSS: Subject.LOSSES}
 
 
 class News(msgspec.Struct, frozen=True):
@@ -20,7 +22,7 @@ class News(msgspec.Struct, frozen=True):
     roles: Mapping[int, Role]
 
 
-def side_of(roles: Mapping[int, Role], users: frozenset[int] | None) -> Subject | None:
+def side_of(roles: Mapping[int, Role], users: frozenset[int] | None) -> Side | None:
     """Return what a killmail is to these users, None: to all of ours; None if they are not on it.
 
     It is a loss if one of them is the victim.
@@ -28,7 +30,7 @@ def side_of(roles: Mapping[int, Role], users: frozenset[int] | None) -> Subject 
     theirs = [role for user, role in roles.items() if users is None or user in users]
     if not theirs:
         return None
-    return Subject.LOSSES if Role.VICTIM in theirs else Subject.KILLS
+    return Side.LOSS if Role.VICTIM in theirs else Side.KILL
 
 
 def wants(channel: Channel, users: frozenset[int] | None, news: News) -> bool:
@@ -42,4 +44,5 @@ def asks_for(channel: Channel, users: frozenset[int] | None, news: News) -> bool
     What has no price is not known to be worth anything.
     """
     worth = channel.min_value <= 0 or (news.value is not None and news.value >= channel.min_value)
-    return worth and side_of(news.roles, users) in channel.what
+    side = side_of(news.roles, users)
+    return worth and side is not None and _SUBJECTS[side] in channel.what

@@ -19,6 +19,13 @@ class Role(StrEnum):
     ATTACKER = "attacker"
 
 
+class Side(StrEnum):
+    """What a killmail is to us."""
+
+    KILL = "kill"
+    LOSS = "loss"
+
+
 def parties(killmail: Killmail) -> tuple[Party, list[Attack]]:
     """Return the victim of a killmail, and its attackers."""
     victim = killmail.victim

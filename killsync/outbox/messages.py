@@ -6,9 +6,10 @@ from enum import Enum, auto
 import msgspec
 
 from killsync.board.kills import Tally
+from killsync.killmail.sides import Side
 from killsync.outbox.markup import PLAIN, Markup
 from killsync.outbox.notes import KillNote, Note, TroubleKind, TroubleNote
-from killsync.store.kills import Kill, Side
+from killsync.store.kills import Kill
 from killsync.terminal.isk import isk
 from killsync.terminal.kills_lines import describe_tally, final_blow, named, victim
 from killsync.terminal.text import count, safe

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 import msgspec
 
 from killsync.killmail.audience import side_of
+from killsync.killmail.sides import Side
 from killsync.outbox.notes import KillNote, Note, TroubleNote
-from killsync.settings.channels import Channel, Subject
+from killsync.settings.channels import Channel
 from killsync.store import kills, queueing
-from killsync.store.kills import Kill, Side
+from killsync.store.kills import Kill
 from killsync.store.outbox import Entry
-
-_SIDES = {Subject.KILLS: Side.KILL, Subject.LOSSES: Side.LOSS, None: None}
 
 
 def notes_of(
@@ -62,5 +61,5 @@ def trouble_note(text: str) -> TroubleNote | None:
         return None
 
 
-def _with_side(kill: Kill, side: Subject | None) -> Kill:
-    return msgspec.structs.replace(kill, side=_SIDES[side] or kill.side)
+def _with_side(kill: Kill, side: Side | None) -> Kill:
+    return msgspec.structs.replace(kill, side=side or kill.side)

@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from killsync.killmail.body import Extra, Killmail
+from killsync.killmail.sides import Side
 from killsync.store import killmails
 from killsync.store.connection import snapshot
-from killsync.store.kills import Side
 
 HASH = "killmail_hash"
 TABLES = ("killmails", "attackers", "items")

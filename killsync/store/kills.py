@@ -5,11 +5,11 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 
 from msgspec import Struct
 
 from killsync.killmail.game_ids import Group
+from killsync.killmail.sides import Side
 from killsync.model import LARGEST_ID
 from killsync.store import views
 from killsync.store.connection import snapshot
@@ -23,13 +23,6 @@ LOOKS_WHILE_COUNTING = 400
 """After so many it does: a fifth of a second or so, and the same on each machine."""
 
 _LATEST = "9999-12-31T23:59:59Z"
-
-
-class Side(StrEnum):
-    """What a killmail is to us."""
-
-    KILL = "kill"
-    LOSS = "loss"
 
 
 class Filters(Struct, frozen=True):

@@ -4,7 +4,8 @@ import sys
 
 from killsync.board.kills import Tally
 from killsync.killmail.ids import unnamed
-from killsync.store.kills import Kill, Side
+from killsync.killmail.sides import Side
+from killsync.store.kills import Kill
 from killsync.terminal.isk import isk
 from killsync.terminal.text import count, safe
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from killsync.store.kills import Kill, Side
+from killsync.killmail.sides import Side
+from killsync.store.kills import Kill
 from killsync.terminal.columns import GAP, aligned, first_fitting
 from killsync.terminal.isk import isk
 from killsync.terminal.kills_lines import final_blow, named, opponent, victim
