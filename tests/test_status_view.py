@@ -18,9 +18,9 @@ from killsync.sync.status import (
     Backfill,
     DirectorState,
     DirectorStatus,
-    OpenList,
-    Progress,
+    ListInProgress,
     RateLimit,
+    RunProgress,
     SetAside,
     Status,
     UserDetails,
@@ -367,7 +367,7 @@ def test_killmails_set_aside_for_one_reason_share_a_line() -> None:
 
 def test_a_running_scan_says_whose_list_it_reads_and_how_many_killmails_are_done() -> None:
     left = msgspec.structs.replace(NOTHING_LEFT, ready=1000)
-    progress = Progress(234, [OpenList(1, "Kestrel Vane", 3, 1200)])
+    progress = RunProgress(234, [ListInProgress(1, "Kestrel Vane", 3, 1200)])
     shown = lines(status(user(), lock=HOLDER, progress=progress, backlog=left), Room())
     assert "  Kestrel Vane: 3 pages read, 1,200 new killmails" in shown
     assert "  234 killmails stored so far" in shown

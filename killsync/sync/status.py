@@ -97,7 +97,7 @@ class RateLimit(msgspec.Struct, frozen=True):
     ready_at: str | None
 
 
-class OpenList(msgspec.Struct, frozen=True):
+class ListInProgress(msgspec.Struct, frozen=True):
     """A list that the run in progress reads: whose, and what it has read so far."""
 
     user_id: int
@@ -106,11 +106,11 @@ class OpenList(msgspec.Struct, frozen=True):
     new: int
 
 
-class Progress(msgspec.Struct, frozen=True):
+class RunProgress(msgspec.Struct, frozen=True):
     """What the run in progress has done so far: killmails stored, and the lists that it reads."""
 
     stored: int
-    lists: list[OpenList]
+    lists: list[ListInProgress]
 
 
 class UserDetails(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +144,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     unsynced: Unsynced | None
     unfetched: Unfetched | None
     backlog: Backlog
-    progress: Progress | None
+    progress: RunProgress | None
     stored_by_hour: list[int]
 
 
@@ -224,12 +224,12 @@ def lock_holder(store: Store) -> LockHolder | None:
     return runs.newest_unended(store.conn, version) if version else LockHolder()
 
 
-def _progress(conn: sqlite3.Connection, holder: LockHolder) -> Progress:
+def _progress(conn: sqlite3.Connection, holder: LockHolder) -> RunProgress:
     read = [(job, users.get(conn, job.user_id)) for job in jobs.running(conn)]
-    return Progress(
+    return RunProgress(
         0 if holder.since is None else recent.stored_since(conn, holder.since),
         [
-            OpenList(user.user_id, user.name, job.pages, job.new_killmails)
+            ListInProgress(user.user_id, user.name, job.pages, job.new_killmails)
             for job, user in read
             if user is not None
         ],
