@@ -22,8 +22,8 @@ from killsync.settings.config import Settings
 from killsync.store import directors, jobs, removing, roles, users
 from killsync.store.connection import Store
 from killsync.sync.status import user_statuses
-from killsync.terminal import tables
 from killsync.terminal.text import count, safe
+from killsync.terminal.users_table import show_users
 
 _NOBODY_NAMED = "name a user, by character id or name"
 
@@ -61,7 +61,7 @@ def _list(context: typer.Context, *, as_json: bool) -> None:
         if as_json:
             print_result(json.dumps(msgspec.to_builtins(listed), indent=2))
         else:
-            tables.show_users(listed)
+            show_users(listed)
 
 
 @app.command()

@@ -9,7 +9,15 @@ from killsync.model import UserKind
 from killsync.sync.status import UserStatus
 from killsync.terminal.cells import Words, styled
 from killsync.terminal.columns import GAP, aligned, first_fitting
-from killsync.terminal.status_words import Clock, last_sync, next_sync, registered, standing
+from killsync.terminal.console import console
+from killsync.terminal.status_words import (
+    NOBODY,
+    Clock,
+    last_sync,
+    next_sync,
+    registered,
+    standing,
+)
 from killsync.terminal.text import count, safe
 
 if TYPE_CHECKING:
@@ -60,9 +68,15 @@ def status_table(
     return _table(users, columns, _STATUS_LAYOUTS, width)
 
 
-def users_table(users: Sequence[UserStatus], width: int | None) -> list["Text"]:
-    """Return the registered characters and corporations, for so many columns; None: whole."""
-    return _table(users, _columns(users), _USERS_LAYOUTS, width)
+def show_users(users: Sequence[UserStatus]) -> None:
+    """Print the registered characters and corporations: as fits a terminal, elsewhere whole."""
+    to = console()
+    if not users:
+        to.print(NOBODY)
+        return
+    width = to.width if to.is_terminal else None
+    for line in _table(users, _columns(users), _USERS_LAYOUTS, width):
+        to.print(line, soft_wrap=True)
 
 
 def _columns(users: Sequence[UserStatus]) -> dict[str, _Column]:
