@@ -16,11 +16,14 @@ from world import Killsync
 
 from killsync.cli import help_drawing, help_pages
 from killsync.cli.app import GROUPS
-from killsync.cli.help_texts import HELP_TEXTS
 from killsync.cli.options import hoisted
 from killsync.cli.parameters import parameters
 
 Make = Callable[..., Killsync]
+
+HELP_TEXTS = {
+    " ".join(path): help_pages.help_text(command_at(path), " ".join(path)) for path in COMMANDS
+}
 
 EVERY = pytest.mark.parametrize("path", COMMANDS, ids=WORDS)
 # as an argument's or option's value a Python type would be shown, or typer's name for it

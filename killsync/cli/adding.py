@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from killsync.cli import invocation, opening
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import Blame, KillsyncError, TryLater, UsageError
@@ -16,6 +17,22 @@ from killsync.terminal.text import safe
 
 if TYPE_CHECKING:
     from killsync.cli.registering import Outcome
+
+
+HELP = {
+    "users add": HelpText(
+        {
+            "killsync users add < tokens.txt": "from a file, one a line",
+            "killsync users add --corporation < tokens.txt": "with their corporations",
+        },
+        exits(
+            "all are registered",
+            _1="a line failed, or a corporation cannot be registered",
+            _2="no token was given, or the configuration is wrong",
+            _75="a line, or a corporation, could not be done now",
+        ),
+    ),
+}
 
 
 def add(

@@ -15,6 +15,7 @@ import typer
 from killsync import __version__
 from killsync.cli import output
 from killsync.cli.commands import App, Group
+from killsync.cli.help_parts import STOPPED, HelpText, exits
 from killsync.cli.options import hoisted
 from killsync.terminal.streams import accept_anything
 
@@ -61,6 +62,24 @@ SUMMARIES = {name: text for group in GROUPS.values() for name, text in group.ite
 
 # a command that no module can be named after
 _MODULES = {"import": "importing"}
+
+
+HELP = {
+    "": HelpText(
+        {
+            "killsync demo": "see it work, without an account",
+            "killsync init": "begin: the configuration, and the line for cron",
+            "killsync kills --help": "what a command does, with examples",
+        },
+        exits(
+            "done; also a scan that had nothing to do",
+            _1="finished, but something failed for the first time",
+            _2="wrong usage or configuration",
+            _75="could not be done now: nothing is lost, try later",
+            _130_143=STOPPED,
+        ),
+    ),
+}
 
 
 class Commands(Mapping[str, Any]):

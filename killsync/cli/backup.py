@@ -9,10 +9,24 @@ from typing import Annotated
 import typer
 
 from killsync.cli import invocation, opening
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import print_result
 from killsync.errors import UsageError
 from killsync.store import lock, paths
 from killsync.terminal.text import count, safe
+
+HELP = {
+    "backup": HelpText(
+        {
+            "killsync backup ~/killsync-monday.db": "a copy, whole at any time",
+            "killsync backup --force ~/backups/killsync.db": "in place of an older one",
+        },
+        exits(
+            "the copy is complete",
+            _2="FILE cannot be used, or there is no database, or it is damaged; nothing is changed",
+        ),
+    ),
+}
 
 
 def backup(

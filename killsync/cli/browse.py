@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from killsync.cli import invocation, opening
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import print_result
 from killsync.cli.signals import leaving_by_exception
 from killsync.errors import UsageError
@@ -19,6 +20,21 @@ from killsync.settings.program import install_line
 from killsync.terminal.questions import prompt
 
 PORT = 8455
+
+
+HELP = {
+    "browse": HelpText(
+        {
+            "killsync browse": "opens the browser",
+            "killsync browse --no-open --port 0": "only prints the address",
+        },
+        exits(
+            "ended",
+            _2="Datasette is not installed, or the port is in use",
+            _130="ended by Ctrl-C",
+        ),
+    ),
+}
 
 
 def browse(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from killsync.cli import invocation, opening
+from killsync.cli.help_parts import STOPPED, HelpText, exits
 from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import DatabaseError
@@ -27,6 +28,23 @@ if TYPE_CHECKING:
 
 _LOCK_PATIENCE = 10.0
 _MOST_ROUNDS = 3
+
+
+HELP = {
+    "check": HelpText(
+        {
+            "killsync check": "reads everything, and changes nothing",
+            "killsync check --repair": "fixes what can be fixed",
+        },
+        exits(
+            "nothing is wrong, or all of it is repaired",
+            _1="there are problems, which the lines above name",
+            _2="SQLite says that the file is damaged, or it is no database of killsync's",
+            _75="another run is at work: try later",
+            _130_143=STOPPED,
+        ),
+    ),
+}
 
 
 def check(

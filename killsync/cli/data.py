@@ -13,6 +13,7 @@ import typer
 from killsync import files
 from killsync.cli import invocation, opening
 from killsync.cli.commands import App
+from killsync.cli.help_parts import UNUSABLE, HelpText, exits
 from killsync.cli.invocation import Invocation, print_result
 from killsync.cli.reprice import reprice
 from killsync.errors import UsageError
@@ -29,6 +30,25 @@ from killsync.times import unix
 
 _PATIENCE = 60.0
 _NEXT_SCAN = "the next scan loads what is shipped"
+
+
+HELP = {
+    "data": HelpText(
+        {"killsync data": "how old the game data are"},
+        exits("shown", _2=UNUSABLE),
+    ),
+    "data update": HelpText(
+        {
+            "killsync data update": "after a patch of the game",
+            "killsync data update --file ~/static-data.zip": "from a file, without network",
+        },
+        exits(
+            "loaded, or there is nothing newer",
+            _2="the file is broken, unknown or older; nothing is changed",
+            _75="CCP's server is down, or a run is in progress: try later",
+        ),
+    ),
+}
 
 
 class _Prices(msgspec.Struct, frozen=True):

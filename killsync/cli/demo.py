@@ -16,6 +16,7 @@ from typing import Any
 import typer
 
 from killsync.cli import invocation
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import exit_with, print_result
 from killsync.errors import KillsyncError, UsageError
 from killsync.killmail.body import Item
@@ -45,6 +46,17 @@ _SHIP_LOSSES = Filters(side=Side.LOSS, no_pods=True)
 _LOSSES_LOOKED_AT = 100
 _FEW_ATTACKERS = 5
 _LINES_OF_A_FIT = 24
+
+
+HELP = {
+    "demo": HelpText(
+        {
+            "killsync demo": "in a directory of its own",
+            "killsync demo --db ~/demo.db": "in a database that you can look at later",
+        },
+        exits("shown", _2="the database is there already"),
+    ),
+}
 
 
 def demo(context: typer.Context) -> None:

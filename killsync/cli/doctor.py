@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from killsync.cli import invocation
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.settings import config
 from killsync.terminal.text import count, safe
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 
 _STYLES = {"ok": "green", "skipped": "dim", "warning": "yellow", "problem": "bold red"}
 _LONGEST = 1000
+
+
+HELP = {
+    "doctor": HelpText(
+        {
+            "killsync doctor": "after setting up, and when something is odd",
+            "killsync doctor --json": "for programs",
+        },
+        exits("no problem; there may be warnings", _1="there is a problem"),
+    ),
+}
 
 
 def doctor(

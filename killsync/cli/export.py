@@ -14,6 +14,7 @@ import typer
 from killsync import files
 from killsync.cli import filling_in, invocation, moments, opening, options
 from killsync.cli.find_users import find_users
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import Invocation
 from killsync.errors import UsageError
 from killsync.store import paths
@@ -26,6 +27,20 @@ if TYPE_CHECKING:
 
 # what SQLite can hold
 _LARGEST = 2**63 - 1
+
+
+HELP = {
+    "export": HelpText(
+        {
+            "killsync export --user maru --since 7d > week.jsonl": "one user's week",
+            "killsync export --format csv --losses -o losses": "tables for spreadsheets",
+        },
+        exits(
+            "done, also if nothing matches",
+            _2="a name, a time or an option is wrong, or PATH cannot be written",
+        ),
+    ),
+}
 
 
 class Form(StrEnum):

@@ -4,13 +4,14 @@ No line is longer than the width unless one word is, and none is cut.
 """
 
 import inspect
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from typer.core import TyperGroup
 
-from killsync.cli.help_texts import HELP_TEXTS
+from killsync.cli.help_parts import HelpText
 from killsync.cli.parameters import AnyCommand, Parameter, parameters
 
 _LEFT = "  "
@@ -45,7 +46,7 @@ def page(command: AnyCommand, path: str, groups: Groups, width: int) -> list[Lin
     """
     taken = parameters(command)
     words = path.partition(" ")[2]
-    text = HELP_TEXTS[words]
+    text = help_text(command, words)
     lines = [_usage(path, taken, command), *_description(command, width)]
     arguments = [one for one in taken if not one.names]
     options = [one for one in taken if one.names]
@@ -66,6 +67,13 @@ def page(command: AnyCommand, path: str, groups: Groups, width: int) -> list[Lin
     if words:
         lines += [[], *_wrapped(Style.NOTE, _GLOBAL, width)]
     return lines
+
+
+def help_text(command: AnyCommand, words: str) -> HelpText:
+    """Return what a command's module says of it: `HELP` there, by the words of the command."""
+    assert command.callback is not None
+    said: HelpText = sys.modules[command.callback.__module__].HELP[words]
+    return said
 
 
 def usage_pieces(command: AnyCommand, taken: Iterable[Parameter]) -> list[str]:

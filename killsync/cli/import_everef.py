@@ -15,6 +15,7 @@ from killsync.archive.events import Imported, ToFetch, ToRead
 from killsync.archive.everef import EveRef
 from killsync.archive.intake import Intake
 from killsync.cli import invocation
+from killsync.cli.help_parts import IMPORTED, HelpText
 from killsync.cli.import_progress import Showing, showing
 from killsync.cli.import_session import conclude, database, refusals
 from killsync.cli.invocation import Invocation, exit_with
@@ -29,6 +30,17 @@ from killsync.store.sqlite_errors import readable_errors
 
 if TYPE_CHECKING:
     from killsync.http import Http
+
+
+HELP = {
+    "import everef": HelpText(
+        {
+            "killsync import everef ~/killmails": "archives that are here already",
+            "killsync import everef --days 2016-02..2016-04": "fetched from data.everef.net",
+        },
+        IMPORTED | {"75": "no answer for a day, or the server is down: try later"},
+    ),
+}
 
 
 def everef(

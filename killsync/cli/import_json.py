@@ -12,6 +12,7 @@ from killsync.archive.events import FilesToRead
 from killsync.archive.exported import Exported, Source
 from killsync.archive.intake import Intake
 from killsync.cli import import_session, invocation
+from killsync.cli.help_parts import IMPORTED, HelpText
 from killsync.cli.import_progress import Showing, showing
 from killsync.cli.invocation import exit_with
 from killsync.cli.progress import print_event
@@ -20,6 +21,16 @@ from killsync.errors import KillsyncError, UsageError
 from killsync.model import Origin
 from killsync.store.connection import Store
 from killsync.store.sqlite_errors import readable_errors
+
+HELP = {
+    "import json": HelpText(
+        {
+            "killsync import json week.jsonl": "what `killsync export` wrote",
+            "ssh server killsync export | killsync import json -": "from another machine",
+        },
+        IMPORTED | {"75": "the database is in use: try later"},
+    ),
+}
 
 
 def import_json(

@@ -11,6 +11,7 @@ from killsync.archive.zkb_walk import EndDoubted, Walk
 from killsync.archive.zkillboard import Side, ZKillboard
 from killsync.cli import invocation, opening
 from killsync.cli.find_users import find_users
+from killsync.cli.help_parts import STOPPED, HelpText, exits
 from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.options import AlsoUsers, Users, named_users
 from killsync.cli.progress import print_event
@@ -52,6 +53,23 @@ _UPGRADE_PATIENCE = 60.0
 _LOCK_PATIENCE = 1.0
 _SKIPPED = "not valid on zKillboard's list"
 _GOES_ON = "; nothing is lost, the next import goes on"
+
+
+HELP = {
+    "import zkb": HelpText(
+        {
+            'killsync import zkb "Black Comet Company"': "characters and corporations",
+            "killsync import zkb 90000002 --full": "every page once more",
+        },
+        exits(
+            "done; what is left is fetched by scans",
+            _1="something was refused: the line says what",
+            _2="not a registered character or corporation",
+            _75="zKillboard or ESI is down: nothing lost, try later",
+            _130_143=STOPPED,
+        ),
+    ),
+}
 
 
 def zkb(

@@ -4,11 +4,23 @@ from typing import Any
 
 from killsync.cli.app import Commands
 from killsync.cli.commands import App, Group
+from killsync.cli.help_parts import IMPORTED, HelpText
 
 _SOURCES = {
     "everef": ("import_everef", "everef"),
     "json": ("import_json", "import_json"),
     "zkb": ("import_zkb", "zkb"),
+}
+
+
+HELP = {
+    "import": HelpText(
+        {
+            "killsync import everef --days 2016-02": "a month of EVE Ref's archives",
+            "killsync import zkb maru": "what zKillboard lists of one user",
+        },
+        IMPORTED,
+    ),
 }
 
 

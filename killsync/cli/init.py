@@ -13,6 +13,7 @@ import typer
 from killsync import files
 from killsync.cli import former, given, invocation, unit_files
 from killsync.cli.former import Former
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.errors import INTERRUPTED, UsageError
 from killsync.settings import application, config
@@ -24,6 +25,22 @@ from killsync.terminal.questions import Unanswered, agree, ask, ask_hidden, prom
 from killsync.terminal.text import safe
 
 _COPY = "before-init"
+
+
+HELP = {
+    "init": HelpText(
+        {
+            "killsync init": "asks for what is missing",
+            "killsync init --systemd": "a timer instead of cron",
+            "killsync init --set workers=4": "changes one setting, and leaves the rest",
+        },
+        exits(
+            "the file is written",
+            _2="a value is wrong or missing, or the file is there already",
+            _130="stopped by Ctrl-C",
+        ),
+    ),
+}
 
 
 def init(

@@ -22,6 +22,7 @@ from killsync.cli import (
     options,
 )
 from killsync.cli.find_users import find_users
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import Invocation, print_result
 from killsync.errors import UsageError
 from killsync.settings.config import Settings
@@ -36,6 +37,21 @@ from killsync.terminal.text import safe
 _AN_ID = re.compile(r"(?:(?:https?://)?(?:www\.)?zkillboard\.com/kill/)?([0-9]{1,18})/?")
 # how far what is not shown is counted
 _MOST_COUNTED = 10_000
+
+
+HELP = {
+    "kills": HelpText(
+        {
+            "killsync kills --losses --since 7d": "what was lost this week",
+            "killsync kills --ship Rifter --limit 0 --csv": "all of one ship, as a table",
+            "killsync kills 126440215 --eft": "the fit of one killmail",
+        },
+        exits(
+            "done, also if nothing matches",
+            _2="a name, a time or an option is wrong, or an ID is not stored",
+        ),
+    ),
+}
 
 
 def kills(

@@ -5,9 +5,28 @@ from typing import Annotated
 import typer
 
 from killsync.cli import invocation, opening
+from killsync.cli.help_parts import STOPPED, HelpText, exits
 from killsync.cli.invocation import exit_with
 from killsync.cli.options import seconds
 from killsync.settings import application
+
+HELP = {
+    "login": HelpText(
+        {
+            "killsync login": "one character",
+            "killsync login --corporation --another": "directors, one after the other",
+            "killsync login --no-browser": "on a machine without a browser",
+        },
+        exits(
+            "registered",
+            _1="the login was refused; or the character is registered, but is no director, or its "
+            "login lacks the scope",
+            _75="nobody came back from SSO in time; or the character is registered, and ESI could "
+            "not be asked for its corporation",
+            _130_143=STOPPED,
+        ),
+    ),
+}
 
 
 def login(

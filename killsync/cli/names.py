@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from killsync.cli import invocation, opening
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import print_result
 from killsync.errors import UsageError
 from killsync.settings.config import Settings
@@ -20,6 +21,17 @@ from killsync.terminal.text import count
 _MOST_RENEWED = 10_000
 _NOT_JUST_GIVEN = 3600.0
 _OFF = "`names` is off, so scans ask for none: `killsync init --set names=true` switches it on"
+
+
+HELP = {
+    "names": HelpText(
+        {
+            "killsync names": "how many are known",
+            "killsync names --refresh": "players and corporations change theirs",
+        },
+        exits("shown", _2="names are switched off, or the database cannot be used"),
+    ),
+}
 
 
 def names(

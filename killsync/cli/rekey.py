@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from killsync.cli import invocation, opening
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.errors import UsageError
 from killsync.settings import config
@@ -19,6 +20,18 @@ from killsync.terminal.text import count, safe
 
 if TYPE_CHECKING:
     from killsync.tokens.tokens import Rekeyed
+
+
+HELP = {
+    "users rekey": HelpText(
+        {"killsync users rekey --new-key": "when a key may be known to others"},
+        exits(
+            "every token is encrypted anew",
+            _1="a token could not be read, and stays as it is",
+            _2="the key is missing, or the database cannot be used",
+        ),
+    ),
+}
 
 
 def rekey(

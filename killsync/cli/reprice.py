@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from killsync.cli import invocation, opening
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import Invocation, exit_with, print_result
 from killsync.cli.signals import StopOnSignal
 from killsync.store import game_data, prices, revaluing, verify
@@ -23,6 +24,18 @@ _NO_PRICES = (
     "there are no prices yet, and nothing was changed: the next `killsync scan` that has something "
     "to value asks ESI for them, unless `prices` is off"
 )
+
+
+HELP = {
+    "data reprice": HelpText(
+        {"killsync data reprice": "after an update that counts otherwise"},
+        exits(
+            "every killmail is valued again, or there are no prices yet",
+            _75="a run did not end within a minute",
+            _130_143="stopped by a signal; what was valued again stays so",
+        ),
+    ),
+}
 
 
 class _Done(msgspec.Struct):

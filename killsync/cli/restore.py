@@ -9,6 +9,7 @@ import typer
 
 from killsync import files
 from killsync.cli import invocation
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import Invocation, print_result
 from killsync.errors import UsageError
 from killsync.store import lock
@@ -17,6 +18,18 @@ from killsync.terminal.questions import agree
 from killsync.terminal.text import count, safe
 
 _PATIENCE = 60.0
+
+
+HELP = {
+    "restore": HelpText(
+        {"killsync restore ~/backups/killsync.db": "asks first; the old one is kept"},
+        exits(
+            "the backup is in place",
+            _2="FILE is not a whole database that this version knows; nothing is changed",
+            _75="a run did not end within a minute, or another program is in the way",
+        ),
+    ),
+}
 
 
 def restore(

@@ -7,10 +7,21 @@ import typer
 
 from killsync.cli import invocation, opening
 from killsync.cli.find_users import find_users
+from killsync.cli.help_parts import BUSY, UNKNOWN_USER, HelpText, exits
 from killsync.cli.invocation import print_result
 from killsync.store import directors, jobs, retries, waiting_users
 from killsync.store.connection import Store
 from killsync.terminal.text import count
+
+HELP = {
+    "retry": HelpText(
+        {
+            "killsync retry": "everything",
+            'killsync retry --user "Maru Sakaala"': "what one user waits for",
+        },
+        exits("the next scan tries again", _2=UNKNOWN_USER, _75=BUSY),
+    ),
+}
 
 
 def retry(

@@ -9,6 +9,7 @@ import typer
 
 from killsync.cli import invocation, opening
 from killsync.cli.after_run import followed_up, tell
+from killsync.cli.help_parts import STOPPED, HelpText, exits
 from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.options import seconds
 from killsync.cli.pinging import pinging
@@ -37,6 +38,23 @@ if TYPE_CHECKING:
 
 _LOCK_PATIENCE = 1.0
 _LONGEST = 500
+
+
+HELP = {
+    "scan": HelpText(
+        {
+            "killsync scan --quiet": "in the crontab: prints nothing while all is well",
+            "killsync scan --force --max-runtime 2m": "now, for two minutes",
+        },
+        exits(
+            "done; also if nothing is due, or another run is at work",
+            _1="some user or killmail failed, for the first time",
+            _2="wrong usage or configuration",
+            _75="ESI or SSO is down, or a limit is reached: the next scan goes on",
+            _130_143=STOPPED,
+        ),
+    ),
+}
 
 
 def scan(

@@ -10,12 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from killsync.cli import invocation
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import print_result
 from killsync.cli.options import seconds
 from killsync.errors import UsageError
 
 if TYPE_CHECKING:
     from killsync.simulator import Options, Ready
+
+
+HELP = {
+    "simulator": HelpText(
+        {
+            "killsync simulator": "prints what to export in another terminal",
+            "killsync simulator --corporations 1 --rotate": "with directors, and new tokens",
+            "killsync simulator --new-every 1m --cache 10s": "where something happens",
+        },
+        exits("ended", _2="an option is wrong, or the port is in use", _130="ended by Ctrl-C"),
+    ),
+}
 
 
 def simulator(

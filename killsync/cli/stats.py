@@ -12,6 +12,7 @@ from killsync.board.statistics import By, Overview, Sort, Table
 from killsync.cli import filling_in, invocation, moments, opening, options
 from killsync.cli.csv_lines import csv_to_stdout
 from killsync.cli.find_users import find_users
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import Invocation, print_result
 from killsync.errors import UsageError
 from killsync.model import User
@@ -24,6 +25,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LIMIT = 20
+
+
+HELP = {
+    "stats": HelpText(
+        {
+            "killsync stats": "the totals, and when you are at it",
+            "killsync stats --by opponent --sort losses": "who kills you most",
+            "killsync stats --by ship --since 30d": "what you kill, this month",
+        },
+        exits("done, also if nothing was found", _2="a name, a time or an option is wrong"),
+    ),
+}
 
 
 def stats(

@@ -10,6 +10,7 @@ import typer
 
 from killsync.cli import invocation, opening
 from killsync.cli.find_users import find_users
+from killsync.cli.help_parts import LOCKED, UNKNOWN_USER, HelpText, exits
 from killsync.cli.invocation import Invocation, print_result
 from killsync.cli.options import as_seconds
 from killsync.cli.progress import zone_at_terminal
@@ -29,6 +30,17 @@ if TYPE_CHECKING:
     from killsync.terminal.status_words import Clock
 
 _FASTEST, _SLOWEST = 0.1, 3600.0
+
+
+HELP = {
+    "status": HelpText(
+        {
+            "killsync status --watch": "look on while a scan is at work",
+            "killsync status --user maru --json": "one user, for programs",
+        },
+        exits("shown", _2=UNKNOWN_USER, _75=LOCKED, _130_143="a watch was ended by a signal"),
+    ),
+}
 
 
 def status(

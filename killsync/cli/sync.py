@@ -8,6 +8,7 @@ import typer
 from killsync.cli import invocation, opening
 from killsync.cli.after_run import Ending, followed_up
 from killsync.cli.find_users import find_users
+from killsync.cli.help_parts import STOPPED, HelpText, exits
 from killsync.cli.invocation import Invocation, exit_with
 from killsync.cli.options import AlsoUsers, Users, named_users, seconds
 from killsync.cli.progress import WaitingLine, print_event
@@ -32,6 +33,23 @@ if TYPE_CHECKING:
 
 _POLL = 0.2
 _LOOKS_APART = 2.0
+
+
+HELP = {
+    "sync": HelpText(
+        {
+            'killsync sync "Maru Sakaala"': "one user; maru is enough if only one begins so",
+            "killsync sync maru caelia --no-wait": "two users, by the next scan",
+        },
+        exits(
+            "done",
+            _1="it failed, or the user needs a new login",
+            _2="no such user, it is disabled, or the configuration is wrong",
+            _75="could not be done now; the job stays queued for the next scan",
+            _130_143=STOPPED,
+        ),
+    ),
+}
 
 
 def sync(

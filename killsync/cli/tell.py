@@ -10,6 +10,7 @@ import typer
 
 from killsync.board.nearest import nearest
 from killsync.cli import invocation, opening
+from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import Invocation, print_result
 from killsync.cli.progress import zone_at_terminal
 from killsync.errors import UsageError
@@ -32,6 +33,22 @@ name = "corporation"
 url = "discord://WEBHOOK_ID/WEBHOOK_TOKEN"
 
 then `killsync tell --test corporation` sends a line by it"""
+
+
+HELP = {
+    "tell": HelpText(
+        {
+            "killsync tell": "what was told, what waits, and what is wrong",
+            "killsync tell --test corp": "sends one line by the channel of that name",
+            "killsync tell --dry-run": "what the next run would send",
+        },
+        exits(
+            "done, whatever the table says",
+            _1="the test was not delivered",
+            _2="no such channel, or the database cannot be used",
+        ),
+    ),
+}
 
 
 def tell(

@@ -13,6 +13,7 @@ import typer
 from killsync.cli import adding, invocation, opening, rekey
 from killsync.cli.commands import App
 from killsync.cli.find_users import find_users
+from killsync.cli.help_parts import BUSY, UNKNOWN_USER, UNUSABLE, HelpText, exits
 from killsync.cli.invocation import Invocation, print_result
 from killsync.cli.options import AlsoUsers, Users, named_users
 from killsync.errors import UsageError
@@ -30,6 +31,36 @@ _NOBODY_NAMED = "name a user, by character id or name"
 app = App(
     help="List, add, disable, enable and remove users; rekey tokens.",
 )
+
+
+HELP = {
+    "users": HelpText(
+        {
+            "killsync users": "everybody who is registered",
+            "killsync users disable maru": "stop syncing one of them",
+        },
+        exits("shown", _2=UNUSABLE),
+    ),
+    "users list": HelpText(
+        {"killsync users list": "the same as `killsync users`"},
+        exits("shown", _2=UNUSABLE),
+    ),
+    "users disable": HelpText(
+        {'killsync users disable "Maru Sakaala"': "by name, in any case"},
+        exits("disabled", _2=UNKNOWN_USER, _75=BUSY),
+    ),
+    "users enable": HelpText(
+        {"killsync users enable 90000002": "by id"},
+        exits("enabled", _2=UNKNOWN_USER, _75=BUSY),
+    ),
+    "users remove": HelpText(
+        {
+            'killsync users remove "Maru Sakaala"': "its killmails stay",
+            "killsync users remove maru --purge": "its killmails go, too",
+        },
+        exits("removed", _2=f"{UNKNOWN_USER}; or you said no", _75=BUSY),
+    ),
+}
 
 
 @app.callback(invoke_without_command=True)
