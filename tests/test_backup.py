@@ -13,6 +13,7 @@ from pathlib import Path
 from subprocess import Popen
 
 import pytest
+from few_game_data import leave_few
 from here import run_here
 from in_process import InProcess
 from world import TIMEOUT, Killsync, run_in_progress, simulator, wait_until
@@ -38,6 +39,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
         program = InProcess(tmp_path_factory.mktemp("template"), esi)
         program.add_users()
         program.run("scan")
+        leave_few(program.database)
         yield program
 
 
