@@ -244,9 +244,9 @@ def test_an_archive_that_cannot_be_had_is_refused_and_the_others_are_read(
 
 
 def test_a_signal_while_it_is_fetched_ends_it(program: Killsync, background: Any) -> None:
-    program.simulator.fault("archive", day=str(program.simulator.old_days()[1]), hang=30)
+    program.simulator.fault("archive", day=str(program.simulator.old_days()[1]), hang=2)
     process = background(program, "import", "everef", "--days", span(program))
-    wait_until(lambda: program.rows("SELECT 1 FROM imports"))
+    wait_until(lambda: len(requests(program)) == 2)
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 143
@@ -309,7 +309,8 @@ def test_killmails_that_esi_lists_later_need_no_request(program: Killsync) -> No
 
 
 def test_what_is_pending_and_imported_is_not_asked_for(program: Killsync) -> None:
-    program.simulator.fault("body", status=503)
+    # for so long that the run ends at once, without another attempt
+    program.simulator.fault("body", status=429, headers={"Retry-After": "3600"})
     program.run("scan", exit_code=None)
     pending = program.rows("SELECT count(*) FROM pending_killmails")[0][0]
     assert pending > 0
