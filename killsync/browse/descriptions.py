@@ -4,20 +4,23 @@ from typing import Any
 
 _ABOUT = "Killmails of your own, in a database of your own. Nothing here leaves this machine."
 _HIDDEN = (
-    "jobs",
-    "runs",
-    "rate_limits",
+    "_sqlite_migrations",
+    "channels",
+    "directors",
     "facts",
+    "imports",
+    "jobs",
+    "outbox",
     "pending_killmails",
+    "price_days",
+    "rate_limits",
+    "runs",
+    "sides",
+    "sqlite_sequence",
+    "troubles",
     "unnamed_ids",
     "user_killmails",
-    "sides",
-    "price_days",
-    "directors",
-    "imports",
     "zkb_lists",
-    "_sqlite_migrations",
-    "sqlite_sequence",
 )
 _KILL = {
     "side": "kill or loss, as the user sees it",
