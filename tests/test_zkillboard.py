@@ -18,7 +18,7 @@ import requests
 import requests_mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from world import copy_new_database
+from new_store import new_store
 
 from killsync.archive.zkb_pace import Pace
 from killsync.archive.zkb_walk import EndDoubted, Walk, Walked
@@ -34,7 +34,7 @@ from killsync.errors import (
 )
 from killsync.http import Http
 from killsync.model import KillmailRef, Origin, Pending, Priority, User, UserKind
-from killsync.store import connection, facts, pending, retries, users, zkb_lists
+from killsync.store import facts, pending, retries, users, zkb_lists
 from killsync.store.connection import Store
 
 URL = "https://zkb.example/api"
@@ -111,13 +111,12 @@ def entry(killmail_id: int) -> dict[str, Any]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(new_store(tmp_path / "killsync.db")) as store:
+    with closing(store_with_users(tmp_path / "killsync.db")) as store:
         yield store
 
 
-def new_store(path: Path) -> Store:
-    copy_new_database(path)
-    store = connection.connect(path)
+def store_with_users(path: Path) -> Store:
+    store = new_store(path)
     # what is lost with the machine is no matter here
     store.conn.execute("PRAGMA synchronous = OFF")
     users.add(store.conn, CORPORATION, "Some Corporation", NOW, UserKind.CORPORATION)
@@ -668,7 +667,7 @@ def test_an_undisturbed_walk_leaves_nothing_out_whatever_was_before(
     tmp_path_factory: pytest.TempPathFactory, size: int, happenings: list[Happening]
 ) -> None:
     path = tmp_path_factory.mktemp("walk") / "killsync.db"
-    with closing(new_store(path)) as store, requests_mock.Mocker() as mock:
+    with closing(store_with_users(path)) as store, requests_mock.Mocker() as mock:
         board = Board(mock, Clock())
         board.lists["kills"] = list(range(size, 0, -1))
         for happen in [*happenings, undisturbed]:
