@@ -309,6 +309,13 @@ def simulator(
             process.kill()
 
 
+def next_with(process: subprocess.Popen[str], words: str) -> str:
+    """Return the next line that it prints from these words on."""
+    assert process.stdout is not None
+    line = next(line for line in process.stdout if words in line)
+    return line[line.index(words) :].rstrip()
+
+
 def rest_of(process: subprocess.Popen[str]) -> str:
     """End a simulator; return what it has printed since."""
     process.terminate()
@@ -347,10 +354,9 @@ def test_the_lines_that_the_simulator_prints_work_as_printed(tmp_path: Path) -> 
 def test_the_lines_that_the_simulator_prints_register_corporations(tmp_path: Path) -> None:
     options = ("--characters=3", "--killmails=3", "--corporations=1", "--archive-days=1")
     with simulator(tmp_path, *options, start=start_installed) as (process, printed):
-        imports = re.search(r"killsync import everef .*", printed.read_text() + rest_of(process))
-    assert imports
-    with simulator(tmp_path, *options, start=start_installed) as (_, printed):
-        done = shell(tmp_path, f". ./printed && {imports[0]} && killsync status --json")
+        assert "killsync import" not in printed.read_text()
+        imports = next_with(process, "killsync import everef ")
+        done = shell(tmp_path, f". ./printed && {imports} && killsync status --json")
     assert done.returncode == 0, done.stderr
     assert re.search(
         r"; added (\S+ \S+ Company) .*, with director .*\n.*; added director .* to \1", done.stdout
