@@ -112,7 +112,7 @@ def test_a_quiet_backup_prints_nothing(program: InProcess, file: Path) -> None:
 def test_a_backup_can_be_made_while_a_run_goes_on(
     killsync: Start, background: Background, file: Path
 ) -> None:
-    program = killsync(characters=1, killmails=60, latency_body=0.05)
+    program = killsync(characters=1, killmails=60, latency_body=0.3)
     scan = background(program, "scan")
     wait_until(lambda: program.rows("SELECT count(*) FROM user_killmails") == [(60,)])
     program.run("backup", str(file))
