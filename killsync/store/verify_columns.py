@@ -21,7 +21,7 @@ TIMES = {
     "imports": "read_at",
     "zkb_lists": "empty_at read_at",
     "outbox": "queued_at not_before sending_at ended_at",
-    "channels": "told_at failing_since not_before warned_at",
+    "channels": "told_at failing_since not_before warned_at unclear_at",
     "troubles": "since",
 }
 
