@@ -322,7 +322,7 @@ def test_a_command_that_is_refused_in_a_process_of_its_own(tmp_path: Path) -> No
     assert_one_line(run_forked("scan", KILLSYNC_CONFIG=str(config)), str(config), "workers", "0")
     assert_one_line(run_forked("scan", KILLSYNC_WORKERS="0"), "workers", "0", "environment")
     assert_one_line(run_forked("scan", "--workers", "0"), "workers", "0")
-    assert_one_line(run_forked("export", "--user", "999"), "killsync login")
+    assert_one_line(run_forked("export", "--user", "999"), "killsync init")
     assert "--nonsense" in run_forked("scan", "--nonsense").stderr
     assert list(tmp_path.iterdir()) == [config]
 

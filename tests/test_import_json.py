@@ -322,7 +322,7 @@ def test_a_signal_ends_the_wait_for_a_pipe_and_what_was_read_is_stored(
     assert process.returncode == code
     name = signal.Signals(number).name
     ended = re.search(
-        rf"stopped by {name}: 0 files read; (\d+) killmails: (\d+) stored in \d+s; "
+        rf"stopped by {name}: 0 files read; (\d+) killmails: (\d+) stored in \d+ s; "
         "the next call passes over what is stored",
         said,
     )
