@@ -15,6 +15,8 @@ from world import Killsync, wait_for_exit, wait_until
 from killsync.simulator.players import SCOPE
 from killsync.times import DAY, HOUR, MINUTE, iso
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 
 # as two polls of a list are apart, with a tick every ten minutes

@@ -18,6 +18,8 @@ from world import Killsync, read_until, run_in_progress, wait_for_exit, wait_unt
 from killsync.model import UserKind
 from killsync.store import connection, users
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 Background = Callable[..., subprocess.Popen[str]]
 

@@ -10,6 +10,8 @@ from world import Killsync, run_in_progress
 
 from killsync.times import DAY, HOUR, MINUTE, iso, unix
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 
 

@@ -17,6 +17,8 @@ from world import TIMEOUT, Killsync
 
 from killsync.http.bounded import LARGEST_ANSWER
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 
 DAY = 86400

@@ -19,6 +19,8 @@ from world import TIMEOUT, Killsync, wait_until
 
 from killsync.cli.output import MOST_HELD, NeverBlocking
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., Killsync]
 
 LINE = re.compile(rb"\d{7} y{50}\n")
