@@ -42,7 +42,7 @@ FIRST = {"ready": 1334, "stored": 1295, "done_at": "2026-11-26T22:59:10Z"}
 
 
 def test_the_bar_counts_a_killmail_on_two_lists_once(killsync: Make) -> None:
-    program = killsync(users=False, latency_body=0.05)
+    program = killsync(users=False, latency_body=0.6)
     esi = program.simulator
     first, second = (esi.add_character(killmails=5)["character_id"] for _ in range(2))
     esi.add_killmails(first, 20, shared_with=second)
