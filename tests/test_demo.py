@@ -24,6 +24,8 @@ from killsync.cli.demo import last_whole_month, telling_loss
 from killsync.killmail.body import Item
 from killsync.store.kills import Kill
 
+pytestmark = pytest.mark.long
+
 SCRIPTS = str(Path(sys.executable).parent)
 # the environment of a user with real characters; none of it can be reached or used
 OWN = {

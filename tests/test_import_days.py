@@ -15,6 +15,8 @@ from stored import body, pilot
 from test_machine import on_a_small_disk
 from world import Killsync, wait_until
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 CUT_SHORT = bz2.compress(killmail(body(7, pilot(1), [])))
 

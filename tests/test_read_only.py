@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from world import TIMEOUT, Killsync
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., Killsync]
 Done = subprocess.CompletedProcess[str]
 
