@@ -502,8 +502,11 @@ def test_isk_as_players_type_it(text: str, value: float) -> None:
     ],
 )
 def test_what_is_no_isk_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--min-value"):
-        filters(sqlite3.connect(":memory:"), Asked(min_value=text))
+    with (
+        closing(sqlite3.connect(":memory:")) as conn,
+        pytest.raises(UsageError, match="--min-value"),
+    ):
+        filters(conn, Asked(min_value=text))
 
 
 # names

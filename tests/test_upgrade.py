@@ -210,17 +210,18 @@ def test_killmails_of_before_there_were_imports_are_esis(killsync: Make) -> None
 
 
 def test_only_what_a_complete_list_shows_later_is_news_after_the_upgrade() -> None:
-    db = Database(memory=True)
-    later = [m.name for m in schema.migrations.pending(db)][6]
-    schema.migrations.apply(db, stop_before=later)
     synced = "2026-11-01T00:00:00Z"
-    db.conn.executemany(
-        "INSERT INTO users (user_id, name, added_at, last_killmail_sync_at, backfill_page)"
-        " VALUES (?, 'Zo', '2026-10-01T00:00:00Z', ?, ?)",
-        [(1, synced, None), (2, synced, 3), (3, None, None)],
-    )
-    schema.migrations.apply(db)
-    found = db.conn.execute("SELECT user_id, complete_since FROM users").fetchall()
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
+        db = Database(conn)
+        later = [m.name for m in schema.migrations.pending(db)][6]
+        schema.migrations.apply(db, stop_before=later)
+        conn.executemany(
+            "INSERT INTO users (user_id, name, added_at, last_killmail_sync_at, backfill_page)"
+            " VALUES (?, 'Zo', '2026-10-01T00:00:00Z', ?, ?)",
+            [(1, synced, None), (2, synced, 3), (3, None, None)],
+        )
+        schema.migrations.apply(db)
+        found = conn.execute("SELECT user_id, complete_since FROM users").fetchall()
     assert found == [(1, synced), (2, None), (3, None)]
 
 
