@@ -257,8 +257,9 @@ def test_two_archives_of_a_day_are_both_read(importing: Importing) -> None:
     assert importing.summary(importing.archives)["unchanged"] == 2
 
 
-def tomorrow() -> str:
-    return (datetime.now(UTC).date() + timedelta(1)).isoformat()
+def to_come() -> str:
+    """Return a day that is still to come, also if the test runs across midnight."""
+    return (datetime.now(UTC).date() + timedelta(2)).isoformat()
 
 
 @pytest.mark.parametrize(
@@ -274,7 +275,7 @@ def tomorrow() -> str:
         (["--days", "2016-02-02..2016-02-01"], "ends before it begins"),
         (["--days", "..2016-02-01"], "'' is no day"),
         (["--days", "2007-12-04"], "no killmails from before 2007-12-05"),
-        (["--days", tomorrow()], "is still to come"),
+        (["--days", to_come()], "is still to come"),
         (["--days", "2999-01"], "is still to come"),
     ],
 )
@@ -294,14 +295,14 @@ def test_a_file_of_a_day_to_come_that_is_named_is_refused_before_anything_is_rea
     importing: Importing,
 ) -> None:
     archive(importing.archives, [loss(7)])
-    named = archive(importing.archives, [loss(8)], tomorrow())
+    named = archive(importing.archives, [loss(8)], to_come())
     assert "still to come" in importing.run(importing.archives, named, exit_code=2).stderr
     assert importing.stored() == []
 
 
 def test_a_file_of_a_day_to_come_among_others_is_refused_alone(importing: Importing) -> None:
     archive(importing.archives, [loss(7)])
-    stray = archive(importing.archives, [loss(8)], tomorrow())
+    stray = archive(importing.archives, [loss(8)], to_come())
     done = importing.run(importing.archives, exit_code=1)
     assert f"{stray}: is of a day that is still to come" in done.stderr
     assert "1 archive read, 1 refused" in done.stdout
