@@ -26,7 +26,6 @@ _DURING_A_RUN = "while killsync was at work; what it had committed is in the fil
 _APPLICATION_ID = 0x4B534E43
 _OLDEST_SQLITE = (3, 37, 0)
 _BUSY_TIMEOUT = 60.0
-_SHORT_PATIENCE = 1.0
 # more than the pages that a registration changes
 _ROOM = 262_144
 
@@ -181,7 +180,7 @@ def _begin(conn: sqlite3.Connection, gives_up: Callable[[], bool]) -> None:
                 conn.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
-                patience = _SHORT_PATIENCE if gives_up() else _BUSY_TIMEOUT
+                patience = 1.0 if gives_up() else _BUSY_TIMEOUT
                 if not is_busy(error) or time.monotonic() - began > patience:
                     raise
     finally:
@@ -236,6 +235,8 @@ def upgrade(store: Store, migrations: "Migrations | None" = None) -> None:
         from killsync.store import schema
 
         migrations = schema.migrations
+    with readable_errors(store.path), write_transaction(store.db):
+        migrations.ensure_migrations_table(store.db)  # with its index, or neither
     version, wanted = store.version(), store.version() + len(migrations.pending(store.db))
     with readable_errors(store.path):
         if version:
