@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
@@ -21,6 +20,7 @@ from killsync.events import Event
 from killsync.sync import events
 from killsync.sync.forecast import Backlog
 from killsync.terminal.advice import describe_rest
+from killsync.terminal.console import error_console
 from killsync.terminal.moments import Zone, time_to_come
 from killsync.terminal.text import time_left
 from killsync.times import unix
@@ -38,7 +38,7 @@ _LATELY = 15.0
 
 def new_progress() -> Progress:
     """Return the bars, with nothing in them yet."""
-    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    console = error_console()
     of = TextColumn("{task.fields[of]}", markup=False)
     words = TextColumn("{task.description}", markup=False)
     # a narrow terminal shortens the bar: what may not wrap keeps its width

@@ -20,6 +20,7 @@ from killsync.settings.config import Settings
 from killsync.store import connection
 from killsync.store.connection import Store
 from killsync.store.sqlite_errors import readable_errors
+from killsync.terminal.console import error_console
 from killsync.terminal.text import safe
 
 if TYPE_CHECKING:
@@ -187,10 +188,9 @@ def _progress(call: Invocation, stop: StopOnSignal) -> Iterator["Progress"]:
     if call.quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield look
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    console = error_console()
     words, of = TextColumn("{task.description}"), TextColumn("{task.fields[of]}")
     columns = (words, BarColumn(), of, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:

@@ -7,6 +7,7 @@ from killsync.archive.everef import Progress
 from killsync.cli.invocation import Invocation
 from killsync.cli.progress import line_report, print_above_bar, shows_bar
 from killsync.events import Event, Report
+from killsync.terminal.console import error_console
 
 Showing = tuple[Report, Callable[[float | None], Progress | None]]
 """What reports events, and what makes a bar, None if none is shown.
@@ -20,12 +21,11 @@ def showing(call: Invocation) -> Iterator[Showing]:
     if not shows_bar(call):
         yield line_report(call), lambda total: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar
     from rich.progress import TimeRemainingColumn as TimeLeft
 
-    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    console = error_console()
     rate = TextColumn("{task.fields[read]:,} killmails, {task.fields[rate]:,} a second")
     columns = (BarColumn(), TaskProgressColumn(), rate, TimeLeft())
     with Bar(*columns, console=console, transient=True) as bar:

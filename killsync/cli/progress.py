@@ -9,6 +9,7 @@ from killsync.cli import output
 from killsync.cli.invocation import Invocation, print_result
 from killsync.events import Detail, Event, Trouble
 from killsync.settings.config import Settings
+from killsync.terminal.console import error_console
 from killsync.terminal.lines import LineReport, line, sentence
 from killsync.terminal.moments import Zone, time_to_come
 
@@ -95,10 +96,9 @@ class WaitingLine:
 
     def _update(self, text: str) -> None:
         if self._status is None:
-            from rich.console import Console
             from rich.status import Status
 
-            console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+            console = error_console()
             self._status = Status(text, console=console)
             self._status.start()
         self._status.update(text)

@@ -16,6 +16,7 @@ from killsync.cli.signals import StopOnSignal
 from killsync.store import game_data, prices, revaluing, verify
 from killsync.store.connection import Store
 from killsync.store.revaluing import Step
+from killsync.terminal.console import error_console
 from killsync.terminal.isk import isk
 from killsync.terminal.text import count
 
@@ -116,11 +117,10 @@ def _progress(call: Invocation, total: int) -> Iterator[Callable[[int], None]]:
     if call.quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda done: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
 
-    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    console = error_console()
     columns = (TextColumn("killmails"), BarColumn(), MofNCompleteColumn(), TimeLeft())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=total)

@@ -9,6 +9,7 @@ from killsync.cli.invocation import Invocation
 from killsync.cli.progress import line_report, print_above_bar, shows_bar
 from killsync.events import Event, Report
 from killsync.sync import events, zkb_events
+from killsync.terminal.console import error_console
 from killsync.terminal.text import safe
 from killsync.times import span
 
@@ -27,10 +28,9 @@ def reporting(call: Invocation, done_at: DoneAt) -> Iterator[Report]:
         # how many wait has just been said
         yield lambda event: None if isinstance(event, events.Working) else lines(event)
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    console = error_console()
     of, left = TextColumn("{task.fields[of]}"), TextColumn("{task.fields[left]}")
     words = TextColumn("{task.description}", markup=False)
     with Progress(words, BarColumn(), of, left, console=console, transient=True) as progress:

@@ -1,4 +1,4 @@
-"""Where rich prints: standard output, as a person or a pipe takes it."""
+"""Where rich prints: standard output, as a person or a pipe takes it, or standard error."""
 
 from typing import Any
 
@@ -20,3 +20,10 @@ def console() -> Any:
             raise
 
     return PipedConsole(markup=False, emoji=False, highlight=False)
+
+
+def error_console() -> Any:
+    """Return a console for standard error, where progress is shown, that reads no markup."""
+    from rich.console import Console
+
+    return Console(stderr=True, markup=False, emoji=False, highlight=False)
