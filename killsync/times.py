@@ -127,3 +127,11 @@ def has_passed(then: float | None, now: float, longest: float) -> bool:
     written by a clock that was wrong, and counts as passed.
     """
     return then is None or then <= now or then > now + longest
+
+
+def is_within(then: float | None, now: float, seconds: float) -> bool:
+    """Return whether a time lies less than so many seconds back.
+
+    One that is still to come was written by a clock that was wrong, and does not.
+    """
+    return then is not None and 0 <= now - then < seconds

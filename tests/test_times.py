@@ -2,7 +2,7 @@
 
 import pytest
 
-from killsync.times import DAY, parse_duration, retry_after
+from killsync.times import DAY, is_within, parse_duration, retry_after
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,9 @@ def test_anything_else_is_no_duration(text: str) -> None:
 )
 def test_a_rest_lasts_a_day_at_most(text: str | None, seconds: float) -> None:
     assert retry_after(text, 60) == seconds
+
+
+def test_what_is_still_to_come_or_never_was_lies_in_no_time_back() -> None:
+    lies_within = {then: is_within(then, 100.0, 50.0) for then in (None, 50.0, 50.5, 100.0)}
+    assert lies_within == {None: False, 50.0: False, 50.5: True, 100.0: True}
+    assert not is_within(100.5, 100.0, 50.0)

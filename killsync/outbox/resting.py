@@ -3,7 +3,7 @@
 import msgspec
 
 from killsync.store.channels import ChannelState
-from killsync.times import DAY, HOUR, MINUTE, has_passed
+from killsync.times import DAY, HOUR, MINUTE, has_passed, is_within
 
 _FIRST_REST = MINUTE
 _LONGEST_REST = DAY
@@ -69,7 +69,6 @@ def given_up_before(now: float) -> float:
 
 def is_news(state: ChannelState, patience: float, now: float) -> bool:
     """Return whether a failing channel is worth a word from a quiet run: then, and once a day."""
-    since, warned = state.failing_since, state.warned_at
-    if since is None or now - since < patience:
-        return False
-    return warned is None or not 0 <= now - warned < DAY
+    since = state.failing_since
+    lasts = since is not None and now - since >= patience
+    return lasts and not is_within(state.warned_at, now, DAY)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from killsync.store.outbox import OutboxState, waiting_channels
-from killsync.times import DAY, iso, iso_after, unix_or_none
+from killsync.times import DAY, is_within, iso, iso_after, unix_or_none
 
 _COLUMNS = "name, told_at, failures, failing_since, not_before, error, warned_at"
 _ENDED = "channel = ? AND ended_at IS NOT NULL"
@@ -99,8 +99,7 @@ def note_warned(conn: sqlite3.Connection, state: ChannelState, now: float) -> bo
 def is_unclear_news(conn: sqlite3.Connection, name: str, now: float) -> bool:
     """Return whether it was not said for a day that a channel's users are unclear."""
     row = conn.execute("SELECT unclear_at FROM channels WHERE name = ?", [name]).fetchone()
-    said_at = None if row is None else unix_or_none(row[0])
-    return said_at is None or not 0 <= now - said_at < DAY
+    return row is None or not is_within(unix_or_none(row[0]), now, DAY)
 
 
 def note_unclear(conn: sqlite3.Connection, name: str, now: float) -> None:

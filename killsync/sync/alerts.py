@@ -9,7 +9,7 @@ from killsync.settings.config import Settings
 from killsync.store import facts, lock, pending, retries, waiting_users
 from killsync.store.connection import Store
 from killsync.store.runs import LockHolder
-from killsync.times import DAY, HOUR, MINUTE, iso, span, unix
+from killsync.times import DAY, HOUR, MINUTE, is_within, iso, span, unix
 
 _GRACE = 5 * MINUTE
 # one killmail that can never be had is no reason to warn every day
@@ -94,7 +94,7 @@ def is_news(about: str, last: tuple[str, float] | None, now: float) -> bool:
     Also if it is about the same, and after an hour of more than twice as many users: not all wait
     for equally long.
     """
-    if last is None or not 0 <= now - last[1] < DAY:
+    if last is None or not is_within(last[1], now, DAY):
         return True
     kind, before = about.partition(": ")[0], last[0].partition(": ")[0]
     return kind != before or (has_grown(about, last[0]) and now - last[1] >= HOUR)
@@ -137,7 +137,7 @@ def take_note_of_lock(store: Store, alert: Overdue, now: float) -> bool:
     """Remember that a run holds the lock for too long; return whether that is to be said now."""
     try:
         noted = lock.noted_at(store.path)
-        if alert.ends_by < noted <= now < noted + DAY:
+        if noted > alert.ends_by and is_within(noted, now, DAY):
             return False
         lock.note_overdue(store.path, now)
     except OSError:
