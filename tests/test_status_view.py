@@ -59,16 +59,6 @@ WELL = UserStatus(
     error=None,
     directors=[],
 )
-NOTHING_LEFT = Backlog(
-    ready=0,
-    put_off=0,
-    set_aside=0,
-    resumes_at=None,
-    done_at=None,
-    again_at=None,
-    open_lists=0,
-    lists_at=None,
-)
 RUN = Run(
     id=1,
     command="scan",
@@ -112,7 +102,7 @@ def status(*users: UserStatus, **changes: Any) -> Status:
         lock_overdue=False,
         unsynced=None,
         unfetched=None,
-        backlog=NOTHING_LEFT,
+        backlog=Backlog(),
         progress=None,
         stored_by_hour=[0] * 23 + [7],
     )
@@ -366,7 +356,7 @@ def test_killmails_set_aside_for_one_reason_share_a_line() -> None:
 
 
 def test_a_running_scan_says_whose_list_it_reads_and_how_many_killmails_are_done() -> None:
-    left = msgspec.structs.replace(NOTHING_LEFT, ready=1000)
+    left = Backlog(ready=1000)
     progress = RunProgress(234, [ListInProgress(1, "Kestrel Vane", 3, 1200)])
     shown = lines(status(user(), lock=HOLDER, progress=progress, backlog=left), Room())
     assert "  Kestrel Vane: 3 pages read, 1,200 new killmails" in shown
@@ -401,7 +391,7 @@ def test_a_user_in_full_fits_the_terminal() -> None:
     details = UserDetails(
         added_at=iso(NOW - 3 * DAY),
         last_full_at=iso(NOW - 2 * HOUR),
-        backlog=msgspec.structs.replace(NOTHING_LEFT, set_aside=2),
+        backlog=Backlog(set_aside=2),
         open_job=None,
         ended_job=None,
     )

@@ -19,7 +19,6 @@ from killsync.settings.config import Settings
 from killsync.store import directors as stored_directors
 from killsync.store import limits, pending, runs, urgency, waiting_users
 from killsync.store.connection import Store
-from killsync.store.pending import PendingCounts
 from killsync.store.runs import LockHolder, Run
 from killsync.store.urgency import Urgency
 from killsync.store.waiting_users import Listed
@@ -60,14 +59,14 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     `scans_seen`. `stored` are those that are there, of the same users (None: too many to count).
     """
 
-    ready: int
-    put_off: int
-    set_aside: int
-    resumes_at: str | None
-    done_at: str | None
-    again_at: str | None
-    open_lists: int
-    lists_at: str | None
+    ready: int = 0
+    put_off: int = 0
+    set_aside: int = 0
+    resumes_at: str | None = None
+    done_at: str | None = None
+    again_at: str | None = None
+    open_lists: int = 0
+    lists_at: str | None = None
     resumes_after: Rest | None = None
     expected: int = 0
     unread_lists: int = 0
@@ -112,7 +111,12 @@ def backlog(
     starts = [scan.started_at for scan in runs.background_scans(conn, _SCANS_SEEN)]
     next_at, every, seen = next_scan(starts, now)
     if not (counts.ready or counts.put_off or open_lists):
-        return _nothing(counts, unread, every, seen=seen)
+        return Backlog(
+            set_aside=counts.set_aside,
+            unread_lists=unread,
+            scan_every_s=round(every),
+            scans_seen=seen,
+        )
     bucket, errors = _bodies_bucket(conn, now)
     waiting = _waiting(conn, settings, now, user_ids)
     known = waiting_users.listed_for_waiting(conn, user_ids)
@@ -145,22 +149,6 @@ def backlog(
         expected=round(sum(one.pages * one.bodies for one in lists)),
         unread_lists=unread,
         stored=None if known is None else known.stored,
-        scan_every_s=round(every),
-        scans_seen=seen,
-    )
-
-
-def _nothing(counts: PendingCounts, unread: int, every: float, *, seen: bool) -> Backlog:
-    return Backlog(
-        ready=0,
-        put_off=0,
-        set_aside=counts.set_aside,
-        resumes_at=None,
-        done_at=None,
-        again_at=None,
-        open_lists=0,
-        lists_at=None,
-        unread_lists=unread,
         scan_every_s=round(every),
         scans_seen=seen,
     )
