@@ -147,6 +147,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     progress: RunProgress | None
     stored_by_hour: list[int]
 
+    @property
+    def reading(self) -> set[int]:
+        """The users whose lists the run in progress reads."""
+        return {one.user_id for one in self.progress.lists} if self.progress else set()
+
 
 def read_status(
     store: Store, settings: Settings, now: float, *, only: list[User] | None = None

@@ -26,6 +26,18 @@ def first_fitting(
     return next(fits, wanted[-1])
 
 
+def cells_taken(names: Sequence[str], widths: Mapping[str, int]) -> int:
+    """Return how wide a line of these columns is."""
+    return sum(widths[name] for name in names) + GAP * (len(names) - 1)
+
+
+def cut_to(lines: Sequence["Text"], width: int | None) -> None:
+    """Cut off what is wider than the terminal; None: nothing."""
+    for line in lines:
+        if width is not None:
+            line.truncate(width, overflow="ellipsis")
+
+
 def aligned(
     row: Mapping[str, "Text"],
     widths: Mapping[str, int],

@@ -17,7 +17,7 @@ from killsync.sync.alerts import Overdue
 from killsync.sync.status import RateLimit, SetAside, Status, UserStatus
 from killsync.terminal.advice import describe_alert, describe_backlog
 from killsync.terminal.cells import Words, styled
-from killsync.terminal.columns import GAP, aligned, first_fitting
+from killsync.terminal.columns import aligned, cells_taken, cut_to, first_fitting
 from killsync.terminal.sparks import spark
 from killsync.terminal.status_words import (
     Clock,
@@ -94,10 +94,9 @@ def _users(status: Status, clock: Clock, room: Room, others: int) -> list["Text"
     """Return the table of users; where it must not scroll, as many as `others` leave room for."""
     if not status.users:
         return []
-    reading = {one.user_id for one in status.progress.lists} if status.progress else set()
 
     def table(users: Sequence[UserStatus]) -> list["Text"]:
-        return status_table(users, clock, room.width, reading=reading)
+        return status_table(users, clock, room.width, reading=status.reading)
 
     lines = table(status.users)
     if room.height is None or room.scrolls or len(lines) + others < room.height:
@@ -272,14 +271,10 @@ def _table(
     cells = [{name: styled(words) for name, words in row.items()} for row in rows]
     cells.insert(0, {name: styled(Words(title, "bold")) for name, title in titles.items()})
     needed = {name: max(row[name].cell_len for row in cells) for name in titles}
-    shown = first_fitting(
-        layouts, lambda names: sum(needed[n] + GAP for n in names) - GAP, room.width
-    )
+    shown = first_fitting(layouts, lambda names: cells_taken(names, needed), room.width)
     widths = {name: needed[name] for name in shown}
     lines = [aligned({name: row[name] for name in shown}, widths, right=right) for row in cells]
-    for line in lines:
-        if room.width is not None:
-            line.truncate(room.width, overflow="ellipsis")
+    cut_to(lines, room.width)
     return lines
 
 

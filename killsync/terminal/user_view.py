@@ -23,19 +23,17 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _LABEL = 20
-_ERROR, _NO_ERROR = "Last error", "none"
 
 
 def user_lines(
     status: Status, details: Sequence[UserDetails], clock: Clock, room: Room
 ) -> list["Text"]:
     """Return everything that is known of the users of a status, each with its details."""
-    reading = {one.user_id for one in status.progress.lists} if status.progress else set()
     lines = []
     for user, more in zip(status.users, details, strict=True):
         title = styled(Words(f"{safe(user.name)} ({user.user_id})", "bold"))
         lines += wrapped([title], room)
-        facts = [("State", _state(user, clock, reading)), *_facts(user, more, clock)]
+        facts = [("State", _state(user, clock, status.reading)), *_facts(user, more, clock)]
         lines += [line for label, words in facts for line in _labelled(label, words, room)]
         lines.append(styled(Words("")))
     now = activity(status.lock, status.last_run, clock, users=len(status.users))
@@ -50,30 +48,32 @@ def _state(user: UserStatus, clock: Clock, reading: set[int]) -> Words:
 
 
 def _facts(user: UserStatus, details: UserDetails, clock: Clock) -> Iterator[tuple[str, Words]]:
-    for label, text in _texts(user, details, clock):
-        yield label, Words(text, "red" if label == _ERROR and text != _NO_ERROR else "")
-
-
-def _texts(user: UserStatus, details: UserDetails, clock: Clock) -> Iterator[tuple[str, str]]:
     newest = user.last_killmail_id
-    yield "Newest killmail", "none yet" if newest is None else str(newest)
-    yield "History", _history(user, details, clock)
-    yield "Last sync", last_sync(user, clock)
+    yield "Newest killmail", Words("none yet" if newest is None else str(newest))
+    yield "History", Words(_history(user, details, clock))
+    yield "Last sync", Words(last_sync(user, clock))
     waits = user.failures or user.state is UserState.NEEDS_LOGIN
-    yield "Next attempt" if waits else "Next sync", next_sync(user, clock)
+    yield "Next attempt" if waits else "Next sync", Words(next_sync(user, clock))
     left = details.backlog
     stored = f"{user.killmails:,} from ESI's list stored, {user.pending:,} to come"
-    yield "Killmails", stored + (f", {left.set_aside:,} of them set aside" * bool(left.set_aside))
+    aside = f", {left.set_aside:,} of them set aside" if left.set_aside else ""
+    yield "Killmails", Words(stored + aside)
     if said := describe_backlog(left, clock.now, clock.zone):
-        yield "To come", said
-    failed = f" (failed {user.failures:,} times in a row)" if user.failures > 1 else ""
-    yield _ERROR, _NO_ERROR if user.error is None else f"{safe(user.error, 300)}{failed}"
+        yield "To come", Words(said)
+    yield "Last error", _last_error(user)
     if user.kind is UserKind.CORPORATION:
         yield from _directors(user, clock)
     for number, words in enumerate(job_words(details.open_job, details.ended_job, clock)):
-        yield "" if number else "Jobs", words
+        yield "" if number else "Jobs", Words(words)
     if details.added_at is not None:
-        yield "Registered", clock.near(details.added_at)
+        yield "Registered", Words(clock.near(details.added_at))
+
+
+def _last_error(user: UserStatus) -> Words:
+    if user.error is None:
+        return Words("none")
+    failed = f" (failed {user.failures:,} times in a row)" if user.failures > 1 else ""
+    return Words(f"{safe(user.error, 300)}{failed}", "red")
 
 
 def _history(user: UserStatus, details: UserDetails, clock: Clock) -> str:
@@ -88,9 +88,10 @@ def _history(user: UserStatus, details: UserDetails, clock: Clock) -> str:
     return f"complete; the whole list was last read {clock.near(details.last_full_at)}"
 
 
-def _directors(user: UserStatus, clock: Clock) -> Iterator[tuple[str, str]]:
-    yield "Directors", directors_words(user).text
-    yield from (("", f"{safe(one.name)}: {_director(one, clock)}") for one in user.directors)
+def _directors(user: UserStatus, clock: Clock) -> Iterator[tuple[str, Words]]:
+    yield "Directors", Words(directors_words(user).text)
+    for one in user.directors:
+        yield "", Words(f"{safe(one.name)}: {_director(one, clock)}")
 
 
 def _director(one: DirectorStatus, clock: Clock) -> str:

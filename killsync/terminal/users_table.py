@@ -8,7 +8,7 @@ from msgspec import Struct
 from killsync.model import UserKind
 from killsync.sync.status import UserStatus
 from killsync.terminal.cells import Words, styled
-from killsync.terminal.columns import GAP, aligned, first_fitting
+from killsync.terminal.columns import GAP, aligned, cells_taken, cut_to, first_fitting
 from killsync.terminal.console import console
 from killsync.terminal.status_words import (
     NOBODY,
@@ -117,15 +117,13 @@ def _table(
     titles = {name: styled(Words(column.title, "bold")) for name, column in columns.items()}
     needed = {name: max(row[name].cell_len for row in [titles, *rows]) for name in columns}
     counted = needed if width is None else needed | {"name": min(needed["name"], _LONG_NAME)}
-    shown = first_fitting(layouts, lambda names: _total(names, counted), width)
+    shown = first_fitting(layouts, lambda names: cells_taken(names, counted), width)
     widths = {name: needed[name] for name in shown}
-    most = _LONG_NAME if width is None else width - _total(shown[1:], needed) - GAP
+    most = _LONG_NAME if width is None else width - cells_taken(shown[1:], needed) - GAP
     beside = [row["name"].cell_len for row in [titles, *rows]]
     widths["name"] = max((cells for cells in beside if cells <= most), default=max(0, most))
     lines = [line for row in [titles, *rows] for line in _lines(row, widths, width)]
-    for line in lines:
-        if width is not None:
-            line.truncate(width, overflow="ellipsis")
+    cut_to(lines, width)
     return lines
 
 
@@ -142,7 +140,3 @@ def _lines(row: dict[str, "Text"], widths: dict[str, int], width: int | None) ->
     alone = name.copy()
     alone.truncate(width or 0, overflow="ellipsis")
     return [alone, aligned(shown | {"name": styled(Words(""))}, widths, right=_NUMBERS)]
-
-
-def _total(names: Sequence[str], widths: dict[str, int]) -> int:
-    return sum(widths[name] for name in names) + GAP * (len(names) - 1)
