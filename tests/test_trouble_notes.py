@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from killsync.outbox import resting, troubles
 from killsync.outbox.notes import TroubleKind
 from killsync.outbox.troubles import Current, Evidence
+from killsync.settings.config import Settings
 from killsync.store import facts
 from killsync.store.channels import ChannelState
 from killsync.store.outbox import OutboxState
@@ -191,7 +192,8 @@ def test_no_end_is_told_of_a_trouble_that_another_has_followed(
             facts.set_bodies_fail_since(conn, NOW - DAY)
             for one in needs_login:
                 conn.execute("UPDATE users SET state = 'needs_login' WHERE name = ?", [one])
-        decision = troubles.decide([known], [], troubles.evidence(store, [known]), NOW)
+        there = troubles.current(store, Settings(), NOW)
+        decision = troubles.decide([known], [], troubles.evidence(store, [known], there), NOW)
     assert decision.closed == [known]
     assert [message.note.text.partition(",")[0] for message in decision.announcements] == (
         [] if ends is None else [ends]

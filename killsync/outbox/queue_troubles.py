@@ -39,7 +39,7 @@ def _decide(store: Store, channel: Channel, there: list[Current], now: float) ->
         if one.what is not TroubleKind.NEEDS_LOGIN or users is None or one.user_id in users
     ]
     still_open = stored.still_open(store.conn, channel.name)
-    return troubles.decide(still_open, of_it, troubles.evidence(store, still_open), now)
+    return troubles.decide(still_open, of_it, troubles.evidence(store, still_open, there), now)
 
 
 def _is_empty(decision: Decision) -> bool:

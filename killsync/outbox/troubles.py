@@ -100,10 +100,13 @@ def login_needed(name: str, error: str | None) -> str:
     return f"{name} needs a new login: {why}{cure}"
 
 
-def evidence(store: Store, still_open: Sequence[OpenTrouble]) -> Evidence:
-    """Return which of these troubles have passed, if they are not there any more."""
+def evidence(
+    store: Store, still_open: Sequence[OpenTrouble], now_there: Sequence[Current]
+) -> Evidence:
+    """Return which of these troubles have passed, if they are not among all that there are now."""
     passed = frozenset(one.key for one in still_open if _has_passed(store, one))
-    return Evidence(passed, bool(troubles.without_login(store.conn)))
+    needed = any(one.what is TroubleKind.NEEDS_LOGIN for one in now_there)
+    return Evidence(passed, logins_needed=needed)
 
 
 def _has_passed(store: Store, trouble: OpenTrouble) -> bool:
