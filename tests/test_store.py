@@ -674,7 +674,7 @@ TICK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "runs.newest_unended": lambda conn: runs.newest_unended(conn, connection.VERSION),
     "figures.last_success": lambda conn: figures.last_success(conn),
     "figures.oldest_sync": lambda conn: figures.oldest_sync(conn),
-    "figures.ever_stored": lambda conn: figures.ever_stored(conn),
+    "facts.last_stored_seq": lambda conn: facts.last_stored_seq(conn),
     "facts": lambda conn: (facts.bodies_fail_since(conn), facts.last_alert(conn)),
     "runs.started_before": lambda conn: runs.started_before(conn, NOW),
     "directors.of_corporation": lambda conn: directors.of_corporation(conn, 9),

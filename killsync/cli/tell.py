@@ -20,6 +20,7 @@ from killsync.settings.channels import Channel
 from killsync.settings.config import Settings
 from killsync.store.connection import VERSION, Store
 from killsync.store.outbox import any_unfinished
+from killsync.terminal import channels_table, console
 from killsync.terminal.channels_table import ChannelRow, left_out
 from killsync.terminal.moments import Zone, time_to_come
 from killsync.terminal.status_words import Clock
@@ -109,8 +110,6 @@ def _explain(call: Invocation, settings: Settings) -> None:
 
 
 def _show(settings: Settings, *, as_json: bool) -> None:
-    from killsync.terminal import channels_table
-
     with opening.for_reading(settings) as store:
         if as_json:
             found = standing.rows(store, settings, time.time())
@@ -120,13 +119,9 @@ def _show(settings: Settings, *, as_json: bool) -> None:
 
 
 def _print_table(store: Store, settings: Settings) -> None:
-    from killsync.terminal import channels_table
-
     now = time.time()
     found = standing.rows(store, settings, now)
     if sys.stdout.isatty():
-        from killsync.terminal import console
-
         console.show(channels_table.view(found, Clock(now, zone_at_terminal(settings))))
         return
     for line in channels_table.lines(found):

@@ -10,7 +10,7 @@ import msgspec
 from killsync.esi.buckets import OWN_GROUPS
 from killsync.esi.ratelimit import ERROR_LIMIT, SSO_GROUP, Bucket
 from killsync.model import UserKind, UserState
-from killsync.store import figures, limits, pending
+from killsync.store import facts, figures, limits, pending
 from killsync.store.connection import Store, snapshot
 
 _UNLIMITED = OWN_GROUPS | {ERROR_LIMIT, SSO_GROUP}
@@ -90,7 +90,7 @@ def samples(store: Store, run: LastRun, now: float) -> list[Sample]:
             *_if_known(LAST_SUCCESS, figures.last_success(conn)),
             *_if_known(OLDEST_SYNC, figures.oldest_sync(conn)),
             *_users(figures.users(conn)),
-            Sample(STORED, figures.ever_stored(conn)),
+            Sample(STORED, facts.last_stored_seq(conn)),
             Sample(PENDING, counts.ready + counts.put_off),
             Sample(SET_ASIDE, counts.set_aside),
             *_remaining(limits.everything(conn), now),

@@ -28,7 +28,7 @@ class Subject(StrEnum):
     TROUBLE = "trouble"
 
 
-class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Channel(msgspec.Struct, frozen=True):
     """One `[[tell]]` table: either a `url`, which is a secret, or a `command`.
 
     `users` are ids, names or how only one begins; none means everybody. Durations are in seconds.

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Mapping
 
-from killsync.store import facts
 from killsync.times import unix_or_none
 
 
@@ -31,8 +30,3 @@ def users(conn: sqlite3.Connection) -> Mapping[tuple[str, str], int]:
     """Return how many users there are of each kind and state that occurs."""
     rows = conn.execute("SELECT kind, state, count(*) FROM users GROUP BY kind, state")
     return {(kind, state): number for kind, state, number in rows}
-
-
-def ever_stored(conn: sqlite3.Connection) -> int:
-    """Return how many killmails were ever stored, those that are deleted by now too."""
-    return facts.last_stored_seq(conn)
