@@ -1,6 +1,7 @@
 """What telling reports, and each in a sentence."""
 
 from killsync.events import Event, Trouble
+from killsync.terminal.channels_table import describe_unclear
 from killsync.terminal.lines import sentence
 from killsync.terminal.moments import Zone, in_line
 from killsync.terminal.text import count, safe
@@ -84,9 +85,7 @@ def _(event: DeliveriesExpired, zone: Zone) -> str:
 
 @sentence.register
 def _(event: UsersUnclear, zone: Zone) -> str:
-    words = ", ".join(repr(safe(word, 60)) for word in event.words)
-    whose = "is nobody's name, or that of several"
-    return f"{_channel(event.channel)}: {words} among its users {whose}; it tells nothing of them"
+    return f"{_channel(event.channel)}: {describe_unclear(event.words)}; it tells nothing of them"
 
 
 def _channel(name: str) -> str:

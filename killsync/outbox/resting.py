@@ -44,7 +44,12 @@ def after_failure(
 
 def after_success(state: ChannelState, now: float) -> ChannelState:
     """Return how a channel fares that has just delivered."""
-    return ChannelState(state.name, told_at=now)
+    return msgspec.structs.replace(without_failures(state), told_at=now)
+
+
+def without_failures(state: ChannelState) -> ChannelState:
+    """Return how a channel fares that works again: when it told last is all that is left."""
+    return ChannelState(state.name, told_at=state.told_at)
 
 
 def is_resting(state: ChannelState, now: float) -> bool:

@@ -2,6 +2,7 @@
 
 from killsync.delivery import LONGEST_DELIVERY, Outcome
 from killsync.errors import KillsyncError
+from killsync.outbox import resting
 from killsync.outbox.channels import deliver
 from killsync.outbox.notes import TestNote
 from killsync.settings.channels import Channel
@@ -24,5 +25,4 @@ def end_rest(store: Store, channel: Channel) -> None:
     if channels.get(store.conn, channel.name).failures:
         with store.transaction() as conn:
             # another process may have told by it since
-            told_at = channels.get(conn, channel.name).told_at
-            channels.save(conn, channels.ChannelState(channel.name, told_at=told_at))
+            channels.save(conn, resting.without_failures(channels.get(conn, channel.name)))

@@ -153,5 +153,10 @@ def _sentences(row: ChannelRow, clock: Clock) -> Iterator[str]:
         more = ", ..." if counts.uncertain > len(counts.uncertain_ids) else ""
         yield f"{name}: nobody knows whether it told of {ids}{more}; nothing is sent twice."
     if row.unclear:
-        words = ", ".join(repr(safe(word, 60)) for word in row.unclear)
-        yield f"{name}: {words} among its users is nobody's name, or that of several."
+        yield f"{name}: {describe_unclear(row.unclear)}."
+
+
+def describe_unclear(words: Sequence[str]) -> str:
+    """Return that words among a channel's users mean nobody, or several."""
+    quoted = ", ".join(repr(safe(word, 60)) for word in words)
+    return f"{quoted} among its users is nobody's name, or that of several"
