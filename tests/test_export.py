@@ -575,7 +575,7 @@ def test_csv_into_a_directory_without_a_name_exits_2(
 
 def test_csv_into_a_file_exits_2(template: InProcess, folder: Path) -> None:
     (folder / "out").write_text("precious")
-    assert "is no directory" in to_csv(template, folder / "out", exit_code=2)
+    assert "is not a directory" in to_csv(template, folder / "out", exit_code=2)
     assert (folder / "out").read_text() == "precious"
 
 

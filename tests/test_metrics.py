@@ -198,7 +198,7 @@ def test_doctor_says_whether_the_file_can_be_written(make: Make, tmp_path: Path)
     assert f"ok      prometheus_file: {file}" in program.run("doctor", exit_code=None).stdout
     program.environment["KILLSYNC_PROMETHEUS_FILE"] = "/nowhere/killsync.prom"
     done = program.run("doctor", exit_code=None)
-    assert "problem prometheus_file: /nowhere: is no directory" in done.stdout
+    assert "problem prometheus_file: /nowhere: is not a directory" in done.stdout
 
 
 def test_a_service_of_systemds_may_write_the_file(tmp_path: Path) -> None:

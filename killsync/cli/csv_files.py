@@ -32,7 +32,7 @@ def write(
     UsageError if the files cannot be written, or would replace a file that no export has written.
     """
     if directory.exists() and not directory.is_dir():
-        raise UsageError(f"{directory}: is no directory, as csv needs one for its three files")
+        raise UsageError(f"{directory}: is not a directory, as csv needs one for its three files")
     columns = exporting.columns(conn, with_hash=with_hash)
     every = exporting.columns(conn, with_hash=True)
     written = 0

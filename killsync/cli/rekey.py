@@ -26,7 +26,7 @@ HELP = {
     "users rekey": HelpText(
         {"killsync users rekey --new-key": "when a key may be known to others"},
         exits(
-            "every token is encrypted anew",
+            "every token is encrypted again",
             _1="a token could not be read, and stays as it is",
             _2="the key is missing, or the database cannot be used",
         ),

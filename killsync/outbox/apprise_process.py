@@ -21,7 +21,7 @@ from killsync.outbox.markup import HTML, MARKDOWN, PLAIN, Markup
 from killsync.outbox.messages import Mood, compose
 
 _HOME = "https://appriseit.com/services/"
-_UNUSABLE = f"its url is none that Apprise can use: compare it with {_HOME}"
+_UNUSABLE = f"its url is not one that Apprise knows: compare it with {_HOME}"
 _LACKS = "Apprise needs another library for this service: see " + _HOME
 _NOT_TAKEN = "Apprise does not send it"
 _IN_PART = "a part of it was accepted, but then: "

@@ -24,7 +24,7 @@ _ADDRESS = re.compile(r"\w+://\S+")
 _CANNOT_START = {
     errno.ENOENT: "there is no such program",
     errno.EACCES: "it is not executable",
-    errno.ENOEXEC: "it is no program: does its first line begin with #!",
+    errno.ENOEXEC: "it is not a program: does its first line begin with #!",
 }
 
 

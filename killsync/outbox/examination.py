@@ -37,7 +37,7 @@ def _prometheus_file(setup: Setup) -> Diagnosis:
     directory = file.parent
     if not directory.is_dir():
         return problem(
-            subject, f"{directory}: is no directory", "create it, or set prometheus_file"
+            subject, f"{directory}: is not a directory", "create it, or set prometheus_file"
         )
     if not os.access(directory, os.W_OK | os.X_OK):
         text = f"{directory}: user {os.geteuid()} may not write it"

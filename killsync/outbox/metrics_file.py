@@ -48,7 +48,7 @@ def is_plain(file: Path) -> bool:
 def write(file: Path, content: str) -> None:
     """Write the file beside its place, readable for all, and put it there whole.
 
-    Raises UsageError if it cannot be written, or what is there is no plain file.
+    Raises UsageError if it cannot be written, or what is there is not a plain file.
     """
     try:
         if not is_plain(file):
