@@ -11,6 +11,9 @@ from typing import Any
 import commands
 from world import TIMEOUT, Killsync
 
+# of Ctrl-C, until it must have been heard
+PRESSES = 4
+
 
 class Terminal:
     """A command at a terminal of its own, where it may be typed."""
@@ -70,6 +73,19 @@ class Terminal:
             self.wait_for(words)
             self._passed = self.shown.index(words, self._passed) + len(words)
         self.type(f"{text}\n")
+
+    def interrupt(self) -> None:
+        """Type Ctrl-C, and wait until it has ended the command.
+
+        It is typed again after a while of silence, as a person would: Python overlooks a signal
+        that comes in the instant before it begins to wait for a line.
+        """
+        for _ in range(PRESSES):
+            self.type("\x03")
+            while select.select([self._end], [], [], TIMEOUT / PRESSES)[0]:
+                if not self.read():
+                    return
+        raise AssertionError(f"Ctrl-C ends nothing: {self.shown}")
 
     def close(self) -> None:
         """Close the terminal, as its window is closed."""

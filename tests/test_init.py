@@ -592,11 +592,12 @@ def test_a_login_follows_at_once_if_wanted(killsync: Callable[..., Killsync]) ->
 
 
 # a question that is answered in the open, one that is not, and the last one
-CTRL_C, CTRL_D = ("\x03", 130, ""), ("\x04", 2, "nothing was written")
+CTRL_C = (Terminal.interrupt, 130, "")
+CTRL_D = (lambda terminal: terminal.type("\x04"), 2, "nothing was written")
 
 
 @pytest.mark.parametrize(
-    ("answers", "key", "exit_code", "says"),
+    ("answers", "end", "exit_code", "says"),
     [
         ([], *CTRL_D),
         (["Client id"], *CTRL_C),
@@ -606,13 +607,17 @@ CTRL_C, CTRL_D = ("\x03", 130, ""), ("\x04", 2, "nothing was written")
     ids=["ctrl-d at first", "ctrl-c in secret", "ctrl-d in secret", "ctrl-c at last"],
 )
 def test_breaking_off_leaves_no_file(
-    newcomer: Newcomer, answers: list[str], key: str, exit_code: int, says: str
+    newcomer: Newcomer,
+    answers: list[str],
+    end: Callable[[Terminal], None],
+    exit_code: int,
+    says: str,
 ) -> None:
     terminal = newcomer.at_terminal()
     for question in answers:
         terminal.answer(question, "abc")
     terminal.wait_for(["Client id of the application: ", "none): ", "Contact: "][len(answers)])
-    terminal.type(key)
+    end(terminal)
     shown = terminal.to_end()
     assert terminal.process.returncode == exit_code, shown
     assert says in shown
