@@ -18,7 +18,8 @@ from world import TIMEOUT, Killsync, Simulator, simulator
 sys.dont_write_bytecode = False
 
 # under nohup, or behind a shell's `&`, these would be ignored by all that is started here
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
+for number in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # the suite tries the same examples each time; the campaign tries new ones

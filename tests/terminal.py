@@ -6,6 +6,8 @@ import pty
 import select
 import subprocess
 import termios
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import commands
@@ -51,6 +53,13 @@ class Terminal:
         self.shown += self._decode(piece)
         return bool(piece)
 
+    def _pieces(self) -> Iterator[str]:
+        """Read all that is shown, piece by piece; what is drawn again and again has an end, too."""
+        deadline = time.monotonic() + 2 * TIMEOUT
+        while self.read():
+            assert time.monotonic() < deadline, f"no end: {self.shown}"
+            yield self.shown
+
     def modes(self) -> list[Any]:
         """Return how the terminal takes what is typed, as `tcgetattr` does."""
         return termios.tcgetattr(self._end)
@@ -60,8 +69,9 @@ class Terminal:
         termios.tcsetwinsize(self._end, (lines, columns))
 
     def wait_for(self, text: str) -> None:
+        pieces = self._pieces()
         while text not in self.shown[self._passed :]:
-            assert self.read(), self.shown
+            assert next(pieces, None), self.shown
 
     def type(self, text: str) -> None:
         """Type something: `\\n` is Enter, `\\x03` Ctrl-C, `\\x04` Ctrl-D."""
@@ -92,7 +102,7 @@ class Terminal:
         os.close(self._end)
 
     def to_end(self) -> str:
-        while self.read():
+        for _ in self._pieces():
             pass
         self.last_modes = self.modes()
         os.close(self._end)
