@@ -12,6 +12,8 @@ from killboard import FIRST_ID, IMAGE, SCRIPT, YLVA, browse, make_database
 from test_login import free_port
 from world import TIMEOUT, Killsync, wait_until
 
+pytestmark = pytest.mark.long
+
 CHROMIUM = shutil.which("chromium")
 # without these it looks for hosts of its maker's; root may not have its sandbox
 ALONE = (

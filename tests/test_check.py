@@ -535,6 +535,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damage_is_named_repaired_and_healed_by_the_next_scan(synced: InProcess, name: str) -> None:
     statement, kind, words, ending = DAMAGES[name]

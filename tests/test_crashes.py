@@ -14,6 +14,8 @@ from campaign.power import PowerCuts
 from campaign.score import Score
 from world import TIMEOUT
 
+pytestmark = pytest.mark.long
+
 WORLD: dict[str, Any] = {
     "characters": 3,
     "killmails": 12,

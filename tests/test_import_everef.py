@@ -552,6 +552,7 @@ def start(
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_in_good_order_and_the_next_call_goes_on(
     importing: Importing, number: int, code: int
@@ -597,6 +598,7 @@ def test_a_signal_is_looked_for_while_nothing_is_taken(
     assert importing.read_days() == []
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_and_called_again_it_ends_as_if_undisturbed(
     importing: Importing, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -16,6 +16,8 @@ from killsync.model import JobCounts, UserKind
 from killsync.store import jobs, users
 from killsync.store.connection import Store
 
+pytestmark = pytest.mark.long
+
 START = 1_800_000_000
 MINUTE, DAY = 60, 86400
 USERS = (1, 2, 3, 4)

@@ -14,6 +14,8 @@ import pytest
 from corporations import AsCorporations
 from world import TIMEOUT, Killsync, wait_until
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 
 

@@ -177,6 +177,7 @@ def test_byte_order_marks_in_files_with_secrets_are_skipped(
 # streams that cannot take every text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
 def test_a_name_that_the_output_cannot_hold_ends_nothing(killsync: Start, encoding: str) -> None:
     program = killsync(users=False)

@@ -1,7 +1,7 @@
 """Reading a list that changes under the reader, interrupted anywhere: nothing listed is missed.
 
 The model is ESI's list of one character: newest first, served in pages of a frozen snapshot.
-The reader is what `killsync.sync.listing` does with the decisions of `killsync.paging`.
+The reader is what `killsync.sync.list_pass` does with the decisions of `killsync.esi.paging`.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -16,6 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from killsync.esi import paging
 from killsync.esi.paging import Pass
 from killsync.model import Cursor, KillmailRef, Page
+
+pytestmark = pytest.mark.long
 
 # what one answer may claim: nothing is on the page, and its headers are as they were or missing;
 # it is the last one; there is but one; it does not say how many there are; there is no such page

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "scripts" / "draw_pictures.py"
 SVG = "{http://www.w3.org/2000/svg}"

@@ -13,6 +13,8 @@ from world import Killsync
 from killsync.errors import DatabaseError
 from killsync.store import room
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 
 ABOUT_TO_EXPIRE = 30

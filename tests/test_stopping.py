@@ -258,6 +258,7 @@ MOMENTS: dict[str, tuple[str, dict[str, float], dict[str, Any]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("moment", "number", "exit_code"),
     # each signal at every other moment: both are handled alike, as the tests above show

@@ -35,6 +35,8 @@ from killsync.tokens import key_file
 from killsync.tokens.sealing import Keyring
 from killsync.tokens.tokens import Token, Tokens
 
+pytestmark = pytest.mark.long
+
 USER, ANOTHER_USER = 90000001, 90000002
 STORED = "stored-token"
 FOREVER = 1e12
