@@ -7,7 +7,6 @@ import select
 import subprocess
 import termios
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import commands
@@ -39,12 +38,15 @@ class Terminal:
             stderr=theirs,
         )
         os.close(theirs)
+        self._deadline = time.monotonic() + 2 * TIMEOUT
         self.shown = ""
         self._passed = 0
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
 
     def read(self) -> bool:
         """Read what is shown next; return whether there may be more."""
+        # what is drawn again and again is never silent
+        assert time.monotonic() < self._deadline, f"no end: {self.shown}"
         assert select.select([self._end], [], [], TIMEOUT)[0], f"nothing more: {self.shown}"
         try:
             piece = os.read(self._end, 65536)
@@ -52,13 +54,6 @@ class Terminal:
             piece = b""
         self.shown += self._decode(piece)
         return bool(piece)
-
-    def _pieces(self) -> Iterator[str]:
-        """Read all that is shown, piece by piece; what is drawn again and again has an end, too."""
-        deadline = time.monotonic() + 2 * TIMEOUT
-        while self.read():
-            assert time.monotonic() < deadline, f"no end: {self.shown}"
-            yield self.shown
 
     def modes(self) -> list[Any]:
         """Return how the terminal takes what is typed, as `tcgetattr` does."""
@@ -69,9 +64,8 @@ class Terminal:
         termios.tcsetwinsize(self._end, (lines, columns))
 
     def wait_for(self, text: str) -> None:
-        pieces = self._pieces()
         while text not in self.shown[self._passed :]:
-            assert next(pieces, None), self.shown
+            assert self.read(), self.shown
 
     def type(self, text: str) -> None:
         """Type something: `\\n` is Enter, `\\x03` Ctrl-C, `\\x04` Ctrl-D."""
@@ -102,7 +96,7 @@ class Terminal:
         os.close(self._end)
 
     def to_end(self) -> str:
-        for _ in self._pieces():
+        while self.read():
             pass
         self.last_modes = self.modes()
         os.close(self._end)
