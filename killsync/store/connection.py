@@ -21,7 +21,7 @@ from killsync.store.sqlite_errors import foreign_wal, is_busy, readable_errors
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-VERSION = 7
+VERSION = 8
 _DURING_A_RUN = "while killsync was at work; what it had committed is in the file that was here"
 _APPLICATION_ID = 0x4B534E43
 _OLDEST_SQLITE = (3, 37, 0)

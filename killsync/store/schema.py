@@ -2,7 +2,7 @@
 
 from sqlite_utils import Database, Migrations
 
-from killsync.store import schema5, schema6, schema7, views
+from killsync.store import schema5, schema6, schema7, schema8, views
 
 migrations = Migrations("killsync")
 
@@ -299,3 +299,11 @@ def m007_outbox(db: Database) -> None:
     for script in schema7.SCRIPTS:
         db.executescript(script)
     db.execute("PRAGMA user_version = 7")
+
+
+@migrations()
+def m008_removed(db: Database) -> None:
+    """Keep which killmails were deleted, for the copies of them in other engines."""
+    for script in schema8.SCRIPTS:
+        db.executescript(script)
+    db.execute("PRAGMA user_version = 8")

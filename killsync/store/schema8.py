@@ -1,0 +1,21 @@
+"""What schema 8 adds: which stored killmails were deleted, for whoever has read them by then."""
+
+# whatever deletes a killmail, by hand too: its number in the change feed stays accounted for
+_REMOVED = """
+CREATE TABLE removed_killmails (
+    -- rises by one with each, and is never reused
+    removed_seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    killmail_id INTEGER NOT NULL,
+    stored_seq INTEGER NOT NULL,
+    stored_at TEXT NOT NULL,
+    removed_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX removed_killmails_stored_seq ON removed_killmails (stored_seq);
+CREATE TRIGGER killmails_removed AFTER DELETE ON killmails BEGIN
+    INSERT INTO removed_killmails (killmail_id, stored_seq, stored_at, removed_at)
+    VALUES (old.killmail_id, old.stored_seq, old.stored_at,
+        strftime('%Y-%m-%dT%H:%M:%SZ', 'now'));
+END;
+"""
+
+SCRIPTS = (_REMOVED,)
