@@ -1,0 +1,162 @@
+"""What is in a lake: how far it has come, what it was made of, and what a killed call has left."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from killsync.errors import UsageError
+from killsync.lake import target_footer, target_names
+from killsync.lake.target_files import Entry, Files, has
+from killsync.lake.target_footer import Note
+from killsync.lake.target_names import UNFINISHED
+
+# at the root of a file system of its own
+_OF_THE_SYSTEM = {"lost+found"}
+
+
+class Newest(msgspec.Struct):
+    """The parts with the highest numbers, by their names: None where there is none."""
+
+    stored: str | None = None
+    stored_seq: int = 0
+    removed: str | None = None
+    removed_seq: int = 0
+
+
+def is_marked(files: Files) -> bool:
+    """Return whether a directory has had a lake in it, even if only its beginning."""
+    return has(files, "", target_names.LOCK)
+
+
+def newest(files: Files) -> Newest:
+    """Return the newest parts of a lake, from names alone; nothing for an empty directory.
+
+    Raises UsageError if a directory is another's, or if there is what killsync has not written.
+    """
+    top = {entry.name for entry in files.names("")}
+    tables = top & set(target_names.TABLES)
+    _refuse_foreign(files, top)
+    if tables & set(target_names.BY_MONTH) and target_names.KILLMAILS not in tables:
+        raise UsageError(
+            f"{files.shown}: its directory `killmails` is gone; put it back from a copy, or export "
+            "to a new directory"
+        )
+    found = Newest()
+    for table in (target_names.KILLMAILS, target_names.ARCHIVES, target_names.REMOVED):
+        if table in tables:
+            for name, seq in parts(files, table):
+                _take(found, table, name, seq)
+    return found
+
+
+def _take(found: Newest, table: str, name: str, seq: int) -> None:
+    if table == target_names.REMOVED:
+        if seq > found.removed_seq or found.removed is None:
+            found.removed, found.removed_seq = name, seq
+    elif seq > found.stored_seq or found.stored is None:
+        found.stored, found.stored_seq = name, seq
+
+
+def _refuse_foreign(files: Files, top: set[str]) -> None:
+    ours = {*target_names.TABLES, UNFINISHED, target_names.LOCK}
+    if top & ours:
+        return
+    for name in sorted(top - _OF_THE_SYSTEM):
+        if not name.startswith("."):
+            raise UsageError(
+                f"{files.shown}: has other files in it, such as {name}; name a new directory"
+            )
+
+
+def parts(files: Files, table: str) -> Iterator[tuple[str, int]]:
+    """Yield name and number of each part of a table; none if the table is not there.
+
+    Raises UsageError if there is anything else that an engine would read.
+    """
+    by_month = table in target_names.BY_MONTH
+    for entry in files.names(table):
+        if by_month and entry.is_folder and target_names.month_of(entry.name):
+            folder = f"{table}/{entry.name}"
+            for inner in files.names(folder):
+                yield from _part(files, folder, inner)
+        else:
+            yield from _part(files, table, entry, is_ours=not by_month)
+
+
+def _part(
+    files: Files, folder: str, entry: Entry, *, is_ours: bool = True
+) -> Iterator[tuple[str, int]]:
+    seq = None if entry.is_folder or not is_ours else target_names.seq_of(entry.name)
+    if seq is not None:
+        yield f"{folder}/{entry.name}", seq
+    elif not target_names.is_hidden(entry.name):
+        raise UsageError(
+            f"{files.shown}/{folder}/{entry.name}: was not written by killsync; move it away, or "
+            "name another directory"
+        )
+
+
+def note_of(files: Files, found: Newest) -> Note | None:
+    """Return what the newest part says, and how far the lake has come; None of an empty one.
+
+    Raises UsageError if that part is damaged, not killsync's, or newer than this program.
+    """
+    name = found.stored or found.removed
+    if name is None:
+        return None
+    shown = f"{files.shown}/{name}"
+    with files.input(name) as file:
+        note = target_footer.read(file, shown)
+    place = note.place
+    seq = place.stored_seq if found.stored else place.removed_seq
+    if target_names.seq_of(name.rpartition("/")[2]) != seq:
+        raise UsageError(
+            f"{shown}: is not what it is named; put it back from a copy, or export to a new "
+            "directory"
+        )
+    place = msgspec.structs.replace(place, removed_seq=max(place.removed_seq, found.removed_seq))
+    return msgspec.structs.replace(note, place=place)
+
+
+def recover(files: Files) -> bool:
+    """Finish, or clear away, what killed calls have left; return whether there was any.
+
+    Which of both is seen from the names: a call that has its mark had written everything. Raises
+    UsageError of something that a newer killsync must have left.
+    """
+    calls = sorted(entry.name for entry in files.names(UNFINISHED))
+    for call in calls:
+        if target_names.sequences_of(call) is None:
+            raise UsageError(
+                f"{files.shown}/{UNFINISHED}/{call}: is unknown; upgrade killsync if a newer one "
+                "has written there, else move it away"
+            )
+    for call in calls:
+        finish_or_clear(files, call)
+    if calls:
+        files.remove(UNFINISHED)
+        files.settle()
+    return bool(calls)
+
+
+def finish_or_clear(files: Files, call: str) -> None:
+    """Bring a call to its end: its parts to their places if it has its mark, else nowhere."""
+    folder = f"{UNFINISHED}/{call}"
+    if has(files, folder, target_names.COMPLETE):
+        finish(files, call)
+    else:
+        files.remove(folder)
+
+
+def finish(files: Files, call: str) -> None:
+    """Move the parts of a call that has its mark to their places; then clear it away."""
+    folder = f"{UNFINISHED}/{call}"
+    numbers = target_names.sequences_of(call)
+    assert numbers is not None
+    waiting = {entry.name for entry in files.names(folder)}
+    for name in sorted(waiting, key=target_names.order_of):
+        if found := target_names.parse_waiting(name):
+            table, month = found
+            files.move(f"{folder}/{name}", target_names.part(table, month, numbers.of(table)))
+    files.settle()
+    files.remove(folder)

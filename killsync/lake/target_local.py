@@ -1,0 +1,148 @@
+"""A lake in a directory of this machine."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from killsync import files
+from killsync.errors import TryLater, UsageError
+from killsync.lake import target_names
+from killsync.lake.target_files import Entry, close_quietly
+
+# flock answers these on file systems that have no locks
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+class LocalFiles:
+    """The files of a lake in a directory, all of them created with the rights that umask leaves."""
+
+    def __init__(self, directory: Path) -> None:
+        self.root = directory.absolute()
+        self.address = str(self.root)
+        self.shown = str(directory)
+        # directories whose entries have changed, and may not survive a power cut
+        self._unsettled: set[Path] = set()
+
+    def check(self) -> None:
+        """Raise UsageError unless the lake is a directory, or may become one."""
+        if not self.root.is_dir() and os.path.lexists(self.root):
+            raise UsageError(f"{self.shown}: is not a directory; name another place")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Create the directory, and keep other programs of this machine from writing to it.
+
+        Raises TryLater if another one does. A file system without locks keeps nobody.
+        """
+        with self._errors():
+            self._make(self.root)
+            lock = os.open(self.root / target_names.LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            self._lock(lock)
+            yield
+        finally:
+            os.close(lock)
+
+    def _lock(self, lock: int) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TryLater(
+                f"{self.shown}: another killsync is writing there; try again when it has ended"
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise UsageError(f"{self.shown}: cannot be locked: {error.strerror}") from error
+
+    def names(self, folder: str) -> Iterator[Entry]:
+        """Yield what is in a directory: nothing if it is not there."""
+        with self._errors("read"):
+            try:
+                with os.scandir(self.root / folder) as entries:
+                    found = [Entry(entry.name, entry.is_dir()) for entry in entries]
+            except FileNotFoundError:
+                return
+        yield from found
+
+    @contextmanager
+    def output(self, name: str) -> Iterator[Any]:
+        """Yield a new file; in the end it is durable, after an error gone."""
+        path = self.root / name
+        with self._errors():
+            self._make(path.parent)
+            # which encodes no name that is not UTF-8
+            file = pa.OSFile(os.fsencode(path), "wb")
+            self._unsettled.add(path.parent)
+            try:
+                yield file
+                file.close()
+                files.sync(path)
+            except BaseException:
+                close_quietly(file)
+                with suppress(OSError):
+                    path.unlink()
+                raise
+
+    @contextmanager
+    def input(self, name: str) -> Iterator[Any]:
+        """Yield a file for reading."""
+        with self._errors("read"), pa.OSFile(os.fsencode(self.root / name), "rb") as file:
+            yield file
+
+    def mark(self, name: str) -> None:
+        """Create an empty file that is there, after a power cut, only if all before it is."""
+        path = self.root / name
+        with self._errors():
+            self._make(path.parent)
+            self.settle()
+            path.touch()
+            self._unsettled.add(path.parent)
+            self.settle()
+
+    def move(self, source: str, target: str) -> None:
+        """Rename a file, into a directory that is created if it is missing."""
+        old, new = self.root / source, self.root / target
+        with self._errors():
+            self._make(new.parent)
+            old.replace(new)
+            self._unsettled |= {old.parent, new.parent}
+
+    def settle(self) -> None:
+        """Return when all that was named, moved or created survives a power cut."""
+        with self._errors():
+            while self._unsettled:
+                with suppress(FileNotFoundError):
+                    files.sync(self._unsettled.pop())
+
+    def remove(self, folder: str) -> None:
+        """Delete a directory with its files, if it is there."""
+        path = self.root / folder
+        with self._errors(), suppress(FileNotFoundError):
+            for entry in self.names(folder):
+                if entry.is_folder:
+                    self.remove(f"{folder}/{entry.name}")
+                else:
+                    (path / entry.name).unlink(missing_ok=True)
+            path.rmdir()
+            self._unsettled.add(path.parent)
+
+    def _make(self, directory: Path) -> None:
+        """Create a directory and those above it that are missing."""
+        if not directory.is_dir():
+            self._make(directory.parent)
+            directory.mkdir(exist_ok=True)
+            self._unsettled.add(directory.parent)
+
+    @contextmanager
+    def _errors(self, done: str = "written") -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            what = error.strerror or os.strerror(error.errno or errno.EIO)
+            raise UsageError(f"{self.shown}: cannot be {done}: {what}") from error
