@@ -57,6 +57,8 @@ class Target:
         note = self._look()
         if target_contents.recover(files):
             note = self._look()
+        if note is None:
+            target_contents.check_tables(files)
         self.place = note.place if note else Place()
         self.maker = note.maker if note else None
         self.with_hash = note.with_hash if note else None
@@ -168,14 +170,13 @@ class Call:
             self._is_marked = True
             self._files.mark(f"{self._folder}/{target_names.COMPLETE}")
             target_contents.finish(self._files, self._name)
-            self._files.remove(UNFINISHED)
         self.is_committed = True
 
     def clear(self) -> None:
         """Delete what was written, if it can be, unless it is or may be on its way to its place."""
         if self._is_begun and not self._is_marked:
             with suppress(KillsyncError):
-                self._files.remove(self._folder)
+                target_contents.clear(self._files, self._name)
 
     def _begin(self) -> None:
         if not self._is_begun:

@@ -1,5 +1,6 @@
 """The files of a lake, from what a person names: a path, or an URL as pyarrow takes it."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from killsync.lake.target_local import LocalFiles
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ALMOST_URL = re.compile(r"(s3a?|gs|file):", re.IGNORECASE)
 _KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or use ~/.aws"
+_ENDPOINT = "AWS_ENDPOINT_URL"
 # seconds
 _CONNECTING = 10
 _ATTEMPTS = 3
@@ -29,9 +31,10 @@ def is_url(address: str) -> bool:
 
 
 def files_of(address: str) -> Files:
-    """Return the files of a lake; nothing is asked or changed yet.
+    """Return the files of a lake; nothing is changed yet.
 
-    Raises UsageError of an address that cannot be one.
+    Raises UsageError of an address that cannot be one, and TryLater of a store that must be asked
+    where a bucket is and cannot be reached.
     """
     if not address:
         raise UsageError("the place for the Parquet files is empty: name a directory")
@@ -61,9 +64,13 @@ def _split(address: str) -> SplitResult:
     """Return the parts of an URL; no error repeats it, since it may have a password."""
     try:
         url = urlsplit(address)
+        if not address.isprintable() or url.fragment:
+            raise ValueError
         has_secret = url.username is not None or url.password is not None
     except ValueError:
-        raise UsageError("the place for the Parquet files is not a valid URL") from None
+        raise UsageError(
+            "the place for the Parquet files is not a valid URL (# is written %23)"
+        ) from None
     if has_secret:
         raise UsageError(
             f"the {url.scheme}:// URL has a user or a key in it, which others could see: {_KEYS}"
@@ -78,17 +85,31 @@ def _shown(url: SplitResult) -> str:
 def _s3(url: SplitResult, address: str) -> Files:
     from pyarrow import fs
 
-    from killsync.lake.target_remote import RemoteFiles
+    from killsync.lake.target_remote import RemoteFiles, explained
 
-    if not url.netloc:
-        raise UsageError("the s3:// URL names no bucket: it is s3://bucket/prefix")
-    filesystem = fs.S3FileSystem(
-        **_options(url),
-        connect_timeout=_CONNECTING,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
-    )
-    base = f"{url.netloc}/{unquote(url.path).strip('/')}"
-    return RemoteFiles(filesystem, base, address, _shown(url))
+    shown = _shown(url)
+    if not url.netloc or ":" in url.netloc:
+        raise UsageError(
+            f"{shown}: names no bucket: it is s3://bucket/prefix, and "
+            "s3://bucket/prefix?endpoint_override=HOST:PORT for a store that is not Amazon's"
+        )
+    options = _options(url)
+    try:
+        if not {"region", "endpoint_override"} & set(options) and not os.environ.get(_ENDPOINT):
+            # as pyarrow does of an URL: Amazon answers only where the bucket is
+            options["region"] = fs.resolve_s3_region(url.netloc)
+            address += f"{'&' if url.query else '?'}region={options['region']}"
+        filesystem = fs.S3FileSystem(
+            **options,
+            connect_timeout=_CONNECTING,
+            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
+        )
+    except OSError as error:
+        raise explained(error, shown) from None
+    except ValueError:
+        raise UsageError(f"{shown}: one of its options has a value that it cannot have") from None
+    base = "/".join([url.netloc, *filter(None, unquote(url.path).split("/"))])
+    return RemoteFiles(filesystem, base, address, shown)
 
 
 def _options(url: SplitResult) -> dict[str, object]:

@@ -12,6 +12,8 @@ from killsync.lake.target_names import UNFINISHED
 
 # at the root of a file system of its own
 _OF_THE_SYSTEM = {"lost+found"}
+# tables whose parts tell how far a lake has come; others have none without these
+_NUMBERED = (target_names.KILLMAILS, target_names.ARCHIVES, target_names.REMOVED)
 
 
 class Newest(msgspec.Struct):
@@ -34,18 +36,16 @@ def newest(files: Files) -> Newest:
     Raises UsageError if a directory is another's, or if there is what killsync has not written.
     """
     top = {entry.name for entry in files.names("")}
-    tables = top & set(target_names.TABLES)
-    _refuse_foreign(files, top)
-    if tables & set(target_names.BY_MONTH) and target_names.KILLMAILS not in tables:
-        raise UsageError(
-            f"{files.shown}: its directory `killmails` is gone; put it back from a copy, or export "
-            "to a new directory"
-        )
+    if not top & {target_names.LOCK, UNFINISHED, *_NUMBERED}:
+        _refuse_foreign(files, top)
     found = Newest()
-    for table in (target_names.KILLMAILS, target_names.ARCHIVES, target_names.REMOVED):
-        if table in tables:
+    for table in _NUMBERED:
+        if table in top:
             for name, seq in parts(files, table):
                 _take(found, table, name, seq)
+    if found.stored is found.removed is None and not top & {target_names.LOCK, UNFINISHED}:
+        # empty directories that happen to have names of ours
+        _refuse_foreign(files, top)
     return found
 
 
@@ -58,9 +58,6 @@ def _take(found: Newest, table: str, name: str, seq: int) -> None:
 
 
 def _refuse_foreign(files: Files, top: set[str]) -> None:
-    ours = {*target_names.TABLES, UNFINISHED, target_names.LOCK}
-    if top & ours:
-        return
     for name in sorted(top - _OF_THE_SYSTEM):
         if not name.startswith("."):
             raise UsageError(
@@ -108,6 +105,8 @@ def note_of(files: Files, found: Newest) -> Note | None:
     with files.input(name) as file:
         note = target_footer.read(file, shown)
     place = note.place
+    if found.stored is None and place.stored_seq:
+        raise _gone(files)
     seq = place.stored_seq if found.stored else place.removed_seq
     if target_names.seq_of(name.rpartition("/")[2]) != seq:
         raise UsageError(
@@ -116,6 +115,20 @@ def note_of(files: Files, found: Newest) -> Note | None:
         )
     place = msgspec.structs.replace(place, removed_seq=max(place.removed_seq, found.removed_seq))
     return msgspec.structs.replace(note, place=place)
+
+
+def check_tables(files: Files) -> None:
+    """Raise UsageError if a lake without killmails has what belongs to some."""
+    for entry in files.names(""):
+        if entry.name in target_names.BY_MONTH and any(files.names(entry.name)):
+            raise _gone(files)
+
+
+def _gone(files: Files) -> UsageError:
+    return UsageError(
+        f"{files.shown}: its killmails are gone; put them back from a copy, or export to a new "
+        "directory"
+    )
 
 
 def recover(files: Files) -> bool:
@@ -132,20 +145,18 @@ def recover(files: Files) -> bool:
                 "has written there, else move it away"
             )
     for call in calls:
-        finish_or_clear(files, call)
-    if calls:
-        files.remove(UNFINISHED)
-        files.settle()
+        if has(files, f"{UNFINISHED}/{call}", target_names.COMPLETE):
+            finish(files, call)
+        else:
+            clear(files, call)
     return bool(calls)
 
 
-def finish_or_clear(files: Files, call: str) -> None:
-    """Bring a call to its end: its parts to their places if it has its mark, else nowhere."""
-    folder = f"{UNFINISHED}/{call}"
-    if has(files, folder, target_names.COMPLETE):
-        finish(files, call)
-    else:
-        files.remove(folder)
+def clear(files: Files, call: str) -> None:
+    """Delete what a call has written, and nothing of others."""
+    files.remove(f"{UNFINISHED}/{call}")
+    files.tidy(UNFINISHED)
+    files.settle()
 
 
 def finish(files: Files, call: str) -> None:
@@ -158,5 +169,6 @@ def finish(files: Files, call: str) -> None:
         if found := target_names.parse_waiting(name):
             table, month = found
             files.move(f"{folder}/{name}", target_names.part(table, month, numbers.of(table)))
+    # before the mark is gone
     files.settle()
-    files.remove(folder)
+    clear(files, call)

@@ -60,6 +60,10 @@ class Files(Protocol):
         """Return when all that was named, moved or created survives a power cut."""
         ...
 
+    def tidy(self, folder: str) -> None:
+        """Delete a directory if nothing is in it, where there are empty directories."""
+        ...
+
     def remove(self, folder: str) -> None:
         """Delete a directory with its files, if it is there."""
         ...

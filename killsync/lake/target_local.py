@@ -31,7 +31,9 @@ class LocalFiles:
 
     def check(self) -> None:
         """Raise UsageError unless the lake is a directory, or may become one."""
-        if not self.root.is_dir() and os.path.lexists(self.root):
+        with self._errors("", "read"):
+            is_other = not self.root.is_dir() and os.path.lexists(self.root)
+        if is_other:
             raise UsageError(f"{self.shown}: is not a directory; name another place")
 
     @contextmanager
@@ -40,7 +42,7 @@ class LocalFiles:
 
         Raises TryLater if another one does. A file system without locks keeps nobody.
         """
-        with self._errors():
+        with self._errors(""):
             self._make(self.root)
             lock = os.open(self.root / target_names.LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -62,7 +64,7 @@ class LocalFiles:
 
     def names(self, folder: str) -> Iterator[Entry]:
         """Yield what is in a directory: nothing if it is not there."""
-        with self._errors("read"):
+        with self._errors(folder, "read"):
             try:
                 with os.scandir(self.root / folder) as entries:
                     found = [Entry(entry.name, entry.is_dir()) for entry in entries]
@@ -74,7 +76,7 @@ class LocalFiles:
     def output(self, name: str) -> Iterator[Any]:
         """Yield a new file; in the end it is durable, after an error gone."""
         path = self.root / name
-        with self._errors():
+        with self._errors(name):
             self._make(path.parent)
             # which encodes no name that is not UTF-8
             file = pa.OSFile(os.fsencode(path), "wb")
@@ -92,13 +94,13 @@ class LocalFiles:
     @contextmanager
     def input(self, name: str) -> Iterator[Any]:
         """Yield a file for reading."""
-        with self._errors("read"), pa.OSFile(os.fsencode(self.root / name), "rb") as file:
+        with self._errors(name, "read"), pa.OSFile(os.fsencode(self.root / name), "rb") as file:
             yield file
 
     def mark(self, name: str) -> None:
         """Create an empty file that is there, after a power cut, only if all before it is."""
         path = self.root / name
-        with self._errors():
+        with self._errors(name):
             self._make(path.parent)
             self.settle()
             path.touch()
@@ -108,22 +110,28 @@ class LocalFiles:
     def move(self, source: str, target: str) -> None:
         """Rename a file, into a directory that is created if it is missing."""
         old, new = self.root / source, self.root / target
-        with self._errors():
+        with self._errors(target):
             self._make(new.parent)
             old.replace(new)
             self._unsettled |= {old.parent, new.parent}
 
     def settle(self) -> None:
         """Return when all that was named, moved or created survives a power cut."""
-        with self._errors():
+        with self._errors(""):
             while self._unsettled:
                 with suppress(FileNotFoundError):
                     files.sync(self._unsettled.pop())
 
+    def tidy(self, folder: str) -> None:
+        """Delete a directory if nothing is in it."""
+        with suppress(OSError):
+            (self.root / folder).rmdir()
+            self._unsettled.add(self.root)
+
     def remove(self, folder: str) -> None:
         """Delete a directory with its files, if it is there."""
         path = self.root / folder
-        with self._errors(), suppress(FileNotFoundError):
+        with self._errors(folder), suppress(FileNotFoundError):
             for entry in self.names(folder):
                 if entry.is_folder:
                     self.remove(f"{folder}/{entry.name}")
@@ -140,9 +148,10 @@ class LocalFiles:
             self._unsettled.add(directory.parent)
 
     @contextmanager
-    def _errors(self, done: str = "written") -> Iterator[None]:
+    def _errors(self, name: str, done: str = "written") -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            what = error.strerror or os.strerror(error.errno or errno.EIO)
-            raise UsageError(f"{self.shown}: cannot be {done}: {what}") from error
+            what = os.strerror(error.errno or errno.EIO)
+            shown = f"{self.shown}/{name}".rstrip("/")
+            raise UsageError(f"{shown}: cannot be {done}: {what}") from error

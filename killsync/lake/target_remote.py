@@ -13,7 +13,8 @@ from killsync.lake.target_files import Entry, close_quietly
 # source: pyarrow's `s3_internal.h` puts the code of the AWS SDK into the text of each error
 _CODE = re.compile(r"AWS Error ([A-Z_]+)")
 _STATUS = re.compile(r"HTTP status (\d{3})")
-_NO_BUCKET = {"NO_SUCH_BUCKET"}
+_NO_BUCKET = "NO_SUCH_BUCKET"
+_NO_OBJECT = "AWS Error NO_SUCH_KEY"
 _REFUSED = {
     "ACCESS_DENIED",
     "INVALID_ACCESS_KEY_ID",
@@ -50,13 +51,16 @@ class RemoteFiles:
 
     def check(self) -> None:
         """Raise UsageError unless the bucket is there, and nothing else has the lake's name."""
-        bucket = self.base.split("/", maxsplit=1)[0]
         with self._errors():
-            paths = [bucket, self.base] if self._is_flat() else [self.base]
-            found = self.filesystem.get_file_info(paths)
-        if self._is_flat() and found[0].type == fs.FileType.NotFound:
-            raise _no_bucket(self.shown)
-        if found[-1].type == fs.FileType.File:
+            try:
+                # this says so if there is no bucket, and needs no other right than listing
+                self.filesystem.get_file_info(fs.FileSelector(self.base))
+                return
+            except FileNotFoundError:
+                found = self.filesystem.get_file_info(self.base)
+            except ValueError:
+                raise UsageError(f"{self.shown}: is not a name that the store can have") from None
+        if found.type == fs.FileType.File:
             raise UsageError(f"{self.shown}: is not a directory; name another place")
 
     @contextmanager
@@ -104,7 +108,11 @@ class RemoteFiles:
         """Move a file to where it may already have been copied."""
         with self._errors():
             self._make_parent(target)
-            self.filesystem.move(self._path(source), self._path(target))
+            try:
+                self.filesystem.move(self._path(source), self._path(target))
+            except OSError as error:
+                if not self._was_moved(error, target):
+                    raise
 
     def settle(self) -> None:
         """Do nothing: what was acknowledged is durable."""
@@ -113,6 +121,16 @@ class RemoteFiles:
         """Delete a directory with its files, if it is there."""
         with self._errors(), suppress(FileNotFoundError):
             self.filesystem.delete_dir(self._path(folder))
+
+    def tidy(self, folder: str) -> None:
+        """Do nothing: somebody else may be writing there, and an empty one is nothing."""
+
+    def _was_moved(self, error: OSError, target: str) -> bool:
+        """Return whether somebody else has moved a file that is not there any more."""
+        if not isinstance(error, FileNotFoundError) and _NO_OBJECT not in str(error):
+            return False
+        found = self.filesystem.get_file_info(self._path(target))
+        return bool(found.type == fs.FileType.File)
 
     def _path(self, name: str) -> str:
         return f"{self.base}/{name}".rstrip("/")
@@ -129,8 +147,6 @@ class RemoteFiles:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
-            raise
         except OSError as error:
             raise explained(error, self.shown) from None
 
@@ -140,7 +156,7 @@ def explained(error: OSError, shown: str) -> KillsyncError:
     text = str(error)
     code = match[1] if (match := _CODE.search(text)) else ""
     status = int(match[1]) if (match := _STATUS.search(text)) else 0
-    if code in _NO_BUCKET:
+    if code == _NO_BUCKET:
         return _no_bucket(shown)
     if code in _REFUSED or status in (401, 403) or isinstance(error, PermissionError):
         return UsageError(
@@ -149,8 +165,12 @@ def explained(error: OSError, shown: str) -> KillsyncError:
         )
     if code in _LATER or status >= 500 or status == 429:
         return TryLater(f"{shown}: the store cannot be reached or is overloaded; try again later")
-    what = code or error.strerror or type(error).__name__
-    return UsageError(f"{shown}: the store does not do what is asked ({what}); check the address")
+    if isinstance(error, FileNotFoundError) or _NO_OBJECT in text:
+        return TryLater(f"{shown}: something has vanished while killsync was at it; try again")
+    what = f"HTTP {status}" if status else code or type(error).__name__
+    return UsageError(
+        f"{shown}: the store does not do what is asked ({what}); check its address and region"
+    )
 
 
 def _no_bucket(shown: str) -> UsageError:
