@@ -1,6 +1,7 @@
 """The killboard in the browser: what its pages show, and what nobody gets from it."""
 
 import asyncio
+import json
 import re
 import shutil
 import socket
@@ -429,6 +430,13 @@ def test_without_datasette_the_command_that_installs_it_is_named(
 def test_without_a_database_nothing_is_served(tmp_path: Path) -> None:
     done = run("browse", environment=minimal_environment(tmp_path / "killsync.db"))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_the_metadata_for_another_datasette_need_none_here(tmp_path: Path) -> None:
+    environment = minimal_environment(tmp_path / "board.db") | without_datasette(tmp_path)
+    done = run("browse", "--metadata", environment=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == descriptions.metadata("board")
 
 
 def test_the_browser_is_opened_once_it_answers(database: Path, tmp_path: Path) -> None:

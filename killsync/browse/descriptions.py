@@ -2,7 +2,8 @@
 
 from typing import Any
 
-_ABOUT = "Killmails of your own, in a database of your own. Nothing here leaves this machine."
+_ABOUT = "Killmails of your own, in a database of your own."
+_NOWHERE_ELSE = "Nothing here leaves this machine."
 _HIDDEN = (
     "_sqlite_migrations",
     "channels",
@@ -14,6 +15,7 @@ _HIDDEN = (
     "pending_killmails",
     "price_days",
     "rate_limits",
+    "removed_killmails",
     "runs",
     "sides",
     "sqlite_sequence",
@@ -83,8 +85,12 @@ _TABLES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-def metadata(database: str) -> dict[str, Any]:
-    """Return Datasette's metadata for the database of this name."""
+def metadata(database: str, *, only_here: bool = False) -> dict[str, Any]:
+    """Return Datasette's metadata for the database of this name.
+
+    With `only_here` they promise that it is served on this machine alone.
+    """
+    about = f"{_ABOUT} {_NOWHERE_ELSE}" if only_here else _ABOUT
     tables: dict[str, dict[str, Any]] = {
         name: {"description": text, "columns": columns} for name, (text, columns) in _TABLES.items()
     }
@@ -92,6 +98,6 @@ def metadata(database: str) -> dict[str, Any]:
     tables["kills"] |= {"sort_desc": "time"}
     return {
         "title": "killsync",
-        "description": _ABOUT,
-        "databases": {database: {"description": _ABOUT, "tables": tables}},
+        "description": about,
+        "databases": {database: {"description": about, "tables": tables}},
     }

@@ -47,7 +47,7 @@ class Killboard(Datasette):  # type: ignore[misc]
         super().__init__(
             [],
             settings=_SETTINGS,
-            metadata=descriptions.metadata(NAME),
+            metadata=descriptions.metadata(NAME, only_here=True),
             template_dir=str(_HERE / "templates"),
             static_mounts=[("style", str(_HERE / "static"))],
         )

@@ -1,5 +1,6 @@
 """`killsync browse`: a killboard in the web browser, from the same database."""
 
+import json
 import os
 import sys
 import threading
@@ -27,9 +28,10 @@ HELP = {
         {
             "killsync browse": "opens the browser",
             "killsync browse --no-open --port 0": "only prints the address",
+            "killsync browse --metadata > metadata.json": "for a Datasette of your own",
         },
         exits(
-            "ended",
+            "ended, or printed",
             _2="Datasette is not installed, or the port is in use",
             _130="ended by Ctrl-C",
         ),
@@ -45,6 +47,12 @@ def browse(
     no_open: Annotated[
         bool, typer.Option("--no-open", help="Print the address only; open no browser.")
     ] = False,
+    metadata: Annotated[
+        bool,
+        typer.Option(
+            "--metadata", help="Print what a Datasette of your own can say of the tables, and end."
+        ),
+    ] = False,
 ) -> None:
     """Show a killboard in the web browser, from the database, until Ctrl-C.
 
@@ -52,8 +60,11 @@ def browse(
     """
     call = invocation.from_context(context)
     with invocation.edge(call):
-        serve = _serving()
         settings = call.settings()
+        if metadata:
+            print_result(_metadata(settings.database))
+            return
+        serve = _serving()
         with opening.for_reading(settings):
             pass  # what is wrong with the database is said here, not by the first page
 
@@ -68,6 +79,13 @@ def browse(
         stdout, stderr = sys.stdout, sys.stderr
         with leaving_by_exception(), nullcontext() if call.verbose else _silence():
             serve(settings.database, port=port, images=settings.images, ready=show)
+
+
+def _metadata(database: Path) -> str:
+    """Return Datasette's metadata, which names a database as its file is named."""
+    from killsync.browse import descriptions
+
+    return json.dumps(descriptions.metadata(database.stem), indent=2)
 
 
 @contextmanager
