@@ -149,6 +149,7 @@ def recover(files: Files) -> bool:
             finish(files, call)
         else:
             clear(files, call)
+    files.tidy(UNFINISHED)
     return bool(calls)
 
 
