@@ -18,7 +18,19 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lakes import MONTHS, SCHEMA, TABLES, Feed, Steps, Stopped, names, rows, stopping, tree
+from lakes import (
+    MONTHS,
+    SCHEMA,
+    STORED_AT,
+    TABLES,
+    Feed,
+    Steps,
+    Stopped,
+    names,
+    rows,
+    stopping,
+    tree,
+)
 from pyarrow import fs
 
 from killsync.errors import TryLater, UsageError
@@ -103,6 +115,24 @@ def test_a_lake_may_begin_with_what_was_removed(lake: Path) -> None:
     feed.store("2026-11")
     feed.export(lake)
     assert rows(lake) == feed.expected()
+
+
+@pytest.mark.parametrize("maker", Maker)
+def test_a_lakes_first_call_may_say_that_nothing_was_removed(lake: Path, maker: Maker) -> None:
+    with open_target(str(lake), maker, with_hash=False) as target:
+        with target.call(Place(3, 0, 1003, STORED_AT)) as call:
+            for table, month in (("killmails", "2026-11"), ("removed", None)):
+                with call.part(table, month, SCHEMA):
+                    pass
+            call.commit()
+        assert target.parts("removed") == ["removed/part-0.parquet"]
+        with (
+            target.call(Place(4, 0, 1004, STORED_AT)) as call,
+            pytest.raises(ValueError, match="nothing new"),
+            call.part("removed", None, SCHEMA),
+        ):
+            pass
+    assert opened(lake, maker) == Place(3, 0, 1003, STORED_AT)
 
 
 def test_each_part_says_what_it_was_made_from_and_how_far(lake: Path, feed: Feed) -> None:

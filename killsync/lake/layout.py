@@ -184,7 +184,12 @@ class Call:
             self._is_begun = True
 
     def _check(self, table: str) -> None:
-        """Raise ValueError of a part whose name would not be new."""
+        """Raise ValueError of a part whose name would not be new.
+
+        The first call of a lake may write that nothing was removed: engines want some file there.
+        """
+        if table == target_names.REMOVED and self._before == Place():
+            return
         numbers = Sequences(self.place.stored_seq, self.place.removed_seq)
         before = Sequences(self._before.stored_seq, self._before.removed_seq)
         if numbers.of(table) <= before.of(table):
