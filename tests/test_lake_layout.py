@@ -491,6 +491,19 @@ def test_parts_and_mark_are_durable_before_anything_is_moved(
     assert {lake.stat().st_ino, lake.parent.stat().st_ino} <= set(synced)
 
 
+def test_a_call_that_fails_amid_its_moves_is_finished_by_the_next(lake: Path, feed: Feed) -> None:
+    feed.export(lake)
+    place = feed.place
+    feed.store("2026-09")
+    (lake / "attackers" / "month=2026-09").touch()
+    with pytest.raises(UsageError, match=r"month=2026-09/part-4\.parquet: cannot be written"):
+        feed.export(lake)
+    assert place != feed.place
+    (lake / "attackers" / "month=2026-09").unlink()
+    assert opened(lake) == feed.place
+    assert rows(lake) == feed.expected()
+
+
 # who else is there
 
 

@@ -1,0 +1,331 @@
+"""A lake in an object store: an object is moved in two steps, and much can be refused."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+import pytest
+from lakes import SCHEMA, TABLES, Feed
+from pyarrow import fs
+
+from killsync.errors import TryLater, UsageError
+from killsync.lake.layout import Maker, Where, open_target
+from killsync.store.changes import Place
+
+if TYPE_CHECKING:
+    from object_store import ObjectStore
+
+pytestmark = pytest.mark.engines
+
+Rows = dict[str, Counter[tuple[int, str]]]
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator["ObjectStore"]:
+    pytest.importorskip("moto")
+    pytest.importorskip("boto3")
+    from object_store import ObjectStore
+
+    store = ObjectStore()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store(serving: "ObjectStore", monkeypatch: pytest.MonkeyPatch) -> Iterator["ObjectStore"]:
+    from object_store import KEYS
+
+    for name, text in KEYS.items():
+        monkeypatch.setenv(name, text)
+    yield serving
+    serving.seen = lambda method, path: None
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """Give each test a place of its own."""
+    return "".join(c for c in request.node.name if c.isalnum())
+
+
+@pytest.fixture
+def feed() -> Feed:
+    feed = Feed()
+    feed.store("2026-11", "2026-10", "2026-11")
+    feed.remove()
+    return feed
+
+
+def rows(store: "ObjectStore", prefix: str) -> Rows:
+    """Return of each table how often each number is there, and in which month."""
+    filesystem = fs.S3FileSystem(endpoint_override=store.endpoint, scheme="http", region="x")
+    found: Rows = {table: Counter() for table in (*TABLES, "removed")}
+    for key in store.keys(prefix):
+        if key.endswith(".parquet"):
+            table, *month = key.split("/")[:-1]
+            file = pq.read_table(f"lakes/{prefix}/{key}", filesystem=filesystem, partitioning=None)
+            numbers = file.column(0).to_pylist()
+            found[table].update((n, "".join(month).removeprefix("month=")) for n in numbers)
+    return found
+
+
+def refusal(address: str, feed: Feed, kind: type[Exception] = UsageError) -> str:
+    with pytest.raises(kind) as refused:
+        feed.export(address)
+    text = str(refused.value)
+    assert "\n" not in text
+    assert "AKIA" not in text
+    assert "hunter2" not in text
+    return text
+
+
+def test_calls_add_to_a_lake_in_a_bucket(store: "ObjectStore", prefix: str, feed: Feed) -> None:
+    feed.export(store.url(prefix))
+    assert store.keys(prefix) == [
+        *(f"{t}/month={m}/part-3.parquet" for t in sorted(TABLES) for m in ("2026-10", "2026-11")),
+        "removed/part-1.parquet",
+    ]
+    feed.store("2026-11")
+    feed.remove()
+    feed.export(f"s3://lakes/{prefix}/?{store.url('').partition('?')[2]}")
+    assert rows(store, prefix) == feed.expected()
+    with open_target(store.url(prefix), Maker.DATABASE, with_hash=False) as target:
+        assert target.place == feed.place
+        assert len(target.parts("killmails")) == 3
+        with target.reading(target.parts("removed")[1]) as part:
+            assert part.read().column(0).to_pylist() == [2]
+
+
+def test_a_prefix_is_percent_encoded_as_in_any_url(store: "ObjectStore", feed: Feed) -> None:
+    feed.export(store.url("my lake/a%23b/month%3D%C3%A9"))
+    feed.store("2026-11")
+    feed.export(store.url("my%20lake//a%23b/month=é/"))
+    assert rows(store, "my lake/a#b/month=é") == feed.expected()
+
+
+def test_a_whole_bucket_may_be_the_lake(store: "ObjectStore", feed: Feed) -> None:
+    store.client.create_bucket(Bucket="whole")
+    for address in (store.url("", "whole"), store.url("", "whole").replace("/?", "?")):
+        feed.export(address)
+    listed = store.client.list_objects_v2(Bucket="whole")["Contents"]
+    assert "killmails/month=2026-10/part-3.parquet" in [entry["Key"] for entry in listed]
+
+
+def test_other_processes_write_there_too(store: "ObjectStore", prefix: str) -> None:
+    with (
+        open_target(store.url(prefix), Maker.ARCHIVES, with_hash=True) as target,
+        target.call(Place(7)) as call,
+    ):
+        where: Where = call.where()
+        for _ in range(2):
+            with where.write("killmails", "2026-11", SCHEMA):
+                pass
+        with pytest.raises(ZeroDivisionError), where.write("killmails", "2026-11", SCHEMA):
+            _ = 1 // 0
+        call.commit()
+    assert store.keys(prefix) == ["killmails/month=2026-11/part-7.parquet"]
+
+
+def test_a_call_that_fails_leaves_nothing(store: "ObjectStore", prefix: str, feed: Feed) -> None:
+    with (
+        open_target(store.url(prefix), Maker.DATABASE, with_hash=False) as target,
+        pytest.raises(ZeroDivisionError),
+        target.call(feed.place) as call,
+        call.part("killmails", "2026-11", SCHEMA),
+    ):
+        _ = 1 // 0
+    assert store.keys(prefix) == []
+
+
+# killed
+
+EXPORT = """
+import sys
+from lakes import Feed
+
+feed = Feed()
+feed.store("2026-11", "2026-10", "2026-11")
+feed.remove()
+feed.export(sys.argv[1])
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("method", "key", "comes"),
+    [
+        ("POST", "/items.2026-10", False),  # before the first part
+        ("POST", "/complete", False),
+        ("PUT", "/items/month=2026-10/part-3.parquet", True),  # before the first copy
+        ("DELETE", "/items.2026-10", True),  # between copy and delete
+        ("DELETE", "/removed", True),  # likewise, the last
+    ],
+)
+def test_wherever_a_call_is_killed_the_next_leaves_each_row_once(
+    store: "ObjectStore", prefix: str, feed: Feed, method: str, key: str, comes: bool
+) -> None:
+    store.seen = killer = Killer(method, key)
+    export = subprocess.Popen(
+        [sys.executable, "-c", EXPORT, store.url(prefix)], cwd=Path(__file__).parent
+    )
+    killer.process = export
+    assert export.wait(60) == -signal.SIGKILL
+    store.seen = lambda method, path: None
+    waiting = [name.rpartition("/")[2] for name in store.keys(prefix) if "_unfinished" in name]
+    assert len(waiting) > 1
+    with open_target(store.url(prefix), Maker.DATABASE, with_hash=False) as target:
+        assert target.place == (feed.place if comes else Place())
+    assert rows(store, prefix) == (feed.expected() if comes else Feed().expected())
+    feed.export(store.url(prefix))
+    assert rows(store, prefix) == feed.expected()
+    assert not [name for name in store.keys(prefix) if "_unfinished" in name]
+
+
+class Killer:
+    """Kills a process instead of answering one of its requests."""
+
+    process: "subprocess.Popen[bytes]"
+
+    def __init__(self, method: str, key: str) -> None:
+        self.method = method
+        self.key = key
+
+    def __call__(self, method: str, path: str) -> str | None:
+        if method == self.method and path.endswith(self.key):
+            self.process.kill()
+            self.process.wait(60)
+            return "503 Gone"
+        return None
+
+
+def test_a_store_that_fails_amid_the_moves_is_brought_to_the_end_next_time(
+    store: "ObjectStore", prefix: str, feed: Feed
+) -> None:
+    store.seen = lambda method, path: (
+        "503 Slow Down" if method == "PUT" and "/killmails/" in path else None
+    )
+    assert "try again later" in refusal(store.url(prefix), feed, TryLater)
+    store.seen = lambda method, path: None
+    assert rows(store, prefix) != feed.expected()
+    with open_target(store.url(prefix), Maker.DATABASE, with_hash=False) as target:
+        assert target.place == feed.place
+    assert rows(store, prefix) == feed.expected()
+
+
+def test_a_part_that_somebody_else_has_moved_already_is_where_it_should_be(
+    store: "ObjectStore", prefix: str, feed: Feed
+) -> None:
+    def moved(method: str, path: str) -> None:
+        if method == "PUT" and path.endswith("/items/month=2026-10/part-3.parquet"):
+            store.seen = lambda method, path: None
+            with open_target(store.url(prefix), Maker.DATABASE, with_hash=False) as target:
+                assert target.place == feed.place
+
+    store.seen = moved
+    feed.export(store.url(prefix))
+    assert rows(store, prefix) == feed.expected()
+
+
+# refused
+
+
+def test_a_bucket_that_is_not_there(store: "ObjectStore", feed: Feed) -> None:
+    told = refusal(store.url("x", "nowhere"), feed)
+    assert told == "s3://nowhere/x: there is no such bucket; create it, or check the address"
+
+
+def test_a_bucket_with_other_things_in_it(store: "ObjectStore", prefix: str, feed: Feed) -> None:
+    store.client.put_object(Bucket="lakes", Key=f"{prefix}/photo.jpg", Body=b"mine")
+    assert "has other files in it, such as photo.jpg" in refusal(store.url(prefix), feed)
+    assert store.keys(prefix) == ["photo.jpg"]
+    assert "is not a directory" in refusal(store.url(f"{prefix}/photo.jpg"), feed)
+
+
+def test_a_damaged_part(store: "ObjectStore", prefix: str, feed: Feed) -> None:
+    feed.months = {1: "2026-10"}
+    feed.export(store.url(prefix))
+    key = f"{prefix}/killmails/month=2026-10/part-1.parquet"
+    store.client.put_object(Bucket="lakes", Key=key, Body=b"PAR1")
+    assert f"s3://lakes/{key}: is damaged; put it back" in refusal(store.url(prefix), feed)
+
+
+@pytest.mark.parametrize(
+    ("actions", "environment"),
+    [
+        ([], {}),
+        (["s3:ListBucket", "s3:GetObject"], {}),
+        (["s3:*"], {"AWS_SECRET_ACCESS_KEY": "hunter2"}),
+        (["s3:*"], {"AWS_ACCESS_KEY_ID": "AKIANOBODY"}),
+    ],
+)
+def test_keys_that_may_not_write_there(
+    store: "ObjectStore",
+    feed: Feed,
+    monkeypatch: pytest.MonkeyPatch,
+    actions: list[str],
+    environment: dict[str, str],
+) -> None:
+    with store.guarded(*(actions or ["s3:None"])) as keys:
+        for name, text in (keys | environment).items():
+            monkeypatch.setenv(name, text)
+        told = refusal(store.url("guarded"), feed)
+    assert told.startswith("s3://lakes/guarded: the store refuses access; check the keys")
+    assert store.keys("guarded") == []
+
+
+def test_no_right_is_needed_beyond_those_that_are_named(
+    store: "ObjectStore", prefix: str, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rights = ("s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+    with store.guarded(*rights) as keys:
+        for name, text in keys.items():
+            monkeypatch.setenv(name, text)
+        feed.export(store.url(prefix))
+        feed.store("2026-11")
+        feed.export(store.url(prefix))
+    assert rows(store, prefix) == feed.expected()
+
+
+def test_a_store_that_nobody_answers_for(store: "ObjectStore", feed: Feed) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    address = store.url("x").replace(store.endpoint, f"127.0.0.1:{port}")
+    told = refusal(address, feed, TryLater)
+    assert told == "s3://lakes/x: the store cannot be reached or is overloaded; try again later"
+
+
+@pytest.mark.long
+def test_a_store_that_says_nothing(store: "ObjectStore", feed: Feed) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = store.url("x").replace(store.endpoint, f"127.0.0.1:{silent.getsockname()[1]}")
+        assert "cannot be reached" in refusal(address, feed, TryLater)
+
+
+def test_a_store_that_does_something_else(store: "ObjectStore", feed: Feed) -> None:
+    store.seen = lambda method, path: "418 I'm a teapot"
+    assert "(HTTP 418); check its address and region" in refusal(store.url("x"), feed)
+
+
+def test_keys_may_stand_in_the_files_of_aws(
+    store: "ObjectStore", prefix: str, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.guarded("s3:*") as keys:
+        lines = [f"{name.lower()} = {text}\n" for name, text in keys.items()]
+        for name in keys:
+            monkeypatch.delenv(name)
+        credentials = Path(os.environ["HOME"], ".aws", "credentials")
+        credentials.parent.mkdir()
+        credentials.write_text("".join(["[default]\n", *lines]))
+        done = subprocess.run(
+            [sys.executable, "-c", EXPORT, store.url(prefix)],
+            cwd=Path(__file__).parent,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert rows(store, prefix) == feed.expected()
