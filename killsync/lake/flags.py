@@ -1,0 +1,85 @@
+"""Whether killmails are solo, npc or awox, for many at once: as the view `kills` says it."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from killsync.killmail.game_ids import (
+    NPC_CHARACTERS_UP_TO,
+    NPC_CORPORATIONS_UP_TO,
+    Category,
+    Group,
+)
+
+Columns = dict[str, Any]
+"""The columns of a table, by name, each a `pyarrow.Array`."""
+
+
+def of(killmails: Columns, attackers: Columns, place: Any, types: Any) -> Columns:
+    """Return the columns `solo`, `npc` and `awox` of killmails.
+
+    `place` says of each attacker in which row of `killmails` its own stands. Attackers are in the
+    order of their `ordinal`.
+    """
+    count = len(killmails["killmail_id"])
+    rows = pa.array(range(count), pa.int32())
+    is_player = _above(attackers["character_id"], NPC_CHARACTERS_UP_TO)
+    is_theirs = _above(attackers["corporation_id"], NPC_CORPORATIONS_UP_TO)
+    structures = types.filter(pc.equal(types["category_id"], Category.STRUCTURE))["type_id"]
+    is_structure = pc.is_in(attackers["ship_type_id"], value_set=structures)
+    players = pc.value_counts(place.filter(is_player))
+    alone = players.field("values").filter(pc.equal(players.field("counts"), 1))
+    ship = pc.index_in(killmails["victim_ship_type_id"], value_set=types["type_id"])
+    group = pc.fill_null(_of_type(types, "group_id", ship), 0)
+    is_ship = pc.fill_null(pc.equal(_of_type(types, "category_id", ship), Category.SHIP), False)
+    return {
+        "solo": _all(
+            is_ship,
+            _none_of(group, Group.CAPSULE, Group.SHUTTLE, Group.CORVETTE),
+            pc.is_in(rows, value_set=alone),
+            pc.invert(pc.is_in(rows, value_set=place.filter(is_structure))),
+        ),
+        "npc": pc.invert(pc.is_in(rows, value_set=place.filter(pc.or_(is_player, is_theirs)))),
+        "awox": _all(
+            _none_of(group, Group.CAPSULE, Group.CORVETTE),
+            _above(killmails["victim_corporation_id"], NPC_CORPORATIONS_UP_TO),
+            _by_another_of_the_same(killmails, attackers, place, rows),
+        ),
+    }
+
+
+def _by_another_of_the_same(killmails: Columns, attackers: Columns, place: Any, rows: Any) -> Any:
+    """Return whether the first final blow is of the victim's corporation, and not the victim's."""
+    is_final = pc.fill_null(attackers["final_blow"], False)
+    # of several equal ones the first is found
+    final = pc.index_in(rows, value_set=place.filter(is_final))
+    corporation = attackers["corporation_id"].filter(is_final).take(final)
+    character = attackers["character_id"].filter(is_final).take(final)
+    same = pc.equal(corporation, killmails["victim_corporation_id"])
+    victim = killmails["victim_character_id"]
+    itself = pc.or_(
+        pc.fill_null(pc.equal(character, victim), False),
+        pc.and_(pc.is_null(character), pc.is_null(victim)),
+    )
+    return pc.and_(pc.fill_null(same, False), pc.invert(itself))
+
+
+def _of_type(types: Any, column: str, place: Any) -> Any:
+    return types[column].combine_chunks().take(place)
+
+
+def _above(ids: Any, limit: int) -> Any:
+    """Return whether ids are above a limit; NULL is not."""
+    return pc.fill_null(pc.greater(ids, limit), False)
+
+
+def _none_of(groups: Any, *others: Group) -> Any:
+    return pc.invert(pc.is_in(groups, value_set=pa.array(map(int, others), pa.int64())))
+
+
+def _all(*conditions: Any) -> Any:
+    met, *others = conditions
+    for other in others:
+        met = pc.and_(met, other)
+    return met
