@@ -84,6 +84,12 @@ class Store:
             conn.execute("UPDATE facts SET value = value")
             room.reserve(self.path, _ROOM)
 
+    @property
+    def uri(self) -> str:
+        """How another library of SQLite's opens the file only to read it, as this one did."""
+        immutable = "&immutable=1" if self._unwatched else ""
+        return f"{self.path.absolute().as_uri()}?mode=ro{immutable}"
+
     def version(self) -> int:
         """Return how many migrations the database has had."""
         return _version(self.conn)

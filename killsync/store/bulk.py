@@ -1,0 +1,56 @@
+"""The queries by which killmails leave in bulk, for whoever reads whole columns at once."""
+
+from collections.abc import Sequence
+
+from killsync.store.prices import MARKET_PRICE
+from killsync.store.views import SECURITY
+
+COUNT = "SELECT count(*) FROM killmails WHERE stored_seq > ? AND stored_seq <= ?"
+"""How many killmails have a `stored_seq` above one and up to another."""
+IDS_BY_SEQ = """SELECT killmail_id, CAST(substr(killmail_time, 1, 4) || substr(killmail_time, 6, 2)
+    AS INTEGER) FROM killmails WHERE stored_seq > ? AND stored_seq <= ?"""
+"""Those killmails: id, and month as a number such as 202611."""
+NEXT_TIME = "SELECT min(killmail_time) FROM killmails WHERE killmail_time >= ?"
+"""The first time of a killmail not before another, as ISO text."""
+_WEIGHT = """k.attacker_count + coalesce(length(k.extra), 0) / 16 + coalesce(
+    (SELECT max(ordinal) FROM items AS i WHERE i.killmail_id = k.killmail_id), 0)"""
+IDS_BY_TIME = f"""SELECT k.killmail_id, k.killmail_time, {_WEIGHT} FROM killmails AS k
+    WHERE (k.killmail_time, k.killmail_id) > (?, ?) AND k.killmail_time < ?
+        AND k.stored_seq > ? AND k.stored_seq <= ?
+    ORDER BY k.killmail_time, k.killmail_id LIMIT ?"""
+"""The next of those killmails by time: id, time, and about how many rows it has."""
+WEIGHTS = f"""SELECT {_WEIGHT} FROM json_each(?) AS wanted
+    LEFT JOIN killmails AS k ON k.killmail_id = wanted.value ORDER BY wanted.key"""
+"""About how many rows each killmail of a JSON list of ids has; NULL if it is gone."""
+_KILLMAILS = """SELECT {columns} FROM json_each(?) AS wanted
+    CROSS JOIN killmails AS k ON k.killmail_id = wanted.value
+    LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id
+    WHERE k.stored_seq > ? AND k.stored_seq <= ? ORDER BY wanted.key"""
+_CHILDREN = """SELECT {columns} FROM json_each(?) AS wanted
+    CROSS JOIN {table} AS t ON t.killmail_id = wanted.value ORDER BY wanted.key, t.ordinal"""
+NAMES = "SELECT id, name FROM names WHERE id IN (SELECT value FROM json_each(?))"
+"""The names of players, corporations and alliances of a JSON list of ids."""
+PRICES = f"SELECT value, {MARKET_PRICE.format('value', '?2')} FROM json_each(?1)"
+"""What the types of a JSON list were worth on a day."""
+TYPES = "SELECT type_id, name, group_id, group_name, category_id, category_name FROM types"
+SYSTEMS = f"SELECT system_id, name, {SECURITY.format('security')}, region_id, region FROM systems"
+FACTIONS = "SELECT faction_id, name FROM factions"
+ANY_UNNAMED = "SELECT count(*) FROM unnamed_ids WHERE id NOT IN (SELECT id FROM names)"
+
+
+def killmails(columns: Sequence[str], values: Sequence[str]) -> str:
+    """Return the query for killmails of a JSON list, of which `stored_seq` lies between two.
+
+    `values` are columns of their rows in `killmail_values`.
+    """
+    chosen = [*(f"k.{name}" for name in columns), *(f"v.{name}" for name in values)]
+    return _KILLMAILS.format(columns=", ".join(chosen))
+
+
+def children(table: str, columns: Sequence[str]) -> str:
+    """Return the query for the `attackers` or `items` of killmails of a JSON list, in order.
+
+    The first column beside these is the row of the list that a killmail stands in.
+    """
+    chosen = ["wanted.key", *(f"t.{name}" for name in columns)]
+    return _CHILDREN.format(table=table, columns=", ".join(chosen))
