@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stored import attacker, body, database, pilot, put, set_name
 
-from killsync.cli.csv_lines import csv_writer
+from killsync.lake.csv_lines import csv_writer
 from killsync.simulator.naming import HOSTILE
 from killsync.store.connection import Store
 

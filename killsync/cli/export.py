@@ -1,9 +1,9 @@
-"""`killsync export`: stored killmails for other programs, as ESI's own JSON or as csv."""
+"""`killsync export`: stored killmails for other programs: ESI's own JSON, csv or Parquet."""
 
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -14,9 +14,10 @@ import typer
 from killsync import files
 from killsync.cli import filling_in, invocation, moments, opening, options
 from killsync.cli.find_users import find_users
-from killsync.cli.help_parts import HelpText, exits
+from killsync.cli.help_parts import STOPPED, HelpText, exits
 from killsync.cli.invocation import Invocation
 from killsync.errors import UsageError
+from killsync.settings.program import install_line
 from killsync.store import paths
 from killsync.terminal.text import safe, safe_json
 
@@ -34,10 +35,13 @@ HELP = {
         {
             "killsync export --user maru --since 7d > week.jsonl": "one user's week",
             "killsync export --format csv --losses -o losses": "tables for spreadsheets",
+            "killsync export --format parquet -o ~/lake": "adds what is new, for DuckDB and others",
         },
         exits(
             "done, also if nothing matches",
             _2="a name, a time or an option is wrong, or PATH cannot be written",
+            _75="somebody else writes to PATH, or its store does not answer: try later",
+            _130_143=STOPPED,
         ),
     ),
 }
@@ -48,12 +52,13 @@ class Form(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
-def _path(given: str) -> Path:
+def _named(given: str) -> str:
     if not given:
         raise typer.BadParameter("give a name, or leave it out")
-    return Path(given)
+    return given
 
 
 def export(
@@ -82,13 +87,13 @@ def export(
         typer.Option("--with-hash", help="Add killmail_hash, with which anybody can ask ESI."),
     ] = False,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--output",
             "-o",
             metavar="PATH",
-            parser=_path,
-            help="Write to this file, or directory.",
+            parser=_named,
+            help="Write to this file, or directory; parquet also to s3://bucket/prefix.",
         ),
     ] = None,
 ) -> None:
@@ -97,12 +102,27 @@ def export(
     jsonl is a line for each, equal to what ESI sent. csv is three files, killmails.csv,
     attackers.csv and items.csv, in the directory PATH, with the columns of the database. Text
     stands in them as it is, also where a spreadsheet would take it for a formula.
+
+    parquet is for engines such as DuckDB, Polars and Spark: the same tables by month, with names
+    beside the ids and prices. Each call adds to PATH what was stored since the last one.
     """
     call = invocation.from_context(context)
     with invocation.edge(call):
         if only_kills and only_losses:
             raise UsageError("--kills and --losses: leave out both for all killmails")
-        if form is Form.CSV and (output is None or str(output) == "-"):
+        chosen: dict[str, object] = {
+            "--user": user,
+            "--since": since,
+            "--until": until,
+            "--kills": only_kills or None,
+            "--losses": only_losses or None,
+            "--after-seq": after_seq,
+        }
+        if form is Form.PARQUET:
+            _write_parquet(call, output, chosen, with_hash=with_hash)
+            return
+        path = None if output is None else Path(output)
+        if form is Form.CSV and (path is None or output == "-"):
             raise UsageError("--format csv writes three files: name a directory for them with -o")
         first, last = moments.period(since, until, time.time())
         settings = call.settings()
@@ -123,21 +143,43 @@ def export(
                 kills=only_kills,
                 losses=only_losses,
             )
-            if form is Form.CSV and output is not None:
-                from killsync.cli import csv_files
+            if form is Form.CSV and path is not None:
+                from killsync.lake import csv_files
 
                 mode = _mode_of_new_files()
-                written = csv_files.write(
-                    store.conn, wanted, output, with_hash=with_hash, mode=mode
-                )
+                written = csv_files.write(store.conn, wanted, path, with_hash=with_hash, mode=mode)
             else:
-                _check_target(output, settings.database)
-                written = _write_lines(store, wanted, output, with_hash=with_hash)
+                _check_target(path, settings.database)
+                written = _write_lines(store, wanted, path, with_hash=with_hash)
             # nothing new is no surprise
             if not written and after_seq is None:
                 _warn_of_nothing(call, asked)
             if asked.user_id is not None or asked.kills or asked.losses:
                 filling_in.warn(call, store)
+
+
+def _write_parquet(
+    call: Invocation, output: str | None, chosen: Mapping[str, object], *, with_hash: bool
+) -> None:
+    """Add what is new to a lake; what was chosen of the killmails is refused."""
+    for option, value in chosen.items():
+        if value is not None:
+            raise UsageError(
+                f"--format parquet takes no {option}: each call adds all that is new; use csv or "
+                "jsonl for some of it, or ask the engine that reads the files for less"
+            )
+    if output is None or output == "-":
+        raise UsageError("--format parquet writes a directory, or s3://bucket/prefix: add -o PATH")
+    try:
+        from killsync.cli import parquet_export
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == "killsync":
+            raise
+        raise UsageError(
+            f"--format parquet needs {error.name}, which is not installed: "
+            f"run `{install_line('killsync[parquet]')}`"
+        ) from None
+    parquet_export.add_new(call, output, with_hash=with_hash)
 
 
 def _warn_of_nothing(call: Invocation, asked: "Asked") -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from killsync.cli.csv_lines import csv_to_stdout
+from killsync.cli.csv_output import csv_to_stdout
 from killsync.store.kills import Kill
 from killsync.terminal.kills_lines import tab_separated
 from killsync.terminal.text import safe_json

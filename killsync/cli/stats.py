@@ -10,7 +10,7 @@ import typer
 from killsync.board import statistics
 from killsync.board.statistics import By, Overview, Sort, Table
 from killsync.cli import filling_in, invocation, moments, opening, options
-from killsync.cli.csv_lines import csv_to_stdout
+from killsync.cli.csv_output import csv_to_stdout
 from killsync.cli.find_users import find_users
 from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import Invocation, print_result

@@ -226,11 +226,11 @@ class Where(msgspec.Struct, frozen=True):
 def _writer(
     files: Files, name: str, schema: Any, note: str, options: dict[str, Any]
 ) -> Iterator[Any]:
-    schema = target_footer.with_note(schema, note)
     options = {"compression": _COMPRESSION, **options}
     with ExitStack() as stack:
         file = stack.enter_context(files.output(name))
         writer = pq.ParquetWriter(file, schema, **options)
+        writer.add_key_value_metadata(target_footer.metadata(note))
         try:
             yield writer
         except BaseException:

@@ -11,6 +11,7 @@ from killsync.errors import UsageError
 from killsync.lake import arrow_schema, beside
 from killsync.lake.arrow_source import Source, Span
 from killsync.lake.layout import Call, Target
+from killsync.lake.parquet_events import Exported
 from killsync.store import arrow, changes
 from killsync.store.changes import Place
 from killsync.store.connection import Store, snapshot
@@ -20,19 +21,7 @@ Show = Callable[[int, int], None]
 """Takes how many killmails are written, and about how many there are."""
 
 
-class Added(msgspec.Struct, frozen=True):
-    """What a call has added: so many killmails, of so many months, and how many were deleted.
-
-    `place` is how far the lake has come.
-    """
-
-    killmails: int
-    months: int
-    removed: int
-    place: Place
-
-
-def add_new(store: Store, target: Target, show: Show, *, with_hash: bool) -> Added:
+def add_new(store: Store, target: Target, show: Show, *, with_hash: bool) -> Exported:
     """Add to a lake what is new, all of it or nothing; the database is closed before.
 
     Raises UsageError if the lake is not this database's, and whatever keeps it from being read or
@@ -41,7 +30,7 @@ def add_new(store: Store, target: Target, show: Show, *, with_hash: bool) -> Add
     before = target.place
     place = _place_to_come(store, target)
     if place.stored_seq <= before.stored_seq and place.removed_seq == before.removed_seq:
-        return Added(0, 0, 0, before)
+        return Exported(target.shown, before.stored_seq)
     with target.call(place) as call:
         place = call.place
         removed = _write_removed(store, call, before.removed_seq, place.removed_seq)
@@ -53,7 +42,7 @@ def add_new(store: Store, target: Target, show: Show, *, with_hash: bool) -> Add
             span = Span(before.stored_seq, place.stored_seq)
             killmails, months = _write_killmails(uri, call, span, show, with_hash=with_hash)
         call.commit()
-    return Added(killmails, months, removed, place)
+    return Exported(target.shown, place.stored_seq, killmails, months, removed)
 
 
 def _place_to_come(store: Store, target: Target) -> Place:

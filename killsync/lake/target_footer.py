@@ -1,7 +1,7 @@
 """What each part of a lake says in its footer: what was read for it, and how far."""
 
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 import pyarrow as pa
@@ -56,9 +56,9 @@ def encode(note: Note) -> str:
     return msgspec.json.encode(note).decode()
 
 
-def with_note(schema: Any, note: str) -> Any:
-    """Return a pyarrow schema whose files carry a note, given as JSON."""
-    return schema.with_metadata({**(schema.metadata or {}), KEY: note.encode()})
+def metadata(note: str) -> dict[bytes, bytes]:
+    """Return what a file's footer holds that carries a note, given as JSON."""
+    return {KEY: note.encode()}
 
 
 def read(file: Readable, shown: str) -> Note:

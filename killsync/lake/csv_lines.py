@@ -5,11 +5,8 @@ terminator has that character. So it writes both, of which only the line feed is
 """
 
 import csv
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-from killsync.terminal.text import safe_json
 
 if TYPE_CHECKING:
     from _csv import Writer
@@ -30,16 +27,3 @@ class _Lines:
 def csv_writer(write: Callable[[str], object]) -> "Writer":
     """Return a writer of rows that gives each, as text that ends with a line feed, to `write`."""
     return csv.writer(_Lines(write), lineterminator=_TERMINATOR)
-
-
-def csv_to_stdout() -> "Writer":
-    """Return a writer to standard output; at a terminal, which a name might command, harmless."""
-    return csv_writer(_write_harmless if sys.stdout.isatty() else _write)
-
-
-def _write(row: str) -> None:
-    sys.stdout.write(row)
-
-
-def _write_harmless(row: str) -> None:
-    _write(safe_json(row[:-1]) + "\n")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from killsync import files
-from killsync.cli.csv_lines import csv_writer
 from killsync.errors import UsageError
+from killsync.lake.csv_lines import csv_writer
 from killsync.store import exporting
 from killsync.store.exporting import Selection
 
