@@ -36,7 +36,7 @@ def open_target(address: str, maker: Maker, *, with_hash: bool) -> Iterator["Tar
     """
     files = files_of(address)
     files.check()
-    if not target_contents.is_marked(files):
+    if files.is_lockable and not target_contents.is_marked(files):
         # nothing is created in another's directory
         target_contents.newest(files)
     with files.held():

@@ -70,27 +70,30 @@ def parts(files: Files, table: str) -> Iterator[tuple[str, int]]:
 
     Raises UsageError if there is anything else that an engine would read.
     """
-    by_month = table in target_names.BY_MONTH
-    for entry in files.names(table):
-        if by_month and entry.is_folder and target_names.month_of(entry.name):
-            folder = f"{table}/{entry.name}"
-            for inner in files.names(folder):
-                yield from _part(files, folder, inner)
-        else:
-            yield from _part(files, table, entry, is_ours=not by_month)
+    for entry in files.deep_names(table):
+        folder, _, name = entry.name.rpartition("/")
+        if target_names.is_hidden(entry.name) or target_names.is_hidden(name):
+            continue
+        if _is_months(table, entry):
+            continue
+        seq = None if entry.is_folder else target_names.seq_of(name)
+        if seq is None or not _may_hold(table, folder):
+            raise UsageError(
+                f"{files.shown}/{table}/{entry.name}: was not written by killsync; move it away, "
+                "or name another directory"
+            )
+        yield f"{table}/{entry.name}", seq
 
 
-def _part(
-    files: Files, folder: str, entry: Entry, *, is_ours: bool = True
-) -> Iterator[tuple[str, int]]:
-    seq = None if entry.is_folder or not is_ours else target_names.seq_of(entry.name)
-    if seq is not None:
-        yield f"{folder}/{entry.name}", seq
-    elif not target_names.is_hidden(entry.name):
-        raise UsageError(
-            f"{files.shown}/{folder}/{entry.name}: was not written by killsync; move it away, or "
-            "name another directory"
-        )
+def _is_months(table: str, entry: Entry) -> bool:
+    return entry.is_folder and table in target_names.BY_MONTH and _may_hold(table, entry.name)
+
+
+def _may_hold(table: str, folder: str) -> bool:
+    """Return whether a table has parts in a directory within its own, or `""` for its own."""
+    if table in target_names.BY_MONTH:
+        return target_names.month_of(folder) is not None
+    return not folder
 
 
 def note_of(files: Files, found: Newest) -> Note | None:

@@ -11,7 +11,7 @@ import msgspec
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One thing in a directory."""
+    """One thing in a directory, or in one within it: then its name has a `/`."""
 
     name: str
     is_folder: bool
@@ -25,6 +25,9 @@ class Files(Protocol):
     shown: str
     """What a person is told of, without any secret."""
 
+    is_lockable: bool
+    """Whether `held` keeps anybody out, by something that it leaves there."""
+
     def check(self) -> None:
         """Raise unless the lake is a directory, or may become one."""
         ...
@@ -35,6 +38,10 @@ class Files(Protocol):
 
     def names(self, folder: str) -> Iterator[Entry]:
         """Yield what is in a directory: nothing if it is not there."""
+        ...
+
+    def deep_names(self, folder: str) -> Iterator[Entry]:
+        """Yield what is in a directory and in those within it, and maybe what is deeper."""
         ...
 
     def output(self, name: str) -> AbstractContextManager[Any]:

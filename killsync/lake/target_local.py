@@ -22,6 +22,8 @@ _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 class LocalFiles:
     """The files of a lake in a directory, all of them created with the rights that umask leaves."""
 
+    is_lockable = True
+
     def __init__(self, directory: Path) -> None:
         self.root = directory.absolute()
         self.address = str(self.root)
@@ -71,6 +73,14 @@ class LocalFiles:
             except FileNotFoundError:
                 return
         yield from found
+
+    def deep_names(self, folder: str) -> Iterator[Entry]:
+        """Yield what is in a directory and in those within it."""
+        for entry in self.names(folder):
+            yield entry
+            if entry.is_folder:
+                for inner in self.names(f"{folder}/{entry.name}"):
+                    yield Entry(f"{entry.name}/{inner.name}", inner.is_folder)
 
     @contextmanager
     def output(self, name: str) -> Iterator[Any]:

@@ -43,6 +43,8 @@ class RemoteFiles:
     it and then deletes it. Nobody is kept from writing at the same time.
     """
 
+    is_lockable = False
+
     def __init__(self, filesystem: Any, base: str, address: str, shown: str) -> None:
         self.filesystem = filesystem
         self.base = base.rstrip("/")
@@ -70,12 +72,21 @@ class RemoteFiles:
 
     def names(self, folder: str) -> Iterator[Entry]:
         """Yield what is in a directory: nothing if it is not there."""
+        return self._listed(folder, recursive=False)
+
+    def deep_names(self, folder: str) -> Iterator[Entry]:
+        """Yield everything below a directory: a thousand names for each request."""
+        return self._listed(folder, recursive=True)
+
+    def _listed(self, folder: str, *, recursive: bool) -> Iterator[Entry]:
+        path = self._path(folder)
         with self._errors():
             found = self.filesystem.get_file_info(
-                fs.FileSelector(self._path(folder), allow_not_found=True)
+                fs.FileSelector(path, allow_not_found=True, recursive=recursive)
             )
         for info in found:
-            yield Entry(info.base_name, info.type == fs.FileType.Directory)
+            name = info.path.strip("/").removeprefix(path.strip("/")).lstrip("/")
+            yield Entry(name, info.type == fs.FileType.Directory)
 
     @contextmanager
     def output(self, name: str) -> Iterator[Any]:
