@@ -117,6 +117,21 @@ def test_a_lake_may_begin_with_what_was_removed(lake: Path) -> None:
     assert rows(lake) == feed.expected()
 
 
+def test_a_first_call_whose_killmails_were_deleted_while_it_read_has_brought_none(
+    lake: Path, feed: Feed
+) -> None:
+    with (
+        open_target(str(lake), Maker.DATABASE, with_hash=False) as target,
+        target.call(feed.place) as call,
+    ):
+        with call.part("removed", None, SCHEMA) as writer:
+            writer.write_table(pa.table({"stored_seq": [1]}, SCHEMA))
+        call.commit()
+    assert opened(lake) == Place(removed_seq=1)
+    feed.export(lake)
+    assert rows(lake) == feed.expected()
+
+
 @pytest.mark.parametrize("maker", Maker)
 def test_a_lakes_first_call_may_say_that_nothing_was_removed(lake: Path, maker: Maker) -> None:
     with open_target(str(lake), maker, with_hash=False) as target:
@@ -440,6 +455,7 @@ with stopping(Path(sys.argv[1]), Killed()):
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("step", "comes"),
     [("open {}/_unfinished/call-2-0", False), ("os.mkdir {}/killmails", True)],
@@ -842,6 +858,16 @@ def test_a_lake_whose_killmails_are_gone_is_not_added_to(lake: Path, feed: Feed)
     assert "its killmails are gone; put them back" in refused_unchanged(lake)
 
 
+def test_a_lake_that_was_emptied_but_for_what_was_removed_begins_again(
+    lake: Path, feed: Feed
+) -> None:
+    feed.export(lake)
+    for table in TABLES:
+        shutil.rmtree(lake / table)
+    feed.export(lake)
+    assert rows(lake) == feed.expected()
+
+
 def test_what_a_newer_killsync_has_left_unfinished_is_left_to_it(lake: Path, feed: Feed) -> None:
     feed.export(lake)
     (lake / "_unfinished" / "parcel-7").mkdir(parents=True)
@@ -869,6 +895,7 @@ except UsageError as error:
 """
 
 
+@pytest.mark.long
 def test_a_part_for_which_there_is_no_room_leaves_nothing(lake: Path, feed: Feed) -> None:
     feed.export(lake)
     before = tree(lake)

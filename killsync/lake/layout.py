@@ -57,7 +57,7 @@ class Target:
         note = self._look()
         if target_contents.recover(files):
             note = self._look()
-        if note is None:
+        if note is None or not note.place.stored_seq:
             target_contents.check_tables(files)
         self.place = note.place if note else Place()
         self.maker = note.maker if note else None

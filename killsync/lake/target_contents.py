@@ -9,6 +9,7 @@ from killsync.lake import target_footer, target_names
 from killsync.lake.target_files import Entry, Files, has
 from killsync.lake.target_footer import Note
 from killsync.lake.target_names import UNFINISHED
+from killsync.store.changes import Place
 
 # at the root of a file system of its own
 _OF_THE_SYSTEM = {"lost+found"}
@@ -108,14 +109,15 @@ def note_of(files: Files, found: Newest) -> Note | None:
     with files.input(name) as file:
         note = target_footer.read(file, shown)
     place = note.place
-    if found.stored is None and place.stored_seq:
-        raise _gone(files)
     seq = place.stored_seq if found.stored else place.removed_seq
     if target_names.seq_of(name.rpartition("/")[2]) != seq:
         raise UsageError(
             f"{shown}: is not what it is named; put it back from a copy, or export to a new "
             "directory"
         )
+    if found.stored is None:
+        # all that the call would have brought was deleted while it read
+        place = Place()
     place = msgspec.structs.replace(place, removed_seq=max(place.removed_seq, found.removed_seq))
     return msgspec.structs.replace(note, place=place)
 
@@ -124,14 +126,10 @@ def check_tables(files: Files) -> None:
     """Raise UsageError if a lake without killmails has what belongs to some."""
     for entry in files.names(""):
         if entry.name in target_names.BY_MONTH and any(files.names(entry.name)):
-            raise _gone(files)
-
-
-def _gone(files: Files) -> UsageError:
-    return UsageError(
-        f"{files.shown}: its killmails are gone; put them back from a copy, or export to a new "
-        "directory"
-    )
+            raise UsageError(
+                f"{files.shown}: its killmails are gone; put them back from a copy, or export to "
+                "a new directory"
+            )
 
 
 def recover(files: Files) -> bool:
