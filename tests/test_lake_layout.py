@@ -24,6 +24,7 @@ from lakes import (
     STORED_AT,
     TABLES,
     Feed,
+    Power,
     Steps,
     Stopped,
     names,
@@ -310,6 +311,39 @@ def test_wherever_a_call_is_killed_the_next_leaves_each_row_once(tmp_path: Path)
         if len(steps.done) < allowed:
             break
     assert kinds == {"before", "amid", "after"}
+
+
+@pytest.mark.long
+def test_a_power_cut_at_any_step_costs_no_row_and_doubles_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = Feed()
+    feed.store("2026-10")
+    old = tmp_path / "old"
+    feed.export(old)
+    first = feed.expected()
+    feed.store("2026-10", "2026-11")
+    feed.remove()
+    reached = []
+    for allowed in itertools.count():
+        home = tmp_path / str(allowed)
+        lake = home / "lake"
+        shutil.copytree(old, lake)
+        power, steps = Power(home), Steps(allowed)
+        with monkeypatch.context() as patched, stopping(home, steps):
+            patched.setattr(os, "fsync", power.fsync)
+            feed.export(lake)
+        left = tmp_path / f"{allowed} left"
+        power.cut(lake, left)
+        reached.append(opened(left))
+        assert rows(left) == (feed.expected() if reached[-1] == feed.place else first)
+        feed.export(left)
+        assert rows(left) == feed.expected()
+        if len(steps.done) < allowed:
+            break
+    # from some step on the call has come, and so it is for good
+    assert reached == sorted(reached, key=lambda place: place.stored_seq)
+    assert reached[0] != reached[-1] == feed.place
 
 
 MONTH = st.sampled_from(MONTHS)

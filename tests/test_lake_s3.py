@@ -1,5 +1,6 @@
 """A lake in an object store: an object is moved in two steps, and much can be refused."""
 
+import json
 import os
 import signal
 import socket
@@ -7,17 +8,25 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
+from here import run_here
 from lakes import SCHEMA, TABLES, Feed
+from new_store import new_store
 from pyarrow import fs
+from stored import attacker, body, pilot
 
 from killsync.errors import TryLater, UsageError
+from killsync.killmail.body import decode
 from killsync.lake.layout import Maker, Where, open_target
+from killsync.model import Origin
+from killsync.store import storing
 from killsync.store.changes import Place
+from killsync.store.killmails import FetchedKillmail
 
 if TYPE_CHECKING:
     from object_store import ObjectStore
@@ -62,7 +71,7 @@ def feed() -> Feed:
     return feed
 
 
-def rows(store: "ObjectStore", prefix: str) -> Rows:
+def rows(store: "ObjectStore", prefix: str, column: str = "") -> Rows:
     """Return of each table how often each number is there, and in which month."""
     filesystem = fs.S3FileSystem(endpoint_override=store.endpoint, scheme="http", region="x")
     found: Rows = {table: Counter() for table in (*TABLES, "removed")}
@@ -70,7 +79,7 @@ def rows(store: "ObjectStore", prefix: str) -> Rows:
         if key.endswith(".parquet"):
             table, *month = key.split("/")[:-1]
             file = pq.read_table(f"lakes/{prefix}/{key}", filesystem=filesystem, partitioning=None)
-            numbers = file.column(0).to_pylist()
+            numbers = file.column(column or 0).to_pylist()
             found[table].update((n, "".join(month).removeprefix("month=")) for n in numbers)
     return found
 
@@ -329,3 +338,69 @@ def test_keys_may_stand_in_the_files_of_aws(
         )
     assert done.returncode == 0
     assert rows(store, prefix) == feed.expected()
+
+
+# as a person sees it
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """Make a database with three killmails."""
+    path = tmp_path / "killsync.db"
+    with closing(new_store(path)) as opened:
+        bodies = [body(i, pilot(90000001), [attacker(90000002)]) for i in (7, 8, 9)]
+        decoded = [decode(json.dumps(raw).encode(), raw["killmail_id"]) for raw in bodies]
+        batch = [FetchedKillmail.computed(one, Origin.ESI) for one in decoded]
+        with opened.transaction() as conn:
+            storing.store(conn, batch, "2026-11-24T12:00:00Z")
+    return path
+
+
+def export(database: Path, address: str) -> subprocess.CompletedProcess[str]:
+    return run_here(
+        *("export", "--format", "parquet", "-o", address),
+        environment={**os.environ, "KILLSYNC_DB": str(database)},
+    )
+
+
+def test_the_command_adds_to_a_bucket(store: "ObjectStore", prefix: str, stored: Path) -> None:
+    for _ in range(2):
+        done = export(stored, store.url(prefix))
+        assert done.returncode == 0, done.stderr
+    assert sorted(rows(store, prefix, "stored_seq")["killmails"].elements()) == [
+        (1, "2026-11"),
+        (2, "2026-11"),
+        (3, "2026-11"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "exit_code", "told"),
+    [
+        ("s3://lakes/x?endpoint_override=127.0.0.1:1&scheme=http", 75, "cannot be reached"),
+        ("s3://nowhere/x?endpoint_override=ENDPOINT&scheme=http", 2, "there is no such bucket"),
+        ("s3://AKIAKEY:hunter2@lakes/x", 2, "has a user or a key in it"),
+        ("s3://lakes/x?secret_key=hunter2", 2, "its only options are"),
+    ],
+)
+def test_the_command_says_in_one_line_what_is_wrong_with_a_store(
+    store: "ObjectStore", stored: Path, address: str, exit_code: int, told: str
+) -> None:
+    done = export(stored, address.replace("ENDPOINT", store.endpoint))
+    assert (done.returncode, done.stdout) == (exit_code, "")
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "hunter2" not in done.stderr
+    assert "AKIA" not in done.stderr
+
+
+def test_the_command_says_so_where_keys_have_no_rights(
+    store: "ObjectStore", stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.guarded("s3:ListBucket") as keys:
+        for name, text in keys.items():
+            monkeypatch.setenv(name, text)
+        done = export(stored, store.url("x"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "s3://lakes/x: the store refuses access; check the keys" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -123,7 +123,8 @@ class LocalFiles:
         with self._errors(target):
             self._make(new.parent)
             old.replace(new)
-            self._unsettled |= {old.parent, new.parent}
+            # that the old name is gone may be forgotten; the new one must be kept first
+            self._unsettled.add(new.parent)
 
     def settle(self) -> None:
         """Return when all that was named, moved or created survives a power cut."""
