@@ -33,7 +33,10 @@ def add_new(store: Store, target: Target, show: Show, *, with_hash: bool) -> Exp
         return Exported(target.shown, before.stored_seq)
     with target.call(place) as call:
         place = call.place
-        removed = _write_removed(store, call, before.removed_seq, place.removed_seq)
+        # the first call says that nothing was: see `docs/ways-out.md`, "Opening it"
+        removed = 0
+        if before == Place() or place.removed_seq > before.removed_seq:
+            removed = _write_removed(store, call, before.removed_seq, place.removed_seq)
         uri = store.uri
         # see `store.arrow`
         store.close()
@@ -57,8 +60,6 @@ def _place_to_come(store: Store, target: Target) -> Place:
 
 def _write_removed(store: Store, call: Call, after: int, until: int) -> int:
     """Write which killmails were deleted; return how many."""
-    if until <= after:
-        return 0
     written = 0
     schema = arrow_schema.raw("removed", with_hash=False)
     with call.part("removed", None, schema, store_schema=False) as writer:
