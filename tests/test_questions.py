@@ -1,0 +1,134 @@
+"""Ten questions, asked of a lake by the manual's own lines: every engine answers as SQLite does."""
+
+import math
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import engines
+import pytest
+from engines import NAMES, PAGE
+from here import run_here
+from killboard import minimal_environment
+from played import MOMENT, Played
+
+from killsync.store import connection, killmails
+
+QUESTIONS = engines.queries(PAGE)
+OF_THE_DATABASE = engines.queries(PAGE.with_name("sql.md"))
+# what would differ if a killmail, or a row of one, were missing or there twice
+COUNTED = """
+SELECT count(*), count(DISTINCT stored_seq), sum(stored_seq), sum(stored_seq * stored_seq) FROM {}
+"""
+NUMBERED = "JOIN (SELECT killmail_id, stored_seq FROM killmails) USING (killmail_id)"
+TABLES = {
+    "killmails": "killmails",
+    "attackers": f"attackers {NUMBERED}",
+    "items": f"items {NUMBERED}",
+}
+
+
+def export(directory: Path) -> None:
+    done = run_here(
+        *("export", "--format", "parquet", "-o", str(directory / "lake")),
+        environment=minimal_environment(directory / "killsync.db"),
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def remove(database: Path, chosen: Sequence[Any]) -> None:
+    with closing(connection.connect(database)) as store, store.transaction() as conn:
+        killmails.remove(conn, [one.killmail_id for one in chosen])
+
+
+def read(directory: Path, queries: Sequence[str]) -> list[Any]:
+    with closing(sqlite3.connect(directory / "killsync.db")) as conn:
+        return [[list(row) for row in conn.execute(sql)] for sql in queries]
+
+
+@pytest.fixture(scope="module")
+def after_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake of one call, of which nothing was removed."""
+    directory = tmp_path_factory.mktemp("once")
+    world = Played()
+    world.make(directory / "killsync.db")
+    world.store(directory / "killsync.db", world.killmails[::10])
+    export(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def after_three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake of three calls, between which killmails were stored, removed and stored again."""
+    directory = tmp_path_factory.mktemp("thrice")
+    database = directory / "killsync.db"
+    world = Played()
+    world.make(database)
+    first, second, third = (world.killmails[number::3] for number in range(3))
+    world.store(database, first)
+    export(directory)
+    remove(database, first[1::10])
+    world.store(database, second)
+    export(directory)
+    remove(database, second[::10])
+    world.store(database, [*first[1::20], *third])
+    remove(database, third[::10])
+    export(directory)
+    users = dict(read(directory, ["SELECT user_id, name FROM users"])[0])
+    engines.write_views(directory, users)
+    return directory
+
+
+def as_sqlite(directory: Path) -> list[Any]:
+    """Return SQLite's answers to the database's own ten questions, at the moment of the page."""
+    at_the_moment = [sql.replace("'now'", f"'{MOMENT}'") for sql in OF_THE_DATABASE.values()]
+    return read(directory, at_the_moment)
+
+
+def same(found: Any, expected: Any) -> bool:
+    """Return whether two answers are equal but for the last bits of sums, and for their types."""
+    if isinstance(found, list):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    if isinstance(found, int | float) and isinstance(expected, int | float | str):
+        return math.isclose(found, float(expected), rel_tol=1e-12)
+    return bool(found == expected)
+
+
+def assert_same(question: str, found: list[Any], expected: list[Any]) -> None:
+    assert len(found) == len(expected), question
+    for number, (row, wanted) in enumerate(zip(found, expected, strict=True)):
+        assert same(row, wanted), f"{question}\nrow {number}: {row}, not {wanted}"
+
+
+def test_the_ten_are_those_of_the_database() -> None:
+    assert len(QUESTIONS) == 10
+    assert list(QUESTIONS) == list(OF_THE_DATABASE)
+
+
+def test_every_question_has_an_answer_in_each_of_its_columns(after_three: Path) -> None:
+    for question, answer in zip(QUESTIONS, as_sqlite(after_three), strict=True):
+        assert answer, question
+        for number, column in enumerate(zip(*answer, strict=True)):
+            assert any(column), f"{question}: column {number} is empty"
+
+
+@pytest.mark.long
+@pytest.mark.engines
+@pytest.mark.parametrize("engine", NAMES)
+def test_an_engine_answers_as_sqlite_does(engine: str, after_three: Path) -> None:
+    asked = [*QUESTIONS.values(), *map(COUNTED.format, TABLES)]
+    found = engines.ask(engine, after_three, asked)
+    expected = as_sqlite(after_three)
+    expected += read(after_three, [COUNTED.format(of) for of in TABLES.values()])
+    for question, answer, wanted in zip(asked, found, expected, strict=True):
+        assert_same(question, answer, wanted)
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("engine", ["DuckDB", "Polars", "ClickHouse"])
+def test_a_lake_of_which_nothing_was_removed_opens_too(engine: str, after_one: Path) -> None:
+    engines.write_views(after_one, {90000001: "O''Dell"})
+    (((count,),),) = engines.ask(engine, after_one, ["SELECT count(*) FROM killmails"])
+    assert [[[count]]] == read(after_one, ["SELECT count(*) FROM killmails"])
