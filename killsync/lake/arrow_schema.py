@@ -79,7 +79,6 @@ def options(schema: Any) -> dict[str, Any]:
     """
     rising = {"killmail_id", "stored_seq", "ordinal"}
     return {
-        "store_schema": False,
         "use_dictionary": [name for name in schema.names if name not in rising],
         "column_encoding": {n: "DELTA_BINARY_PACKED" for n in schema.names if n in rising},
         "write_statistics": [field.name for field in schema if field.type != NAME],

@@ -226,7 +226,8 @@ class Where(msgspec.Struct, frozen=True):
 def _writer(
     files: Files, name: str, schema: Any, note: str, options: dict[str, Any]
 ) -> Iterator[Any]:
-    options = {"compression": _COMPRESSION, **options}
+    # names are text to every engine, whatever they are in memory
+    options = {"compression": _COMPRESSION, "store_schema": False, **options}
     with ExitStack() as stack:
         file = stack.enter_context(files.output(name))
         writer = pq.ParquetWriter(file, schema, **options)

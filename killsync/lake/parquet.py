@@ -62,7 +62,7 @@ def _write_removed(store: Store, call: Call, after: int, until: int) -> int:
     """Write which killmails were deleted; return how many."""
     written = 0
     schema = arrow_schema.raw("removed", with_hash=False)
-    with call.part("removed", None, schema, store_schema=False) as writer:
+    with call.part("removed", None, schema) as writer:
         for batch in changes.removed(store.conn, after, until):
             rows = pa.Table.from_pylist([msgspec.structs.asdict(row) for row in batch])
             columns = [rows[field.name].cast(field.type) for field in schema]

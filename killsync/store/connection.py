@@ -49,6 +49,7 @@ class Store:
         self.path = path
         self.conn = conn
         self._unwatched = unwatched
+        self.uri = reading.uri(path, unchanging=unwatched)
         self._file = path.stat()
         self._seen = 0
         # asked while another program keeps the database locked
@@ -83,12 +84,6 @@ class Store:
         with readable_errors(self.path), self.transaction() as conn:
             conn.execute("UPDATE facts SET value = value")
             room.reserve(self.path, _ROOM)
-
-    @property
-    def uri(self) -> str:
-        """How another library of SQLite's opens the file only to read it, as this one did."""
-        immutable = "&immutable=1" if self._unwatched else ""
-        return f"{self.path.absolute().as_uri()}?mode=ro{immutable}"
 
     def version(self) -> int:
         """Return how many migrations the database has had."""

@@ -8,6 +8,7 @@ from killsync.errors import DatabaseError
 from killsync.store import wal
 from killsync.store.paths import beside_in_use
 
+_READ_ONLY, _UNCHANGING = "mode=ro", "mode=ro&immutable=1"
 _LONGEST_VALUE = 1_000_000
 _EFFECTIVE = os.access in os.supports_effective_ids
 _NOT_WRITABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
@@ -20,7 +21,7 @@ def connect(path: Path, *, timeout: float = 60.0) -> tuple[sqlite3.Connection, b
     DatabaseError if it may not, and commits are in the WAL that are not in the file yet, or half of
     a change that was broken off is in the file.
     """
-    conn = _open(path, "mode=ro", timeout)
+    conn = _open(path, unchanging=False, timeout=timeout)
     try:
         conn.execute("PRAGMA schema_version")
     except sqlite3.OperationalError as error:
@@ -40,9 +41,15 @@ def connect(path: Path, *, timeout: float = 60.0) -> tuple[sqlite3.Connection, b
     return connect_unchanging(path), True
 
 
+def uri(path: Path, *, unchanging: bool) -> str:
+    """Return what SQLite takes for a file that is only read; `unchanging` as `connect` says it."""
+    how = _UNCHANGING if unchanging else _READ_ONLY
+    return f"{path.absolute().as_uri()}?{how}"
+
+
 def connect_unchanging(path: Path) -> sqlite3.Connection:
     """Open a file that nobody changes meanwhile, and that has no WAL; none is made beside it."""
-    return _open(path, "mode=ro&immutable=1", timeout=0)
+    return _open(path, unchanging=True, timeout=0)
 
 
 def connect_alone(path: Path) -> sqlite3.Connection:
@@ -62,9 +69,9 @@ def _needed_too(path: Path, beside: Path, why: str) -> DatabaseError:
     )
 
 
-def _open(path: Path, how: str, timeout: float) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?{how}"
-    return sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
+def _open(path: Path, *, unchanging: bool, timeout: float) -> sqlite3.Connection:
+    opened = uri(path, unchanging=unchanging)
+    return sqlite3.connect(opened, uri=True, timeout=timeout, isolation_level=None)
 
 
 def _may_write_beside(path: Path) -> bool:
