@@ -98,8 +98,7 @@ class Store:
 
         That is so where it may write nothing, and another user who may has done so.
         """
-        now = self.path.stat()
-        was = self._file
+        now, was = self.path.stat(), self._file
         if self._unwatched and (now.st_size, now.st_mtime_ns) != (was.st_size, was.st_mtime_ns):
             raise DatabaseBusy(f"{self.path}: was changed while it was read; try again")
 
