@@ -7,6 +7,7 @@ simply not there. Memory holds one batch, however many killmails there are.
 import json
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from killsync.lake.beside import Reference
 from killsync.lake.tables import HASH
 from killsync.store import bulk
 from killsync.store.arrow import ArrowConnection
+from killsync.store.prices import to_the_cent
 
 # a batch is a row group of each table: large enough for the engines that read them
 _MOST_KILLMAILS = 20_000
@@ -36,16 +38,6 @@ def _columns(**types: Any) -> Any:
 
 _NAMES = _columns(id=_NUMBER, name=_TEXT)
 _PRICES = _columns(type_id=_NUMBER, price=_REAL)
-_TYPES = _columns(
-    type_id=_NUMBER,
-    name=_TEXT,
-    group_id=_NUMBER,
-    group_name=_TEXT,
-    category_id=_NUMBER,
-    category_name=_TEXT,
-)
-_SYSTEMS = _columns(system_id=_NUMBER, name=_TEXT, security=_REAL, region_id=_NUMBER, region=_TEXT)
-_FACTIONS = _columns(faction_id=_NUMBER, name=_TEXT)
 _IDS_BY_SEQ = _columns(id=_NUMBER, month=_NUMBER)
 _IDS_BY_TIME = _columns(id=_NUMBER, time=_TEXT, weight=_NUMBER)
 _WEIGHTS = _columns(weight=_NUMBER)
@@ -61,7 +53,10 @@ class Span(msgspec.Struct, frozen=True):
 class Source:
     """Killmails of a span, month by month, and what the database knows beside them."""
 
-    def __init__(self, conn: ArrowConnection, span: Span, *, with_hash: bool) -> None:
+    def __init__(
+        self, conn: ArrowConnection, reference: Reference, span: Span, *, with_hash: bool
+    ) -> None:
+        self.reference = reference
         self._conn = conn
         self._span = (span.after, span.until)
         self._schema = arrow_schema.raw("killmails", with_hash=with_hash)
@@ -71,12 +66,10 @@ class Source:
             name: (bulk.children(name, columns), _children(name, columns))
             for name, columns in (("attackers", _OF_ATTACKERS), ("items", _OF_ITEMS))
         }
-        with conn.snapshot():
-            self.reference = Reference(
-                types=conn.read(bulk.TYPES, [], _TYPES),
-                systems=conn.read(bulk.SYSTEMS, [], _SYSTEMS),
-                factions=conn.read(bulk.FACTIONS, [], _FACTIONS),
-            )
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Make several reads see one state of the database."""
+        return self._conn.snapshot()
 
     def count(self) -> int:
         """Return how many killmails there are."""
@@ -114,7 +107,10 @@ class Source:
 
     def prices(self, day: str, type_ids: Any) -> Any:
         """Return what types were worth on a day, as `beside.Known` says."""
-        return self._conn.read(bulk.PRICES, [_json(type_ids.to_pylist()), day], _PRICES)
+        found = self._conn.read(bulk.PRICES, [_json(type_ids.to_pylist()), day], _PRICES)
+        listed = found["price"].combine_chunks().dictionary_encode()
+        worth = pa.array(to_the_cent(listed.dictionary.to_pylist()), _REAL)
+        return found.set_column(1, "price", worth.take(listed.indices))
 
     def _few(self) -> Iterator[tuple[str, Iterator[list[int]]]]:
         with self._conn.snapshot():

@@ -10,9 +10,10 @@ import pyarrow as pa
 from killsync.errors import UsageError
 from killsync.lake import arrow_schema, beside
 from killsync.lake.arrow_source import Source, Span
+from killsync.lake.beside import Reference
 from killsync.lake.layout import Call, Target
 from killsync.lake.parquet_events import Exported
-from killsync.store import arrow, changes
+from killsync.store import arrow, bulk, changes
 from killsync.store.changes import Place
 from killsync.store.connection import Store, snapshot
 
@@ -33,17 +34,16 @@ def add_new(store: Store, target: Target, show: Show, *, with_hash: bool) -> Exp
         return Exported(target.shown, before.stored_seq)
     with target.call(place) as call:
         place = call.place
-        # the first call says that nothing was: see `docs/ways-out.md`, "Opening it"
-        removed = 0
-        if before == Place() or place.removed_seq > before.removed_seq:
-            removed = _write_removed(store, call, before.removed_seq, place.removed_seq)
-        uri = store.uri
+        removed = _write_removed(store, call, before.removed_seq, place.removed_seq)
+        reference = Reference.of_rows(*bulk.game_names(store.conn))
         # see `store.arrow`
         store.close()
         killmails = months = 0
         if place.stored_seq > before.stored_seq:
             span = Span(before.stored_seq, place.stored_seq)
-            killmails, months = _write_killmails(uri, call, span, show, with_hash=with_hash)
+            with arrow.connect(store.uri) as conn:
+                source = Source(conn, reference, span, with_hash=with_hash)
+                killmails, months = _write_killmails(source, call, show, with_hash=with_hash)
         call.commit()
     return Exported(target.shown, place.stored_seq, killmails, months, removed)
 
@@ -71,24 +71,20 @@ def _write_removed(store: Store, call: Call, after: int, until: int) -> int:
     return written
 
 
-def _write_killmails(
-    uri: str, call: Call, span: Span, show: Show, *, with_hash: bool
-) -> tuple[int, int]:
+def _write_killmails(source: Source, call: Call, show: Show, *, with_hash: bool) -> tuple[int, int]:
     """Write the parts of all months; return how many killmails, of how many months."""
     killmails = months = 0
-    with arrow.connect(uri) as conn:
-        source = Source(conn, span, with_hash=with_hash)
-        total = source.count()
-        show(0, total)
-        for month, batches in source.months(total):
-            with _Month(call, month, with_hash=with_hash) as parts:
-                for ids in batches:
-                    with conn.snapshot():
-                        full = beside.add(source.read(ids), source, with_hash=with_hash)
-                    parts.write(full)
-                    killmails += len(full["killmails"])
-                    show(killmails, total)
-            months += parts.is_begun
+    total = source.count()
+    show(0, total)
+    for month, batches in source.months(total):
+        with _Month(call, month, with_hash=with_hash) as parts:
+            for ids in batches:
+                with source.snapshot():
+                    full = beside.add(source.read(ids), source, with_hash=with_hash)
+                parts.write(full)
+                killmails += len(full["killmails"])
+                show(killmails, total)
+        months += parts.is_begun
     return killmails, months
 
 

@@ -105,4 +105,8 @@ def _sqlite_errors() -> Iterator[None]:
         raise raised from error
     except pa.ArrowInvalid as error:
         # what no version of killsync has written
-        raise sqlite3.DataError("a value is not what its column holds") from error
+        if "UTF8" in str(error):
+            raise sqlite3.OperationalError("Could not decode to UTF-8") from error
+        raise sqlite3.DataError(
+            "a value is not what its column holds; `killsync check` may say where"
+        ) from error

@@ -1,8 +1,10 @@
 """The queries by which killmails leave in bulk, for whoever reads whole columns at once."""
 
+import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
-from killsync.store.prices import MARKET_PRICE
+from killsync.store.prices import LISTED_PRICE
 from killsync.store.views import SECURITY
 
 COUNT = "SELECT count(*) FROM killmails WHERE stored_seq > ? AND stored_seq <= ?"
@@ -30,12 +32,13 @@ _CHILDREN = """SELECT {columns} FROM json_each(?) AS wanted
     CROSS JOIN {table} AS t ON t.killmail_id = wanted.value ORDER BY wanted.key, t.ordinal"""
 NAMES = "SELECT id, name FROM names WHERE id IN (SELECT value FROM json_each(?))"
 """The names of players, corporations and alliances of a JSON list of ids."""
-PRICES = f"SELECT value, {MARKET_PRICE.format('value', '?2')} FROM json_each(?1)"
-"""What the types of a JSON list were worth on a day."""
-TYPES = "SELECT type_id, name, group_id, group_name, category_id, category_name FROM types"
-SYSTEMS = f"SELECT system_id, name, {SECURITY.format('security')}, region_id, region FROM systems"
-FACTIONS = "SELECT faction_id, name FROM factions"
-ANY_UNNAMED = "SELECT count(*) FROM unnamed_ids WHERE id NOT IN (SELECT id FROM names)"
+PRICES = f"SELECT value, {LISTED_PRICE.format('value', '?2')} FROM json_each(?1)"
+"""What ESI listed for the types of a JSON list, up to a day."""
+_TYPES = "SELECT type_id, name, group_id, group_name, category_id, category_name FROM types"
+_SYSTEMS = f"SELECT system_id, name, {SECURITY.format('security')}, region_id, region FROM systems"
+_FACTIONS = "SELECT faction_id, name FROM factions"
+
+Rows = list[tuple[Any, ...]]
 
 
 def killmails(columns: Sequence[str], values: Sequence[str]) -> str:
@@ -54,3 +57,15 @@ def children(table: str, columns: Sequence[str]) -> str:
     """
     chosen = ["wanted.key", *(f"t.{name}" for name in columns)]
     return _CHILDREN.format(table=table, columns=", ".join(chosen))
+
+
+def game_names(conn: sqlite3.Connection) -> tuple[Rows, Rows, Rows]:
+    """Return what the game itself names: the rows of types, of systems and of factions.
+
+    A type has its group and category, with their names; a system its security as the game shows it,
+    and its region.
+    """
+    types, systems, factions = (
+        conn.execute(sql).fetchall() for sql in (_TYPES, _SYSTEMS, _FACTIONS)
+    )
+    return types, systems, factions

@@ -7,6 +7,7 @@ what was worth something yesterday is not worth nothing today.
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 
 from killsync.killmail.value import DEAREST
 from killsync.model import TypePrice
@@ -14,12 +15,15 @@ from killsync.times import DAY, iso
 
 # through the primary key: the last row up to the day
 _LAST = "FROM prices WHERE type_id = {} AND day <= {} ORDER BY day DESC LIMIT 1"
-# a price of zero is given for what is never traded; rounded here alone, it is the same for all
-MARKET_PRICE = f"""(
-    SELECT iif(market > 0 AND market <= {DEAREST}, nullif(round(market, 2), 0), NULL)
-    FROM (SELECT coalesce(nullif(average, 0), adjusted) AS market {_LAST}))"""
+LISTED_PRICE = f"(SELECT coalesce(nullif(average, 0), adjusted) AS market {_LAST})"
+"""What ESI's list said of a type up to a day, each an expression of SQL."""
+# a price of zero is given for what is never traded
+_TO_THE_CENT = f"iif({{0}} > 0 AND {{0}} <= {DEAREST}, nullif(round({{0}}, 2), 0), NULL)"
+# rounded here alone, it is the same for all
+MARKET_PRICE = f"(SELECT {_TO_THE_CENT.format('market')} FROM {LISTED_PRICE})"
 """The price of a type on a day, each an expression of SQL, in ISK to the cent; NULL: none."""
 _PRICES_ON = f"SELECT value, {MARKET_PRICE.format('value', ':day')} FROM json_each(:ids)"
+_ROUNDED = f"SELECT {_TO_THE_CENT.format('?1')}"
 _LAST_ROW = f"SELECT average, adjusted {_LAST.format('?', '?')}"
 # what a row of the day in question must not change; of a type that had no price, there is none
 _OLD_ROW = f"""
@@ -68,6 +72,15 @@ def prices_on(conn: sqlite3.Connection, day: str, type_ids: Iterable[int]) -> di
     """
     found = conn.execute(_PRICES_ON, {"day": day, "ids": json.dumps(list(type_ids))})
     return {type_id: price for type_id, price in found if price is not None}
+
+
+def to_the_cent(listed: Iterable[float]) -> list[float | None]:
+    """Return what prices of ESI's list count for, as `prices_on` does; None: for nothing.
+
+    Not every version of SQLite rounds alike: this one decides for those, too, that read by another.
+    """
+    with closing(sqlite3.connect(":memory:")) as conn:
+        return [conn.execute(_ROUNDED, (price,)).fetchone()[0] for price in listed]
 
 
 def day_for(conn: sqlite3.Connection, day: str, now: float) -> str | None:
