@@ -126,6 +126,25 @@ def test_a_whole_bucket_may_be_the_lake(store: "ObjectStore", feed: Feed) -> Non
     assert "killmails/month=2026-10/part-3.parquet" in [entry["Key"] for entry in listed]
 
 
+def test_the_environment_may_say_where_the_store_is(
+    store: "ObjectStore", prefix: str, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{store.endpoint}")
+    feed.export(f"s3://lakes/{prefix}")
+    assert rows(store, prefix) == feed.expected()
+    with (
+        open_target(f"s3://lakes/{prefix}", Maker.DATABASE, with_hash=False) as target,
+        target.call(Place(9, 1, 1009, "2026-11-24T12:00:00Z")) as call,
+    ):
+        where = call.where()
+        # the environment of another machine need not
+        monkeypatch.delenv("AWS_ENDPOINT_URL")
+        with where.write("killmails", "2026-12", SCHEMA):
+            pass
+        call.commit()
+    assert "killmails/month=2026-12/part-9.parquet" in store.keys(prefix)
+
+
 def test_other_processes_write_there_too(store: "ObjectStore", prefix: str) -> None:
     with (
         open_target(store.url(prefix), Maker.ARCHIVES, with_hash=True) as target,

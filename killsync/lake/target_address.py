@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from killsync.errors import UsageError
 from killsync.lake.target_files import Files
@@ -95,10 +95,11 @@ def _s3(url: SplitResult, address: str) -> Files:
         )
     options = _options(url)
     try:
-        if not {"region", "endpoint_override"} & set(options) and not os.environ.get(_ENDPOINT):
-            # as pyarrow does of an URL: Amazon answers only where the bucket is
-            options["region"] = fs.resolve_s3_region(url.netloc)
-            address += f"{'&' if url.query else '?'}region={options['region']}"
+        if not {"region", "endpoint_override"} & set(options):
+            # as pyarrow does of an URL: elsewhere, or where the bucket is, as Amazon wants it
+            found = _elsewhere() or {"region": fs.resolve_s3_region(url.netloc)}
+            options |= found
+            address += f"{'&' if url.query else '?'}{urlencode(found)}"
         filesystem = fs.S3FileSystem(
             **options,
             connect_timeout=_CONNECTING,
@@ -110,6 +111,12 @@ def _s3(url: SplitResult, address: str) -> Files:
         raise UsageError(f"{shown}: one of its options has a value that it cannot have") from None
     base = "/".join([url.netloc, *filter(None, unquote(url.path).split("/"))])
     return RemoteFiles(filesystem, base, address, shown)
+
+
+def _elsewhere() -> dict[str, str]:
+    """Return the option for a store that is not Amazon's, if the environment names one."""
+    endpoint = os.environ.get(_ENDPOINT)
+    return {"endpoint_override": endpoint} if endpoint else {}
 
 
 def _options(url: SplitResult) -> dict[str, object]:
