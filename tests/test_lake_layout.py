@@ -697,6 +697,7 @@ def test_an_address_that_cannot_be_one_is_refused(
         "s3://AKIDSECRET@bucket/x",
         "s3://:hunter2@bucket/x?scheme=http",
         "s3://bucket/x?access_key=AKIDSECRET&secret_key=hunter2",
+        "s3://bucket/x?endpoint_override=http://AKIDSECRET:hunter2@127.0.0.1:9000",
         "s3://AKIDSECRET:hunter2@[bucket/x",
         "gs://AKIDSECRET:hunter2@bucket/x",
         "x://AKIDSECRET:hunter2@bucket/x",

@@ -13,7 +13,8 @@ from killsync.lake.target_local import LocalFiles
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ALMOST_URL = re.compile(r"(s3a?|gs|file):", re.IGNORECASE)
 _KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or use ~/.aws"
-_ENDPOINT = "AWS_ENDPOINT_URL"
+# the first overrides the second, as for all who use S3
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 # seconds
 _CONNECTING = 10
 _ATTEMPTS = 3
@@ -94,11 +95,13 @@ def _s3(url: SplitResult, address: str) -> Files:
             "s3://bucket/prefix?endpoint_override=HOST:PORT for a store that is not Amazon's"
         )
     options = _options(url)
+    found = {} if "endpoint_override" in options else _elsewhere(shown)
     try:
-        if not {"region", "endpoint_override"} & set(options):
-            # as pyarrow does of an URL: elsewhere, or where the bucket is, as Amazon wants it
-            found = _elsewhere() or {"region": fs.resolve_s3_region(url.netloc)}
-            options |= found
+        if not {"region", "endpoint_override"} & {*options, *found}:
+            # as pyarrow does of an URL: Amazon answers only where the bucket is
+            found = {"region": fs.resolve_s3_region(url.netloc)}
+        options |= found
+        if found:
             address += f"{'&' if url.query else '?'}{urlencode(found)}"
         filesystem = fs.S3FileSystem(
             **options,
@@ -113,10 +116,17 @@ def _s3(url: SplitResult, address: str) -> Files:
     return RemoteFiles(filesystem, base, address, shown)
 
 
-def _elsewhere() -> dict[str, str]:
+def _elsewhere(shown: str) -> dict[str, str]:
     """Return the option for a store that is not Amazon's, if the environment names one."""
-    endpoint = os.environ.get(_ENDPOINT)
-    return {"endpoint_override": endpoint} if endpoint else {}
+    endpoint = next(filter(None, map(os.environ.get, _ENDPOINTS)), "")
+    return {"endpoint_override": _open(endpoint, shown)} if endpoint else {}
+
+
+def _open(endpoint: str, shown: str) -> str:
+    """Return the address of a store unless there is a secret in it."""
+    if "@" in endpoint:
+        raise UsageError(f"{shown}: the store's address has a user or a key in it: {_KEYS}")
+    return endpoint
 
 
 def _options(url: SplitResult) -> dict[str, object]:
@@ -126,7 +136,7 @@ def _options(url: SplitResult) -> dict[str, object]:
             raise UsageError(
                 f"{_shown(url)}: its only options are {', '.join(_S3_OPTIONS)}; {_KEYS}"
             )
-        options[name] = _S3_OPTIONS[name](text)
+        options[name] = _S3_OPTIONS[name](_open(text, _shown(url)))
     return options
 
 
