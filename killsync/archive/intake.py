@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from killsync.archive import judging
+from killsync.archive.judging import NotTaken
 from killsync.archive.refusals import Refusal, Refused
-from killsync.errors import BodyRejected, NotAKillmail
 from killsync.killmail import archived
 from killsync.killmail.body import Killmail
 from killsync.killmail.sides import parties, roles
@@ -119,13 +120,9 @@ class Intake:
         `where` says where it stands, unless the id does.
         """
         try:
-            killmail, killmail_hash = decode(raw, killmail_id)
-            if killmail.killmail_id < 1:
-                raise BodyRejected(f"killmail_id: there is none of {killmail.killmail_id}")
-        except NotAKillmail as error:
-            self.refuse(Refusal.NOT_A_KILLMAIL, _named(killmail_id, where, error))
-        except BodyRejected as error:
-            self.refuse(Refusal.NOT_STORABLE, _named(killmail_id, where, error))
+            killmail, killmail_hash = judging.decode(raw, killmail_id, form=decode, where=where)
+        except NotTaken as refused:
+            self.refuse(refused.reason, refused.what)
         else:
             self.offer(killmail, killmail_hash, len(raw))
 
@@ -134,12 +131,11 @@ class Intake:
         if not self._wants(killmail, self.ours):
             self.skip_others(1)
             return
-        fetched = FetchedKillmail.computed(killmail, self._origin)
-        if killmail_hash is not None:
-            if killmail_hash != fetched.killmail_hash:
-                self.refuse(Refusal.WRONG_HASH, f"killmail {killmail.killmail_id}")
-                return
-            fetched = msgspec.structs.replace(fetched, hash_source=HashSource.ARCHIVE)
+        try:
+            fetched = judging.believe(killmail, killmail_hash, self._origin)
+        except NotTaken as refused:
+            self.refuse(refused.reason, refused.what)
+            return
         self._batch.append(fetched)
         self._bytes += size
         if len(self._batch) >= BATCH or self._bytes >= MOST_BYTES:
@@ -206,8 +202,3 @@ def _beside_lists(
         else:
             doubted.append(fetched)
     return kept, doubted
-
-
-def _named(killmail_id: int | None, where: str | None, error: BodyRejected) -> str:
-    place = where if killmail_id is None else f"killmail {killmail_id}"
-    return str(error) if place is None else f"{place}: {error}"
