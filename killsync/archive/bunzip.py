@@ -26,32 +26,36 @@ _PIECE = 262144
 _MAGIC = b"BZh"
 
 
-class _Ended(Exception):
-    """There is no more to decompress: with an exit code."""
+class Ended(Exception):
+    """There is no more to decompress."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
 
 
 def pieces(read: Callable[[], bytes]) -> Iterator[bytes]:
     """Yield what is compressed, from all streams one after another, as bzcat does.
 
-    What follows a stream and is no other one is ignored, as bzcat does too. Raises an error that
-    has an exit code, once what came before is yielded.
+    What follows a stream and is no other one is ignored, as bzcat does too. Raises Ended if it is
+    not whole, once what came before is yielded, and whatever `read` raises.
     """
     data, streams = _more(read, b""), 0
     while data.startswith(_MAGIC):
         stream = bz2.BZ2Decompressor()
         while not stream.eof:
             if not data and stream.needs_input and not (data := read()):
-                raise _Ended(CUT_SHORT)
+                raise Ended(CUT_SHORT)
             try:
                 piece = stream.decompress(data, _PIECE)
             except OSError:
-                raise _Ended(DAMAGED) from None
+                raise Ended(DAMAGED) from None
             data = b""
             yield piece
         streams += 1
         data = _more(read, stream.unused_data)
     if not streams:
-        raise _Ended(CUT_SHORT if _MAGIC.startswith(data) else NOT_BZIP2)
+        raise Ended(CUT_SHORT if _MAGIC.startswith(data) else NOT_BZIP2)
 
 
 def _more(read: Callable[[], bytes], data: bytes) -> bytes:
@@ -71,7 +75,7 @@ def _read() -> bytes:
     try:
         return os.read(0, _READ)
     except OSError:
-        raise _Ended(UNREADABLE) from None
+        raise Ended(UNREADABLE) from None
 
 
 def main() -> int:
@@ -84,8 +88,8 @@ def main() -> int:
             _write(piece)
     except BrokenPipeError:
         return 0
-    except _Ended as end:
-        return int(end.args[0])
+    except Ended as end:
+        return end.exit_code
     return 0
 
 

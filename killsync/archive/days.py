@@ -19,7 +19,8 @@ FIRST = date(2007, 12, 5)
 TOTALS = "totals.json"
 _LARGEST_TOTALS = 8 << 20
 _NAME = re.compile(r"killmails-([0-9]{4}-[0-9]{2}-[0-9]{2})\.tar\.bz2")
-_TO_COME = "is of a day that is still to come"
+TO_COME = "is of a day that is still to come"
+NO_ARCHIVE = "no archive there: they are named killmails-YYYY-MM-DD.tar.bz2"
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 
 # of all years there are 95 million
@@ -54,6 +55,20 @@ class Found(msgspec.Struct):
 def archive_name(day: date) -> str:
     """Return the name of a day's archive."""
     return f"killmails-{day.isoformat()}.tar.bz2"
+
+
+def day_of(name: str) -> date | None:
+    """Return the day whose archive has this name; None if it is not one's."""
+    named = _NAME.fullmatch(name)
+    try:
+        return date.fromisoformat(named[1]) if named else None
+    except ValueError:
+        return None
+
+
+def version_of(size: int, modified_ns: int) -> str:
+    """Return what tells a file from what it was: its size in bytes, its time in nanoseconds."""
+    return f"{FILE}{size}-{modified_ns}"
 
 
 def days(text: str, today: date) -> list[date]:
@@ -91,7 +106,7 @@ def find(paths: Iterable[Path], today: date) -> Found:
         except OSError as error:
             raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     if not (found.archives or found.refused):
-        raise UsageError("no archive there: they are named killmails-YYYY-MM-DD.tar.bz2")
+        raise UsageError(NO_ARCHIVE)
     found.archives = sorted(
         {os.path.realpath(archive.path): archive for archive in found.archives}.values(),
         key=lambda archive: (archive.day, str(archive.path)),
@@ -133,7 +148,7 @@ def _find(path: Path, found: Found, today: date) -> None:
         if (archive := _archive(path)) is None:
             raise UsageError(f"{path}: is not named killmails-YYYY-MM-DD.tar.bz2")
         if archive.day > today:
-            raise UsageError(f"{path}: {_TO_COME}; today is {today}, in EVE time")
+            raise UsageError(f"{path}: {TO_COME}; today is {today}, in EVE time")
         found.archives.append(archive)
     else:
         raise UsageError(f"{path}: no such file or directory")
@@ -162,7 +177,7 @@ def _find_below(directory: Path, found: Found, today: date) -> None:
 def _find_named(path: Path, found: Found, today: date) -> None:
     if (archive := _archive(path)) is not None:
         if archive.day > today:
-            found.refused[path] = _TO_COME
+            found.refused[path] = TO_COME
         else:
             found.archives.append(archive)
     elif path.name == TOTALS and not found.totals:
@@ -172,15 +187,11 @@ def _find_named(path: Path, found: Found, today: date) -> None:
 
 
 def _archive(path: Path) -> ArchiveFile | None:
-    named = _NAME.fullmatch(path.name)
-    if named is None or not path.is_file():
-        return None
-    try:
-        day = date.fromisoformat(named[1])
-    except ValueError:
+    day = day_of(path.name)
+    if day is None or not path.is_file():
         return None
     stat = path.stat()
-    return ArchiveFile(day, path, stat.st_size, f"{FILE}{stat.st_size}-{stat.st_mtime_ns}")
+    return ArchiveFile(day, path, stat.st_size, version_of(stat.st_size, stat.st_mtime_ns))
 
 
 def _totals_of(path: Path) -> dict[date, int]:

@@ -1,10 +1,10 @@
-"""Decompressing in a process of its own, which takes longer than all that follows."""
+"""Decompressing, which takes longer than all that follows: in a process of its own, or here."""
 
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, BinaryIO
 
@@ -56,6 +56,27 @@ def decompressed(source: BinaryIO | bytes) -> Iterator[Read]:
         output.close()
         if feeding is not None:
             feeding.join()
+
+
+def decompressed_here(source: Callable[[], bytes]) -> Read:
+    """Return what reads the content of a bzip2 file, of which `source` returns the next bytes.
+
+    For who has one processor alone. It raises BrokenArchive where the file is not whole, and
+    whatever `source` raises.
+    """
+    pieces, left = bunzip.pieces(source), bytearray()
+
+    def read(size: int) -> bytes:
+        try:
+            while len(left) < size and (piece := next(pieces, None)) is not None:
+                left.extend(piece)
+        except bunzip.Ended as end:
+            raise BrokenArchive(_FLAWS[end.exit_code]) from None
+        data = bytes(left[:size])
+        del left[:size]
+        return data
+
+    return read
 
 
 def _feed(into: IO[bytes] | None, source: BinaryIO | bytes) -> threading.Thread | None:

@@ -31,29 +31,37 @@ WHERE users.user_id = gone.user_id
 """
 _ADVANCE_SEQ = "UPDATE facts SET value = value + ? WHERE name = 'stored_seq'"
 
-# `extra` is bound as UTF-8: as Python's text it may need four times the memory
-_INSERT_KILLMAIL = """
-INSERT INTO killmails (
-    killmail_id, killmail_hash, hash_ok, stored_seq, stored_at, killmail_time, solar_system_id,
-    moon_id, war_id, victim_damage_taken, victim_ship_type_id, victim_alliance_id,
-    victim_character_id, victim_corporation_id, victim_faction_id, victim_x, victim_y, victim_z,
-    attacker_count, item_count, origin, hash_source, extra
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))
-"""
-_INSERT_ATTACKER = """
-INSERT INTO attackers (
-    killmail_id, ordinal, damage_done, final_blow, security_status, alliance_id, character_id,
-    corporation_id, faction_id, ship_type_id, weapon_type_id, extra
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))
-"""
-_INSERT_ITEM = """
-INSERT INTO items (
-    killmail_id, ordinal, parent, item_type_id, flag, singleton, quantity_destroyed,
-    quantity_dropped, item_count, extra
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))
-"""
+KILLMAIL_COLUMNS = (
+    *("killmail_id", "killmail_hash", "hash_ok", "stored_seq", "stored_at", "killmail_time"),
+    *("solar_system_id", "moon_id", "war_id", "victim_damage_taken", "victim_ship_type_id"),
+    *("victim_alliance_id", "victim_character_id", "victim_corporation_id", "victim_faction_id"),
+    *("victim_x", "victim_y", "victim_z", "attacker_count", "item_count", "origin"),
+    *("hash_source", "extra"),
+)
+"""What `killmail_row` returns."""
+ATTACKER_COLUMNS = (
+    *("killmail_id", "ordinal", "damage_done", "final_blow", "security_status", "alliance_id"),
+    *("character_id", "corporation_id", "faction_id", "ship_type_id", "weapon_type_id", "extra"),
+)
+"""What `attacker_rows` returns of each."""
+ITEM_COLUMNS = (
+    *("killmail_id", "ordinal", "parent", "item_type_id", "flag", "singleton"),
+    *("quantity_destroyed", "quantity_dropped", "item_count", "extra"),
+)
+"""What `item_rows` returns of each."""
 
-_TIME = 5
+
+def _insert_into(table: str, columns: Sequence[str]) -> str:
+    # `extra` is bound as UTF-8: as Python's text it may need four times the memory
+    values = ", ".join("CAST(? AS TEXT)" if name == "extra" else "?" for name in columns)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})"
+
+
+_INSERT_KILLMAIL = _insert_into("killmails", KILLMAIL_COLUMNS)
+_INSERT_ATTACKER = _insert_into("attackers", ATTACKER_COLUMNS)
+_INSERT_ITEM = _insert_into("items", ITEM_COLUMNS)
+
+_TIME = KILLMAIL_COLUMNS.index("killmail_time")
 
 _SELECT_KILLMAILS = """
 SELECT killmail_id, killmail_time, solar_system_id, moon_id, war_id, victim_alliance_id,

@@ -18,7 +18,7 @@ _MANY = ("were", "are", "they have")
 def _(event: events.ToRead, zone: Zone) -> str:
     killmails = "" if event.killmails is None else f", {count(event.killmails, 'killmail')}"
     if event.archives:
-        line = f"{count(event.archives, 'archive')} to read, {_size(event.size)}{killmails}"
+        line = f"{count(event.archives, 'archive')} to read, {describe_size(event.size)}{killmails}"
     else:
         line = "no archive to read"
     if event.read_before:
@@ -84,7 +84,7 @@ def _(event: events.Imported, zone: Zone) -> str:
 
 @sentence.register
 def _(event: events.FilesToRead, zone: Zone) -> str:
-    size = "of a size that is not known before" if event.size is None else _size(event.size)
+    size = "of a size that is not known before" if event.size is None else describe_size(event.size)
     return f"{count(event.files, 'file')} to read, {size}"
 
 
@@ -116,5 +116,6 @@ def describe_refused(refused: Mapping[str, int]) -> str:
     return f"{sum(refused.values()):,} refused ({reasons})"
 
 
-def _size(size: int) -> str:
+def describe_size(size: int) -> str:
+    """Return a number of bytes as people read it."""
     return f"{size / _MEGABYTE:,.1f} MB" if size >= _MEGABYTE // 10 else f"{size:,} bytes"

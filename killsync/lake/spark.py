@@ -1,0 +1,226 @@
+"""Archives become a lake: what is left to do of that after earlier calls, done by Spark."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+import msgspec
+
+import killsync
+from killsync.archive.events import KillmailRefused
+from killsync.errors import KillsyncError, TryLater
+from killsync.events import Report
+from killsync.lake import target_names
+from killsync.lake.layout import Call, Target, Where
+from killsync.lake.spark_errors import explained
+from killsync.lake.spark_events import LakeArchiveFlawed, LakeArchiveRead, LakeWritten
+from killsync.lake.spark_job import Job
+from killsync.lake.spark_plan import PlannedArchive, largest_first, last_seq, partitions
+from killsync.lake.spark_reading import Work
+from killsync.lake.spark_rows import ArchiveOutcome, Outcome, PartOutcome
+from killsync.lake.spark_session import Session
+from killsync.lake.target_address import files_of
+from killsync.store.changes import Place
+
+_LOOK_EVERY = 0.2
+_T = TypeVar("_T")
+
+Progress = Callable[[float, int], None]
+"""Takes how many bytes of archives were read, and how many killmails."""
+
+
+class Stopped(Exception):
+    """It was told to stop before it was done: nothing is written."""
+
+
+class Making:
+    """A call that brings archives into a lake, and what became of them so far."""
+
+    def __init__(
+        self,
+        target: Target,
+        planned: Sequence[PlannedArchive],
+        report: Report,
+        stopping: Callable[[], bool],
+        progress: Progress | None = None,
+    ) -> None:
+        self._target = target
+        self._archives = {archive.number: archive for archive in planned}
+        self._report = report
+        self._stopping = stopping
+        self._progress = progress
+        self._outcomes: dict[int, ArchiveOutcome] = {}
+        self._parts: list[PartOutcome] = []
+        self._looked_at = 0
+        self._began = time.monotonic()
+
+    def do(self, session: Session, *, with_hash: bool) -> None:
+        """Read the archives and add what they hold to the lake.
+
+        Raises Stopped if it was told to stop, and UsageError or TryLater: nothing is written then.
+        """
+        planned = largest_first(self._archives.values())
+        with self._target.call(Place(last_seq(planned))) as call:
+            work = Work(
+                planned,
+                partitions(planned),
+                call.where(),
+                with_hash,
+                killsync.__version__,
+                session.is_spread,
+            )
+            job = Job(session, work)
+            try:
+                outcomes = self._await(session, job)
+            finally:
+                session.stop()
+            for outcome in outcomes:
+                self._take(outcome)
+            self._require_parts(work.where)
+            self._write_archives(call)
+            call.commit()
+
+    def ended(self, unchanged: int, flawed: int, stopped: str | None) -> LakeWritten:
+        """Return what became of all; `flawed` counts archives that could not even be tried."""
+        read = self._outcomes.values()
+        refused: Counter[str] = Counter()
+        for outcome in read:
+            refused.update(outcome.refused)
+        complete = sum(outcome.flaw is None for outcome in read)
+        return LakeWritten(
+            archives=complete,
+            unchanged=unchanged,
+            flawed=flawed + len(read) - complete,
+            killmails=sum(outcome.killmails for outcome in read) + refused.total(),
+            stored=sum(part.stored for part in self._parts),
+            known=sum(part.known for part in self._parts),
+            months=len({part.month for part in self._parts if part.stored}),
+            refused=dict(refused),
+            seconds=round(time.monotonic() - self._began, 3),
+            stopped=stopped,
+        )
+
+    def _await(self, session: Session, job: Job) -> list[Outcome]:
+        def work() -> list[Outcome]:
+            session.start()
+            return job.run()
+
+        def look() -> None:
+            if self._stopping():
+                raise Stopped
+            for outcome in job.read_so_far[self._looked_at :]:
+                self._looked_at += 1
+                self._take(outcome)
+
+        try:
+            return _in_a_thread(work, look)
+        except (KillsyncError, Stopped):
+            raise
+        except Exception as error:
+            if self._stopping():
+                raise Stopped from None
+            raise explained(error, session.master) from error
+
+    def _take(self, outcome: Outcome) -> None:
+        if isinstance(outcome, PartOutcome):
+            self._parts.append(outcome)
+        elif outcome.number not in self._outcomes:
+            # who read it may have been killed afterwards, and somebody else has read it again
+            self._outcomes[outcome.number] = outcome
+            self._say(self._archives[outcome.number], outcome)
+
+    def _say(self, archive: PlannedArchive, outcome: ArchiveOutcome) -> None:
+        for reason, what in outcome.shown:
+            self._report(KillmailRefused(reason, what))
+        if outcome.flaw is not None:
+            self._report(LakeArchiveFlawed(archive.shown, outcome.flaw, outcome.killmails))
+        else:
+            killmails = outcome.killmails + sum(outcome.refused.values())
+            self._report(LakeArchiveRead(archive.day, killmails, outcome.refused, outcome.seconds))
+        if self._progress is not None:
+            done = sum(self._archives[number].size for number in self._outcomes)
+            self._progress(done, sum(one.killmails for one in self._outcomes.values()))
+
+    def _require_parts(self, where: Where) -> None:
+        """Raise TryLater unless all parts are there of which somebody says to have written them."""
+        folder = f"{target_names.UNFINISHED}/{where.name}"
+        there = {entry.name for entry in files_of(where.address).names(folder)}
+        for part in self._parts:
+            for table in target_names.BY_MONTH:
+                name = target_names.waiting(table, part.month)
+                if part.stored and name not in there:
+                    raise TryLater(
+                        f"{self._target.shown}: what the workers have written is not there: "
+                        "name a directory that all machines share, or s3://bucket/prefix"
+                    )
+
+    def _write_archives(self, call: Call) -> None:
+        import pyarrow as pa
+
+        with call.part(target_names.ARCHIVES, None, _archives_schema()) as part:
+            rows = [self._row(number) for number in sorted(self._outcomes)]
+            part.write_table(pa.Table.from_pylist(rows, part.schema))
+
+    def _row(self, number: int) -> dict[str, Any]:
+        archive, outcome = self._archives[number], self._outcomes[number]
+        return {
+            "day": date.fromisoformat(archive.day),
+            "archive": PurePath(archive.path).name,
+            "version": archive.version,
+            "first_seq": archive.first_seq,
+            "killmails": outcome.killmails,
+            "stored": sum(part.stored for part in self._parts if part.number == number),
+            "refused": sum(outcome.refused.values()),
+            "flaw": outcome.flaw,
+        }
+
+
+def _archives_schema() -> Any:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("day", pa.date32()),
+            ("archive", pa.string()),
+            ("version", pa.string()),
+            ("first_seq", pa.int64()),
+            ("killmails", pa.int64()),
+            ("stored", pa.int64()),
+            ("refused", pa.int64()),
+            ("flaw", pa.string()),
+        ]
+    )
+
+
+class _Result(msgspec.Struct):
+    value: Any = None
+    error: Exception | None = None
+
+
+def _in_a_thread(work: Callable[[], _T], look: Callable[[], None]) -> _T:
+    """Return what `work` returns, or raise what it raises; `look` is called again and again.
+
+    If `look` raises an error, that ends the wait at once.
+    """
+    result = _Result()
+
+    def run() -> None:
+        try:
+            result.value = work()
+        except Exception as error:
+            result.error = error
+
+    # a daemon: it may hang in Java when this program is to end
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        look()
+        thread.join(_LOOK_EVERY)
+    if result.error is not None:
+        raise result.error
+    value: _T = result.value
+    return value
