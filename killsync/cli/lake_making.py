@@ -35,6 +35,8 @@ def make(
     """
     report, bar = shown
     sources = spark_sources.find(wanted.archives, today)
+    # what it lacks is said before anything is created
+    session = Session(wanted.master, verbose=call.verbose)
     with open_target(wanted.output, Maker.ARCHIVES, with_hash=wanted.with_hash) as target:
         planned = _plan(sources, target)
         size = sum(archive.size for archive in planned)
@@ -45,7 +47,6 @@ def make(
         progress = bar(size) if planned else None
         making = Making(target, planned, report, stop.flag.is_set, progress)
         if planned and not stop.flag.is_set():
-            session = Session(wanted.master, verbose=call.verbose)
             try:
                 making.do(session, with_hash=wanted.with_hash)
             except Stopped:
