@@ -13,9 +13,8 @@ import msgspec
 import pyarrow as pa
 
 from killsync.killmail.body import Extra
-from killsync.lake import tables
+from killsync.lake import arrow_schema
 from killsync.lake.spark_plan import month_number
-from killsync.lake.tables import HASH, Column, Kind
 from killsync.store.killmails import (
     ATTACKER_COLUMNS,
     ITEM_COLUMNS,
@@ -44,15 +43,6 @@ _SCHEMA = pa.schema(
 _MOST_KILLMAILS = 1_000
 _MOST_BYTES = 2 << 20
 _TIME = KILLMAIL_COLUMNS.index("killmail_time")
-_TYPES = {
-    Kind.INTEGER: pa.int64(),
-    Kind.DOUBLE: pa.float64(),
-    Kind.BOOLEAN: pa.bool_(),
-    Kind.TEXT: pa.string(),
-    Kind.TIME: pa.timestamp("s", "UTC"),
-    Kind.DAY: pa.date32(),
-    Kind.JSON: pa.string(),
-}
 _PACKED = pa.ipc.IpcWriteOptions(compression="zstd")
 
 
@@ -117,7 +107,10 @@ class Batch:
 
     def __init__(self, turns: int, *, with_hash: bool) -> None:
         self._turns = turns
-        self._killmails = [c for c in tables.KILLMAILS if with_hash or c.name != HASH]
+        self._schemas = {
+            table: arrow_schema.raw(table, with_hash=with_hash)
+            for table in ("killmails", "attackers", "items")
+        }
         self._months: dict[str, _Month] = {}
         self._count = 0
         self._bytes = 0
@@ -140,10 +133,14 @@ class Batch:
         months, self._months = self._months, {}
         self._count = self._bytes = 0
         for name, month in months.items():
+            columns = (
+                _columns(month.killmails, KILLMAIL_COLUMNS),
+                _columns(month.attackers, ATTACKER_COLUMNS) | {"stored_seq": month.attacker_seqs},
+                _columns(month.items, ITEM_COLUMNS) | {"stored_seq": month.item_seqs},
+            )
             streams = [
-                _stream(month.killmails, KILLMAIL_COLUMNS, self._killmails),
-                _stream(month.attackers, ATTACKER_COLUMNS, tables.ATTACKERS, month.attacker_seqs),
-                _stream(month.items, ITEM_COLUMNS, tables.ITEMS, month.item_seqs),
+                _stream(of_table, schema)
+                for of_table, schema in zip(columns, self._schemas.values(), strict=True)
             ]
             yield _row(name, month_number(name) % self._turns, month.first_seq, streams)
 
@@ -168,16 +165,15 @@ class _Month:
         self.item_seqs += repeat(stored_seq, len(items))
 
 
-def _stream(
-    rows: Sequence[tuple[Any, ...]],
-    names: Sequence[str],
-    columns: Sequence[Column],
-    seqs: Sequence[int] = (),
-) -> bytes:
-    values = zip(*rows, strict=True) if rows else repeat(())
-    by_name = {"stored_seq": seqs} | dict(zip(names, values, strict=False))
-    arrays = [_array(by_name[column.name], column.kind) for column in columns]
-    batch = pa.record_batch(arrays, names=[column.name for column in columns])
+def _columns(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> dict[str, Sequence[Any]]:
+    return dict(zip(names, zip(*rows, strict=True) if rows else repeat(()), strict=False))
+
+
+def _stream(columns: dict[str, Sequence[Any]], schema: Any) -> bytes:
+    """Return rows as an Arrow stream: of the columns of the schema those that there are."""
+    fields = [field for field in schema if field.name in columns]
+    arrays = [_array(columns[field.name], field) for field in fields]
+    batch = pa.record_batch(arrays, schema=pa.schema(fields))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema, options=_PACKED) as stream:
         stream.write_batch(batch)
@@ -185,16 +181,15 @@ def _stream(
     return packed
 
 
-def _array(values: Sequence[Any], kind: Kind) -> Any:
-    match kind:
-        case Kind.JSON:
-            return pa.array([_json(value) for value in values], pa.string())
-        case Kind.TIME:
-            return pa.array(values, pa.string()).cast(_TYPES[kind])
-        case Kind.DOUBLE:
-            # an integer above 2**53 is taken for an error
-            return pa.array([None if v is None else float(v) for v in values], pa.float64())
-    return pa.array(values, _TYPES[kind])
+def _array(values: Sequence[Any], field: Any) -> Any:
+    if field.name == "extra":
+        return pa.array([_json(value) for value in values], field.type)
+    if pa.types.is_timestamp(field.type):
+        return pa.array(values, pa.string()).cast(field.type)
+    if pa.types.is_floating(field.type):
+        # an integer above 2**53 is taken for an error
+        return pa.array([None if v is None else float(v) for v in values], field.type)
+    return pa.array(values, field.type)
 
 
 def _json(extra: bytes | Extra | None) -> bytes | None:

@@ -149,8 +149,9 @@ def require_pyspark(install_line: str) -> None:
         import pyarrow  # noqa: F401
         from pyspark.sql import DataFrame
     except ImportError as error:
+        name = (error.name or "pyspark").partition(".")[0]
         raise UsageError(
-            f"`lake` needs Spark, and {error.name} is not installed: run `{install_line}`"
+            f"`lake` needs Spark, and {name} is not installed: run `{install_line}`"
         ) from None
     if not hasattr(DataFrame, "repartitionById"):
         raise UsageError(f"`lake` needs pyspark 4.1 or later: run `{install_line}`")

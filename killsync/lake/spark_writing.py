@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from killsync.lake import target_names
+from killsync.lake import arrow_schema, beside, target_names
 from killsync.lake.layout import Where
+from killsync.lake.shipped_names import shipped_names
 from killsync.lake.spark_plan import number_of
 from killsync.lake.spark_reading import Work, check
 from killsync.lake.spark_rows import NO_MONTH, Packed, PartOutcome, packed
@@ -37,12 +38,12 @@ def write(work: Work, batches: Iterator[Any]) -> Iterator[bytes]:
         if month == NO_MONTH:
             yield from (row.killmails.to_pybytes() for row in group)
         else:
-            yield from _write_month(work.where, month, group)
+            yield from _write_month(work, month, group)
 
 
-def _write_month(where: Where, month: str, rows: Iterator[Packed]) -> Iterator[bytes]:
-    new = _New(_ids_before(where, month))
-    with _parts(where, month) as parts:
+def _write_month(work: Work, month: str, rows: Iterator[Packed]) -> Iterator[bytes]:
+    new = _New(_ids_before(work.where, month))
+    with _parts(work, month) as parts:
         for row in rows:
             if kept := new.of(row.tables()):
                 parts.add(kept)
@@ -102,10 +103,10 @@ def _ids_before(where: Where, month: str) -> set[int]:
 
 
 @contextmanager
-def _parts(where: Where, month: str) -> Iterator["_Parts"]:
+def _parts(work: Work, month: str) -> Iterator["_Parts"]:
     """Yield the parts of a month, which are complete in the end."""
     with ExitStack() as open_parts:
-        parts = _Parts(open_parts, where, month)
+        parts = _Parts(open_parts, work, month)
         yield parts
         parts.flush()
 
@@ -113,9 +114,9 @@ def _parts(where: Where, month: str) -> Iterator["_Parts"]:
 class _Parts:
     """The parts of a month, which are opened with the first rows for them."""
 
-    def __init__(self, open_parts: ExitStack, where: Where, month: str) -> None:
+    def __init__(self, open_parts: ExitStack, work: Work, month: str) -> None:
         self._open_parts = open_parts
-        self._where = where
+        self._work = work
         self._month = month
         self._writers: dict[str, Any] = {}
         self._waiting: list[dict[str, Any]] = []
@@ -133,12 +134,14 @@ class _Parts:
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         if not waiting:
             return
-        tables = {name: pa.concat_tables(some[name] for some in waiting) for name in waiting[0]}
-        for name, table in tables.items():
+        raw = {name: pa.concat_tables(some[name] for some in waiting) for name in waiting[0]}
+        full = beside.add(raw, shipped_names(), with_hash=self._work.with_hash)
+        for name, table in full.items():
             self._writer(name, table.schema).write_table(table)
 
     def _writer(self, table: str, schema: Any) -> Any:
         if table not in self._writers:
-            part = self._where.write(table, self._month, schema)
+            options = arrow_schema.options(schema)
+            part = self._work.where.write(table, self._month, schema, **options)
             self._writers[table] = self._open_parts.enter_context(part)
         return self._writers[table]
