@@ -27,6 +27,7 @@ TOPICS: tuple[str, ...] = (
     "storing",
     "exporting",
     "importing",
+    "lake",
     "start_up",
     "queue_size",
     "million",
