@@ -14,7 +14,7 @@ from typing import Any
 
 import commands
 import pytest
-from archives import killmail, member, tar, write
+from archives import archive, killmail, member, path_of, tar, write
 from here import Done, run_here
 from spark_cluster import Cluster, cluster
 from stored import attacker, body, pilot
@@ -22,6 +22,7 @@ from stored import attacker, body, pilot
 from killsync.killmail.body import decode
 from killsync.killmail.hash import expected_hash
 from killsync.simulator import bodies
+from killsync.times import unix
 
 pytestmark = [pytest.mark.engines, pytest.mark.long]
 
@@ -38,9 +39,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
-def generated(killmail_id: int, time_: datetime) -> dict[str, Any]:
-    """Return a killmail with a fit, nested items among them, as the simulator makes them."""
-    made = bodies.make_killmail(15, killmail_id, int(time_.timestamp()), ANNA)
+def generated(killmail_id: int, when: str) -> dict[str, Any]:
+    """Return a killmail with a fit, as the simulator makes them."""
+    made = bodies.make_killmail(15, killmail_id, int(unix(when)), ANNA)
     content: dict[str, Any] = bodies.make_body(15, made)
     return content
 
@@ -55,28 +56,34 @@ def hashed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_archives(directory: Path, days: int = 4, killmails: int = 30) -> list[Path]:
-    """Make archives around the end of a month: with hashes and without, and odd in every way."""
-    first, paths = datetime(2016, 1, 30, tzinfo=UTC), []
+    """Make archives around the end of a month: with hashes and without, and odd in every way.
+
+    The last one is damaged behind a part that is whole.
+    """
+    paths = []
     for number in range(days):
-        day = first + timedelta(days=number)
+        day = f"{datetime(2016, 1, 30, tzinfo=UTC) + timedelta(days=number):%Y-%m-%d}"
         contents = [
-            generated(50_000_000 + 1_000 * number + 2 * n, day + timedelta(minutes=n))
+            generated(50_000_000 + 1_000 * number + 2 * n, f"{day}T00:{n:02}:00Z")
             for n in range(killmails)
         ]
         if number % 2:
             contents = [hashed(content) for content in contents]
-        # stands in two days; of the next month's first moment; and with what is in no column
+        # stands in every day; of the last and the first moment of a month; with what has no column
         contents.append(loss(50_000_999, "2016-01-31T23:59:59Z"))
         contents.append(loss(50_001_999, "2016-02-01T00:00:00Z"))
-        contents.append(odd(60_000_000 + number, f"{day:%Y-%m-%d}T12:00:00Z"))
+        contents.append(odd(60_000_000 + number, f"{day}T12:00:00Z"))
         refused = [
-            killmail(loss(70_000_001, f"{day:%Y-%m-%d}T01:00:00Z", killmail_hash="0" * 40)),
+            killmail(loss(70_000_001, f"{day}T01:00:00Z", killmail_hash="0" * 40)),
             member("killmails/70000002.json", b'{"killmail_id": 70000002}'),
             member("readme.txt", b"no killmail"),
         ]
-        members = [*map(killmail, contents[: killmails // 2]), *refused]
-        members += map(killmail, contents[killmails // 2 :])
-        paths.append(write(directory, bz2.compress(tar(*members)), f"{day:%Y-%m-%d}"))
+        half = killmails // 2
+        members = [*map(killmail, contents[:half]), *refused, *map(killmail, contents[half:])]
+        # in two streams, of which one can be damaged
+        packed = bz2.compress(b"".join(members[:half]))
+        packed += bz2.compress(tar(*members[half:]))[: -200 if number == days - 1 else None]
+        paths.append(write(directory, packed, day))
     return paths
 
 
@@ -121,38 +128,50 @@ def rows_of(lake: Path, *, without: set[str] = OF_THE_LAKE) -> dict[str, list[di
 
 def imported(directory: Path, archives: Path) -> dict[str, list[dict[str, Any]]]:
     """Return what an import of everything and an export have."""
+    exported = directory / "exported"
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(directory),
         "KILLSYNC_DB": str(directory / "imported.db"),
         "KILLSYNC_NAMES": "off",
     }
-    run_here("import", "everef", str(archives), "--all", environment=environment)
-    exported = directory / "exported"
-    words = ("export", "--format", "parquet", "--with-hash", "-o", str(exported))
+    done = run_here("import", "everef", str(archives), "--all", environment=environment)
+    assert done.returncode == 1
+    words = ("export", "--format", "parquet", "--with-hash", "-o", str(exported), "--quiet")
     done = run_here(*words, environment=environment)
-    assert done.returncode == 0, done
+    assert (done.returncode, done.stderr) == (0, "")
     return rows_of(exported)
 
 
 def test_a_lake_equals_an_import_and_an_export_whoever_is_killed_in_the_middle(
     spark: Cluster, tmp_path: Path
 ) -> None:
-    """A month's border, killmails that stand in two days, refused ones, and items in items."""
-    make_archives(tmp_path / "archives")
-    expected = imported(tmp_path, tmp_path / "archives")
-    lake = tmp_path / "lake"
-    process = started(spark, tmp_path / "archives", "-o", lake, "--with-hash")
+    """Then a later call adds what has changed and what is new, and again they are equal."""
+    archives, lake = tmp_path / "archives", tmp_path / "lake"
+    *_, damaged = make_archives(archives)
+    expected = imported(tmp_path, archives)
+    process = started(spark, archives, "-o", lake, "--with-hash")
     while process.poll() is None and not (at_work := spark.pythons()):
         time.sleep(0.01)
+    assert process.poll() is None
     # one of Python's, and the whole executor of the other worker
     for pid in (at_work[0], spark.executors()[-1]):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     done = ended(process)
     assert done.returncode == 1, done
-    assert "refused (" in done.stdout
+    assert f"{damaged}: is cut short; what came before that is written" in done.stderr
+    assert "3 archives read, 1 refused; 123 killmails of 2 months: " in done.stdout
     assert rows_of(lake) == expected
-    again = ended(started(spark, tmp_path / "archives", "-o", lake, "--with-hash"))
-    assert again.returncode == 0
-    assert "no archive to read; 4 were read before" in again.stderr
+
+    archive(archives, [loss(50_000_001, "2016-01-30T09:00:00Z"), odd(7, "2016-01-30T10:00:00Z")])
+    path_of(archives, "2016-01-30").write_bytes(path_of(archives).read_bytes())
+    make_archives(tmp_path / "whole", days=5)
+    path_of(tmp_path / "whole", "2016-02-02").replace(damaged)
+    expected = imported(tmp_path, archives)
+    done = ended(started(spark, archives, "-o", lake, "--with-hash"))
+    assert rows_of(lake) == expected
+    sequences = [row["stored_seq"] for row in rows_of(lake, without=set())["killmails"]]
+    assert len(set(sequences)) == len(sequences)
+    again = ended(started(spark, archives, "-o", lake, "--with-hash"))
+    assert (again.returncode, "no archive to read; 4 were read before" in again.stderr) == (0, True)

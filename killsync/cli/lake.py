@@ -62,7 +62,7 @@ def lake(
     """
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), StopOnSignal() as stop:
-        from killsync.lake.spark_session import require_pyspark
+        from killsync.lake.spark_driver import require_pyspark
 
         require_pyspark(install_line("killsync[spark]"))
         # what it imports may be missing before

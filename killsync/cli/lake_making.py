@@ -11,9 +11,9 @@ from killsync.cli.signals import StopOnSignal
 from killsync.lake import spark_plan, spark_sources
 from killsync.lake.layout import Maker, Target, open_target
 from killsync.lake.spark import Making, Stopped
+from killsync.lake.spark_driver import Driver
 from killsync.lake.spark_events import LakeArchiveFlawed, LakeToRead, LakeWritten
 from killsync.lake.spark_plan import PlannedArchive
-from killsync.lake.spark_session import Session
 from killsync.terminal import lake_lines as lake_lines
 
 
@@ -36,7 +36,7 @@ def make(
     report, bar = shown
     sources = spark_sources.find(wanted.archives, today)
     # what it lacks is said before anything is created
-    session = Session(wanted.master, verbose=call.verbose)
+    driver = Driver(wanted.master, verbose=call.verbose)
     with open_target(wanted.output, Maker.ARCHIVES, with_hash=wanted.with_hash) as target:
         planned = _plan(sources, target)
         size = sum(archive.size for archive in planned)
@@ -48,7 +48,7 @@ def make(
         making = Making(target, planned, report, stop.flag.is_set, progress)
         if planned and not stop.flag.is_set():
             try:
-                making.do(session, with_hash=wanted.with_hash)
+                making.do(driver, with_hash=wanted.with_hash)
             except Stopped:
                 return making.ended(unchanged, len(sources.refused), stop.signal_name)
         return making.ended(unchanged, len(sources.refused), None)

@@ -16,13 +16,13 @@ from killsync.errors import KillsyncError, TryLater
 from killsync.events import Report
 from killsync.lake import target_names
 from killsync.lake.layout import Call, Target, Where
+from killsync.lake.spark_driver import Driver
 from killsync.lake.spark_errors import explained
 from killsync.lake.spark_events import LakeArchiveFlawed, LakeArchiveRead, LakeWritten
 from killsync.lake.spark_job import Job
 from killsync.lake.spark_plan import PlannedArchive, largest_first, last_seq, partitions
 from killsync.lake.spark_reading import Work
 from killsync.lake.spark_rows import ArchiveOutcome, Outcome, PartOutcome
-from killsync.lake.spark_session import Session
 from killsync.lake.target_address import files_of
 from killsync.store.changes import Place
 
@@ -58,7 +58,7 @@ class Making:
         self._looked_at = 0
         self._began = time.monotonic()
 
-    def do(self, session: Session, *, with_hash: bool) -> None:
+    def do(self, driver: Driver, *, with_hash: bool) -> None:
         """Read the archives and add what they hold to the lake.
 
         Raises Stopped if it was told to stop, and UsageError or TryLater: nothing is written then.
@@ -71,13 +71,13 @@ class Making:
                 call.where(),
                 with_hash,
                 killsync.__version__,
-                session.is_spread,
+                driver.is_spread,
             )
-            job = Job(session, work)
+            job = Job(driver, work)
             try:
-                outcomes = self._await(session, job)
+                outcomes = self._await(driver, job)
             finally:
-                session.stop()
+                driver.stop()
             for outcome in outcomes:
                 self._take(outcome)
             self._require_parts(work.where)
@@ -104,9 +104,9 @@ class Making:
             stopped=stopped,
         )
 
-    def _await(self, session: Session, job: Job) -> list[Outcome]:
+    def _await(self, driver: Driver, job: Job) -> list[Outcome]:
         def work() -> list[Outcome]:
-            session.start()
+            driver.start()
             return job.run()
 
         def look() -> None:
@@ -123,7 +123,7 @@ class Making:
         except Exception as error:
             if self._stopping():
                 raise Stopped from None
-            raise explained(error, session.master) from error
+            raise explained(error, driver.master) from error
 
     def _take(self, outcome: Outcome) -> None:
         if isinstance(outcome, PartOutcome):

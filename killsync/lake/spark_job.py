@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
+from killsync.lake.spark_driver import Driver
 from killsync.lake.spark_reading import Work
 from killsync.lake.spark_rows import ROW, ArchiveOutcome, Outcome
-from killsync.lake.spark_session import Session
 
 _OUTCOME = "outcome"
 
@@ -15,8 +15,8 @@ _OUTCOME = "outcome"
 class Job:
     """A job, and what is known of it while it goes on."""
 
-    def __init__(self, session: Session, work: Work) -> None:
-        self._session = session
+    def __init__(self, driver: Driver, work: Work) -> None:
+        self._driver = driver
         self._work = work
         self._read: Any = None
 
@@ -32,7 +32,7 @@ class Job:
         """
         from pyspark.sql import SparkSession
 
-        context = self._session.context
+        context = self._driver.context
         spark = SparkSession(context)
         self._read = read = context.accumulator([], _list())
         shared = context.broadcast(self._work)

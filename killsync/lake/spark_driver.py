@@ -30,6 +30,8 @@ _ALWAYS = {
     "spark.locality.wait": "0",
 }
 _UNLESS_CONFIGURED = {
+    # it would compile what runs for few rows
+    "spark.sql.codegen.wholeStage": "false",
     "spark.ui.enabled": "false",
     # they are compressed already
     "spark.shuffle.compress": "false",
@@ -38,7 +40,7 @@ _UNLESS_CONFIGURED = {
 _OF_THIS_MACHINE = {"spark.driver.host": _LOOPBACK, "spark.driver.bindAddress": _LOOPBACK}
 
 
-class Session:
+class Driver:
     """Spark, as long as it is needed: `start` it, and always `stop` it.
 
     What its JVM prints is shown only if it is `verbose`.
