@@ -173,5 +173,7 @@ def test_a_lake_equals_an_import_and_an_export_whoever_is_killed_in_the_middle(
     assert rows_of(lake) == expected
     sequences = [row["stored_seq"] for row in rows_of(lake, without=set())["killmails"]]
     assert len(set(sequences)) == len(sequences)
+    # as after an export from which nothing was removed
+    assert [file.name for file in (lake / "removed").iterdir()] == ["part-0.parquet"]
     again = ended(started(spark, archives, "-o", lake, "--with-hash"))
     assert (again.returncode, "no archive to read; 4 were read before" in again.stderr) == (0, True)

@@ -82,6 +82,8 @@ class Making:
                 self._take(outcome)
             self._require_parts(work.where)
             self._write_archives(call)
+            if self._target.place == Place():
+                _say_that_nothing_was_removed(call)
             call.commit()
 
     def ended(self, unchanged: int, flawed: int, stopped: str | None) -> LakeWritten:
@@ -177,6 +179,15 @@ class Making:
             "refused": sum(outcome.refused.values()),
             "flaw": outcome.flaw,
         }
+
+
+def _say_that_nothing_was_removed(call: Call) -> None:
+    """Write a part without a row, since whoever opens a lake reads what was removed from it."""
+    from killsync.lake import arrow_schema
+
+    schema = arrow_schema.raw(target_names.REMOVED, with_hash=False)
+    with call.part(target_names.REMOVED, None, schema):
+        pass
 
 
 def _archives_schema() -> Any:
