@@ -1,6 +1,7 @@
 """Ten questions, asked of a lake by the manual's own lines: every engine answers as SQLite does."""
 
 import math
+import re
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import engines
+import pyarrow.parquet as pq
 import pytest
 from engines import NAMES, PAGE
 from here import run_here
@@ -112,6 +114,18 @@ def test_every_question_has_an_answer_in_each_of_its_columns(after_three: Path) 
         assert answer, question
         for number, column in enumerate(zip(*answer, strict=True)):
             assert any(column), f"{question}: column {number} is empty"
+
+
+@pytest.mark.parametrize("table", ["killmails", "attackers", "items", "removed"])
+def test_the_page_names_every_column_that_the_database_has_not(table: str, after_one: Path) -> None:
+    found = re.search(rf"^\| `{table}` \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
+    assert found
+    named = re.findall(r"`(\w+)`", found[1])
+    with closing(sqlite3.connect(after_one / "killsync.db")) as conn:
+        (*rows,) = conn.execute("SELECT name FROM pragma_table_info(?)", [table])
+    of_the_database = {name for (name,) in rows} | {"stored_seq"} - set(named)
+    part = next((after_one / "lake" / table).rglob("*.parquet"))
+    assert set(pq.read_schema(part).names) == of_the_database - {"killmail_hash"} | set(named)
 
 
 @pytest.mark.long
