@@ -109,6 +109,7 @@ def test_the_ten_are_those_of_the_database() -> None:
     assert list(QUESTIONS) == list(OF_THE_DATABASE)
 
 
+@pytest.mark.long
 def test_every_question_has_an_answer_in_each_of_its_columns(after_three: Path) -> None:
     for question, answer in zip(QUESTIONS, as_sqlite(after_three), strict=True):
         assert answer, question

@@ -34,7 +34,10 @@ def add_new(store: Store, target: Target, show: Show, *, with_hash: bool) -> Exp
         return Exported(target.shown, before.stored_seq)
     with target.call(place) as call:
         place = call.place
-        removed = _write_removed(store, call, before.removed_seq, place.removed_seq)
+        # the first call says that nothing was: see `docs/ways-out.md`, "Opening it"
+        removed = 0
+        if before == Place() or place.removed_seq > before.removed_seq:
+            removed = _write_removed(store, call, before.removed_seq, place.removed_seq)
         reference = Reference.of_rows(*bulk.game_names(store.conn))
         # see `store.arrow`
         store.close()
