@@ -1,7 +1,8 @@
 """The views for people who use SQL; docs/sql.md documents their columns.
 
 A view is no part of the data: `create` replaces all of them, so that a migration may call it
-whenever one has changed.
+whenever one has changed. What has a public name is SQL that PostgreSQL understands too, for the
+same views there; it has truths where SQLite has 0 and 1.
 """
 
 import sqlite3
@@ -18,10 +19,12 @@ from killsync.killmail.places import ESCAPE_BAY, place_of
 from killsync.killmail.value import BLUEPRINT_COPY, CAPSULE_CENTS, TOKEN_CENTS
 from killsync.store.prices import MARKET_PRICE
 
+# put together, as not every engine has a printf
+_URL = f"'{ZKILLBOARD}'".replace("%d", "' || k.killmail_id || '")
 ATTACKERS = "FROM attackers AS a WHERE a.killmail_id = k.killmail_id"
 _PLAYERS = f"a.character_id > {NPC_CHARACTERS_UP_TO}"
 
-SOLO = f"""(ship.category_id IS {Category.SHIP}
+SOLO = f"""(coalesce(ship.category_id, 0) = {Category.SHIP}
     AND coalesce(ship.group_id, 0) NOT IN ({Group.CAPSULE}, {Group.SHUTTLE}, {Group.CORVETTE})
     AND (SELECT count(*) {ATTACKERS} AND {_PLAYERS}) = 1
     AND NOT EXISTS (SELECT 1 {ATTACKERS} AND EXISTS (
@@ -31,21 +34,22 @@ NPC = f"""NOT EXISTS (SELECT 1 {ATTACKERS}
     AND ({_PLAYERS} OR a.corporation_id > {NPC_CORPORATIONS_UP_TO}))"""
 AWOX = f"""(coalesce(ship.group_id, 0) NOT IN ({Group.CAPSULE}, {Group.CORVETTE})
     AND coalesce(k.victim_corporation_id, 0) > {NPC_CORPORATIONS_UP_TO}
-    AND final.corporation_id IS k.victim_corporation_id
-    AND final.character_id IS NOT k.victim_character_id)"""
+    AND coalesce(final.corporation_id, 0) = k.victim_corporation_id
+    AND coalesce(final.character_id, 0) <> coalesce(k.victim_character_id, 0))"""
 
 # an attacker's character, unless that is an NPC
-PILOT = f"iif({{0}}.character_id > {NPC_CHARACTERS_UP_TO}, {{0}}.character_id, NULL)"
+PILOT = f"CASE WHEN {{0}}.character_id > {NPC_CHARACTERS_UP_TO} THEN {{0}}.character_id END"
 
 FINAL_BLOW = """LEFT JOIN attackers AS final ON final.killmail_id = k.killmail_id
     AND final.ordinal = (SELECT min(a.ordinal) FROM attackers AS a
-        WHERE a.killmail_id = k.killmail_id AND a.final_blow = 1)"""
+        WHERE a.killmail_id = k.killmail_id AND a.final_blow)"""
 
 # what the game shows: 0.04 is 0.1, for it is no null security; adding nothing makes -0.0 a 0.0
-SECURITY = """CASE WHEN {0} > 0 AND {0} < 0.05 THEN 0.1 ELSE round({0}, 1) + 0.0 END"""
+_SHOWN = "CASE WHEN {0} > 0 AND {0} < 0.05 THEN 0.1 ELSE {1} + 0.0 END"
+SECURITY = _SHOWN.format("{0}", "round({0}, 1)")
+"""What the game shows of a system's security, an expression of SQLite's."""
 
-# what is asked of one killmail `k`, beside its id, its time, and whose it is
-KILL_COLUMNS = f"""
+_KILL_COLUMNS = f"""
     victim.name AS victim,
     k.victim_character_id AS victim_id,
     victim_corporation.name AS victim_corporation,
@@ -58,7 +62,7 @@ KILL_COLUMNS = f"""
     ship.group_id AS ship_group_id,
     system.name AS system,
     k.solar_system_id AS system_id,
-    {SECURITY.format("system.security")} AS security,
+    {{security}} AS security,
     system.region,
     system.region_id,
     final_pilot.name AS final_blow,
@@ -75,10 +79,20 @@ KILL_COLUMNS = f"""
     {SOLO} AS solo,
     {NPC} AS npc,
     {AWOX} AS awox,
-    printf('{ZKILLBOARD}', k.killmail_id) AS url,
+    {_URL} AS url,
     k.origin"""
-KILL_TABLES = f"""
-    LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id
+
+
+def kill_columns(rounded: str) -> str:
+    """Return what is asked of one killmail `k`, beside its id, its time, and whose it is.
+
+    Its values are `v`. `rounded` is the security of its `system` to one decimal.
+    """
+    return _KILL_COLUMNS.replace("{security}", _SHOWN.format("system.security", rounded))
+
+
+KILL_COLUMNS = kill_columns("round(system.security, 1)")
+NAME_TABLES = f"""
     LEFT JOIN types AS ship ON ship.type_id = k.victim_ship_type_id
     LEFT JOIN systems AS system ON system.system_id = k.solar_system_id
     LEFT JOIN names AS victim ON victim.id = k.victim_character_id
@@ -91,6 +105,9 @@ KILL_TABLES = f"""
     LEFT JOIN factions AS final_faction
         ON final_faction.faction_id = final.faction_id AND final.corporation_id IS NULL
     LEFT JOIN types AS final_ship ON final_ship.type_id = final.ship_type_id"""
+
+KILL_TABLES = f"""
+    LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id{NAME_TABLES}"""
 
 # CROSS JOIN keeps SQLite walking killmails by time: the newest ones, or those of some time, are
 # then found at once, and what asks for all of them costs no more
@@ -164,13 +181,12 @@ _PRICE = f"""CASE
         WHEN i.singleton = {BLUEPRINT_COPY} OR item.category_id = {Category.SKIN}
             THEN {TOKEN_CENTS / 100}
         WHEN item.group_id = {Group.CAPSULE} THEN {CAPSULE_CENTS / 100}
-        ELSE {MARKET_PRICE.format("i.item_type_id", "v.priced_on")} END"""
-_DROPPED = "max(0, coalesce(i.quantity_dropped, 0))"
-_DESTROYED = "max(0, coalesce(i.quantity_destroyed, 0))"
+        ELSE {{market_price}} END"""
+_DROPPED = "CASE WHEN i.quantity_dropped > 0 THEN i.quantity_dropped ELSE 0 END"
+_DESTROYED = "CASE WHEN i.quantity_destroyed > 0 THEN i.quantity_destroyed ELSE 0 END"
 
-_ITEM_LINES = f"""
-CREATE VIEW item_lines AS
-SELECT i.killmail_id, k.killmail_time AS time, i.ordinal, i.parent, i.flag,
+_ITEM_COLUMNS = f"""
+    i.killmail_id, k.killmail_time AS time, i.ordinal, i.parent, i.flag,
     CASE
         WHEN i.parent IS NOT NULL THEN 'Inside'
         {_places()}
@@ -180,15 +196,27 @@ SELECT i.killmail_id, k.killmail_time AS time, i.ordinal, i.parent, i.flag,
     item.category_name AS type_category, i.singleton,
     {_DROPPED} AS dropped, {_DESTROYED} AS destroyed,
     {_PRICE} AS price,
-    ({_PRICE}) * ({_DROPPED} + {_DESTROYED}) AS value
+    ({_PRICE}) * (CAST({_DROPPED} AS double precision) + {_DESTROYED}) AS value"""
+
+
+def item_columns(market_price: str) -> str:
+    """Return the columns of `item_lines`: an item `i` of type `item`, its killmail `k`, values `v`.
+
+    `market_price` is that of its type on the day of the values.
+    """
+    return _ITEM_COLUMNS.replace("{market_price}", market_price)
+
+
+_ITEM_LINES = f"""
+CREATE VIEW item_lines AS
+SELECT{item_columns(MARKET_PRICE.format("i.item_type_id", "v.priced_on"))}
 FROM items AS i
     JOIN killmails AS k ON k.killmail_id = i.killmail_id
     LEFT JOIN types AS item ON item.type_id = i.item_type_id
     LEFT JOIN killmail_values AS v ON v.killmail_id = i.killmail_id
 """
 
-_ATTACKER_LINES = f"""
-CREATE VIEW attacker_lines AS
+ATTACKER_LINES = f"""
 SELECT a.killmail_id, k.killmail_time AS time, a.ordinal, a.final_blow, a.damage_done,
     a.security_status,
     pilot.name AS pilot, a.character_id AS pilot_id,
@@ -197,7 +225,7 @@ SELECT a.killmail_id, k.killmail_time AS time, a.ordinal, a.final_blow, a.damage
     faction.name AS faction, a.faction_id,
     ship.name AS ship, a.ship_type_id AS ship_id,
     weapon.name AS weapon, a.weapon_type_id AS weapon_id,
-    {_PLAYERS} IS 1 AS is_player
+    a.character_id IS NOT NULL AND {_PLAYERS} AS is_player
 FROM attackers AS a
     JOIN killmails AS k ON k.killmail_id = a.killmail_id
     LEFT JOIN names AS pilot ON pilot.id = a.character_id
@@ -214,7 +242,7 @@ _VIEWS = {
     "losses_by_ship": _LOSSES_BY_SHIP,
     "activity_by_day": _ACTIVITY_BY_DAY,
     "item_lines": _ITEM_LINES,
-    "attacker_lines": _ATTACKER_LINES,
+    "attacker_lines": f"CREATE VIEW attacker_lines AS {ATTACKER_LINES}",
 }
 
 
