@@ -27,6 +27,10 @@ _UNFIT = (
 _LONGEST = 300
 
 
+class Undone(TryLater):
+    """A transaction that waited for another too long, or was in its way: it may be tried again."""
+
+
 class _Case(NamedTuple):
     """Of the errors whose SQLSTATE begins so."""
 
@@ -50,10 +54,10 @@ _CASES = (
     _Case("53100", TryLater, "PostgreSQL has no room left on its disk: make some; " + NOTHING_HALF),
     _Case("53300", TryLater, "PostgreSQL allows no more connections: try later, or raise its "
           "max_connections"),
-    _Case("55P03", TryLater, "another program keeps killsync's tables locked: try later"),
+    _Case("55P03", Undone, "another program keeps killsync's tables locked: try later"),
     _Case("57014", TryLater, "PostgreSQL took too long, or somebody ended what it did: "
           + NOTHING_HALF),
-    _Case("40", TryLater, "PostgreSQL undid the batch: " + NOTHING_HALF),
+    _Case("40", Undone, "PostgreSQL undid the batch: " + NOTHING_HALF),
     _Case("57", TryLater, "PostgreSQL has ended the connection: " + NOTHING_HALF),
     _Case("25P0", TryLater, "PostgreSQL has ended the connection: " + NOTHING_HALF),
     _Case("08", TryLater, "the connection to PostgreSQL was lost: " + NOTHING_HALF),

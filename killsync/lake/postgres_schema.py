@@ -16,7 +16,7 @@ from killsync.lake.postgres import Conn, Target
 from killsync.lake.postgres_errors import START_OVER
 from killsync.lake.tables import ATTACKERS, ITEMS, KILLMAILS, VALUES, Column, Kind
 
-_TYPES: dict[Kind, LiteralString] = {
+TYPES: dict[Kind, LiteralString] = {
     Kind.INTEGER: "bigint",
     Kind.DOUBLE: "double precision",
     Kind.BOOLEAN: "boolean",
@@ -89,7 +89,7 @@ INSERT INTO killsync_schema VALUES (0);
 
 def _columns(columns: Sequence[Column]) -> sql.Composed:
     return sql.SQL(",\n    ").join(
-        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(_TYPES[column.kind]))
+        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(TYPES[column.kind]))
         for column in columns
     )
 

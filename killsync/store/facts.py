@@ -19,6 +19,7 @@ _ZKB_NOT_BEFORE = "zkb_not_before_ms"
 _VALUES_BELOW = "values_below"
 _FAILURE, _FAILING_SINCE = "{}_failure", "{}_failing_since"
 _ALERTED_OF = "alerted_of"
+_REWRITTEN = "rewritten"
 _GAME_DATA = "game_data"
 _GAME_DATA_RELEASED_AT = "game_data_released_at"
 _GAME_DATA_ROWS = "game_data_rows"
@@ -168,6 +169,20 @@ def values_below(conn: sqlite3.Connection) -> int | None:
 def set_values_below(conn: sqlite3.Connection, below: int | None) -> None:
     """Remember below which id stored killmails are still to be valued; None: all are."""
     _set(conn, _VALUES_BELOW, below)
+
+
+def rewritten(conn: sqlite3.Connection) -> int:
+    """Return a number that differs once a column of stored killmails was written again."""
+    number = _get(conn, _REWRITTEN)
+    return number if isinstance(number, int) else 0
+
+
+def note_rewritten(conn: sqlite3.Connection) -> None:
+    """Remember that stored killmails have other values now, or that ESI has confirmed a hash.
+
+    A number that is drawn tells states apart in a database that was restored, too.
+    """
+    conn.execute("INSERT OR REPLACE INTO facts VALUES (?, random())", [_REWRITTEN])
 
 
 def _get(conn: sqlite3.Connection, name: str) -> Any:

@@ -85,9 +85,14 @@ def any_to_fill(conn: sqlite3.Connection, now: float) -> bool:
     return any_fetched(conn, now) and any_waiting(conn)
 
 
-def write_rows(conn: sqlite3.Connection, made: Iterable[Row]) -> None:
-    """Write rows, in place of those that are there; the caller holds the transaction."""
+def write_rows(conn: sqlite3.Connection, made: Sequence[Row]) -> None:
+    """Write rows, in place of those that are there; the caller holds the transaction.
+
+    Copies of the database elsewhere learn of it.
+    """
     conn.executemany(_REPLACE, made)
+    if made:
+        facts.note_rewritten(conn)
 
 
 class _UnitPrices(dict[int, int | None]):

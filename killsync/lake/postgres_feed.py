@@ -1,0 +1,150 @@
+"""Feeding PostgreSQL: everything that was stored and deleted since the last feed, exactly once.
+
+A batch is one transaction: it reads the place of its source, copies what comes next, and moves the
+place. Whatever is killed, the place and the rows go together. Of two that feed one source, each
+waits for the other's batch and goes on behind it.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from killsync.errors import UsageError
+from killsync.lake import postgres_changes, postgres_places, postgres_rows, postgres_schema
+from killsync.lake.postgres import Conn, Target
+from killsync.lake.postgres_errors import Undone
+from killsync.lake.postgres_places import Fed
+from killsync.lake.postgres_rows import Texts
+from killsync.store import changes, facts
+from killsync.store.connection import snapshot
+
+# seconds: others hold the schema for a batch at a time
+_PATIENCE = 60.0
+
+
+class Report(msgspec.Struct):
+    """What one feed has done; `rewritten` counts killmails whose values or hash source changed."""
+
+    stored: int = 0
+    also_stored: int = 0
+    removed: int = 0
+    rewritten: int = 0
+    stored_seq: int = 0
+    complete: bool = False
+
+
+class Feed:
+    """One feed of a source, step by step; each step is a transaction.
+
+    `stops` is asked between them. `show` is told up to which `stored_seq` it has come.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        conn: sqlite3.Connection,
+        source: str,
+        *,
+        with_hash: bool,
+        stops: Callable[[], bool],
+        show: Callable[[int], None],
+    ) -> None:
+        self.report = Report()
+        self._target = target
+        self._conn = conn
+        self._source = source
+        self._with_hash = with_hash
+        self._texts = Texts(conn, source, with_hash=with_hash)
+        self._stops = stops
+        self._show = show
+
+    def run(self) -> None:
+        """Feed all that is new, then what has changed of the rest.
+
+        Raises UsageError and TryLater; what was committed by then is whole.
+        """
+        postgres_schema.upgrade(self._target)
+        self._repeat(self._begin, once=True)
+        if self._repeat(self._copy_next) and self._repeat(self._rewrite_next):
+            self.report.complete = self._repeat(self._end, once=True)
+
+    def _repeat(self, step: Callable[[Conn], bool], *, once: bool = False) -> bool:
+        """Do a step until it says that nothing is left; return whether it came to that."""
+        deadline = time.monotonic() + _PATIENCE
+        while not self._stops():
+            before = msgspec.structs.replace(self.report)
+            try:
+                with self._target.transaction() as conn:
+                    postgres_places.hold(conn)
+                    more = step(conn)
+            except Undone:
+                self.report = before
+                if time.monotonic() > deadline:
+                    raise
+                continue
+            if once or not more:
+                return True
+            deadline = time.monotonic() + _PATIENCE
+        return False
+
+    def _begin(self, conn: Conn) -> bool:
+        state = facts.rewritten(self._conn)
+        postgres_places.begin(conn, self._source, state, with_hash=self._with_hash)
+        fed = postgres_places.read(conn, self._source)
+        self.report.stored_seq = fed.place.stored_seq
+        with snapshot(self._conn):
+            ours = changes.goes_on_from(self._conn, fed.place)
+        if not ours:
+            raise UsageError(
+                f"the schema {self._target.schema} was fed from another database as the source "
+                f"{self._source}, or this one was restored from before that: feed it under "
+                "another name with --source, or drop the schema and feed it again"
+            )
+        if fed.with_hash != self._with_hash:
+            postgres_places.set_with_hash(conn, self._source, with_hash=self._with_hash)
+        return False
+
+    def _copy_next(self, conn: Conn) -> bool:
+        fed = postgres_places.read(conn, self._source)
+        with snapshot(self._conn):
+            batch = postgres_rows.next_batch(self._conn, fed.place)
+            if not batch:
+                return False
+            removed = postgres_changes.remove(conn, self._source, batch.removed)
+            stored = 0
+            if batch.stored:
+                after = fed.place.stored_seq
+                stored = postgres_changes.store(conn, self._texts, self._source, batch, after)
+        postgres_places.advance(conn, self._source, batch.place)
+        self.report.removed += removed
+        self.report.stored += stored
+        self.report.also_stored += len(batch.stored) - stored
+        self.report.stored_seq = batch.place.stored_seq
+        self._show(batch.place.stored_seq)
+        return True
+
+    def _rewrite_next(self, conn: Conn) -> bool:
+        fed = postgres_places.read(conn, self._source)
+        with snapshot(self._conn):
+            state = facts.rewritten(self._conn)
+            if fed.rewritten == state:
+                return False
+            after, until = _range(fed, state)
+            found = postgres_rows.rewritten(self._conn, after, until, with_hash=self._with_hash)
+        if found is None:
+            postgres_places.end_rewriting(conn, self._source, state)
+            return False
+        self.report.rewritten += postgres_changes.rewrite(conn, self._source, found)
+        postgres_places.set_rewriting(conn, self._source, state, found.until)
+        return True
+
+    def _end(self, conn: Conn) -> bool:
+        postgres_places.end(conn, self._source)
+        return False
+
+
+def _range(fed: Fed, state: int) -> tuple[int, int]:
+    """Return which killmails are still to be brought to a state, by `stored_seq`."""
+    return (fed.rewriting_after if fed.rewriting == state else 0), fed.place.stored_seq

@@ -1,0 +1,174 @@
+"""What PostgreSQL is fed, read from the database: as COPY's text, which SQLite itself writes.
+
+To make each row a row of Python's would take longer than PostgreSQL takes to store it.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from killsync.lake.tables import ATTACKERS, HASH, ITEMS, KILLMAILS, VALUES, Column, Kind
+from killsync.store import changes, killmails
+from killsync.store.changes import Place, Removed
+
+SOURCE = "source"
+TABLES: dict[str, tuple[str, ...]] = {
+    "killmails": (*(column.name for column in KILLMAILS + VALUES), SOURCE),
+    "attackers": tuple(column.name for column in ATTACKERS),
+    "items": tuple(column.name for column in ITEMS),
+}
+"""The columns of each table, in the order of the text."""
+_OF_A_SOURCE = (HASH, "hash_ok", "origin", "hash_source")
+REWRITTEN = (
+    *(column for column in KILLMAILS if column.name in _OF_A_SOURCE),
+    *VALUES,
+)
+"""What may change of a killmail that is stored, or differ from what another source has of it."""
+
+_AT_ONCE = 5_000
+# killmails whose text is in memory at once: PostgreSQL reads it while the next is written
+_IN_PIECE = 500
+_NEXT = """
+SELECT stored_seq, killmail_id, stored_at FROM killmails
+WHERE stored_seq > ? ORDER BY stored_seq LIMIT ?
+"""
+_PLACES = {
+    "killmails": "LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id",
+    "attackers": "CROSS JOIN attackers AS t ON t.killmail_id = k.killmail_id",
+    "items": "CROSS JOIN items AS t ON t.killmail_id = k.killmail_id",
+}
+_WHERE = """k.stored_seq > :after AND k.stored_seq <= :until
+    AND k.killmail_id NOT IN (SELECT value FROM json_each(:known))"""
+_KEYS = ("killmail_id", "stored_seq")
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What comes next: what was deleted, then what was stored; the latter by `stored_seq`.
+
+    `place` is the one behind it.
+    """
+
+    removed: Sequence[Removed]
+    stored: Sequence[tuple[int, int, str]]
+    place: Place
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of what was stored."""
+        return [killmail_id for _, killmail_id, _ in self.stored]
+
+    def __bool__(self) -> bool:
+        return bool(self.removed or self.stored)
+
+
+def next_batch(conn: sqlite3.Connection, place: Place) -> Batch:
+    """Return what comes after a place; the caller holds a snapshot.
+
+    Everything that was deleted comes before what was stored: a killmail that was deleted and came
+    back has both.
+    """
+    until = changes.last_place(conn).removed_seq
+    removed = next(changes.removed(conn, place.removed_seq, until), [])
+    removed_seq = removed[-1].removed_seq if removed else place.removed_seq
+    stored: list[tuple[int, int, str]] = []
+    if removed_seq == until:
+        stored = conn.execute(_NEXT, (place.stored_seq, _AT_ONCE)).fetchall()
+        ids = [killmail_id for _, killmail_id, _ in stored]
+        stored = stored[: killmails.few_enough(conn, ids)]
+    last = stored[-1] if stored else (place.stored_seq, place.killmail_id, place.stored_at)
+    return Batch(removed, stored, Place(last[0], removed_seq, last[1], last[2]))
+
+
+def pieces(batch: Batch, after: int) -> list[tuple[int, int]]:
+    """Return ranges of `stored_seq`, from above the first number up to the second."""
+    ends = [seq for seq, _, _ in batch.stored][_IN_PIECE - 1 :: _IN_PIECE]
+    ends = sorted({*ends, batch.place.stored_seq})
+    return list(zip([after, *ends[:-1]], ends, strict=True))
+
+
+class Texts:
+    """The rows of a source's killmails, as the text of COPY with nothing for NULL."""
+
+    def __init__(self, conn: sqlite3.Connection, source: str, *, with_hash: bool) -> None:
+        # SQLite writes doubles with 15 digits, which not all of them have
+        conn.create_function("exact", 1, repr, deterministic=True)
+        self._conn = conn
+        self._source = source
+        self._queries = {
+            table: _query(table, columns, with_hash=with_hash)
+            for table, columns in _CONTENT.items()
+        }
+
+    def of(self, table: str, after: int, until: int, known: Sequence[int]) -> bytes:
+        """Return the rows of what was stored in a range, but for the ids that are known."""
+        asked = {"after": after, "until": until, "known": json.dumps(known), SOURCE: self._source}
+        text: str | None = self._conn.execute(self._queries[table], asked).fetchone()[0]
+        return (text or "").encode()
+
+
+_CONTENT = {"killmails": KILLMAILS + VALUES, "attackers": ATTACKERS, "items": ITEMS}
+
+
+def _query(table: str, columns: Sequence[Column], *, with_hash: bool) -> str:
+    values = [_value(table, column, with_hash=with_hash) for column in columns]
+    if table == "killmails":
+        values.append(f":{SOURCE}")
+    form = "\t".join(["%s"] * len(values)) + "\n"
+    return f"""SELECT group_concat(printf('{form}', {", ".join(values)}), '')
+        FROM killmails AS k {_PLACES[table]} WHERE {_WHERE}"""
+
+
+def _value(table: str, column: Column, *, with_hash: bool) -> str:
+    value = _plain(table, column, with_hash=with_hash)
+    if column.kind is Kind.DOUBLE:
+        return f"iif({value} IS NULL, NULL, exact({value}))"
+    if column.kind in (Kind.TEXT, Kind.JSON):
+        return f"iif({value} IS NULL, NULL, {_escaped(value)})"
+    return value
+
+
+def _plain(table: str, column: Column, *, with_hash: bool) -> str:
+    if column.name == HASH and not with_hash:
+        return "NULL"
+    if table == "killmails":
+        whose = "v" if column in VALUES else "k"
+    else:
+        whose = "k" if column.name in _KEYS else "t"
+    return f"{whose}.{column.name}"
+
+
+def _escaped(value: str) -> str:
+    for raw, written in (("'\\'", "'\\\\'"), ("char(9)", "'\\t'"), ("char(10)", "'\\n'")):
+        value = f"replace({value}, {raw}, {written})"
+    return f"replace({value}, char(13), '\\r')"
+
+
+class Rewritten(msgspec.Struct, frozen=True):
+    """What stands now in the columns `REWRITTEN` of some killmails; `until` is the last one's."""
+
+    ids: list[int]
+    columns: list[list[Any]]
+    until: int
+
+
+def rewritten(
+    conn: sqlite3.Connection, after: int, until: int, *, with_hash: bool
+) -> Rewritten | None:
+    """Return the columns of the next killmails in a range of `stored_seq`; None: no more."""
+    names = ", ".join(_plain("killmails", column, with_hash=with_hash) for column in REWRITTEN)
+    found = conn.execute(
+        f"""SELECT k.stored_seq, k.killmail_id, {names} FROM killmails AS k
+            {_PLACES["killmails"]} WHERE k.stored_seq > ? AND k.stored_seq <= ?
+            ORDER BY k.stored_seq LIMIT ?""",
+        (after, until, _AT_ONCE),
+    ).fetchall()
+    if not found:
+        return None
+    seqs, ids, *columns = (list(column) for column in zip(*found, strict=True))
+    for number, column in enumerate(REWRITTEN):
+        if column.kind is Kind.BOOLEAN:
+            columns[number] = list(map(bool, columns[number]))
+    return Rewritten(ids, columns, seqs[-1])
