@@ -23,6 +23,7 @@ from killsync.terminal.text import count
 if TYPE_CHECKING:
     from killsync.lake.postgres import Target
     from killsync.lake.postgres_feed import Feed, Report
+    from killsync.lake.postgres_reference import Brought
 
 _EXITS = exits(
     "everything is fed, also if there was nothing new",
@@ -151,10 +152,23 @@ def _describe(report: "Report", stopped: str | None) -> str:
         done.append(f"{report.removed:,} deleted")
     if report.rewritten:
         done.append(f"{report.rewritten:,} with other values")
-    text = ", ".join(done)
+    text = ", ".join(done + _describe_brought(report.brought))
     if stopped is not None:
         return f"stopped by {stopped}: {text}; the next call goes on"
     return f"{text}: PostgreSQL has everything up to stored_seq {report.stored_seq}"
+
+
+def _describe_brought(brought: "Brought") -> list[str]:
+    done = []
+    if brought.users:
+        done.append(count(brought.users, "user"))
+    if brought.users_gone:
+        done.append(f"{count(brought.users_gone, 'user')} gone")
+    if brought.names:
+        done.append(count(brought.names, "name"))
+    if brought.price_days:
+        done.append(f"the prices of {count(brought.price_days, 'day')}")
+    return done + ["game data"] * (brought.game_data is not None)
 
 
 @contextmanager

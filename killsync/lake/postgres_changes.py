@@ -8,6 +8,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from killsync.lake import postgres_roles
 from killsync.lake.postgres import Conn
 from killsync.lake.postgres_rows import REWRITTEN, TABLES, Batch, Rewritten, Texts, pieces
 from killsync.lake.postgres_schema import TYPES
@@ -100,6 +101,7 @@ def store(conn: Conn, texts: Texts, source: str, batch: Batch, after: int) -> in
         with conn.cursor() as cursor, cursor.copy(statement) as copy:
             for beyond, until in pieces(batch, after):
                 copy.write(texts.of(table, beyond, until, known))
+    postgres_roles.record(conn, list(set(batch.ids).difference(known)))
     return len(batch.stored) - len(known)
 
 
@@ -131,6 +133,7 @@ def _note_also_stored(conn: Conn, source: str, batch: Batch, known: set[int]) ->
 def _delete(conn: Conn, ids: list[int]) -> None:
     if not ids:
         return
+    postgres_roles.forget(conn, ids)
     for table in TABLES:
         conn.execute(
             sql.SQL("DELETE FROM {} WHERE killmail_id = ANY(%s)").format(sql.Identifier(table)),

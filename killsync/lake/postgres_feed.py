@@ -12,10 +12,17 @@ from collections.abc import Callable
 import msgspec
 
 from killsync.errors import UsageError
-from killsync.lake import postgres_changes, postgres_places, postgres_rows, postgres_schema
+from killsync.lake import (
+    postgres_changes,
+    postgres_places,
+    postgres_reference,
+    postgres_rows,
+    postgres_schema,
+)
 from killsync.lake.postgres import Conn, Target
 from killsync.lake.postgres_errors import Undone
 from killsync.lake.postgres_places import Fed
+from killsync.lake.postgres_reference import Brought
 from killsync.lake.postgres_rows import Texts
 from killsync.store import changes, facts
 from killsync.store.connection import snapshot
@@ -32,6 +39,7 @@ class Report(msgspec.Struct):
     removed: int = 0
     rewritten: int = 0
     stored_seq: int = 0
+    brought: Brought = msgspec.field(default_factory=Brought)
     complete: bool = False
 
 
@@ -67,7 +75,7 @@ class Feed:
         """
         postgres_schema.upgrade(self._target)
         self._repeat(self._begin, once=True)
-        if self._repeat(self._copy_next) and self._repeat(self._rewrite_next):
+        if self._bring() and self._repeat(self._copy_next) and self._repeat(self._rewrite_next):
             self.report.complete = self._repeat(self._end, once=True)
 
     def _repeat(self, step: Callable[[Conn], bool], *, once: bool = False) -> bool:
@@ -105,6 +113,12 @@ class Feed:
         if fed.with_hash != self._with_hash:
             postgres_places.set_with_hash(conn, self._source, with_hash=self._with_hash)
         return False
+
+    def _bring(self) -> bool:
+        with snapshot(self._conn):
+            brought = postgres_reference.bring(self._repeat, self._conn, self._source, time.time())
+        self.report.brought = brought
+        return brought.complete
 
     def _copy_next(self, conn: Conn) -> bool:
         fed = postgres_places.read(conn, self._source)

@@ -12,6 +12,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from killsync.errors import UsageError
+from killsync.lake import postgres_reference, postgres_roles, postgres_views
 from killsync.lake.postgres import Conn, Target
 from killsync.lake.postgres_errors import START_OVER
 from killsync.lake.tables import ATTACKERS, ITEMS, KILLMAILS, VALUES, Column, Kind
@@ -101,6 +102,9 @@ def _initial(conn: Conn) -> None:
             sql.SQL(_CHILDREN).format(table=sql.Identifier(table), columns=_columns(columns))
         )
     conn.execute(_FEED)
+    postgres_roles.create_tables(conn)
+    postgres_reference.create_tables(conn)
+    postgres_views.create(conn)
 
 
 _MIGRATIONS: tuple[Callable[[Conn], None], ...] = (_initial,)
