@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from newcomer import Newcomer
+from postgres_server import Server, shared_server, skip_without
 from world import TIMEOUT, Killsync, Simulator, simulator
 
 # keep what pytest compiles, even where PYTHONDONTWRITEBYTECODE is set
@@ -67,6 +69,25 @@ def killsync(tmp_path: Path, simulate: Callable[..., Simulator]) -> Callable[...
         return program
 
     return make
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real PostgreSQL, which all processes of the tests share."""
+    skip_without()
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    with shared_server(base / "postgres") as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: Server) -> Iterator[str]:
+    """Create an empty database on it; the address."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield postgres.create_database(name)
+    postgres.drop_database(name)
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def postgres(
     url: Annotated[
         str | None,
         typer.Argument(
-            metavar="[URL]",
+            metavar="URL",
             help="The database: postgresql://USER@HOST/NAME, service=NAME, or left out where "
             "PGHOST, PGDATABASE or PGSERVICE name it.",
         ),

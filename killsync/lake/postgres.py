@@ -88,10 +88,11 @@ def _connect(url: str) -> Conn:
     given = _parsed(url)
     bounds = {name: value for name, value in _BOUNDS.items() if name not in given}
     bounds["client_encoding"] = "UTF8"
+    conninfo = make_conninfo(url, **bounds)
     try:
-        return psycopg.connect(make_conninfo(url, **bounds), autocommit=True)
+        return psycopg.connect(conninfo, autocommit=True)
     except psycopg.Error as error:
-        raise refused(error, url) from None
+        raise refused(error, conninfo) from None
 
 
 def _parsed(url: str) -> dict[str, Any]:

@@ -90,13 +90,15 @@ def _case_of(error: psycopg.Error) -> _Case:
     return next((case for case in _CASES if state.startswith(case.state)), _OTHER)
 
 
-def refused(error: psycopg.Error, url: str) -> KillsyncError:
+def refused(error: psycopg.Error, conninfo: str) -> KillsyncError:
     """Return what a person reads where no connection could be made."""
-    said = _first_line(str(error))
-    if pq.PGconn.ping(url.encode()) == pq.Ping.OK:
+    where, said = _where(_first_line(str(error)))
+    answers = pq.PGconn.ping(conninfo.encode())
+    if answers == pq.Ping.OK:
         # it lets somebody in, and not this one
-        return UsageError(f"PostgreSQL does not let killsync in: {said}")
-    return TryLater(f"PostgreSQL cannot be reached: {said}")
+        return UsageError(f"PostgreSQL{where} does not let killsync in: {said}")
+    kind = UsageError if answers == pq.Ping.NO_ATTEMPT else TryLater
+    return kind(f"PostgreSQL{where} cannot be reached: {said}")
 
 
 def _said(error: psycopg.Error) -> str:
@@ -104,8 +106,11 @@ def _said(error: psycopg.Error) -> str:
 
 
 def _first_line(text: str) -> str:
-    line = (text.strip().splitlines() or [""])[0]
-    # of `connection failed: connection to server at ... failed: FATAL: ...` what is news
+    return (text.strip().splitlines() or [""])[0][:_LONGEST]
+
+
+def _where(line: str) -> tuple[str, str]:
+    """Split what libpq says of a connection that failed into where, and why."""
     line = re.sub(r"^connection (failed|is bad): ", "", line)
-    line = re.sub(r"connection to server (.*) failed: (FATAL: +)?", r"\1: ", line)
-    return line[:_LONGEST]
+    found = re.fullmatch(r"connection to server (.+?) failed: (?:FATAL: +)?(.*)", line)
+    return (f" {found[1]}", found[2]) if found else ("", line)
