@@ -21,6 +21,12 @@ _FROM = {
     "attackers": "attackers AS t JOIN killmails AS k USING (killmail_id)",
     "items": "items AS t JOIN killmails AS k USING (killmail_id)",
 }
+_PLACE: LiteralString = "SELECT stored_seq, removed_seq FROM places WHERE source = %s"
+_NUMBERS: LiteralString = """
+SELECT stored_seq FROM killmails WHERE source = %s
+UNION ALL SELECT stored_seq FROM also_stored WHERE source = %s
+UNION ALL SELECT stored_seq FROM removed_killmails WHERE source = %s
+"""
 
 
 def ask(url: str, query: LiteralString, *parameters: Any, schema: str = "killsync") -> list[Any]:
@@ -28,11 +34,6 @@ def ask(url: str, query: LiteralString, *parameters: Any, schema: str = "killsyn
     with closing(psycopg.connect(url, options="-c timezone=UTC", autocommit=True)) as conn:
         conn.execute("SELECT set_config('search_path', quote_ident(%s), false)", [schema])
         return conn.execute(query, parameters).fetchall()
-
-
-def change(url: str, statement: LiteralString, *parameters: Any, schema: str = "killsync") -> None:
-    """Change the target behind killsync's back."""
-    ask(url, statement + " RETURNING 1", *parameters, schema=schema)
 
 
 def fed(url: str, *, schema: str = "killsync") -> dict[str, list[Row]]:
@@ -71,18 +72,8 @@ def assert_accounted_for(
     url: str, database: Path, source: str = "main", *, schema: str = "killsync"
 ) -> None:
     """See that each number of the change feed up to the place stands somewhere, once."""
-    place = ask(url, "SELECT stored_seq, removed_seq FROM places WHERE source = %s", source, schema=schema)
-    rows = ask(
-        url,
-        """SELECT stored_seq FROM killmails WHERE source = %(s)s
-        UNION ALL SELECT stored_seq FROM also_stored WHERE source = %(s)s
-        UNION ALL SELECT stored_seq FROM removed_killmails WHERE source = %(s)s"""
-        .replace("%(s)s", "%s"),
-        source,
-        source,
-        source,
-        schema=schema,
-    )
+    place = ask(url, _PLACE, source, schema=schema)
+    rows = ask(url, _NUMBERS, source, source, source, schema=schema)
     with closing(sqlite3.connect(database)) as conn:
         numbers = conn.execute(
             "SELECT stored_seq FROM killmails UNION ALL SELECT stored_seq FROM removed_killmails"

@@ -15,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -131,7 +132,9 @@ class Server:
 
 
 @contextmanager
-def own_server(directory: Path | None = None, **settings: str) -> Iterator[Server]:
+def own_server(
+    settings: Mapping[str, str] = MappingProxyType({}), directory: Path | None = None
+) -> Iterator[Server]:
     """Start a PostgreSQL that keeps what it has committed, and end it.
 
     Its files are in a directory that belongs to it, a new one if none is given.
@@ -158,14 +161,14 @@ def _directory(given: Path | None) -> Iterator[Path]:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _create(directory: Path, settings: dict[str, str]) -> Server:
+def _create(directory: Path, settings: Mapping[str, str]) -> Server:
     data = directory / "data"
     _run(
         *("initdb", "-D", str(data), "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C"),
         *("--no-sync", "--no-instructions"),
     )
     port = _free_port()
-    lines = [f"{name} = {value}" for name, value in (_SETTINGS | settings).items()]
+    lines = [f"{name} = {value}" for name, value in {**_SETTINGS, **settings}.items()]
     with (data / "postgresql.conf").open("a") as file:
         file.write("\n".join([*lines, f"port = {port}", ""]))
     (data / "pg_hba.conf").write_text(_ACCESS)
@@ -237,7 +240,7 @@ def _start_for(directory: Path) -> Server:
 
 def _serve(directory: Path) -> None:
     """Run a PostgreSQL until nobody uses it any more."""
-    with own_server(**_FAST) as server, (directory / "users").open("a") as users:
+    with own_server(_FAST) as server, (directory / "users").open("a") as users:
         ready = directory / "ready"
         draft = ready.with_suffix(".draft")
         draft.write_text(json.dumps({"directory": str(server.directory), "port": server.port}))
