@@ -22,8 +22,8 @@ CREATE TABLE users (
 );
 
 CREATE TABLE user_killmails (
-    killmail_id bigint NOT NULL,
     user_id bigint NOT NULL,
+    killmail_id bigint NOT NULL,
     role text NOT NULL,
     killmail_time timestamptz NOT NULL,
     -- the sides of all killmails are read from it alone
