@@ -101,9 +101,26 @@ class Server:
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
             )
 
-    def start(self) -> None:
-        """Start it; what it had to recover is recovered then."""
-        self._control("start", "-w", "-t", str(int(TIMEOUT)), "-l", str(self.directory / "log"))
+    @property
+    def small_disk(self) -> Path:
+        """A directory that is a disk of its own, for PostgreSQL alone, if it was started so."""
+        return self.directory / "small"
+
+    def start(self, *, small_disk: str | None = None) -> None:
+        """Start it; what it had to recover is recovered then. The size is as mount has it."""
+        words = ("start", "-w", "-t", str(int(TIMEOUT)), "-l", str(self.directory / "log"))
+        if small_disk is None:
+            self._control(*words)
+            return
+        self.small_disk.mkdir()
+        script = f"""mount -t tmpfs -o size={small_disk},uid=$(id -u postgres) tmpfs "$1" || exit 99
+            shift; exec setpriv --reuid=postgres --regid=postgres --clear-groups "$@" """
+        # seen by nobody else, and gone with the last process of PostgreSQL's
+        alone = ("unshare", "-m", "sh", "-c", script, "sh", self.small_disk)
+        try:
+            self._control(*words, through=alone)
+        except (subprocess.CalledProcessError, FileNotFoundError) as error:
+            pytest.skip(f"this machine may not mount a small disk: {error}")
 
     def stop(self) -> None:
         """End it at once, as if it had crashed, in good order otherwise."""
@@ -127,38 +144,39 @@ class Server:
             assert time.monotonic() < deadline, "PostgreSQL outlived SIGKILL"
             time.sleep(0.02)
 
-    def _control(self, *words: str) -> None:
-        _run("pg_ctl", "-D", str(self.directory / "data"), *words)
+    def _control(self, *words: str, through: tuple[str | Path, ...] = ()) -> None:
+        _run("pg_ctl", "-D", str(self.directory / "data"), *words, through=through)
 
 
 @contextmanager
 def own_server(
-    settings: Mapping[str, str] = MappingProxyType({}), directory: Path | None = None
+    settings: Mapping[str, str] = MappingProxyType({}), *, small_disk: str | None = None
 ) -> Iterator[Server]:
     """Start a PostgreSQL that keeps what it has committed, and end it.
 
-    Its files are in a directory that belongs to it, a new one if none is given.
+    It has a role `guarded`, whose password is `sesame`.
     """
-    with _directory(directory) as place:
-        server = _create(place, settings)
-        server.start()
+    with _directory() as directory:
+        server = _create(directory, settings)
+        server.start(small_disk=small_disk)
         try:
+            with closing(server.connect()) as conn:
+                conn.execute("CREATE ROLE guarded LOGIN PASSWORD 'sesame'")
             yield server
         finally:
             server.stop()
 
 
 @contextmanager
-def _directory(given: Path | None) -> Iterator[Path]:
+def _directory() -> Iterator[Path]:
     # not below pytest's own, which only root may enter where root runs the tests
-    place = given or Path(tempfile.mkdtemp(prefix="killsync-postgres-"))
+    directory = Path(tempfile.mkdtemp(prefix="killsync-postgres-"))
     try:
         if os.geteuid() == 0:
-            shutil.chown(place, "postgres", "postgres")
-        yield place
+            shutil.chown(directory, "postgres", "postgres")
+        yield directory
     finally:
-        if given is None:
-            shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _create(directory: Path, settings: Mapping[str, str]) -> Server:
@@ -181,12 +199,12 @@ def _free_port() -> int:
         return int(held.getsockname()[1])
 
 
-def _run(program: str, *words: str) -> None:
+def _run(program: str, *words: str, through: tuple[str | Path, ...] = ()) -> None:
     found = programs()
     assert found is not None
     # what a daemon inherits is kept open: no pipe of the tests
     subprocess.run(
-        [found / program, *words],
+        [*through, found / program, *words],
         check=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -194,7 +212,7 @@ def _run(program: str, *words: str) -> None:
         cwd="/",
         timeout=2 * TIMEOUT,
         env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
-        **_somebody(),
+        **({} if through else _somebody()),
     )
 
 

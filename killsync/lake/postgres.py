@@ -18,7 +18,7 @@ Conn = Connection[TupleRow]
 
 OLDEST = 13
 """The first version of PostgreSQL that is supported."""
-LOCK_WAIT = 5
+LOCK_WAIT = 2
 """Seconds that a statement waits for a lock; whoever waits longer tries again."""
 _LONGEST_STATEMENT = 600
 # of a feed that has stopped in the middle: the others wait for it
@@ -41,7 +41,6 @@ SELECT set_config('search_path', quote_ident(%s), true),
     set_config('idle_in_transaction_session_timeout', %s, true)
 """
 _PORTS = re.compile(r"[0-9,]*")
-_ENCODING = "SELECT current_setting('server_encoding'), current_setting('server_version')"
 
 
 class Target:
@@ -76,8 +75,7 @@ def connected(url: str | None, schema: str) -> Iterator[Target]:
         )
     conn = _connect(url or "")
     try:
-        with readable_errors(schema):
-            _check(conn)
+        _check(conn)
         yield Target(conn, schema)
     finally:
         with suppress(psycopg.Error):
@@ -112,12 +110,11 @@ def _parsed(url: str) -> dict[str, Any]:
 
 
 def _check(conn: Conn) -> None:
-    row = conn.execute(_ENCODING).fetchone()
-    assert row is not None
-    encoding, version = row
+    said = conn.info.parameter_status
     if conn.info.server_version < OLDEST * 10_000:
+        version = said("server_version")
         raise UsageError(f"PostgreSQL {version} is too old: killsync needs {OLDEST} or later")
-    if encoding != "UTF8":
+    if (encoding := said("server_encoding")) != "UTF8":
         raise UsageError(
             f"the database {conn.info.dbname} has the encoding {encoding}, which cannot hold every "
             "name: make one with `createdb --encoding UTF8 --template template0 NAME`"
