@@ -23,7 +23,7 @@ PARTS = (
     *("corporations", "imports", "telling", "lake", "day"),
 )
 # what takes too long for the short form
-LONG_PARTS = (*PARTS, "forecast", "month", "cluster")
+LONG_PARTS = (*PARTS, "forecast", "month", "operator")
 # whose cases can be chosen by name
 NAMED = ("marks", "incidents", "outputs", "forecast")
 COLUMNS = ("part", *COUNTED, "seconds")
