@@ -15,6 +15,8 @@ from stored import database
 
 from killsync.store.connection import Store
 
+pytestmark = pytest.mark.long
+
 DASHBOARD = Path(__file__).parent.parent / "grafana" / "killmails-postgres.json"
 WHOLE, TO = datetime(2003, 1, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
 DAY = 86_400

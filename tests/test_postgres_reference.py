@@ -37,6 +37,8 @@ from killsync.store import game_data, names, reference, removing, roles, users
 from killsync.store.connection import Store
 from killsync.times import DAY, iso
 
+pytestmark = pytest.mark.long
+
 NOW = 1_795_521_600.0  # 2026-11-24T12:00:00Z
 TABLES = ("names", "types", "systems", "factions")
 

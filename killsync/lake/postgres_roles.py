@@ -29,7 +29,8 @@ CREATE TABLE user_killmails (
     -- the sides of all killmails are read from it alone
     PRIMARY KEY (killmail_id, user_id) INCLUDE (role)
 );
-CREATE INDEX user_killmails_newest ON user_killmails (user_id, killmail_time, killmail_id);
+CREATE INDEX user_killmails_newest ON user_killmails (user_id, killmail_time);
+CREATE INDEX user_killmails_time ON user_killmails (killmail_time);
 """
 AT_ONCE = 20_000
 _FINAL_BLOW = f"CASE WHEN a.final_blow THEN '{Role.FINAL_BLOW}' ELSE '{Role.ATTACKER}' END"

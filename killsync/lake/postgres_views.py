@@ -16,11 +16,12 @@ _USERS = """JOIN users ON users.user_id = u.user_id AND NOT EXISTS (
         SELECT 1 FROM users AS other
         WHERE other.user_id = users.user_id AND other.source < users.source)"""
 
+# by the time in user_killmails the newest of one user are found, and of all of them, by an index
 _KILLS = f"""
 CREATE OR REPLACE VIEW kills AS
 SELECT u.user_id, users.name AS "user",
     CASE u.role WHEN 'victim' THEN 'loss' ELSE 'kill' END AS side,
-    u.role, k.killmail_id, k.killmail_time AS time,{views.kill_columns(_ROUNDED)}
+    u.role, k.killmail_id, u.killmail_time AS time,{views.kill_columns(_ROUNDED)}
 FROM user_killmails AS u
     JOIN killmails AS k ON k.killmail_id = u.killmail_id
     {_USERS}
