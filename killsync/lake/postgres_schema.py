@@ -42,6 +42,8 @@ CREATE TABLE {table} (
     {columns},
     PRIMARY KEY (killmail_id, ordinal)
 );
+-- a tenth of the rows; ANALYZE takes rows that lie together, and believes in far fewer killmails
+ALTER TABLE {table} ALTER COLUMN killmail_id SET (n_distinct = -0.1);
 """
 _FEED: LiteralString = """
 -- killmails that a source has too, while the row of another stands in killmails

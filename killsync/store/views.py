@@ -23,15 +23,17 @@ from killsync.store.prices import MARKET_PRICE
 _URL = f"'{ZKILLBOARD}'".replace("%d", "' || k.killmail_id || '")
 ATTACKERS = "FROM attackers AS a WHERE a.killmail_id = k.killmail_id"
 _PLAYERS = f"a.character_id > {NPC_CHARACTERS_UP_TO}"
+# else PostgreSQL may read all attackers there are, to look up few killmails among them
+_LOOKED_UP = "LIMIT 1 OFFSET 0"
 
 SOLO = f"""(coalesce(ship.category_id, 0) = {Category.SHIP}
     AND coalesce(ship.group_id, 0) NOT IN ({Group.CAPSULE}, {Group.SHUTTLE}, {Group.CORVETTE})
     AND (SELECT count(*) {ATTACKERS} AND {_PLAYERS}) = 1
     AND NOT EXISTS (SELECT 1 {ATTACKERS} AND EXISTS (
         SELECT 1 FROM types
-        WHERE type_id = a.ship_type_id AND category_id = {Category.STRUCTURE})))"""
+        WHERE type_id = a.ship_type_id AND category_id = {Category.STRUCTURE}) {_LOOKED_UP}))"""
 NPC = f"""NOT EXISTS (SELECT 1 {ATTACKERS}
-    AND ({_PLAYERS} OR a.corporation_id > {NPC_CORPORATIONS_UP_TO}))"""
+    AND ({_PLAYERS} OR a.corporation_id > {NPC_CORPORATIONS_UP_TO}) {_LOOKED_UP})"""
 AWOX = f"""(coalesce(ship.group_id, 0) NOT IN ({Group.CAPSULE}, {Group.CORVETTE})
     AND coalesce(k.victim_corporation_id, 0) > {NPC_CORPORATIONS_UP_TO}
     AND coalesce(final.corporation_id, 0) = k.victim_corporation_id
