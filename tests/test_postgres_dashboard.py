@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +59,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def fed(filled: Store, postgres: Server) -> Iterator[str]:
-    name = f"dashboard_{id(filled)}"
+    name = f"dashboard_{uuid.uuid4().hex}"
     url = postgres.create_database(name)
     feed(filled, url)
     yield url

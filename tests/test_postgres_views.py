@@ -1,6 +1,6 @@
 """The views in PostgreSQL: each answers what SQLite's answers."""
 
-import random
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -28,7 +28,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 @pytest.fixture(scope="module")
 def fed(filled: Store, postgres: Server) -> Iterator[str]:
     """A database of PostgreSQL's with everything."""
-    name = f"filled_{random.randrange(2**40)}"
+    name = f"filled_{uuid.uuid4().hex}"
     url = postgres.create_database(name)
     feed(filled, url)
     yield url
