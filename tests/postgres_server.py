@@ -136,11 +136,12 @@ class Server:
         """Kill all of it; it may be started again."""
         pid = self.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for one in (pid, *map(int, children)):
+        all_of_it = [pid, *map(int, children)]
+        for one in all_of_it:
             with suppress(ProcessLookupError):
                 os.kill(one, signal.SIGKILL)
         deadline = time.monotonic() + TIMEOUT
-        while any(Path(f"/proc/{one}").exists() for one in (pid, *children)):
+        while any(map(_is_there, all_of_it)):
             assert time.monotonic() < deadline, "PostgreSQL outlived SIGKILL"
             time.sleep(0.02)
 
@@ -191,6 +192,13 @@ def _create(directory: Path, settings: Mapping[str, str]) -> Server:
         file.write("\n".join([*lines, f"port = {port}", ""]))
     (data / "pg_hba.conf").write_text(_ACCESS)
     return Server(directory, port)
+
+
+def _is_there(pid: int) -> bool:
+    # whose parent is dead may be a child of this process, which then has to take its end
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    return Path(f"/proc/{pid}").exists()
 
 
 def _free_port() -> int:

@@ -20,7 +20,7 @@ from rich.table import Table
 
 PARTS = (
     *("models", "kills", "power", "faults", "limits", "load", "marks", "incidents", "outputs"),
-    *("corporations", "imports", "telling", "lake", "day"),
+    *("corporations", "imports", "telling", "day", "feed"),
 )
 # what takes too long for the short form
 LONG_PARTS = (*PARTS, "forecast", "month", "operator")

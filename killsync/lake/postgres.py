@@ -38,7 +38,9 @@ _BEGIN = """
 SELECT set_config('search_path', quote_ident(%s), true),
     set_config('lock_timeout', %s, true),
     set_config('statement_timeout', %s, true),
-    set_config('idle_in_transaction_session_timeout', %s, true)
+    set_config('idle_in_transaction_session_timeout', %s, true),
+    -- what is asked is small: to compile it would take longer than to do it
+    set_config('jit', 'off', true)
 """
 _PORTS = re.compile(r"[0-9,]*")
 
@@ -88,7 +90,8 @@ def _connect(url: str) -> Conn:
     bounds["client_encoding"] = "UTF8"
     conninfo = make_conninfo(url, **bounds)
     try:
-        return psycopg.connect(conninfo, autocommit=True)
+        # a pooler may give each transaction another session, which knows nothing of the last
+        return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
         raise refused(error, conninfo) from None
 
