@@ -26,6 +26,7 @@ TOPICS: tuple[str, ...] = (
     "durable_writes",
     "storing",
     "exporting",
+    "feeding",
     "importing",
     "lake",
     "start_up",

@@ -370,6 +370,7 @@ USING = [
     ("users",),
     ("kills",),
     ("export",),
+    ("feed", "postgres", "service=nothing"),
     ("sync", "90000001"),
     ("users", "disable", "90000001"),
     ("import", "everef", "--days", "2016-02-01"),

@@ -42,8 +42,7 @@ HELP = {
     ),
     "feed postgres": HelpText(
         {
-            "killsync feed postgres postgresql://kb@db.example/killmails": "the password is in "
-            "~/.pgpass",
+            "killsync feed postgres postgresql://kb@db.example/kb": "the password is in ~/.pgpass",
             "killsync feed postgres service=killboard": "as ~/.pg_service.conf has it",
             "killsync feed postgres service=killboard --source alt": "another database beside it",
         },
