@@ -403,6 +403,16 @@ def test_more_than_five_refreshes_at_once_fail(start: Start) -> None:
     assert max(entry["in_flight"] for entry in client.log("token")) == 8
 
 
+def test_too_many_refreshes_at_once_may_be_asked_for_a_rest_instead(start: Start) -> None:
+    client = start(latency_sso=3, refresh_limit=1, refresh_rest=7)
+    token = client.ready.logins[0].refresh_token
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: client.refresh(token), range(3)))
+    assert sorted(answer.status_code for answer in answers) == [200, 429, 429]
+    rests = [a.headers["Retry-After"] for a in answers if a.status_code == 429]
+    assert rests == ["7", "7"]
+
+
 def test_a_client_secret_needs_basic_authentication(start: Start) -> None:
     client = start(client_secret="s3cret")
     form = {"grant_type": "refresh_token", "refresh_token": client.ready.logins[0].refresh_token}

@@ -63,7 +63,9 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     error_window: Positive = 60
 
     rotate: bool = False
+    # more refreshes at once are answered 500 or, if it is set, 429 with this Retry-After
     refresh_limit: Count = 5
+    refresh_rest: Count = 0
     access_lifetime: int = 1200
     code_lifetime: Count = 300
     client_id: str = "killsync-simulator"

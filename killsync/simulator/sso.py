@@ -13,7 +13,7 @@ from killsync.simulator.options import Options
 from killsync.simulator.players import Character
 from killsync.simulator.routes import Target, to_number
 from killsync.simulator.tokens import Grant, Tokens
-from killsync.simulator.wire import Answer, Request, json_answer
+from killsync.simulator.wire import Answer, Request, error, json_answer
 from killsync.simulator.world import World
 
 
@@ -75,9 +75,7 @@ class Sso:
                     return self._authorize(request, now)
                 case "revoke":
                     return self._revoke(request)
-            return json_answer(
-                self._answer_token_request(request, in_flight, now), headers=_NO_STORE
-            )
+            return self._answer_token_request(request, in_flight, now)
         except OAuthError as failure:
             return failure.answer()
 
@@ -172,22 +170,28 @@ class Sso:
             raise OAuthError("invalid_client", "wrong client secret", 401)
         return client_id
 
-    def _answer_token_request(self, request: Request, in_flight: int, now: float) -> dict[str, Any]:
+    def _answer_token_request(self, request: Request, in_flight: int, now: float) -> Answer:
         form = _form(request)
         client_id = self._authenticate(request, form)
         match form.get("grant_type"):
             case "authorization_code":
                 grant = self._exchange(form, client_id, now)
-                return self.tokens.start_grant(grant, now)
+                return json_answer(self.tokens.start_grant(grant, now), headers=_NO_STORE)
             case "refresh_token":
                 limit = self.options.refresh_limit
                 if limit and in_flight > limit:
-                    raise OAuthError("server_error", "too many refreshes at once", 500)
+                    return self._too_many()
                 tokens = self.tokens.renew(form.get("refresh_token", ""), client_id, now)
                 if tokens is None:
                     raise OAuthError("invalid_grant", "refresh token is invalid or expired")
-                return tokens
+                return json_answer(tokens, headers=_NO_STORE)
         raise OAuthError("unsupported_grant_type", "grant_type is not supported")
+
+    def _too_many(self) -> Answer:
+        rest = self.options.refresh_rest
+        if rest:
+            return error(429, "too many refreshes at once", {"Retry-After": str(rest)})
+        return OAuthError("server_error", "too many refreshes at once", 500).answer()
 
     def _exchange(self, form: dict[str, str], client_id: str, now: float) -> Grant:
         code = self._codes.pop(form.get("code", ""), None)
