@@ -105,6 +105,10 @@ class RateLimited(TryLater):
         self.until = until
 
 
+class TooManyAtOnce(TryLater):
+    """SSO refused a refresh that was sent beside others: fewer at a time may work."""
+
+
 class OutOfFiles(TryLater):
     """The operating system lets this process open no more files or connections."""
 

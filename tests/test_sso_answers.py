@@ -29,6 +29,7 @@ from killsync.errors import (
     RateLimited,
     Refused,
     TokenBusy,
+    TooManyAtOnce,
     Unavailable,
 )
 from killsync.http import Http
@@ -359,6 +360,24 @@ def test_a_refresh_that_fails_once_is_tried_again(connect: Make, requests_mock: 
     requests_mock.post(TOKEN, [{"status_code": 500}, {"json": GRANT}])
     assert connect().refresh(OLD).refresh_token == NEW
     assert len(sent(requests_mock, TOKEN)) == 2
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_refresh_sent_beside_others_is_not_tried_again_under_load(
+    connect: Make, requests_mock: Mocker, status: int
+) -> None:
+    requests_mock.post(TOKEN, status_code=status)
+    sso = connect()
+    error = fails(requests_mock, TOKEN, lambda: sso.refresh(OLD, alone=False), TooManyAtOnce, 1)
+    assert str(error) == f"SSO says {status} to several refreshes at once"
+
+
+@pytest.mark.parametrize("status", [502, 504, 520])
+def test_a_refresh_sent_beside_others_is_tried_again_as_one_alone_is(
+    connect: Make, requests_mock: Mocker, status: int
+) -> None:
+    requests_mock.post(TOKEN, [{"status_code": status}, {"json": GRANT}])
+    assert connect().refresh(OLD, alone=False).refresh_token == NEW
 
 
 def test_a_rotated_token_whose_answer_was_lost_needs_a_new_login(

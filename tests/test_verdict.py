@@ -36,6 +36,7 @@ from killsync.errors import (
     TokenBusy,
     TokenKeyMissing,
     TooLarge,
+    TooManyAtOnce,
     TryLater,
     Unavailable,
     UsageError,
@@ -48,6 +49,7 @@ from killsync.store.connection import Outdated
 from killsync.store.lock import RunInProgress
 from killsync.sync.verdict import (
     Answering,
+    AskAgain,
     Circumstances,
     EndRun,
     Fail,
@@ -97,6 +99,7 @@ ROWS = [
     (OutOfFiles(), Blame.RUN, EndRun, EndRun),
     (NotSent(), Blame.NOBODY, GiveBack, GiveBack),
     (TokenBusy("x"), Blame.NOBODY, PutOff, GiveBack),
+    (TooManyAtOnce("x"), Blame.NOBODY, AskAgain, GiveBack),
     (Refused("x"), Blame.REQUEST, Fail, PutOff),
     (ServerFault("x"), Blame.REQUEST, Fail, PutOff),
     (TooLarge("x"), Blame.REQUEST, Fail, Refuse),

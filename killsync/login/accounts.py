@@ -51,15 +51,23 @@ def stored_access(tokens: Tokens, user_id: int, now: float) -> Access | None:
     return Access(token.access_token, token.access_expires_at)
 
 
-def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = time.time) -> Access:
+def renew(
+    tokens: Tokens,
+    sso: Sso,
+    user_id: int,
+    clock: Callable[[], float] = time.time,
+    *,
+    alone: bool = True,
+) -> Access:
     """Refresh a character's access token, and store what SSO answers before it is used.
 
     If SSO refuses the stored refresh token, those before it are sent that are still kept. Raises
-    LoginNeeded with its evidence, TokenBusy, and whatever `Sso.refresh` and `Sso.verify` raise.
+    LoginNeeded with its evidence, TokenBusy, and whatever `Sso.refresh`, which is told whether it
+    is sent `alone`, and `Sso.verify` raise.
     """
     sso.prepare()
     try:
-        grant = _renewed(tokens, sso, user_id, clock)
+        grant = _renewed(tokens, sso, user_id, clock, alone)
     finally:
         tokens.release(user_id)
     try:
@@ -72,10 +80,12 @@ def renew(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float] = t
     return Access(grant.access_token, max(grant.expires_at, clock() + 2 * FRESH_FOR))
 
 
-def _renewed(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float]) -> Grant:
+def _renewed(
+    tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float], alone: bool
+) -> Grant:
     """Refresh the stored token, again whenever one that is refused is no longer the stored one."""
     while True:
-        stored, accepted = _accepted(tokens, sso, user_id, clock)
+        stored, accepted = _accepted(tokens, sso, user_id, clock, alone)
         if accepted is None:
             continue
         sent, grant = accepted
@@ -87,7 +97,7 @@ def _renewed(tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float])
 
 
 def _accepted(
-    tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float]
+    tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float], alone: bool
 ) -> tuple[Token, tuple[str, Grant] | None]:
     """Return what is stored, with the first refresh token of it that SSO accepts and its answer.
 
@@ -102,7 +112,7 @@ def _accepted(
             # each is sent under a claim that lasts until its answer
             _claim(tokens, user_id, clock)
         try:
-            return stored, (sent, sso.refresh(sent))
+            return stored, (sent, sso.refresh(sent, alone=alone))
         except LoginNeeded as error:
             if _stored(tokens, sso, user_id).refresh_tokens != stored.refresh_tokens:
                 return stored, None

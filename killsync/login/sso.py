@@ -18,6 +18,7 @@ from killsync.errors import (
     LoginNeeded,
     LoginRefused,
     Refused,
+    TooManyAtOnce,
     Unavailable,
 )
 from killsync.http import Answer, Http
@@ -31,6 +32,8 @@ _VERIFIER_BYTES = 48
 _STATE_BYTES = 24
 _FINGERPRINT_DIGITS = 16
 _WRONG_APPLICATION = {"invalid_client", "unauthorized_client", "unsupported_grant_type"}
+# answered to too many refreshes at once, or by an SSO that does not work at all
+_OVERLOADED = {500, 503}
 _LOGIN_HELPS = {"invalid_grant", "invalid_token"}
 _FORM = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
 
@@ -100,15 +103,16 @@ class Sso:
         self._published.metadata()
         self._published.keys()
 
-    def refresh(self, refresh_token: str) -> Grant:
+    def refresh(self, refresh_token: str, *, alone: bool = True) -> Grant:
         """Exchange a refresh token. The answer may hold a new one: store it before anything else.
 
         A text in its place that cannot be one counts as none: then the one that was sent stays.
-        Raises LoginNeeded, ApplicationError, Unavailable or RateLimited.
+        Raises LoginNeeded, ApplicationError, Unavailable or RateLimited; and TooManyAtOnce, after
+        one attempt, if SSO may be overloaded by others that are sent meanwhile, unless `alone`.
         """
         sent = {"refresh_token": refresh_token}
         # RFC 6749, 6: the answer names a refresh token only if it is a new one
-        return self._grant("refresh_token", sent, usual=sent)
+        return self._grant("refresh_token", sent, usual=sent, alone=alone)
 
     def authorize(self, redirect_uri: str, *scopes: str) -> Authorization:
         """Start a login, with PKCE (S256) or, if the application has a secret, without.
@@ -175,7 +179,12 @@ class Sso:
         return access.verified(access_token, scope, self._published, self._client_id, self._clock)
 
     def _grant(
-        self, grant_type: str, sent: Mapping[str, str], usual: Mapping[str, str] | None = None
+        self,
+        grant_type: str,
+        sent: Mapping[str, str],
+        usual: Mapping[str, str] | None = None,
+        *,
+        alone: bool = True,
     ) -> Grant:
         """Return what SSO grants; `usual` stands in for what its answer leaves out."""
         from authlib.oauth2.rfc6749.parameters import prepare_token_request
@@ -183,7 +192,9 @@ class Sso:
         endpoint = self._published.metadata().token_endpoint
         body = prepare_token_request(grant_type, **sent)
         with blaming_no_user():
-            answer = self._http.patiently(lambda: _accepted(self._post(endpoint, body)))
+            answer = self._http.patiently(
+                lambda: _accepted(self._post(endpoint, body, alone=alone))
+            )
         named = answer.get("refresh_token")
         if isinstance(named, str) and not may_be_refresh_token(named):
             del answer["refresh_token"]
@@ -194,8 +205,11 @@ class Sso:
         expires_at = self._clock() + _lifetime(granted.expires_in)
         return Grant(granted.access_token, granted.refresh_token, expires_at)
 
-    def _post(self, endpoint: str, body: str) -> Answer:
-        """Send a form as this application. Raises Unavailable, RateLimited, and as `Http.send`."""
+    def _post(self, endpoint: str, body: str, *, alone: bool = True) -> Answer:
+        """Send a form as this application.
+
+        Raises Unavailable, RateLimited, TooManyAtOnce unless `alone`, and as `Http.send`.
+        """
         from authlib.oauth2.auth import ClientAuth
 
         self._http.raise_if_stopping()
@@ -207,6 +221,8 @@ class Sso:
         )
         answer = self._http.send("POST", url, headers, form)
         obey_rest(answer.status, answer.headers, self._clock())
+        if answer.status in _OVERLOADED and not alone:
+            raise TooManyAtOnce(f"SSO says {answer.status} to several refreshes at once")
         if answer.status >= 500:
             raise Unavailable(f"SSO says {answer.status}")
         return answer

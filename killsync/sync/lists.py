@@ -204,7 +204,11 @@ class Lists:
                     of=character_id,
                     urgent=taken.is_urgent,
                     failed_before=taken.job.attempts > 0,
-                    send=partial(accounts.renew, self._s.tokens, self._s.sso, character_id),
+                    send=partial(
+                        accounts.renew,
+                        *(self._s.tokens, self._s.sso, character_id),
+                        alone=self._slots.refreshes_alone,
+                    ),
                     answered=partial(self._access_arrived, taken, character_id),
                     failed=partial(self._failed, taken, Kind.REFRESH),
                 )
@@ -284,7 +288,7 @@ class Lists:
             case verdict.Fail():
                 self._drop(taken)
                 self._endings.fail(taken, decided, now)
-            case verdict.Renew() | verdict.NextDirector():
+            case verdict.AskAgain() | verdict.Renew() | verdict.NextDirector():
                 self._readers.go_on(taken, decided, now)
             case verdict.EndRun():
                 self._health.end_run(decided.error)

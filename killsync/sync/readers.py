@@ -29,7 +29,7 @@ from killsync.sync.context import Services
 from killsync.sync.directors import Wait
 from killsync.sync.journal import Journal
 from killsync.sync.list_pass import ListPass
-from killsync.sync.verdict import NextDirector, Renew
+from killsync.sync.verdict import AskAgain, NextDirector, Renew
 
 _MOST_PASSED_OVER = 3
 
@@ -133,12 +133,14 @@ class Readers:
         """Return whether another corporation's list was had in this run."""
         return bool(self.corporations_read - {taken.user.user_id})
 
-    def go_on(self, taken: ListPass, decided: Renew | NextDirector, now: float) -> None:
-        """Have the same page asked for again: with a new access token, or by another director.
+    def go_on(self, taken: ListPass, decided: AskAgain | Renew | NextDirector, now: float) -> None:
+        """Have it tried again: later, with a new access token, or by another director.
 
         Who was refused, or passed over, is so until the end of the run.
         """
         match decided:
+            case AskAgain():
+                taken.ready_at = decided.at
             case Renew():
                 self._renew(taken)
             case NextDirector():

@@ -18,6 +18,8 @@ _SET_ASIDE_WITHIN = DAY
 REFUSALS_APART = 10 * MINUTE
 _TRY_LOGIN_FOR = 7 * DAY
 TOKEN_BUSY_WAIT = 2.0
+# fewer refreshes are in flight by then
+TOO_MANY_WAIT = 0.5
 # of the new bodies that earlier runs have left, so many are still fetched as new
 STILL_NEW = 20
 # a run waits no longer than this for the next thing to send

@@ -13,6 +13,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from killsync.sync import refreshes
+from killsync.sync.refreshes import Refreshes
+
 T = TypeVar("T")
 
 
@@ -57,18 +60,33 @@ class Returned(msgspec.Struct, frozen=True):
 
 
 class Slots:
-    """Runs requests in threads, of a kind at most `sizes[kind]` at a time, and as many urgent."""
+    """Runs requests in threads, of a kind at most `sizes[kind]` at a time, and as many urgent.
+
+    How many refreshes go at a time follows what comes back of them: see `refreshes`.
+    """
 
     def __init__(self, sizes: Mapping[Kind, int]) -> None:
-        self._sizes = sizes
-        self._busy = {(kind, urgent): 0 for kind in sizes for urgent in (False, True)}
+        self._sizes = {**sizes, Kind.REFRESH: refreshes.MOST}
+        self._refreshes = Refreshes()
+        self._busy = {(kind, urgent): 0 for kind in self._sizes for urgent in (False, True)}
         self._in_flight: Counter[tuple[Kind, int]] = Counter()
         self._pools: dict[tuple[Kind, bool], ThreadPoolExecutor] = {}
         self._returned: SimpleQueue[Returned | None] = SimpleQueue()
 
     def free(self, kind: Kind, *, urgent: bool) -> int:
         """Return how many slots of a kind are free."""
-        return self._sizes[kind] - self._busy[kind, urgent]
+        busy, others = self._busy[kind, urgent], self._busy[kind, not urgent]
+        if kind is Kind.REFRESH:
+            busy_urgent = busy if urgent else others
+            return refreshes.room(
+                self._refreshes.at_a_time, busy + others, busy_urgent, urgent=urgent
+            )
+        return self._sizes[kind] - busy
+
+    @property
+    def refreshes_alone(self) -> bool:
+        """Whether a refresh is sent only after another: each is followed by its user's list."""
+        return min(self._refreshes.at_a_time, self._sizes[Kind.LIST]) == 1
 
     @property
     def busy(self) -> int:
@@ -104,6 +122,8 @@ class Slots:
                 if entry is not None:
                     self._busy[entry.kind, entry.urgent] -= 1
                     self._in_flight -= Counter([(entry.kind, entry.of)])
+                    if entry.kind is Kind.REFRESH:
+                        self._refreshes = refreshes.after(self._refreshes, entry.error)
                     results.append(entry)
                 entry = self._returned.get_nowait()
         except Empty:

@@ -21,6 +21,7 @@ from killsync.errors import (
     RateLimited,
     TokenBusy,
     TooLarge,
+    TooManyAtOnce,
     blame_of,
     describe,
 )
@@ -47,6 +48,12 @@ class PutOff(msgspec.Struct, frozen=True):
     reason: str
     service_rests: bool = False
     reported: bool = True
+
+
+class AskAgain(msgspec.Struct, frozen=True):
+    """Send the same request again at `at`, in unix seconds: nothing has failed."""
+
+    at: float
 
 
 class NextRun(msgspec.Struct, frozen=True):
@@ -118,7 +125,16 @@ class EndRun(msgspec.Struct, frozen=True):
 
 
 JobVerdict = (
-    Finish | PutOff | NextRun | Fail | HoldRefusal | Renew | NextDirector | GiveBack | EndRun
+    Finish
+    | PutOff
+    | AskAgain
+    | NextRun
+    | Fail
+    | HoldRefusal
+    | Renew
+    | NextDirector
+    | GiveBack
+    | EndRun
 )
 BodyVerdict = PutOff | Refuse | GiveBack | HoldBack | EndRun
 
@@ -251,6 +267,8 @@ def _on_job(error: BaseException, known: Circumstances) -> JobVerdict:
             return HoldRefusal(error)
         case TokenBusy():
             return PutOff(known.now + schedule.TOKEN_BUSY_WAIT, reason)
+        case TooManyAtOnce():
+            return AskAgain(known.now + schedule.TOO_MANY_WAIT)
     match blame_of(error):
         case Blame.RUN:
             return _end_run(error)

@@ -25,7 +25,6 @@ from killsync.sync.upkeep import RoleLookup, Upkeep
 from killsync.sync.verdict import Answering
 from killsync.times import iso_after
 
-REFRESHES = 2
 _LOOK_AROUND = 0.25
 _SHORTEST_WAIT = 0.01
 
@@ -53,7 +52,6 @@ class Worker:
         self._slots = Slots(
             {
                 Kind.LIST: settings.workers,
-                Kind.REFRESH: REFRESHES,
                 Kind.BODY: settings.connections,
                 Kind.NAMES: 1,
                 Kind.PRICES: 1,

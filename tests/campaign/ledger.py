@@ -13,8 +13,8 @@ from typing import Any
 
 from campaign.case import Case
 from campaign.score import Score
+from killsync.sync import refreshes
 from killsync.sync.bodies import BATCH
-from killsync.sync.worker import REFRESHES
 from killsync.times import iso
 
 CONNECTIONS = 8
@@ -198,7 +198,7 @@ class Ledger:
             self._check_loss(user_id)
         newly_lost = len(lost)
         # those in the background, and as many that a person waits for
-        most = sum(2 * REFRESHES for launch in launches if launch.struck)
+        most = sum(refreshes.MOST + refreshes.URGENT for launch in launches if launch.struck)
         self._score.check(
             newly_lost <= most, f"{newly_lost} tokens were lost by {len(launches)} strikes"
         )

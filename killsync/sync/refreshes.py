@@ -1,0 +1,64 @@
+"""How many refreshes go at a time: one to four, by what SSO answers. Pure.
+
+SSO answers 500 to more than five refreshes at once, and names no limit. So a run starts with two;
+each 500, 503 or 429 halves them, and after twenty successes there is one more. Every run starts
+with two again: what SSO had to bear ten minutes ago says little of now.
+
+A 503 counts as a 500 does, since HTTP uses it for an overload as well as for maintenance: after
+the first, less is wanted, and after the second nothing is lost. Nothing else says how much SSO can
+bear, and changes nothing: 502, 504 and no answer come from the way to SSO, and what is answered
+with invalid_grant or another 4xx was handled.
+
+A refresh that is refused beside others blames nobody, and is sent again when fewer go at a time.
+One that was sent while only one may go is judged like any other request.
+"""
+
+import msgspec
+
+from killsync.errors import RateLimited, TooManyAtOnce
+
+FEWEST = 1
+AT_FIRST = 2
+MOST = 4
+# of the requests that a person waits for, so many go whatever the others do
+URGENT = 2
+_SUCCESSES = 20
+
+
+class Refreshes(msgspec.Struct, frozen=True):
+    """How many may be in flight `at_a_time`, and how many succeeded since that was decided."""
+
+    at_a_time: int = AT_FIRST
+    succeeded: int = 0
+
+
+def after_success(refreshes: Refreshes) -> Refreshes:
+    """Return what holds after a success: one more at a time for each twenty, four at most."""
+    succeeded = refreshes.succeeded + 1
+    if succeeded < _SUCCESSES:
+        return Refreshes(refreshes.at_a_time, succeeded)
+    return Refreshes(min(refreshes.at_a_time + 1, MOST))
+
+
+def after_refusal(refreshes: Refreshes) -> Refreshes:
+    """Return what holds after a 500, 503 or 429: half as many at a time, but one."""
+    return Refreshes(max(refreshes.at_a_time // 2, FEWEST))
+
+
+def after(refreshes: Refreshes, error: BaseException | None) -> Refreshes:
+    """Return what holds after a refresh that ended with this error, None for a success."""
+    match error:
+        case None:
+            return after_success(refreshes)
+        case TooManyAtOnce() | RateLimited():
+            return after_refusal(refreshes)
+    return refreshes
+
+
+def room(at_a_time: int, busy: int, busy_urgent: int, *, urgent: bool) -> int:
+    """Return how many more may be sent beside those in flight, urgent ones among the `busy`.
+
+    Urgent ones need not wait for others, which wait for them.
+    """
+    shared = max(0, at_a_time - busy)
+    return max(shared, URGENT - busy_urgent) if urgent else shared
