@@ -47,7 +47,8 @@ def test_a_run_starts_with_two_at_a_time() -> None:
 
 @pytest.mark.parametrize(("before", "afterwards"), [(1, 1), (2, 1), (3, 1), (4, 2)])
 def test_a_refusal_halves_them_and_leaves_one(before: int, afterwards: int) -> None:
-    assert after_refusal(Refreshes(before, succeeded=19)) == Refreshes(afterwards)
+    refused = after_refusal(Refreshes(before, succeeded=19))
+    assert (refused.at_a_time, refused.succeeded) == (afterwards, 0)
 
 
 @pytest.mark.parametrize(("before", "afterwards"), [(1, 2), (2, 3), (3, 4), (4, 4)])
@@ -76,21 +77,33 @@ def test_the_twentieth_success_adds_one_up_to_four(before: int, afterwards: int)
 )
 def test_what_says_nothing_about_load_changes_nothing(error: Exception) -> None:
     before = Refreshes(3, succeeded=7)
-    assert after(before, error) == before
+    assert after(before, before, error) == before
+
+
+@pytest.mark.parametrize("error", [TooManyAtOnce("500"), RateLimited("429", 0.0)])
+def test_those_that_were_in_flight_when_one_was_refused_do_not_count_again(
+    error: Exception,
+) -> None:
+    sent = Refreshes(4)
+    refused = after(sent, sent, error)
+    assert after(refused, sent, error) == refused
+    assert after(refused, refused, error).at_a_time == 1
+
+
+def play(answers: list[Any]) -> list[Refreshes]:
+    """Return what holds before and after each answer, if each is sent after the one before."""
+    return list(accumulate(answers, lambda now, error: after(now, now, error), initial=Refreshes()))
 
 
 @given(ANSWERS)
 def test_there_are_never_fewer_than_one_or_more_than_four(answers: list[Any]) -> None:
-    assert all(
-        FEWEST <= r.at_a_time <= MOST for r in accumulate(answers, after, initial=Refreshes())
-    )
+    assert all(FEWEST <= state.at_a_time <= MOST for state in play(answers))
 
 
 @given(ANSWERS)
 def test_twenty_successes_since_the_last_change_are_needed_for_one_more(answers: list[Any]) -> None:
     changed = 0
-    states = list(accumulate(answers, after, initial=Refreshes()))
-    for number, (before, now) in enumerate(pairwise(states), 1):
+    for number, (before, now) in enumerate(pairwise(play(answers)), 1):
         if now.at_a_time > before.at_a_time:
             assert now.at_a_time == before.at_a_time + 1
             assert answers[changed:number] == [None] * (number - changed)

@@ -1,8 +1,9 @@
 """How many refreshes go at a time: one to four, by what SSO answers. Pure.
 
 SSO answers 500 to more than five refreshes at once, and names no limit. So a run starts with two;
-each 500, 503 or 429 halves them, and after twenty successes there is one more. Every run starts
-with two again: what SSO had to bear ten minutes ago says little of now.
+a 500, 503 or 429 halves them, and after twenty successes there is one more. Those that were in
+flight when they were halved say the same once more, if they are refused too: they change nothing.
+Every run starts with two again: what SSO had to bear ten minutes ago says little of now.
 
 A 503 counts as a 500 does, since HTTP uses it for an overload as well as for maintenance: after
 the first, less is wanted, and after the second nothing is lost. Nothing else says how much SSO can
@@ -26,31 +27,38 @@ _SUCCESSES = 20
 
 
 class Refreshes(msgspec.Struct, frozen=True):
-    """How many may be in flight `at_a_time`, and how many succeeded since that was decided."""
+    """How many may be in flight `at_a_time`, and how many succeeded since that was decided.
+
+    `halved` counts how often they were halved.
+    """
 
     at_a_time: int = AT_FIRST
     succeeded: int = 0
+    halved: int = 0
 
 
 def after_success(refreshes: Refreshes) -> Refreshes:
     """Return what holds after a success: one more at a time for each twenty, four at most."""
-    succeeded = refreshes.succeeded + 1
-    if succeeded < _SUCCESSES:
-        return Refreshes(refreshes.at_a_time, succeeded)
-    return Refreshes(min(refreshes.at_a_time + 1, MOST))
+    at_a_time, succeeded = refreshes.at_a_time, refreshes.succeeded + 1
+    if succeeded >= _SUCCESSES:
+        at_a_time, succeeded = min(at_a_time + 1, MOST), 0
+    return Refreshes(at_a_time, succeeded, refreshes.halved)
 
 
 def after_refusal(refreshes: Refreshes) -> Refreshes:
     """Return what holds after a 500, 503 or 429: half as many at a time, but one."""
-    return Refreshes(max(refreshes.at_a_time // 2, FEWEST))
+    return Refreshes(max(refreshes.at_a_time // 2, FEWEST), 0, refreshes.halved + 1)
 
 
-def after(refreshes: Refreshes, error: BaseException | None) -> Refreshes:
-    """Return what holds after a refresh that ended with this error, None for a success."""
+def after(refreshes: Refreshes, sent: Refreshes, error: BaseException | None) -> Refreshes:
+    """Return what holds after a refresh that ended with this error, None for a success.
+
+    `sent` is what held when it was sent.
+    """
     match error:
         case None:
             return after_success(refreshes)
-        case TooManyAtOnce() | RateLimited():
+        case TooManyAtOnce() | RateLimited() if sent.halved == refreshes.halved:
             return after_refusal(refreshes)
     return refreshes
 

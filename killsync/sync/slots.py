@@ -68,6 +68,8 @@ class Slots:
     def __init__(self, sizes: Mapping[Kind, int]) -> None:
         self._sizes = {**sizes, Kind.REFRESH: refreshes.MOST}
         self._refreshes = Refreshes()
+        # what held when each was sent
+        self._sent: dict[int, Refreshes] = {}
         self._busy = {(kind, urgent): 0 for kind in self._sizes for urgent in (False, True)}
         self._in_flight: Counter[tuple[Kind, int]] = Counter()
         self._pools: dict[tuple[Kind, bool], ThreadPoolExecutor] = {}
@@ -105,6 +107,8 @@ class Slots:
         """Send a request from a free slot; it comes back by `wait`."""
         self._busy[request.kind, request.urgent] += 1
         self._in_flight[request.kind, request.of] += 1
+        if request.kind is Kind.REFRESH:
+            self._sent[request.of] = self._refreshes
         done = partial(self._done, request)
         pool = self._pool(request.kind, request.urgent)
         pool.submit(request.send).add_done_callback(done)
@@ -123,7 +127,8 @@ class Slots:
                     self._busy[entry.kind, entry.urgent] -= 1
                     self._in_flight -= Counter([(entry.kind, entry.of)])
                     if entry.kind is Kind.REFRESH:
-                        self._refreshes = refreshes.after(self._refreshes, entry.error)
+                        sent = self._sent.pop(entry.of)
+                        self._refreshes = refreshes.after(self._refreshes, sent, entry.error)
                     results.append(entry)
                 entry = self._returned.get_nowait()
         except Empty:
