@@ -23,6 +23,7 @@ TOPICS: tuple[str, ...] = (
     "requests_needed",
     "first_sync",
     "steady_state",
+    "hundred_thousand",
     "durable_writes",
     "storing",
     "exporting",
