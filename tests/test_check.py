@@ -389,6 +389,13 @@ DAMAGES = {
         "the counter of stored_seq is None, and ",
         NOTHING,
     ),
+    "a feed counter below the number of a killmail that was deleted": (
+        "INSERT INTO removed_killmails (killmail_id, stored_seq, stored_at, removed_at)"
+        f" VALUES ({UNKNOWN}, 5000, '{NOON}', '{NOON}')",
+        "feed",
+        ", and 5000 is in use",
+        NOTHING,
+    ),
     "an invalid sync time": (
         f"UPDATE users SET last_killmail_sync_at = 'a\x1b[2Jday' WHERE user_id = {FIRST_USER}",
         "time",
@@ -530,6 +537,12 @@ DAMAGES = {
         "DROP INDEX killmails_time",
         "schema",
         "the index killmails_time is missing",
+        NOTHING,
+    ),
+    "a missing trigger": (
+        "DROP TRIGGER killmails_removed",
+        "schema",
+        "the trigger killmails_removed is missing",
         NOTHING,
     ),
 }
@@ -690,6 +703,18 @@ def test_a_body_that_is_fetched_again_gets_a_number_of_its_own_in_the_feed(
     assert synced.rows("SELECT max(stored_seq) FROM killmails") == [(last + 1,)]
     unused = "1 number of stored_seq is unused (purged or fetched again); nothing to do"
     assert unused in verdict(synced)["notes"]
+
+
+def test_the_number_of_a_killmail_that_was_deleted_last_never_comes_back(
+    synced: InProcess,
+) -> None:
+    ((last,),) = synced.rows("SELECT max(stored_seq) FROM killmails")
+    damage(
+        synced, f"DELETE FROM killmails WHERE stored_seq = {last}",
+        "DELETE FROM facts WHERE name = 'stored_seq'",
+    )  # fmt: skip
+    lines_of(synced, "--repair")
+    assert synced.rows("SELECT value FROM facts WHERE name = 'stored_seq'") == [(last,)]
 
 
 def test_a_pending_body_without_a_hash_is_listed_again(synced: InProcess) -> None:

@@ -43,6 +43,8 @@ def repair_all(store: Store, verdict: Verdict, now: float) -> None:
     What depends on something that is repaired here may show as a problem only afterwards: check
     again, and repair again.
     """
+    # what is deleted from here on is recorded for the change feed
+    repair.add_missing(store, "trigger")
     repair.ask_for_set_aside(store)
     for kind, cure in _CURES.items():
         found = verdict.repairable(kind)
@@ -69,7 +71,7 @@ def _bodies(store: Store, found: _Found, now: float) -> None:
 
 def _schema(store: Store, found: _Found, now: float) -> None:
     derived.create_views(store)
-    repair.add_missing_indexes(store)
+    repair.add_missing(store, "index")
 
 
 # the counter of the feed first: the numbers of bodies that go must never come back; indexes last,

@@ -14,6 +14,7 @@ from killsync.store import imports, jobs, killmails, users
 from killsync.store.connection import Store
 from killsync.store.verify import (
     BAD_HASH,
+    NUMBERS,
     STORED,
     UNLISTED,
     bad_limits,
@@ -37,13 +38,13 @@ _OWNED = (
 _KEYS = {"killmails": "killmail_id", "users": "user_id"}
 
 
-def add_missing_indexes(store: Store) -> None:
-    """Make again what is missing of killsync's indexes, unless something stands against it."""
+def add_missing(store: Store, missing_kind: str) -> None:
+    """Make killsync's own indexes, or triggers, again that are missing, if nothing forbids it."""
     there = {name for (name,) in store.conn.execute("SELECT lower(name) FROM sqlite_master")}
     missing = [
         sql
         for name, (kind, sql) in expected_schema().items()
-        if kind == "index" and name not in there
+        if kind == missing_kind and name not in there
     ]
     for sql in missing:
         with suppress(sqlite3.IntegrityError):
@@ -166,7 +167,7 @@ def repair_feed(store: Store) -> None:
     with store.transaction() as conn:
         conn.execute(
             f"""INSERT INTO facts
-            SELECT 'stored_seq', coalesce(max(stored_seq), 0) FROM killmails
+            SELECT 'stored_seq', coalesce(max(stored_seq), 0) FROM ({NUMBERS})
             WHERE stored_seq < {IMPOSSIBLE_SEQ}
             ON CONFLICT (name) DO UPDATE SET
                 value = max(excluded.value, iif(typeof(value) = 'integer', value, 0))"""

@@ -24,6 +24,8 @@ UNLISTED = f"""priority <> {int(Priority.KEPT)} AND NOT EXISTS (SELECT 1 FROM us
     WHERE user_killmails.killmail_id = pending_killmails.killmail_id)"""
 STORED = """EXISTS (SELECT 1 FROM killmails
     WHERE killmails.killmail_id = pending_killmails.killmail_id)"""
+# of the change feed, by the killmails that have them and those that had them
+NUMBERS = "SELECT stored_seq FROM killmails UNION ALL SELECT stored_seq FROM removed_killmails"
 
 _LISTED = """
 SELECT count(*), count(killmails.killmail_id), count(pending_killmails.killmail_id),
@@ -86,7 +88,10 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 class Feed(msgspec.Struct, frozen=True):
-    """The counter of the change feed as it is stored, and the numbers that are in use."""
+    """The counter of the change feed as it is stored, and the numbers that killmails have.
+
+    `highest` is the highest number that one has or, if it was deleted, had.
+    """
 
     counter: Any
     highest: int
@@ -184,8 +189,8 @@ def feed(conn: sqlite3.Connection) -> Feed:
     """Return the change feed's counter and what of it is used, of one moment."""
     row = conn.execute(
         f"""SELECT (SELECT value FROM facts WHERE name = 'stored_seq'),
-        coalesce(max(stored_seq), 0), count(*) FROM killmails
-        WHERE stored_seq < {IMPOSSIBLE_SEQ}"""
+        (SELECT coalesce(max(stored_seq), 0) FROM ({NUMBERS}) WHERE stored_seq < {IMPOSSIBLE_SEQ}),
+        (SELECT count(*) FROM killmails WHERE stored_seq < {IMPOSSIBLE_SEQ})"""
     ).fetchone()
     return Feed(*row)
 
