@@ -280,6 +280,32 @@ def test_the_next_scan_finds_what_a_backup_lacks(killsync: Start, file: Path) ->
     program.run("check")
 
 
+DELETE_ONE = """DELETE FROM killmails WHERE killmail_id IN (
+    SELECT killmail_id FROM killmails ORDER BY stored_seq LIMIT 1)"""
+SCHEMA_7 = """DROP TRIGGER killmails_removed; DROP TABLE removed_killmails;
+    DELETE FROM _sqlite_migrations WHERE name = 'm008_removed'; PRAGMA user_version = 7"""
+
+
+@pytest.mark.parametrize("deleted_before", [0, 1])
+@pytest.mark.parametrize("older", [False, True])
+def test_what_is_deleted_after_a_restore_has_a_number_that_nobody_has_seen(
+    program: InProcess, file: Path, deleted_before: int, older: bool
+) -> None:
+    for _ in range(deleted_before):
+        program.execute(DELETE_ONE)
+    program.run("backup", str(file))
+    if older:
+        with closing(sqlite3.connect(file)) as copy:
+            copy.executescript(SCHEMA_7)
+    for _ in range(2):
+        program.execute(DELETE_ONE)
+    restored(program, file)
+    program.run("scan")
+    program.execute(DELETE_ONE)
+    last = "SELECT max(removed_seq) FROM removed_killmails"
+    assert program.rows(last) == [(deleted_before + 3,)]
+
+
 def test_a_backup_of_a_run_in_progress_is_gone_on_with(
     killsync: Start, background: Background, file: Path
 ) -> None:

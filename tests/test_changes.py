@@ -107,6 +107,17 @@ def test_a_place_beyond_the_last_deletion_does_not_go_on(store: Store) -> None:
     assert not changes.goes_on_from(store.conn, place)
 
 
+def test_a_place_behind_a_deletion_that_did_not_take_place_here_does_not_go_on(
+    store: Store,
+) -> None:
+    keep(store, 1, 2, 3)
+    delete(store, 2)
+    place = changes.last_place(store.conn)
+    # as in a copy of before that deletion, which goes on with another number
+    store.conn.execute("UPDATE removed_killmails SET removed_seq = 2")
+    assert not changes.goes_on_from(store.conn, place)
+
+
 def test_a_feed_walks_indexes(store: Store) -> None:
     for sql in changes.QUERIES:
         parameters = [1] * sql.count("?")

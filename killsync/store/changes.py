@@ -14,6 +14,7 @@ _BATCH = 1_000
 _LAST_STORED = """
 SELECT stored_seq, killmail_id, stored_at FROM killmails ORDER BY stored_seq DESC LIMIT 1
 """
+_REMOVED_THEN = "SELECT 1 FROM removed_killmails WHERE removed_seq = ?"
 _LAST_REMOVED = "SELECT max(removed_seq) FROM removed_killmails"
 _STILL_STORED = "SELECT 1 FROM killmails WHERE stored_seq = ? AND killmail_id = ? AND stored_at = ?"
 _ONCE_STORED = """
@@ -24,7 +25,7 @@ SELECT removed_seq, killmail_id, stored_seq, stored_at, removed_at FROM removed_
 WHERE removed_seq > ? AND removed_seq <= ? ORDER BY removed_seq LIMIT ?
 """
 
-QUERIES = (_LAST_STORED, _LAST_REMOVED, _STILL_STORED, _ONCE_STORED, _REMOVED)
+QUERIES = (_LAST_STORED, _LAST_REMOVED, _REMOVED_THEN, _STILL_STORED, _ONCE_STORED, _REMOVED)
 """All that is asked here, so that a test can see that each uses an index."""
 
 
@@ -61,10 +62,10 @@ def last_place(conn: sqlite3.Connection) -> Place:
 def goes_on_from(conn: sqlite3.Connection, place: Place) -> bool:
     """Return whether a place is one of this database's, and not of another's or a lost future.
 
-    A database that was restored from before the place is reached knows no killmail of its number,
-    or another one.
+    A database that was restored from before the place was reached has no killmail of its number,
+    or another one, or no deletion of its number: a restore never gives a number again.
     """
-    if place.removed_seq > last_place(conn).removed_seq:
+    if place.removed_seq and not conn.execute(_REMOVED_THEN, [place.removed_seq]).fetchone():
         return False
     known = (place.stored_seq, place.killmail_id, place.stored_at)
     return place.stored_seq == 0 or any(

@@ -18,4 +18,11 @@ CREATE TRIGGER killmails_removed AFTER DELETE ON killmails BEGIN
 END;
 """
 
-SCRIPTS = (_REMOVED,)
+# a copy of before, if it was restored, goes on behind the deletions that it replaced
+_CONTINUED = """
+INSERT INTO sqlite_sequence SELECT 'removed_killmails', value FROM facts
+    WHERE name = 'removed_seq';
+DELETE FROM facts WHERE name = 'removed_seq';
+"""
+
+SCRIPTS = (_REMOVED, _CONTINUED)
