@@ -14,7 +14,8 @@ from installation import LATENCY, UNLIMITED, installation, poll, scan
 from simulated import START, Costs, Installation, Run, Setting, play
 from world import Killsync
 
-from killsync.times import HOUR, MINUTE
+from killsync.sync.ticks import TICK
+from killsync.times import DAY, HOUR, MINUTE
 
 # how far the simulation may be from a real scan
 _NEAR = 0.1
@@ -48,17 +49,18 @@ SETTINGS: dict[str, Setting] = {
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How late users were polled, in seconds, how many a day, and what kept the rest waiting."""
+    """How late users were polled, in seconds, what was had a day, and what kept more waiting."""
 
     median: float
     last: float
-    polls_a_day: float
+    polls: float
+    bodies: float
     binds: str
 
 
 def measure(scale: Scale) -> list[Figure]:
     """Check the simulation against real scans, then play each setting."""
-    with _installed(scale.of(2000, 40)) as program:
+    with _installed(scale.of(2000, 20)) as program:
         measured = _measured(program)
         checks = list(_checks(program, measured, scale))
     rows = []
@@ -76,8 +78,14 @@ def simulate(setting: Setting, costs: Costs) -> Outcome:
     runs = list(play(users, _ROUNDS, _MOST_TICKS))
     late = [poll.late for poll in users.polls if poll is not None]
     latest = runs[len(runs) // 2 :]
-    polls = sum(run.polls for run in latest) / len(latest) * 144
-    return Outcome(median(late), max(late), polls, _binds(setting, users, latest))
+    days = len(latest) * TICK / DAY
+    return Outcome(
+        median(late),
+        max(late),
+        polls=sum(run.polls for run in latest) / days,
+        bodies=sum(run.bodies for run in latest) / days,
+        binds=_binds(setting, users, latest),
+    )
 
 
 def _binds(setting: Setting, users: Installation, runs: list[Run]) -> str:
@@ -98,7 +106,7 @@ def _binds(setting: Setting, users: Installation, runs: list[Run]) -> str:
 
 def _row(what: str, outcome: Outcome) -> Figure:
     late = f"{outcome.median / MINUTE:,.0f} min late, the last {outcome.last / MINUTE:,.0f} min"
-    measured = f"{late}; {outcome.polls_a_day:,.0f} polls a day"
+    measured = f"{late}; {outcome.polls:,.0f} polls, {outcome.bodies:,.0f} bodies a day"
     return Figure(what=what, measured=measured, peer=f"binds: {outcome.binds}", goal="", met=None)
 
 
