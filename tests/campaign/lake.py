@@ -25,6 +25,8 @@ CASES, KILLS = 2, 5
 LONG_CASES, LONG_KILLS = 4, 25
 TABLES = ("killmails", "attackers", "items")
 MOMENTS = ("any time", "parts", "moves")
+# what a killed export leaves, by the mark that is there
+LEFT = {"complete": "left to be finished", "begun": "left to be cleared"}
 WORLD: dict[str, Any] = {
     "characters": 4,
     "killmails": 40,
@@ -41,7 +43,7 @@ def play(seed: int, *, long: bool) -> Score:
     """Play the cases of the short or long form; return their combined score."""
     cases, kills = (LONG_CASES, LONG_KILLS) if long else (CASES, KILLS)
     score = two_at_a_time(PART, partial(play_case, seed, kills), range(cases))
-    for moment in MOMENTS if long else ():
+    for moment in (*MOMENTS, *LEFT.values()) if long else ():
         score.check(score.moments[moment] > 0, f"no export was struck at: {moment}")
     return score
 
@@ -83,6 +85,8 @@ class Exporting:
         else:
             self._check_end(export)
         export.wait(TIMEOUT)
+        left = next((kind for mark, kind in LEFT.items() if self._is_marked(mark)), "")
+        self.score.moments.update(filter(None, [left]))
         for other in others:
             other.wait(TIMEOUT)
         self._look()
@@ -119,10 +123,13 @@ class Exporting:
             return True
         mark = "begun" if moment == "parts" else "complete"
         while export.poll() is None:
-            if any(self.lake.glob(f"_unfinished/*/{mark}")):
+            if self._is_marked(mark):
                 time.sleep(self.rng.choice([0, self.rng.uniform(0, SOON)]))
                 return True
         return False
+
+    def _is_marked(self, mark: str) -> bool:
+        return any(self.lake.glob(f"_unfinished/*/{mark}"))
 
     def _look(self) -> None:
         """Nothing may be there twice, whatever was killed; all that is there is readable."""
