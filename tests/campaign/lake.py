@@ -5,6 +5,7 @@ before any export saw it; and what was deleted is told once.
 """
 
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ CASES, KILLS = 2, 5
 LONG_CASES, LONG_KILLS = 4, 25
 TABLES = ("killmails", "attackers", "items")
 MOMENTS = ("any time", "parts", "moves")
+# three tables of some months; an export with fewer parts is not killed
+MOST_MOVES = 12
+SHIM = Path(__file__).with_name("kill_at_move")
 # what a killed export leaves, by the mark that is there
 LEFT = {"complete": "left to be finished", "begun": "left to be cleared"}
 WORLD: dict[str, Any] = {
@@ -76,15 +80,18 @@ class Exporting:
         """Let something happen to the database, and meanwhile kill an export in some moment."""
         others = list(self._happen())
         moment = self.rng.choice(MOMENTS)
-        export = self._export()
-        seen = self._wait_for(moment, export)
-        if export.poll() is None:
-            export.kill()
+        if moment == "moves":
+            number = str(self.rng.randint(1, MOST_MOVES))
+            export = self._export(KILL_AT_MOVE=number, PYTHONPATH=str(SHIM))
+        else:
+            export = self._export()
+            if self._wait_for(moment, export) and export.poll() is None:
+                export.kill()
+        if export.wait(TIMEOUT) == -signal.SIGKILL:
             self.score.kills += 1
-            self.score.moments[moment] += seen
+            self.score.moments[moment] += 1
         else:
             self._check_end(export)
-        export.wait(TIMEOUT)
         left = next((kind for mark, kind in LEFT.items() if self._is_marked(mark)), "")
         self.score.moments.update(filter(None, [left]))
         for other in others:
@@ -113,17 +120,17 @@ class Exporting:
         login = self.esi.add_character(killmails=self.rng.randint(5, 30))
         self.program.launch("users", "add", given=f"{login['refresh_token']}\n").wait(TIMEOUT)
 
-    def _export(self) -> Popen[bytes]:
-        return self.program.launch("export", "--format", "parquet", "-o", str(self.lake))
+    def _export(self, **environment: str) -> Popen[bytes]:
+        words = ("export", "--format", "parquet", "-o", str(self.lake))
+        return self.program.launch(*words, **environment)
 
     def _wait_for(self, moment: str, export: Popen[bytes]) -> bool:
         """Wait for a moment of an export; return whether it came."""
         if moment == "any time":
             time.sleep(self.rng.uniform(0, LASTS))
             return True
-        mark = "begun" if moment == "parts" else "complete"
         while export.poll() is None:
-            if self._is_marked(mark):
+            if self._is_marked("begun"):
                 time.sleep(self.rng.choice([0, self.rng.uniform(0, SOON)]))
                 return True
         return False
