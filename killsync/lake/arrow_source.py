@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from killsync.lake import arrow_schema, tables
+from killsync.lake import arrow_schema, beside, tables
 from killsync.lake.beside import Reference
 from killsync.lake.tables import HASH
 from killsync.store import bulk
@@ -89,17 +89,24 @@ class Source:
 
         Those that are gone are not there. The caller holds a snapshot.
         """
-        killmails = self._conn.read(self._killmails, [_json(ids), *self._span], self._schema)
-        of_killmails = {n: killmails[n].combine_chunks() for n in ("killmail_id", "stored_seq")}
+        self._want(ids)
+        killmails = self._conn.read(self._killmails, self._span, self._schema)
+        keys = {name: killmails[name].chunk(0) for name in ("killmail_id", "stored_seq")}
+        if len(killmails) < len(ids):
+            # places are those of the rows that were found
+            self._want(keys["killmail_id"].to_pylist())
         found = {"killmails": killmails}
-        listed = [_json(of_killmails["killmail_id"].to_pylist())]
         for name, (sql, schema) in self._children.items():
-            rows = self._conn.read(sql, listed, schema)
-            place = rows["place"].combine_chunks()
-            taken = {n: column.take(place) for n, column in of_killmails.items()}
-            others = {n: rows[n] for n in rows.column_names if n != "place"}
-            found[name] = pa.table(taken | others)
+            rows = self._conn.read(sql, [], schema)
+            for key, column in keys.items():
+                rows = rows.append_column(key, column.take(rows[beside.PLACE].chunk(0)))
+            found[name] = rows
         return found
+
+    def _want(self, ids: Sequence[int]) -> None:
+        clear, fill = bulk.WANT
+        self._conn.do(clear)
+        self._conn.do(fill, _json(ids))
 
     def names(self, ids: Any) -> Any:
         """Return the names of players, corporations and alliances, as `beside.Known` says."""
@@ -124,7 +131,8 @@ class Source:
         while ids:
             some = ids[:_MOST_KILLMAILS].tolist()
             with self._conn.snapshot():
-                weights = self._conn.read(bulk.WEIGHTS, [_json(some)], _WEIGHTS)
+                self._want(some)
+                weights = self._conn.read(bulk.WEIGHTS, [], _WEIGHTS)
             some = some[: _few_enough(weights["weight"])]
             yield some
             ids = ids[len(some) :]
@@ -156,7 +164,7 @@ class Source:
 
 def _children(table: str, columns: Sequence[str]) -> Any:
     schema = arrow_schema.raw(table, with_hash=True)
-    return pa.schema([("place", _NUMBER), *(schema.field(name) for name in columns)])
+    return pa.schema([(beside.PLACE, _NUMBER), *(schema.field(name) for name in columns)])
 
 
 def _few_enough(weights: Any) -> int:

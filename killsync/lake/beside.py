@@ -74,12 +74,17 @@ class Known(Protocol):
         ...
 
 
+PLACE = "place"
+"""A column of attackers and items: in which row of the killmails theirs stands."""
+
+
 def add(raw: dict[str, Any], known: Known, *, with_hash: bool) -> dict[str, Any]:
     """Return the rows of `killmails`, `attackers` and `items` as a lake has them.
 
     Each is a `pyarrow.Table`. `raw` has the columns of `arrow_schema.raw`, of which those that are
     missing are NULL; the rows of a killmail are together, by `ordinal`, in the order of the
-    killmails. What comes back has the columns of `arrow_schema.full`.
+    killmails. Who knows it says of each attacker and item its `PLACE`. What comes back has the
+    columns of `arrow_schema.full`.
     """
     batch = {
         name: _whole(table, arrow_schema.raw(name, with_hash=with_hash))
@@ -91,15 +96,21 @@ def add(raw: dict[str, Any], known: Known, *, with_hash: bool) -> dict[str, Any]
     killmails, attackers, items = (
         columns[name].found for name in ("killmails", "attackers", "items")
     )
-    place = pc.index_in(attackers["stored_seq"], value_set=killmails["stored_seq"])
+    place = _place(raw["attackers"], killmails, attackers)
     killmails |= flags.of(killmails, attackers, place, known.reference.types)
-    place = pc.index_in(items["stored_seq"], value_set=killmails["stored_seq"])
-    items["price"] = item_prices.of(killmails, items, place, known)
+    items["price"] = item_prices.of(killmails, items, _place(raw["items"], killmails, items), known)
     return {
         name: pa.table([mine.found[column] for column in schema.names], schema=schema)
         for name, mine in columns.items()
         for schema in [arrow_schema.full(name, with_hash=with_hash)]
     }
+
+
+def _place(raw: Any, killmails: dict[str, Any], rows: dict[str, Any]) -> Any:
+    """Return in which row of the killmails each row's own stands."""
+    if PLACE in raw.column_names:
+        return _one(raw[PLACE]).cast(pa.int32())
+    return pc.index_in(rows["stored_seq"], value_set=killmails["stored_seq"])
 
 
 def _table(rows: Sequence[Row], columns: dict[str, Any]) -> Any:
@@ -115,20 +126,18 @@ def _whole(table: Any, schema: Any) -> dict[str, Any]:
         for field in schema
         if field.name not in table.column_names
     }
-    present = {
-        field.name: _one(table[field.name]).cast(field.type, safe=field.type != pa.float64())
-        for field in schema
-        if field.name not in missing
+    present = {field.name: table[field.name] for field in schema if field.name not in missing}
+    return missing | {
+        name: _one(column.cast(schema.field(name).type, safe=not pa.types.is_integer(column.type)))
+        for name, column in present.items()
     }
-    return present | missing
 
 
 def _one(column: Any) -> Any:
     """Return a column as one array."""
-    whole = column.combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        return whole.chunk(0) if whole.num_chunks else pa.array([], whole.type)
-    return whole
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.chunks else pa.array([], column.type)
 
 
 class _Columns:

@@ -31,49 +31,56 @@ def of(killmails: Columns, items: Columns, place: Any, market: Market) -> Any:
 
     `place` says of each item in which row of `killmails` its killmail stands.
     """
-    priced_on = killmails["priced_on"].take(place)
+    days = killmails["priced_on"].dictionary_encode(null_encoding="encode")
     types = items["item_type_id"].dictionary_encode()
-    price = _of_market(priced_on, types, market)
-    is_capsule, is_skin = _special(types, market.reference.types)
-    price = pc.if_else(is_capsule, CAPSULE_CENTS / 100, price)
-    is_copy = pc.fill_null(pc.equal(items["singleton"], BLUEPRINT_COPY), False)
-    price = pc.if_else(pc.or_(is_copy, is_skin), TOKEN_CENTS / 100, price)
-    price = pc.if_else(_in_escape_bay(items, place), 0.0, price)
-    return pc.if_else(pc.is_valid(priced_on), price, None)
+    # a number for each pair of a day and a type
+    pairs = types.indices
+    if len(days.dictionary) > 1:
+        first = pc.multiply(days.indices, len(types.dictionary)).take(place)
+        pairs = pc.add(first, pairs)
+    pairs = pairs.dictionary_encode()
+    price = _of_pairs(pairs.dictionary, days.dictionary, types.dictionary, market)
+    price = price.take(pairs.indices)
+    is_copy = pc.equal(items["singleton"], BLUEPRINT_COPY)
+    is_free = _in_escape_bay(items, place)
+    if pc.any(pc.or_kleene(is_copy, is_free)).as_py():
+        has_prices = killmails["priced_on"].is_valid().take(place)
+        price = pc.if_else(pc.and_kleene(is_copy, has_prices), TOKEN_CENTS / 100, price)
+        price = pc.if_else(pc.and_kleene(is_free, has_prices), 0.0, price)
+    return price
 
 
-def _special(types: Any, known: Any) -> tuple[Any, Any]:
-    """Return of each row whether it is a capsule, and whether a skin."""
-    row = pc.index_in(types.dictionary, value_set=known["type_id"])
-    found = []
-    for column, wanted in (("group_id", Group.CAPSULE), ("category_id", Category.SKIN)):
-        of_types = known[column].combine_chunks().take(row)
-        is_wanted = pc.fill_null(pc.equal(of_types, int(wanted)), False)
-        found.append(is_wanted.take(types.indices))
-    return found[0], found[1]
+def _of_pairs(pairs: Any, days: Any, types: Any, market: Market) -> Any:
+    """Return what a type was worth on a day, for pairs of both; of no day it is NULL."""
+    count = max(1, len(types))
+    day_of = pc.divide(pairs, count)
+    type_of = pc.subtract(pairs, pc.multiply(day_of, count))
+    prices = pa.nulls(len(pairs), pa.float64())
+    for number, day in enumerate(days.to_pylist()):
+        if day is not None:
+            mine = pc.equal(day_of, number)
+            wanted = types.take(type_of.filter(mine))
+            found = market.prices(day.isoformat(), wanted)
+            worth = _taken(found, "price", pc.index_in(wanted, value_set=found["type_id"]))
+            prices = pc.replace_with_mask(prices, mine, _by_rule(worth, wanted, market))
+    return prices
 
 
-def _of_market(priced_on: Any, types: Any, market: Market) -> Any:
-    """Return market prices, each asked for once for a day and a type; NULL where there is none."""
-    days = priced_on.dictionary_encode()
-    count = max(1, len(types.dictionary))
-    both = pc.add(pc.multiply(days.indices.cast(pa.int64()), count), types.indices.cast(pa.int64()))
-    pairs = both.dictionary_encode()
-    day_of, type_of = _split(pairs.dictionary, count)
-    prices = pa.nulls(len(pairs.dictionary), pa.float64())
-    for number, day in enumerate(days.dictionary.to_pylist()):
-        mine = pc.equal(day_of, number)
-        wanted = types.dictionary.take(type_of.filter(mine))
-        found = market.prices(day.isoformat(), wanted)
-        row = pc.index_in(wanted, value_set=found["type_id"])
-        worth = found["price"].cast(pa.float64()).combine_chunks().take(row)
-        prices = pc.replace_with_mask(prices, mine, worth)
-    return prices.take(pairs.indices)
+def _by_rule(worth: Any, types: Any, market: Market) -> Any:
+    """Return prices of types where those of skins and capsules are what killsync says."""
+    known = market.reference.types
+    row = pc.index_in(types, value_set=known["type_id"])
+    for column, wanted, cents in (
+        ("group_id", Group.CAPSULE, CAPSULE_CENTS),
+        ("category_id", Category.SKIN, TOKEN_CENTS),
+    ):
+        is_wanted = pc.fill_null(pc.equal(_taken(known, column, row), int(wanted)), False)
+        worth = pc.if_else(is_wanted, cents / 100, worth)
+    return worth
 
 
-def _split(pairs: Any, count: int) -> tuple[Any, Any]:
-    first = pc.divide(pairs, count)
-    return first, pc.subtract(pairs, pc.multiply(first, count))
+def _taken(table: Any, column: str, rows: Any) -> Any:
+    return pa.concat_arrays(table[column].chunks).take(rows)
 
 
 def _in_escape_bay(items: Columns, place: Any) -> Any:

@@ -44,7 +44,7 @@ def add_new(store: Store, target: Target, show: Show, *, with_hash: bool) -> Exp
         killmails = months = 0
         if place.stored_seq > before.stored_seq:
             span = Span(before.stored_seq, place.stored_seq)
-            with arrow.connect(store.uri) as conn:
+            with arrow.connect(store.uri, bulk.SETUP) as conn:
                 source = Source(conn, reference, span, with_hash=with_hash)
                 killmails, months = _write_killmails(source, call, show, with_hash=with_hash)
         call.commit()

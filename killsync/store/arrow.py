@@ -49,6 +49,12 @@ class ArrowConnection:
                 schema=schema,
             )
 
+    def do(self, sql: str, *parameters: Any) -> None:
+        """Execute what gives no rows, such as a change of a temporary table."""
+        with _sqlite_errors():
+            self._cursor.execute(sql, parameters or None)
+            self._cursor.fetchall()
+
     def one(self, sql: str, *parameters: Any) -> Any:
         """Return the only value of the first row of a query; None if there is no row."""
         with _sqlite_errors():
@@ -68,15 +74,20 @@ class ArrowConnection:
 
 
 @contextmanager
-def connect(uri: str) -> Iterator[ArrowConnection]:
-    """Yield a connection to a database by a URI as SQLite takes it. Raises sqlite3.Error."""
+def connect(uri: str, setup: Sequence[str] = ()) -> Iterator[ArrowConnection]:
+    """Yield a connection to a database by a URI as SQLite takes it. Raises sqlite3.Error.
+
+    `setup` is what it executes first: temporary tables of its own.
+    """
     with _sqlite_errors():
         opened = adbc_driver_sqlite.dbapi.connect(uri)
     with closing(opened) as conn, closing(conn.cursor()) as cursor:
+        arrow = ArrowConnection(cursor)
+        for sql in (f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}", *setup):
+            arrow.do(sql)
         with _sqlite_errors():
-            cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-            cursor.fetchall()
-        yield ArrowConnection(cursor)
+            conn.commit()
+        yield arrow
 
 
 def _cast(column: Any, field: Any) -> Any:

@@ -21,15 +21,27 @@ IDS_BY_TIME = f"""SELECT k.killmail_id, k.killmail_time, {_WEIGHT} FROM killmail
         AND k.stored_seq > ? AND k.stored_seq <= ?
     ORDER BY k.killmail_time, k.killmail_id LIMIT ?"""
 """The next of those killmails by time: id, time, and about how many rows it has."""
-WEIGHTS = f"""SELECT {_WEIGHT} FROM json_each(?) AS wanted
-    LEFT JOIN killmails AS k ON k.killmail_id = wanted.value ORDER BY wanted.key"""
-"""About how many rows each killmail of a JSON list of ids has; NULL if it is gone."""
-_KILLMAILS = """SELECT {columns} FROM json_each(?) AS wanted
-    CROSS JOIN killmails AS k ON k.killmail_id = wanted.value
+WEIGHTS = f"""SELECT {_WEIGHT} FROM wanted
+    LEFT JOIN killmails AS k ON k.killmail_id = wanted.killmail_id ORDER BY wanted.place"""
+"""About how many rows each of the wanted killmails has; NULL if it is gone."""
+SETUP = (
+    "PRAGMA temp_store = MEMORY",
+    "CREATE TEMP TABLE wanted (place INTEGER PRIMARY KEY, killmail_id INTEGER NOT NULL)",
+)
+"""What a connection needs for the queries of wanted killmails: a table of its own for these."""
+WANT = (
+    "DELETE FROM wanted",
+    "INSERT INTO wanted SELECT key, value FROM json_each(?)",
+)
+"""Makes those of a JSON list of ids the wanted ones, each by its place in the list."""
+_KILLMAILS = """SELECT {columns} FROM wanted
+    CROSS JOIN killmails AS k ON k.killmail_id = wanted.killmail_id
     LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id
-    WHERE k.stored_seq > ? AND k.stored_seq <= ? ORDER BY wanted.key"""
-_CHILDREN = """SELECT {columns} FROM json_each(?) AS wanted
-    CROSS JOIN {table} AS t ON t.killmail_id = wanted.value ORDER BY wanted.key, t.ordinal"""
+    WHERE k.stored_seq > ? AND k.stored_seq <= ? ORDER BY wanted.place"""
+# walks both in the order of their keys, so that nothing is sorted
+_CHILDREN = """SELECT {columns} FROM wanted
+    CROSS JOIN {table} AS t ON t.killmail_id = wanted.killmail_id
+    ORDER BY wanted.place, t.ordinal"""
 NAMES = "SELECT id, name FROM names WHERE id IN (SELECT value FROM json_each(?))"
 """The names of players, corporations and alliances of a JSON list of ids."""
 PRICES = f"SELECT value, {LISTED_PRICE.format('value', '?2')} FROM json_each(?1)"
@@ -42,7 +54,7 @@ Rows = list[tuple[Any, ...]]
 
 
 def killmails(columns: Sequence[str], values: Sequence[str]) -> str:
-    """Return the query for killmails of a JSON list, of which `stored_seq` lies between two.
+    """Return the query for the wanted killmails, of which `stored_seq` lies between two.
 
     `values` are columns of their rows in `killmail_values`.
     """
@@ -51,11 +63,11 @@ def killmails(columns: Sequence[str], values: Sequence[str]) -> str:
 
 
 def children(table: str, columns: Sequence[str]) -> str:
-    """Return the query for the `attackers` or `items` of killmails of a JSON list, in order.
+    """Return the query for the `attackers` or `items` of the wanted killmails, in order.
 
-    The first column beside these is the row of the list that a killmail stands in.
+    The first column beside these is the killmail's place among the wanted ones.
     """
-    chosen = ["wanted.key", *(f"t.{name}" for name in columns)]
+    chosen = ["wanted.place", *(f"t.{name}" for name in columns)]
     return _CHILDREN.format(table=table, columns=", ".join(chosen))
 
 
