@@ -27,7 +27,7 @@ TOPICS: tuple[str, ...] = (
     "durable_writes",
     "storing",
     "exporting",
-    "feeding",
+    "parquet",
     "importing",
     "lake",
     "start_up",

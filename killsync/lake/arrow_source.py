@@ -22,8 +22,8 @@ from killsync.store.arrow import ArrowConnection
 from killsync.store.prices import to_the_cent
 
 # a batch is a row group of each table: large enough for the engines that read them
-_MOST_KILLMAILS = 20_000
-_MOST_ROWS = 500_000
+_MOST_KILLMAILS = 10_000
+_MOST_ROWS = 300_000
 # ids that are kept in memory: of more, the killmails are found by their times
 _MOST_IDS = 100_000
 _LOWEST_ID = -(2**63)

@@ -34,10 +34,7 @@ def add_new(store: Store, target: Target, show: Show, *, with_hash: bool) -> Exp
         return Exported(target.shown, before.stored_seq)
     with target.call(place) as call:
         place = call.place
-        # the first call says that nothing was: see `docs/ways-out.md`, "Opening it"
-        removed = 0
-        if before == Place() or place.removed_seq > before.removed_seq:
-            removed = _write_removed(store, call, before.removed_seq, place.removed_seq)
+        removed = _write_removed(store, call, before)
         reference = Reference.of_rows(*bulk.game_names(store.conn))
         # see `store.arrow`
         store.close()
@@ -61,8 +58,14 @@ def _place_to_come(store: Store, target: Target) -> Place:
         return changes.last_place(store.conn)
 
 
-def _write_removed(store: Store, call: Call, after: int, until: int) -> int:
-    """Write which killmails were deleted; return how many."""
+def _write_removed(store: Store, call: Call, before: Place) -> int:
+    """Write which killmails were deleted since a place; return how many the lake has.
+
+    A lake's first part of it may be empty: no engine reads a table of no files.
+    """
+    after, until, is_first = before.removed_seq, call.place.removed_seq, before == Place()
+    if until <= after and not is_first:
+        return 0
     written = 0
     schema = arrow_schema.raw("removed", with_hash=False)
     with call.part("removed", None, schema) as writer:
@@ -71,7 +74,7 @@ def _write_removed(store: Store, call: Call, after: int, until: int) -> int:
             columns = [rows[field.name].cast(field.type) for field in schema]
             writer.write_table(pa.table(columns, schema=schema))
             written += len(batch)
-    return written
+    return 0 if is_first else written
 
 
 def _write_killmails(source: Source, call: Call, show: Show, *, with_hash: bool) -> tuple[int, int]:
