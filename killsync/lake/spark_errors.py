@@ -15,6 +15,8 @@ _UNRESPONSIVE = re.compile(r"All masters are unresponsive|was stopped|stopped Sp
 _NOT_A_MASTER = re.compile(r"Could not parse Master URL")
 _WITHOUT_MEMORY = re.compile(r"OutOfMemoryError|Python worker exited unexpectedly|ExecutorLost")
 _GONE = re.compile(r"Py4JNetworkError|ConnectionRefusedError|Answer from Java side is empty")
+# of Java's, without the packages of their classes
+_CAUSE = re.compile(r"^(?:: |Caused by: )(?:[a-z]\w*\.)*(\w+(?:: .+)?)$", re.MULTILINE)
 _INSTALL = "install 'killsync[spark]' on every worker, and name its Python by PYSPARK_PYTHON"
 _MORE = "--verbose shows what Spark says"
 _LONGEST = 300
@@ -66,5 +68,6 @@ def _of_spark(text: str, master: str) -> KillsyncError:
         )
     if _GONE.search(text):
         return TryLater(f"Spark's JVM has ended by itself; nothing is written; {_MORE}")
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return UsageError(f"Spark could not do it: {first[:_LONGEST]}; {_MORE}")
+    causes = _CAUSE.findall(text)
+    what = causes[-1] if causes else text.strip().partition("\n")[0]
+    return UsageError(f"Spark could not do it: {what[:_LONGEST]}; {_MORE}")
