@@ -20,9 +20,9 @@ from world import wait_until
 
 from killsync.archive import bunzip
 from killsync.archive import tar as reader
-from killsync.archive.decompression import decompressed
+from killsync.archive.decompression import decompressed, decompressed_here
 from killsync.archive.refusals import BrokenArchive, Flaw, Refusal
-from killsync.archive.tar import LARGEST_MEMBER, MOST_BYTES, members
+from killsync.archive.tar import LARGEST_MEMBER, MOST_BYTES, Read, members
 
 Members = list[tuple[int, bytes]]
 Refused = list[tuple[Refusal, str]]
@@ -255,25 +255,31 @@ def test_an_archive_is_bounded_in_size_whatever_it_claims() -> None:
     assert broken.value.flaw is Flaw.TOO_MUCH
 
 
-# decompression in a process of its own
+# decompression, in a process of its own and in this one
 
 
-@pytest.fixture(params=["bytes", "file"])
+@pytest.fixture(params=["bytes", "file", "here"])
 def unpack(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[bytes], bytes]:
     """Return what decompresses, from bytes or from a file."""
 
     def unpack(compressed: bytes) -> bytes:
-        with_pieces = b""
         path = tmp_path / "archive"
         path.write_bytes(compressed)
         with path.open("rb", buffering=0) as file:
+            if request.param == "here":
+                return all_of(decompressed_here(lambda: file.read(1000)))
             source = compressed if request.param == "bytes" else file
             with decompressed(source) as read:
-                while piece := read(100_000):
-                    with_pieces += piece
-        return with_pieces
+                return all_of(read)
 
     return unpack
+
+
+def all_of(read: Read) -> bytes:
+    with_pieces = b""
+    while piece := read(100_000):
+        with_pieces += piece
+    return with_pieces
 
 
 Unpack = Callable[[bytes], bytes]
