@@ -28,6 +28,7 @@ TOPICS: tuple[str, ...] = (
     "storing",
     "exporting",
     "parquet",
+    "feeding",
     "importing",
     "lake",
     "start_up",

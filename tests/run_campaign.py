@@ -20,10 +20,10 @@ from rich.table import Table
 
 PARTS = (
     *("models", "kills", "power", "faults", "limits", "load", "marks", "incidents", "outputs"),
-    *("corporations", "imports", "telling", "day", "feed"),
+    *("corporations", "imports", "telling", "lake", "feed", "day"),
 )
 # what takes too long for the short form
-LONG_PARTS = (*PARTS, "forecast", "month", "operator")
+LONG_PARTS = (*PARTS, "forecast", "month", "cluster", "operator")
 # whose cases can be chosen by name
 NAMED = ("marks", "incidents", "outputs", "forecast")
 COLUMNS = ("part", *COUNTED, "seconds")

@@ -38,6 +38,14 @@ org.apache.spark.api.python.PythonException: Traceback (most recent call last):
             "a worker's Python has no killsync: install 'killsync[spark]' on every worker",
         ),
         (
+            OF_PYTHON.format(
+                error="pyspark.errors.PySparkImportError: [PACKAGE_NOT_INSTALLED] Pandas >= 2.2.0 "
+                "must be installed"
+            ),
+            UsageError,
+            "a worker's Python has no Pandas: install 'killsync[spark]' on every worker",
+        ),
+        (
             'java.io.IOException: Cannot run program "python3.12": error=2, No such file',
             UsageError,
             "a worker has no python3.12: install 'killsync[spark]' on every worker",

@@ -60,12 +60,20 @@ def java_that_says(directory: Path, words: str) -> str:
     return str(directory)
 
 
-@pytest.mark.parametrize("missing", ["pyspark", "pyarrow"])
-def test_without_spark_or_arrow_it_is_said_how_to_install_them(
-    lake: Lake, missing: str, monkeypatch: pytest.MonkeyPatch
+def test_without_the_extra_it_is_said_how_to_install_it(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    assert "`lake` needs Spark, and pyspark is not installed: run `" in lake.refused()
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("missing", ["pyarrow", "pandas"])
+def test_without_spark_or_what_it_needs_it_is_said_how_to_install_it(
+    with_spark: Lake, missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    line = lake.refused()
+    line = with_spark.refused()
     assert f"`lake` needs Spark, and {missing} is not installed: run `" in line
     assert line.endswith("-m pip install 'killsync[spark]'`")
 

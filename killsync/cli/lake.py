@@ -16,7 +16,7 @@ HELP = {
     "lake": HelpText(
         {
             "killsync lake ~/killmails -o ~/lake": "on all processors of this machine",
-            "killsync lake /data/killmails -o s3://bucket/lake --master spark://node1:7077": (
+            "killsync lake days -o lake --master spark://node1:7077": (
                 "on a cluster, of which all machines see both"
             ),
         },

@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import IO, Any
 
 from killsync.errors import KillsyncError, TryLater, UsageError
@@ -147,14 +148,14 @@ class Driver:
 
 def require_pyspark(install_line: str) -> None:
     """Raise UsageError unless pyspark and what it needs here are installed."""
-    try:
-        import pyarrow  # noqa: F401
-        from pyspark.sql import DataFrame
-    except ImportError as error:
-        name = (error.name or "pyspark").partition(".")[0]
-        raise UsageError(
-            f"`lake` needs Spark, and {name} is not installed: run `{install_line}`"
-        ) from None
+    # of which pyspark only says so once it is at work, and which take long to load
+    for name in ("pyspark", "pyarrow", "pandas"):
+        if find_spec(name) is None:
+            raise UsageError(
+                f"`lake` needs Spark, and {name} is not installed: run `{install_line}`"
+            )
+    from pyspark.sql import DataFrame
+
     if not hasattr(DataFrame, "repartitionById"):
         raise UsageError(f"`lake` needs pyspark 4.1 or later: run `{install_line}`")
 

@@ -7,7 +7,7 @@ from killsync.errors import KillsyncError, TryLater, UsageError
 
 # the last line of a trace of Python's in the text of an error of Java's
 _OURS = re.compile(r"^\s*(?:\S+: )?killsync\.errors\.(\w+): (.+)$", re.MULTILINE)
-_NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+_NO_MODULE = re.compile(r"(?:No module named '|PACKAGE_NOT_INSTALLED\] )([\w.]+)")
 _NO_PROGRAM = re.compile(r'Cannot run program "([^"]+)"')
 _VERSIONS = re.compile(r"PYTHON_VERSION_MISMATCH|Python in worker has different version")
 _NO_ROOM = "No space left on device"

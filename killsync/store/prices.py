@@ -15,12 +15,15 @@ from killsync.times import DAY, iso
 
 # through the primary key: the last row up to the day
 _LAST = "FROM prices WHERE type_id = {} AND day <= {} ORDER BY day DESC LIMIT 1"
-# a price of zero is given for what is never traded; rounded here alone, it is the same for all
-_COUNTS = f"""SELECT iif(market > 0 AND market <= {DEAREST}, nullif(round(market, 2), 0), NULL)
-    FROM (SELECT coalesce(nullif(average, 0), adjusted) AS market"""
-PRICE_OF_ROW = f"({_COUNTS}))"
+_LISTED = "SELECT coalesce(nullif(average, 0), adjusted) AS market"
+LISTED_PRICE = f"({_LISTED} {_LAST})"
+"""What ESI's list said of a type up to a day, each an expression of SQL."""
+# a price of zero is given for what is never traded
+_TO_THE_CENT = f"iif({{0}} > 0 AND {{0}} <= {DEAREST}, nullif(round({{0}}, 2), 0), NULL)"
+PRICE_OF_ROW = f"(SELECT {_TO_THE_CENT.format('market')} FROM ({_LISTED}))"
 """What a row of `prices` says that one is worth, in ISK to the cent; NULL: nothing."""
-MARKET_PRICE = f"({_COUNTS} {_LAST}))"
+# rounded here alone, it is the same for all
+MARKET_PRICE = f"(SELECT {_TO_THE_CENT.format('market')} FROM {LISTED_PRICE})"
 """The price of a type on a day, each an expression of SQL, in ISK to the cent; NULL: none."""
 _PRICES_ON = f"SELECT value, {MARKET_PRICE.format('value', ':day')} FROM json_each(:ids)"
 _ROUNDED = f"SELECT {_TO_THE_CENT.format('?1')}"
