@@ -26,6 +26,8 @@ CREATE TABLE user_killmails (
     killmail_id bigint NOT NULL,
     role text NOT NULL,
     killmail_time timestamptz NOT NULL,
+    -- a column of its own, so that PostgreSQL knows how many kills and losses there are
+    side text GENERATED ALWAYS AS (CASE role WHEN 'victim' THEN 'loss' ELSE 'kill' END) STORED,
     -- the sides of all killmails are read from it alone
     PRIMARY KEY (killmail_id, user_id) INCLUDE (role)
 );

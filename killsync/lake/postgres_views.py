@@ -20,8 +20,7 @@ _USERS = """JOIN users ON users.user_id = u.user_id AND NOT EXISTS (
 _KILLS = f"""
 CREATE OR REPLACE VIEW kills AS
 SELECT u.user_id, users.name AS "user",
-    CASE u.role WHEN 'victim' THEN 'loss' ELSE 'kill' END AS side,
-    u.role, k.killmail_id, u.killmail_time AS time,{views.kill_columns(_ROUNDED)}
+    u.side, u.role, k.killmail_id, u.killmail_time AS time,{views.kill_columns(_ROUNDED)}
 FROM user_killmails AS u
     JOIN killmails AS k ON k.killmail_id = u.killmail_id
     {_USERS}

@@ -26,9 +26,9 @@ _PLAYERS = f"a.character_id > {NPC_CHARACTERS_UP_TO}"
 # else PostgreSQL may read all attackers there are, to look up few killmails among them
 _LOOKED_UP = "LIMIT 1 OFFSET 0"
 
-SOLO = f"""(coalesce(ship.category_id, 0) = {Category.SHIP}
+SOLO = f"""((ship.category_id = {Category.SHIP}) IS TRUE
     AND coalesce(ship.group_id, 0) NOT IN ({Group.CAPSULE}, {Group.SHUTTLE}, {Group.CORVETTE})
-    AND (SELECT count(*) {ATTACKERS} AND {_PLAYERS}) = 1
+    AND (SELECT count(*) = 1 {ATTACKERS} AND {_PLAYERS})
     AND NOT EXISTS (SELECT 1 {ATTACKERS} AND EXISTS (
         SELECT 1 FROM types
         WHERE type_id = a.ship_type_id AND category_id = {Category.STRUCTURE}) {_LOOKED_UP}))"""
