@@ -1,5 +1,7 @@
 """No test may touch a real home; simulators are processes that end with their test."""
 
+import compileall
+import importlib
 import os
 import signal
 import subprocess
@@ -11,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from newcomer import Newcomer
 from postgres_server import Server, shared_server, skip_without
 from world import TIMEOUT, Killsync, Simulator, simulator
 
-# keep what pytest compiles, even where PYTHONDONTWRITEBYTECODE is set
+HERE = Path(__file__).parent
+PACKAGE = HERE.parent / "killsync"
+
+# keep what pytest compiles, even where PYTHONDONTWRITEBYTECODE is set: each process needs it
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 # under nohup, or behind a shell's `&`, these would be ignored by all that is started here
@@ -24,14 +29,35 @@ for number in (signal.SIGHUP, signal.SIGQUIT):
     signal.signal(number, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# the suite tries the same examples each time; the campaign tries new ones
-settings.register_profile("suite", derandomize=True, deadline=None)
-settings.load_profile("suite")
+
+def pytest_configure() -> None:
+    """Try the same examples each time; the campaign tries new ones."""
+    # pytest compiles hypothesis too: not before that is kept
+    from hypothesis import settings
+
+    settings.register_profile("suite", derandomize=True, deadline=None)
+    settings.load_profile("suite")
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """Most tests wait for processes of theirs: more of them than processors go on at a time."""
     return 3 * (os.cpu_count() or 1)
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Compile each module once, though all processes need all of them at the same time."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None:
+        # which the first command of each process reads
+        compileall.compile_dir(PACKAGE, quiet=2)
+    elif session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        # each process begins elsewhere, and finds compiled what others began with
+        names = sorted(file.stem for file in HERE.glob("test_*.py"))
+        first = len(names) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+        for name in names[first:] + names[:first]:
+            # what is wrong with a module, or missing, is for the collection to say
+            with suppress(Exception, pytest.skip.Exception):
+                importlib.import_module(name)
 
 
 @pytest.fixture(autouse=True)

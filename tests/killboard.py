@@ -3,7 +3,6 @@
 import gc
 import html
 import http.client
-import importlib
 import json
 import os
 import re
@@ -16,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import commands
@@ -28,11 +27,8 @@ from killsync.store import connection, game_data, storing, users
 from killsync.store.killmails import FetchedKillmail
 from killsync.times import iso
 
-# as it is imported, Datasette leaves a database open, of which Python warns from 3.13 on
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", ResourceWarning)
-    importlib.import_module("datasette.app")
-    gc.collect()
+if TYPE_CHECKING:
+    from killsync.browse.killboard import Killboard as Datasette
 
 
 HAKON, YLVA = 2_112_005_234, 2_112_005_299
@@ -232,6 +228,17 @@ def minimal_environment(database: Path) -> dict[str, str]:
         "HOME": str(database.parent),
         "KILLSYNC_DB": str(database),
     }
+
+
+def datasette(database: Path) -> "Datasette":
+    """Return what serves the pages; it is read late, since that takes as long as many tests."""
+    # as it is imported, Datasette leaves a database open, of which Python warns from 3.13 on
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        from killsync.browse.killboard import Killboard as Datasette
+
+        gc.collect()
+    return Datasette(database)
 
 
 def without_datasette(directory: Path) -> dict[str, str]:

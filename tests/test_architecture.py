@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -36,7 +37,14 @@ def dotted(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-TREES = {dotted(file): ast.parse(file.read_text(), str(file)) for file in FILES}
+MODULES = {dotted(file): file for file in FILES}
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    """Parse a module: not when tests are collected, which each process of theirs does."""
+    file = MODULES[module]
+    return ast.parse(file.read_text(), str(file))
 
 
 def room(module: str) -> str:
@@ -50,7 +58,7 @@ def step(module: str) -> int:
 
 def nodes(module: str, *, type_checking: bool = True) -> Iterator[ast.AST]:
     """Yield all of a module, function bodies too."""
-    todo: list[ast.AST] = [TREES[module]]
+    todo: list[ast.AST] = [tree(module)]
     while todo:
         node = todo.pop()
         if not type_checking and isinstance(node, ast.If) and _is_type_checking(node.test):
@@ -83,7 +91,7 @@ def ours(module: str) -> Iterator[tuple[str, str, str]]:
             continue
         inner = source.removeprefix("killsync").removeprefix(".")
         child = f"{inner}.{name}".strip(".")
-        yield (child, "", bound) if name and child in TREES else (inner, name, bound)
+        yield (child, "", bound) if name and child in MODULES else (inner, name, bound)
 
 
 def top_level(module: str, *, type_checking: bool = True) -> set[str]:
@@ -119,13 +127,13 @@ def calls(module: str) -> Iterator[str]:
 
 def test_the_table_names_every_room() -> None:
     named = [name for rooms in STEPS for name in rooms]
-    assert sorted({room(module) for module in TREES}) == sorted([*named, SIMULATOR])
+    assert sorted({room(module) for module in MODULES}) == sorted([*named, SIMULATOR])
 
 
 def test_rooms_import_only_from_the_steps_below_their_own() -> None:
     upwards = {
         f"{module} imports {source}"
-        for module in TREES
+        for module in MODULES
         for source, _, _ in ours(module)
         if SIMULATOR not in (room(module), room(source))
         and room(source) != room(module)
@@ -151,7 +159,7 @@ def test_only_values_lie_in_the_root() -> None:
 def test_the_simulator_imports_nothing_of_the_rest_and_only_commands_import_it() -> None:
     crossing = {
         (module, room(source))
-        for module in TREES
+        for module in MODULES
         for source, _, _ in ours(module)
         if (room(module) == SIMULATOR) != (room(source) == SIMULATOR)
     }
@@ -159,13 +167,13 @@ def test_the_simulator_imports_nothing_of_the_rest_and_only_commands_import_it()
 
 
 def test_no_imports_go_in_a_circle() -> None:
-    graph = {module: {source for source, _, _ in ours(module)} - {module} for module in TREES}
+    graph = {module: {source for source, _, _ in ours(module)} - {module} for module in MODULES}
     order = list(TopologicalSorter(graph).static_order())
-    assert set(order) == set(TREES)
+    assert set(order) == set(MODULES)
 
 
 def test_private_names_stay_in_their_module() -> None:
-    assert {module: found for module in TREES if (found := borrowed(module))} == {}
+    assert {module: found for module in MODULES if (found := borrowed(module))} == {}
 
 
 def borrowed(module: str) -> set[str]:
@@ -197,7 +205,7 @@ STREAMS = {"sys.stdout", "sys.stderr", "sys.stdin", "print"}
 
 def rooms_where(found: Callable[[str], bool]) -> set[str]:
     """Return the rooms that have a module of which something is true."""
-    return {room(module) for module in TREES if found(module)}
+    return {room(module) for module in MODULES if found(module)}
 
 
 def test_sql_is_spoken_by_the_store_the_token_file_and_the_ways_out_only() -> None:
@@ -225,7 +233,7 @@ def test_only_http_makes_a_session() -> None:
 
 def test_apprise_and_mail_are_sent_from_one_module_each() -> None:
     def users(library: str) -> set[str]:
-        return {module for module in TREES if library in top_level(module)}
+        return {module for module in MODULES if library in top_level(module)}
 
     # both in a process of their own, where `http.watched` sees what they send
     assert users("apprise") == {"outbox.apprise_process"}
@@ -271,6 +279,6 @@ def public(node: Documented, name: str) -> Iterator[tuple[str, Documented]]:
 
 
 def test_everything_public_says_what_it_is() -> None:
-    everything = [entry for module, tree in TREES.items() for entry in public(tree, module)]
+    everything = [entry for module in MODULES for entry in public(tree(module), module)]
     # an empty `__init__` has nothing to say
     assert [n for n, node in everything if node.body and not ast.get_docstring(node)] == []

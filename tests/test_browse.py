@@ -29,6 +29,7 @@ from killboard import (
     Killboard,
     body,
     browse,
+    datasette,
     make_database,
     minimal_environment,
     rows,
@@ -38,7 +39,6 @@ from killboard import (
 from world import wait_until
 
 from killsync.browse import descriptions
-from killsync.browse.killboard import Killboard as Datasette
 from killsync.store import reading
 
 OLDER = "Older \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
@@ -395,7 +395,7 @@ def test_ctrl_c_ends_it_in_good_order(database: Path) -> None:
 
 
 def test_a_page_that_takes_long_does_not_keep_it_from_ending(database: Path) -> None:
-    killboard = Datasette(database)
+    killboard = datasette(database)
     endless = (
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     )
