@@ -258,6 +258,7 @@ def test_a_restored_database_is_the_backup_and_the_other_is_kept(
     assert len(ids_in(Path(f"{kept}-2"))) == 16
 
 
+@pytest.mark.long
 def test_the_next_scan_finds_what_a_backup_lacks(killsync: Start, file: Path) -> None:
     program = killsync(characters=2, killmails=10, page_size=5)
     program.run("scan")
@@ -306,6 +307,7 @@ def test_what_is_deleted_after_a_restore_has_a_number_that_nobody_has_seen(
     assert program.rows(last) == [(deleted_before + 3,)]
 
 
+@pytest.mark.long
 def test_a_backup_of_a_run_in_progress_is_gone_on_with(
     killsync: Start, background: Background, file: Path
 ) -> None:
@@ -405,6 +407,7 @@ def test_a_damaged_database_is_replaced_and_kept(
     program.run("check")
 
 
+@pytest.mark.long
 def test_an_older_copy_that_lies_beside_a_foreign_wal_is_replaced(
     killsync: Start, file: Path
 ) -> None:
@@ -637,6 +640,7 @@ def lose_the_database(program: Killsync) -> None:
     program.database.unlink()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "before", [lose_killmails, damage, lose_the_database], ids=lambda f: f.__name__
 )
@@ -669,6 +673,7 @@ def test_a_restore_that_is_killed_leaves_the_old_or_the_new_database(
     assert step > 10
 
 
+@pytest.mark.long
 def test_a_backup_that_is_killed_leaves_the_old_file_or_the_new(
     template: InProcess, tmp_path: Path
 ) -> None:
@@ -686,6 +691,7 @@ def test_a_backup_that_is_killed_leaves_the_old_file_or_the_new(
     assert not drafts_in(tmp_path)
 
 
+@pytest.mark.long
 def test_a_backup_that_is_killed_loses_nothing_of_the_wal_of_an_earlier_one(
     template: InProcess, tmp_path: Path
 ) -> None:

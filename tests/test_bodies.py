@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from world import Killsync, wait_until
+
+pytestmark = pytest.mark.long
 
 Make = Callable[..., Killsync]
 
@@ -87,6 +90,7 @@ def test_a_second_sync_fetches_the_new_killmails_only(killsync: Make) -> None:
     assert sorted(fetched(program)) == new
 
 
+@pytest.mark.sample
 def test_the_newest_killmail_is_fetched_first(killsync: Make) -> None:
     program, user_id = with_character(killsync, 5)
     program.run("scan", KILLSYNC_CONNECTIONS="1")
@@ -182,6 +186,7 @@ def test_bodies_are_fetched_while_the_next_page_has_to_wait(killsync: Make) -> N
     assert sorted(between, reverse=True) == program.simulator.listed(user_id)[:3]
 
 
+@pytest.mark.sample
 def test_so_many_bodies_are_fetched_at_a_time_as_there_are_connections(killsync: Make) -> None:
     program, user_id = with_character(killsync, 3, latency_body=0.15)
     for connections in (1, 4):
@@ -321,6 +326,7 @@ def test_a_body_that_cannot_be_kept_is_put_off_with_the_place_named(killsync: Ma
         assert named in row[2], kind
 
 
+@pytest.mark.sample
 def test_after_a_kill_no_stored_body_is_fetched_again(killsync: Make) -> None:
     program, user_id = with_character(killsync, 60, latency_body=0.1)
     with program.start("scan", KILLSYNC_CONNECTIONS="2") as process:

@@ -8,6 +8,8 @@ from world import Killsync
 
 from killsync.times import DAY, iso
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 
 # just more than what is believed, which is what is hardest to notice
@@ -99,6 +101,7 @@ def test_a_used_up_error_limit_or_a_resting_sso_stops_nothing(killsync: Make) ->
     program.assert_equals_truth()
 
 
+@pytest.mark.sample
 def test_an_access_token_that_seems_to_last_is_renewed(killsync: Make) -> None:
     program, _ = one_user(killsync)
     until = time.time() + AHEAD

@@ -12,6 +12,8 @@ import pytest
 from here import run_here
 from world import TIMEOUT, Killsync, wait_until
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
 
@@ -102,6 +104,7 @@ def test_a_database_deleted_during_a_run_ends_it_and_is_not_created_again(
     assert not program.database.exists()
 
 
+@pytest.mark.sample
 def test_a_database_replaced_during_a_run_ends_it_and_the_new_one_is_left_alone(
     killsync: Make, background: Background, tmp_path: Path
 ) -> None:
@@ -178,6 +181,7 @@ def test_a_damaged_database_is_reported_and_never_overwritten(
     assert program.simulator.log() == [], "no token is used up for a database that is lost"
 
 
+@pytest.mark.sample
 def test_a_damaged_page_of_a_table_ends_the_run_and_is_not_overwritten(
     killsync: Make,
 ) -> None:

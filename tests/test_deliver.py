@@ -24,10 +24,13 @@ from killsync.outbox.channels import deliver, most_at_once
 from killsync.outbox.notes import KillNote, Note, TestNote
 from killsync.settings.channels import Channel
 
-# the mail server of these tests speaks no TLS, and is new enough
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Requiring AUTH while not requiring TLS", "ignore:Session.login_data is deprecated"
-)
+pytestmark = [
+    pytest.mark.long,
+    # the mail server of these tests speaks no TLS, and is new enough
+    pytest.mark.filterwarnings(
+        "ignore:Requiring AUTH while not requiring TLS", "ignore:Session.login_data is deprecated"
+    ),
+]
 
 LONG = 60.0
 # longer than a process takes to start on a busy machine
@@ -63,6 +66,7 @@ def python(program: str, *words: str, timeout: float = LONG) -> Delivery:
 # Discord
 
 
+@pytest.mark.sample
 def test_ten_killmails_are_one_message_in_discord_that_calls_nobody(
     played: Discord, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +169,7 @@ def test_a_mail_server_that_breaks_off_may_have_taken_the_mail(mails: MailServer
     assert by_url(mails.url("a@corp.example")) == Delivery(Outcome.REFUSED, "connection refused")
 
 
+@pytest.mark.sample
 def test_a_mail_goes_by_tls_to_a_server_that_the_environment_trusts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +246,7 @@ def test_no_shell_reads_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert {file.name for file in tmp_path.iterdir()} == {"a b", "$HOME;x"}
 
 
+@pytest.mark.sample
 def test_a_command_gets_none_of_our_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +290,7 @@ def test_a_command_that_cannot_start_is_refused(words: tuple[str, ...], reason: 
     assert by_command(*words) == Delivery(Outcome.REFUSED, reason)
 
 
+@pytest.mark.sample
 def test_a_command_that_hangs_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     file = tmp_path / "pid"
     program = f"sleep 600 & echo $! > {file}; wait"

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
+import pytest
 from world import Killsync, wait_until
+
+pytestmark = pytest.mark.long
 
 Make = Callable[..., Killsync]
 
@@ -27,6 +30,7 @@ def is_back(program: Killsync) -> bool:
         return False
 
 
+@pytest.mark.sample
 def test_an_outage_costs_few_requests_however_many_users_are_due(killsync: Make) -> None:
     program = killsync(characters=12, killmails=1, shared=0)
     error = '{"error":"The datasource tranquility is temporarily unavailable"}'
@@ -69,6 +73,7 @@ def test_an_answer_without_end_is_not_read_to_its_end_and_fails_its_user(killsyn
     assert 0 < max(entry["sent"] for entry in asked) < MOST_OF_AN_ANSWER
 
 
+@pytest.mark.sample
 def test_a_redirect_is_never_followed(killsync: Make) -> None:
     program = killsync(characters=2, killmails=1, shared=0)
     of_list, of_body = ids(program)

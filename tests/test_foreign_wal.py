@@ -51,6 +51,7 @@ def copied_before(killsync: Start) -> tuple[Killsync, Path]:
     return program, copy
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["scan", "status", "export", "check"])
 def test_an_older_copy_is_not_mixed_with_the_wal_that_lies_beside_it(
     killsync: Start, command: str
@@ -68,6 +69,7 @@ def test_an_older_copy_is_not_mixed_with_the_wal_that_lies_beside_it(
     program.run("check")
 
 
+@pytest.mark.long
 def test_a_copy_that_is_no_shorter_and_turns_out_malformed_names_the_wal(killsync: Start) -> None:
     program = killsync(characters=1, killmails=60)
     program.run("scan")
@@ -104,6 +106,7 @@ def test_the_wal_of_a_killed_run_is_read(killsync: Start, changes: tuple[str, ..
     assert program.status()["users"][0]["error"] == "in the WAL"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("content", [b"", bytes(8192), b"x" * 8192, b"\x37\x7f\x06\x82" * 2048])
 def test_what_is_no_wal_is_not_taken_for_a_foreign_one(killsync: Start, content: bytes) -> None:
     program = killsync(characters=1, killmails=2)

@@ -6,9 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hostile_bodies import DEEP, NUMBERS, TEXTS, generated, plain, spoilt, value_of
 from terminal import at_terminal
 from world import Killsync
+
+pytestmark = pytest.mark.long
 
 Make = Callable[..., Killsync]
 
@@ -121,6 +124,7 @@ def test_an_integer_with_a_fraction_of_zero_is_kept_as_the_integer(killsync: Mak
     assert "no problems found" in program.run("check").stdout
 
 
+@pytest.mark.sample
 def test_a_number_that_no_column_holds_is_refused_at_once(killsync: Make) -> None:
     program = killsync(characters=1, killmails=1)
     texts = {
@@ -182,6 +186,7 @@ def assert_nothing_is_obeyed(lines: list[str], *shown_words: str) -> None:
         assert words in left.replace("\n", ""), left
 
 
+@pytest.mark.sample
 def test_at_a_terminal_nothing_from_outside_is_obeyed(killsync: Make) -> None:
     program = killsync(users=False, page_size=3, list_tokens=0)
     for name in TEXTS:

@@ -11,7 +11,10 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
+import pytest
 from world import TIMEOUT, Killsync
+
+pytestmark = pytest.mark.long
 
 Make = Callable[..., Killsync]
 
@@ -69,6 +72,7 @@ def tomorrow(program: Killsync) -> None:
     program.execute("UPDATE rate_limits SET spent = '[]', retry_at = NULL")
 
 
+@pytest.mark.sample
 def test_a_list_of_the_wrong_shape_fails_its_own_user_and_names_the_place(killsync: Make) -> None:
     program, users = users_with(killsync, len(REFUSED_PAGES) + 1)
     for user, (page, _) in zip(users, REFUSED_PAGES.values(), strict=False):
@@ -224,6 +228,7 @@ ODD_HEADERS: dict[str, dict[str, str]] = {
 }
 
 
+@pytest.mark.sample
 def test_odd_headers_of_a_list_do_no_harm(killsync: Make) -> None:
     program, users = users_with(killsync, len(ODD_HEADERS))
     for user, headers in zip(users, ODD_HEADERS.values(), strict=True):

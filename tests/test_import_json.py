@@ -18,6 +18,8 @@ from stored import attacker, body, pilot
 from terminal import Terminal
 from world import Killsync, copy_new_database, wait_for_exit, wait_until
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 
 ANNA, STRANGER = 90_000_001, 2_112_000_001
@@ -91,6 +93,7 @@ def synced(killsync: Make) -> Killsync:
 # joined, and made again
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("with_hash", [[], ["--with-hash"]])
 def test_an_export_that_is_imported_is_exported_byte_for_byte(
     synced: Killsync, with_hash: list[str]
@@ -300,6 +303,7 @@ def test_a_terminal_sees_a_bar_with_the_rate(empty: Killsync) -> None:
     assert "3,999 killmails: 3,999 stored" in terminal.shown
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_wait_for_a_pipe_and_what_was_read_is_stored(
     empty: Killsync, number: int, code: int

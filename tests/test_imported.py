@@ -10,6 +10,8 @@ from world import Killsync
 
 from killsync.model import HashSource, Origin
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 
 STRANGER = 2_112_000_001
@@ -205,6 +207,7 @@ def test_a_purge_first_finds_out_who_takes_part(program: Killsync) -> None:
 # what is said of them
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(
     ("origin", "hash_source", "words"),
     [
@@ -232,6 +235,7 @@ def test_one_killmail_of_esis_shows_no_source(program: Killsync) -> None:
     assert "Source" not in program.run("kills", str(killmail_id)).stdout
 
 
+@pytest.mark.sample
 def test_exported_csv_says_where_each_came_from(program: Killsync) -> None:
     put(program, bodies_of(program)[:1])
     out = program.directory / "out"

@@ -9,7 +9,10 @@ from datetime import UTC, date, datetime
 from subprocess import Popen
 from typing import Any
 
+import pytest
 from world import TIMEOUT, Killsync, wait_until
+
+pytestmark = pytest.mark.long
 
 Make = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
@@ -53,6 +56,7 @@ def rests_for(program: Killsync, group: str, key: str = "") -> float:
     return (until - datetime.now(UTC)).total_seconds()
 
 
+@pytest.mark.sample
 def test_a_first_sync_of_26_pages_under_30_tokens_completes_without_a_429(
     killsync: Make,
 ) -> None:
@@ -260,6 +264,7 @@ def test_a_420_among_the_bodies_stops_the_lists(killsync: Make) -> None:
     assert [entry["route"] for entry in program.simulator.log()] == ["list", "body"]
 
 
+@pytest.mark.sample
 def test_every_request_names_its_sender_and_its_compatibility_date(killsync: Make) -> None:
     program = killsync(characters=1, killmails=2)
     program.simulator.control("expire_access", "POST")

@@ -30,6 +30,8 @@ from killsync.login.callback import listen
 from killsync.login.page import BrowserPage, rendered
 from killsync.settings import config
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., Killsync]
 URL = re.compile(r"^(http\S+authorize\S+)$", re.MULTILINE)
 
@@ -158,6 +160,7 @@ def claim(program: Killsync, **claims: Any) -> None:
 # the way in
 
 
+@pytest.mark.sample
 def test_a_character_logs_in_with_a_browser_and_is_synced(newcomer: Start, log_in: LogIn) -> None:
     program = newcomer()
     login = log_in(program)
@@ -216,6 +219,7 @@ def test_the_browser_that_the_environment_names_is_opened(
     login.end()
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(
     ("environment", "platform", "opens"),
     [
@@ -233,6 +237,7 @@ def test_a_browser_is_opened_only_where_it_has_a_window(
     assert opens_a_browser(environment, platform) is opens
 
 
+@pytest.mark.sample
 def test_without_a_browser_the_answer_is_pasted(newcomer: Start) -> None:
     program = newcomer(characters=3)
     forms: list[Callable[[str, str, str], str]] = [
@@ -389,6 +394,7 @@ def test_a_sold_character_is_renewed_if_the_person_agrees(newcomer: Start) -> No
     assert refresh_token(program) != before
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_at_the_question_leaves_no_token_behind(newcomer: Start, number: int) -> None:
     program = sold(newcomer)
@@ -531,6 +537,7 @@ def test_lines_pasted_at_once_are_all_read(newcomer: Start) -> None:
     assert users(program) == [(character_id(program), "active")]
 
 
+@pytest.mark.sample
 def test_a_paste_that_is_not_text_is_asked_for_again(newcomer: Start) -> None:
     program = newcomer()
     url, paste = pasting(program, PYTHONUTF8="1")
@@ -592,12 +599,14 @@ def test_without_a_callback_url_on_this_computer_a_login_names_another_way(
     assert "--no-browser" in said
 
 
+@pytest.mark.sample
 def test_a_login_ends_after_its_timeout(newcomer: Start) -> None:
     program = newcomer()
     said = program.run("login", "--timeout", "200ms", exit_code=75).stderr
     assert program.environment["KILLSYNC_CALLBACK_URL"] in said.splitlines()[-1]
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_login_can_be_stopped_while_it_waits(newcomer: Start, log_in: LogIn, number: int) -> None:
     login = log_in(newcomer())
@@ -635,6 +644,7 @@ def port_of(program: Killsync) -> int:
     return urllib.parse.urlsplit(program.environment["KILLSYNC_CALLBACK_URL"]).port or 0
 
 
+@pytest.mark.sample
 def test_other_requests_and_idle_connections_keep_no_login_waiting(
     newcomer: Start, log_in: LogIn
 ) -> None:
@@ -716,6 +726,7 @@ def test_a_callback_url_with_an_address_needs_that_one_alone(host: str, other: s
         assert "Nothing is here" in fetched(f"http://{host}:{port}/")
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("number", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
 def test_without_ipv6_the_other_address_is_enough(
     monkeypatch: pytest.MonkeyPatch, number: int
@@ -777,6 +788,7 @@ def test_an_odd_redirect_gives_no_user_the_tokens_of_another(newcomer: Start) ->
     assert refresh_tokens(program) == before
 
 
+@pytest.mark.sample
 def test_a_hostile_name_is_shown_harmlessly_on_the_page() -> None:
     page = rendered(BrowserPage("<script>alert('x')</script>", "{title} & \ud800")).decode()
     assert "<script" not in page
@@ -784,6 +796,7 @@ def test_a_hostile_name_is_shown_harmlessly_on_the_page() -> None:
     assert "{title} &amp; ?" in page
 
 
+@pytest.mark.sample
 def test_the_page_needs_no_scripts_and_nothing_from_elsewhere(
     newcomer: Start, log_in: LogIn
 ) -> None:

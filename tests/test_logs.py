@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from world import TIMEOUT, Killsync, read_until, run_in_progress, wait_until
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
 
@@ -151,6 +153,7 @@ HOSTILE = {
 ALLOWED = re.compile(r"[\x20-\x7e]*")
 
 
+@pytest.mark.sample
 def test_a_hostile_name_is_escaped_wherever_it_is_written(killsync: Make) -> None:
     program = killsync(users=False, page_size=2)
     logins = [program.simulator.add_character(name=name, killmails=3) for name in HOSTILE.values()]
@@ -356,6 +359,7 @@ def test_a_sync_that_waits_says_in_fields_for_whom_and_how_far_that_is(
         process.kill()
 
 
+@pytest.mark.sample
 def test_an_error_with_its_traceback_is_one_json_object(killsync: Make) -> None:
     program = killsync()
     process = program.start("--log-format", "json", "--verbose", "sync", "nobody")
@@ -407,6 +411,7 @@ def test_the_last_line_of_a_run_stopped_among_pages_names_the_signal(
     assert "stays queued" in last
 
 
+@pytest.mark.sample
 @STOPPED
 def test_the_last_event_of_a_stopped_run_names_the_signal(
     killsync: Make, background: Background, command: str, number: int

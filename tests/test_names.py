@@ -13,6 +13,8 @@ from in_process import InProcess
 from terminal import at_terminal
 from world import Killsync, Simulator, wait_for_exit, wait_until
 
+pytestmark = pytest.mark.long
+
 PILOT = 2_112_000_000  # the first of the simulator's pilots
 UNKNOWN = 2_150_000_000  # nobody of the simulator's
 HOSTILE = [
@@ -77,6 +79,7 @@ def scan_again(program: Killsync) -> None:
     program.run("scan")
 
 
+@pytest.mark.sample
 def test_a_scan_names_everybody_and_everything_on_its_killmails(
     named: Callable[..., InProcess],
 ) -> None:

@@ -13,6 +13,8 @@ from killsync.outbox.ping import Pings, path_of
 from killsync.store import lock
 from killsync.terminal.transcript import Transcript, last_lines
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
 
@@ -42,6 +44,7 @@ def some_user(program: Killsync) -> int:
 # what a scan sends
 
 
+@pytest.mark.sample
 def test_a_scan_sends_its_start_and_its_end_with_what_it_printed(
     make: Make, server: PingServer
 ) -> None:
@@ -62,6 +65,7 @@ def test_a_quiet_scan_sends_the_line_that_it_does_not_print(make: Make, server: 
     assert "2 killmails stored" in server.pings[1].body
 
 
+@pytest.mark.sample
 def test_what_is_drawn_at_a_terminal_is_not_sent(make: Make, server: PingServer) -> None:
     program = make(characters=2, killmails=20, latency_body=0.02)
     shown = "\n".join(at_terminal(program, "scan"))
@@ -139,6 +143,7 @@ def test_what_an_exit_code_adds_to_the_address(code: int, path: str) -> None:
 # what a ping never costs
 
 
+@pytest.mark.sample
 def test_a_server_that_hangs_holds_neither_the_work_nor_the_lock(
     make: Make, server: PingServer, background: Background
 ) -> None:

@@ -16,6 +16,8 @@ from killsync.store import lock
 from killsync.sync.values_due import day_of, may_ask
 from killsync.times import DAY, HOUR, unix
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 
 NOW = unix("2026-11-24T12:00:00Z")
@@ -77,6 +79,7 @@ def wait_an_hour(program: Killsync) -> None:
 # when ESI is asked
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(
     ("is_fetched", "not_before", "may"),
     [
@@ -100,6 +103,7 @@ def test_a_day_begins_at_midnight_in_utc() -> None:
     assert day_of(unix("2026-11-25T00:00:00Z")) == "2026-11-25"
 
 
+@pytest.mark.sample
 def test_many_scans_of_a_day_ask_once(priced: Make) -> None:
     program = priced()
     for _ in range(3):

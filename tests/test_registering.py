@@ -21,6 +21,8 @@ from world import TIMEOUT, Killsync, wait_for_exit, wait_until
 
 from killsync.esi.client import CORPORATION_SCOPE, SCOPE
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., Killsync]
 Members = Callable[..., tuple[Killsync, int]]
 URL = re.compile(r"(http\S+authorize\S+)")
@@ -76,6 +78,7 @@ def only_the_character(program: Killsync) -> bool:
 # by refresh token
 
 
+@pytest.mark.sample
 def test_a_token_of_a_director_registers_its_corporation_beside_it(members: Members) -> None:
     program, corporation = members()
     pilot = f"{named(program)} ({character(program)})"
@@ -332,6 +335,7 @@ def adding(program: Killsync) -> Any:
     return program.start("users", "add", "--corporation", "--token-file", str(file))
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_while_esi_is_asked_keeps_the_character(
     members: Members, number: int, code: int

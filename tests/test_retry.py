@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
+import pytest
 from world import Killsync
+
+pytestmark = pytest.mark.long
 
 Make = Callable[..., Killsync]
 
@@ -20,6 +23,7 @@ def with_two_failing_bodies(killsync: Make) -> tuple[Killsync, list[int]]:
     return program, users
 
 
+@pytest.mark.sample
 def test_what_is_set_aside_is_fetched_by_the_next_run(killsync: Make) -> None:
     program, _ = with_two_failing_bodies(killsync)
     program.run("scan")

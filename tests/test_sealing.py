@@ -18,6 +18,8 @@ from killsync.errors import UsageError
 from killsync.tokens.sealing import Keyring
 from killsync.tokens.tokens import Tokens
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
 
@@ -105,6 +107,7 @@ def assert_all_can_be_synced(program: Killsync) -> None:
 # with the key
 
 
+@pytest.mark.sample
 def test_encrypted_tokens_are_used_and_renewed_and_nowhere_plain(sealed: Start) -> None:
     program = sealed(characters=2, access_lifetime=30, rotate=True)
     for _ in range(2):
@@ -310,6 +313,7 @@ def open_elsewhere(database: str) -> Iterator[None]:
         process.communicate(timeout=TIMEOUT)
 
 
+@pytest.mark.sample
 def test_rekey_encrypts_all_and_leaves_no_plain_token_in_any_file(killsync: Start) -> None:
     program = killsync(characters=2, killmails=1, shared=0)
     tokens = f"{program.database}.tokens"

@@ -20,6 +20,8 @@ from world import TIMEOUT, Killsync, wait_until
 from killsync.tokens.sealing import Keyring
 from killsync.tokens.tokens import Tokens
 
+pytestmark = pytest.mark.long
+
 SECRET = "the-S3cret~of+the/application"
 Background = Callable[..., Popen[str]]
 Make = Callable[..., Killsync]
@@ -188,6 +190,7 @@ def test_registering_a_corporation_shows_no_secret_whatever_esi_answers(crowd: C
     assert hunt(crowd, crowd.processes) == []
 
 
+@pytest.mark.sample
 def test_a_wrong_client_secret_is_not_shown(leaky: Case) -> None:
     leaky.simulator.options(client_secret="another-S3cret-of-theirs")
     leaky.expire_access()
@@ -196,6 +199,7 @@ def test_a_wrong_client_secret_is_not_shown(leaky: Case) -> None:
     assert hunt(leaky, leaky.processes) == []
 
 
+@pytest.mark.sample
 def test_secrets_in_the_environment_are_shown_no_more_than_those_in_files(leaky: Case) -> None:
     for name, secret in (("CLIENT_SECRET", SECRET), ("TOKEN_KEY", f"{OLD_KEY} {KEY}")):
         Path(leaky.environment.pop(f"KILLSYNC_{name}_FILE")).unlink()
@@ -284,6 +288,7 @@ def test_the_hunt_finds_a_file_that_others_may_read(leaky: Case) -> None:
     assert hunt(leaky) == ["killsync.db has mode 640"]
 
 
+@pytest.mark.sample
 def test_a_running_killsync_leaves_no_core_dump(killsync: Make, background: Background) -> None:
     program = killsync(characters=1, killmails=1, latency_list=3)
     program.simulator.clear_log()

@@ -30,6 +30,8 @@ from killsync.simulator.limits import Allowance, Bucket, ErrorLimit
 from killsync.simulator.options import change
 from killsync.simulator.world import World
 
+pytestmark = pytest.mark.long
+
 NOW = 1_790_000_000.0
 VERIFIER = "v" * 43
 
@@ -306,6 +308,7 @@ def exchange(client: Client, code: str, verifier: str = VERIFIER) -> requests.Re
     return client.token(grant_type="authorization_code", code=code, code_verifier=verifier)
 
 
+@pytest.mark.sample
 def test_login_with_pkce(start: Start) -> None:
     client = start(characters=2)
     second = client.ready.logins[1]
@@ -343,6 +346,7 @@ def claims_of(client: Client, access_token: str) -> dict[str, Any]:
     return dict(jwt.decode(access_token, keys, algorithms=["RS256"]).claims)
 
 
+@pytest.mark.sample
 def test_a_rotated_key_signs_and_the_old_one_still_verifies(start: Start) -> None:
     client = start()
     token = client.ready.logins[0].refresh_token
@@ -478,6 +482,7 @@ def test_a_fault_edits_an_answer_whose_etag_is_then_another(start: Start) -> Non
     assert mine.page(1, **{"If-None-Match": answer.headers["ETag"]}).json() == normal.json()
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(
     "rule", [{"reset": True}, {"close": True}, {"hang": 0.05}, {"cut": True}], ids=str
 )

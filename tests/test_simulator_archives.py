@@ -18,6 +18,8 @@ from killsync.simulator.names import is_stranger
 from killsync.simulator.past import DAY, LISTED_DAYS
 from killsync.simulator.world import World
 
+pytestmark = pytest.mark.long
+
 NOW = 1_790_000_000.0
 ADDED = {"killmail_hash", "http_last_modified"}
 
@@ -70,6 +72,7 @@ def bodies(members: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.sample
 def test_an_archive_holds_the_killmails_of_its_day(everef: EveRef) -> None:
     truth = everef.simulator.truth()["bodies"]
     for day in (everef.simulator.old_days()[0], recent_day(everef)):
@@ -230,6 +233,7 @@ def test_faults_hit_one_day(everef: EveRef) -> None:
     assert (totals.status_code, totals.headers["Retry-After"]) == (429, "7")
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("fault", [{"cut": True}, {"reset": True}, {"close": True}, {"hang": 0.1}])
 def test_an_archive_may_be_cut_off(everef: EveRef, fault: dict[str, Any]) -> None:
     everef.simulator.fault("archive", times=1, **fault)

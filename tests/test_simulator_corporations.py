@@ -13,6 +13,8 @@ from killsync.simulator.names import ACADEMY, corporation_of
 from killsync.simulator.players import CORPORATION_SCOPE, SCOPE
 from killsync.simulator.world import World
 
+pytestmark = pytest.mark.long
+
 NOW = 1_790_000_000.0
 NO_SCOPE = "Token is not valid for any required scope"
 NO_ROLE = "Character does not have required role(s)"
@@ -92,6 +94,7 @@ def sides(body: dict[str, Any], character_id: int) -> set[int]:
 # the list
 
 
+@pytest.mark.sample
 def test_a_list_holds_what_the_members_did_and_its_own(game: Game) -> None:
     access = game.access(game.director)
     first = game.page(access)

@@ -16,6 +16,8 @@ from killsync.simulator.naming import HOSTILE
 from killsync.simulator.prices import DAY, Market, Price, price_of
 from killsync.simulator.world import World
 
+pytestmark = pytest.mark.long
+
 RIFTER, PILOT, CORPORATION, SYSTEM = 587, 2_112_000_000, 98_600_000, 30_003_504
 REFUSED = {"error": "Ensure all IDs are valid before resolving."}
 
@@ -159,6 +161,7 @@ def test_refused_names_use_up_the_errors_that_stop_prices_too(simulate: Simulate
     assert esi.prices().status_code == 420
 
 
+@pytest.mark.sample
 def test_every_killmail_can_be_named_in_batches(esi: Esi) -> None:
     ids = {i for body in esi.simulator.truth()["bodies"].values() for i in mentioned(body)}
     batches = [sorted(ids)[start : start + 1000] for start in range(0, len(ids), 1000)]

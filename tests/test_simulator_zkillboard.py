@@ -7,6 +7,8 @@ import pytest
 import requests
 from world import Simulator
 
+pytestmark = pytest.mark.long
+
 Simulate = Callable[..., Simulator]
 
 
@@ -47,6 +49,7 @@ def has_taken_part(party: dict[str, Any], owner: int) -> bool:
     return owner in (party.get("character_id"), party.get("corporation_id"))
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("of_corporation", [False, True])
 def test_lists_hold_all_that_bodies_name_newest_first(
     zkb: Zkillboard, of_corporation: bool

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from world import TIMEOUT, Killsync, read_until, run_in_progress, wait_for_exit, wait_until
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
 
@@ -55,6 +57,7 @@ def assert_the_next_scan_completes(program: Killsync) -> None:
     assert (jobs(program)["queued"], jobs(program)["running"]) == (0, 0)
 
 
+@pytest.mark.sample
 @STOPS
 def test_a_stop_among_bodies_sends_no_more_and_keeps_what_has_arrived(
     killsync: Start, background: Background, command: str, number: int, exit_code: int
@@ -116,6 +119,7 @@ def test_a_stop_during_a_refresh_keeps_the_token_that_sso_has_rotated(
     assert_the_next_scan_completes(program)
 
 
+@pytest.mark.sample
 @SIGNALS
 def test_a_stop_does_not_wait_for_a_database_that_another_program_keeps_locked(
     killsync: Start, background: Background, number: int, exit_code: int
@@ -163,6 +167,7 @@ def test_a_stop_ends_the_wait_before_a_retry_and_blames_no_user(
     assert_the_next_scan_completes(program)
 
 
+@pytest.mark.sample
 def test_a_second_sigint_ends_at_once_and_loses_nothing(
     killsync: Start, background: Background
 ) -> None:
@@ -221,6 +226,7 @@ def test_runs_killed_again_and_again_come_to_the_end(
     assert_the_next_scan_completes(program)
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
 def test_a_signal_while_the_modules_are_read_ends_without_a_word(
     killsync: Start, number: int

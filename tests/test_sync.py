@@ -10,6 +10,8 @@ from world import TIMEOUT, Killsync, read_until, run_in_progress, wait_until
 
 from killsync.times import iso
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., Killsync]
 
 
@@ -167,6 +169,7 @@ def test_a_sync_within_the_cache_time_fetches_the_bodies_that_are_pending(
     program.assert_equals_truth()
 
 
+@pytest.mark.sample
 def test_full_reads_every_page_and_finds_what_appeared_late(killsync: Start) -> None:
     program = killsync(characters=1, killmails=12, page_size=5)
     (user,) = ids(program)
@@ -200,6 +203,7 @@ def test_full_within_the_cache_time_queues_the_full_pass_for_the_next_run(
     program.assert_equals_truth()
 
 
+@pytest.mark.sample
 def test_no_wait_only_queues_and_the_next_scan_does_it(killsync: Start) -> None:
     program = killsync(characters=1, killmails=2)
     (user,) = ids(program)
@@ -331,6 +335,7 @@ def test_a_waiting_sync_exits_75_with_the_reason_when_the_run_cannot_have_the_li
     assert set(pages_asked(program, user)) == {1}
 
 
+@pytest.mark.sample
 def test_a_waiting_sync_takes_over_when_the_run_is_killed(
     killsync: Start, background: Callable[..., Popen[str]]
 ) -> None:
@@ -348,6 +353,7 @@ def test_a_waiting_sync_takes_over_when_the_run_is_killed(
     program.assert_equals_truth()
 
 
+@pytest.mark.sample
 def test_a_waiting_sync_takes_the_lock_as_soon_as_it_is_free(
     killsync: Start, background: Callable[..., Popen[str]]
 ) -> None:

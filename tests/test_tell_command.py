@@ -5,12 +5,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from here import run_here
 from in_process import InProcess
 from tellers import Teller, configure
 from terminal import at_terminal
 from test_telling import happen, need_login
 from world import Killsync
+
+pytestmark = pytest.mark.long
 
 Make = Callable[..., Killsync]
 SECRET = "json://127.0.0.1:9/S3cret"
@@ -35,6 +38,7 @@ def shown(program: Killsync, name: str) -> dict[str, object]:
     return one
 
 
+@pytest.mark.sample
 def test_it_shows_what_was_told_what_waits_and_what_is_wrong(killsync: Make) -> None:
     program, teller = ready(killsync)
     assert shown(program, "corp") | {"told": 0, "waiting": 0, "error": None} == shown(
@@ -96,6 +100,7 @@ def test_an_unknown_channel_names_the_nearest(killsync: Make) -> None:
     program.run("tell", "--test", "corp", "--dry-run", exit_code=2)
 
 
+@pytest.mark.sample
 def test_no_url_is_ever_shown(killsync: Make) -> None:
     program, _ = ready(killsync)
     happen(program, 1)

@@ -11,6 +11,8 @@ from campaign.clock import Clock
 from tellers import Teller, configure, states
 from world import Killsync, run_in_progress, wait_until
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 MINUTE, HOUR = 60.0, 3600.0
 
@@ -50,6 +52,7 @@ def test_a_first_sync_and_an_import_tell_nothing(killsync: Make, tmp_path: Path)
     assert program.rows("SELECT count(*) FROM outbox") == [(0,)]
 
 
+@pytest.mark.sample
 def test_what_is_new_is_told_once_and_in_one_call(told: tuple[Killsync, Teller]) -> None:
     program, teller = told
     ids = happen(program, 12)
@@ -184,6 +187,7 @@ def test_a_run_killed_while_it_sends_leaves_what_is_reported_once_and_never_sent
     assert teller.calls == []
 
 
+@pytest.mark.sample
 def test_a_signal_ends_telling_soon_and_is_no_failure_of_the_channel(
     told: tuple[Killsync, Teller],
 ) -> None:

@@ -18,6 +18,8 @@ from world import TIMEOUT, Killsync, wait_until
 
 from killsync.tokens.tokens import Token, Tokens
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., Killsync]
 Background = Callable[..., Popen[str]]
 
@@ -99,6 +101,7 @@ def test_tokens_that_never_last_a_minute_are_used_all_the_same(killsync: Start) 
     program.assert_equals_truth()
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("rotate", [False, True], ids=["kept", "rotated"])
 def test_scan_after_scan_has_a_refresh_token_that_works(stale: Start, rotate: bool) -> None:
     program = stale(characters=2, killmails=1, rotate=rotate)
@@ -318,6 +321,7 @@ def test_a_damaged_token_affects_one_user_and_is_not_shown(killsync: Start) -> N
     assert (program.user(ill)["state"], program.user(well)["killmails"]) == ("needs_login", 1)
 
 
+@pytest.mark.sample
 def test_new_signing_keys_of_sso_are_fetched_when_they_are_met(stale: Start) -> None:
     program = stale(characters=1, killmails=1)
     for _ in range(2):
@@ -455,6 +459,7 @@ def test_the_token_before_the_newest_is_kept_until_that_has_been_accepted(stale:
     assert [refresh for refresh, _ in stored_tokens(program)] == valid_refresh_tokens(program)
 
 
+@pytest.mark.sample
 def test_the_token_file_is_written_through_and_what_is_deleted_is_erased(tmp_path: Path) -> None:
     with closing(Tokens(tmp_path / "killsync.db")) as tokens:
         tokens.put(1, Token("one"))
@@ -463,6 +468,7 @@ def test_the_token_file_is_written_through_and_what_is_deleted_is_erased(tmp_pat
     assert dict(zip(TOKEN_PRAGMAS, pragmas, strict=True)) == TOKEN_PRAGMAS
 
 
+@pytest.mark.sample
 def test_all_files_are_for_their_owner_only(
     killsync: Start, background: Background, open_umask: None
 ) -> None:

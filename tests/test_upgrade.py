@@ -13,6 +13,8 @@ from world import Killsync, run_in_progress
 
 from killsync.store import connection, schema
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 
 
@@ -70,6 +72,7 @@ def assert_upgrades(program: Killsync, command: str, *arguments: str) -> None:
     program.assert_equals_truth()
 
 
+@pytest.mark.sample
 def test_a_scan_upgrades_an_old_database_and_keeps_a_backup(old: Killsync) -> None:
     assert_upgrades(old, "scan")
 

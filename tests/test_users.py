@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from world import Killsync, wait_for_exit, wait_until
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., Killsync]
 
 HOSTILE_NAMES = {
@@ -56,6 +58,7 @@ def assert_harmless(text: str) -> None:
     assert [c for c in text if c != "\n" and unicodedata.category(c) in bad] == []
 
 
+@pytest.mark.sample
 def test_tokens_from_standard_input_are_added_with_a_line_each(killsync: Start) -> None:
     program = killsync(users=False, characters=2, killmails=0)
     given = f"{token_of(program, 0)}\n\n  {token_of(program, 1)}\r\n"
@@ -88,6 +91,7 @@ def test_a_garbage_line_fails_alone_and_is_not_repeated(killsync: Start) -> None
     assert len(user_ids(program)) == 2
 
 
+@pytest.mark.sample
 def test_a_line_of_a_file_that_is_not_utf_8_fails_alone_and_no_token_is_shown(
     killsync: Start,
 ) -> None:
@@ -143,6 +147,7 @@ def test_a_replaced_token_is_kept_though_it_cannot_be_verified_yet(killsync: Sta
     program.assert_equals_truth()
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_adding_that_is_stopped_keeps_the_token_that_sso_has_replaced(
     killsync: Start, number: int, code: int
@@ -220,6 +225,7 @@ def test_a_new_login_renews_a_known_user_and_keeps_what_is_stored(killsync: Star
     program.assert_equals_truth()
 
 
+@pytest.mark.sample
 def test_users_are_listed(killsync: Start) -> None:
     program = killsync(characters=2, killmails=3, shared=0)
     program.run("sync", str(user_ids(program)[0]))
@@ -287,6 +293,7 @@ def test_enabling_a_user_who_needs_a_login_lets_the_token_be_tried_once_more(
     program.assert_equals_truth()
 
 
+@pytest.mark.sample
 def test_removing_revokes_the_token_and_keeps_the_killmails(killsync: Start) -> None:
     program = killsync(characters=2, killmails=3, shared=0)
     gone, stays = user_ids(program)
