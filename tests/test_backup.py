@@ -109,6 +109,7 @@ def test_a_quiet_backup_prints_nothing(program: InProcess, file: Path) -> None:
     assert done.stdout + done.stderr == ""
 
 
+@pytest.mark.long
 def test_a_backup_can_be_made_while_a_run_goes_on(
     killsync: Start, background: Background, file: Path
 ) -> None:

@@ -454,6 +454,7 @@ def test_the_browser_is_opened_once_it_answers(database: Path, tmp_path: Path) -
     assert shown.read_text() == "200"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare to mount a disk")
 def test_a_database_on_a_read_only_disk_is_shown(database: Path, tmp_path: Path) -> None:
     disk, copy = tmp_path / "disk", tmp_path / "copy"

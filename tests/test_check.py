@@ -45,6 +45,8 @@ from killsync.store.killmails import FetchedKillmail, insert
 from killsync.store.schema import migrations
 from killsync.store.verify_bodies import flaw, in_batches
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Killsync]
 
 # a killmail on one list only, with items and with one attacker at least
@@ -548,7 +550,6 @@ DAMAGES = {
 }
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damage_is_named_repaired_and_healed_by_the_next_scan(synced: InProcess, name: str) -> None:
     statement, kind, words, ending = DAMAGES[name]
@@ -630,6 +631,7 @@ def test_what_is_pending_from_zkillboard_is_its_users_without_being_listed(
     assert synced.rows(row) == []
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(
     ("origin", "hash_source", "asked"),
     [
@@ -656,6 +658,7 @@ def test_a_damaged_imported_body_is_asked_for_with_its_hash(
     assert verdict(synced)["problems"] == []
 
 
+@pytest.mark.sample
 def test_damage_that_needs_nothing_from_esi_is_repaired_all_at_once(
     synced: InProcess,
 ) -> None:
@@ -911,6 +914,7 @@ def test_a_database_readable_by_others_is_noted(synced: InProcess) -> None:
     assert any("others may use it" in note for note in verdict(synced)["notes"])
 
 
+@pytest.mark.sample
 def test_no_token_is_ever_shown(synced: InProcess) -> None:
     damage(synced, f"UPDATE killmails SET hash_ok = 0 WHERE killmail_id = {ONE}")
     with closing(sqlite3.connect(f"{synced.database}.tokens")) as conn:
@@ -959,6 +963,7 @@ def table_dropped(file: Path) -> None:
         conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("arguments", [[], ["--repair"], ["--json"]])
 @pytest.mark.parametrize(
     ("spoil", "words"),
@@ -1161,6 +1166,7 @@ def test_repair_counts_disabled_users_with_an_incomplete_list(synced: InProcess)
     assert lines_of(synced, "--repair")[-1] == ending
 
 
+@pytest.mark.sample
 def test_below_an_open_gap_the_list_is_complete(killsync: Make) -> None:
     program = killsync(characters=1, killmails=30, page_size=10)
     program.run("scan")
@@ -1259,6 +1265,7 @@ def test_a_body_that_never_fitted_its_hash_is_noted(killsync: Make) -> None:
     assert any("hash does not match: 1" in note for note in verdict(program)["notes"])
 
 
+@pytest.mark.sample
 def test_fields_that_esi_may_add_are_no_problem(killsync: Make) -> None:
     program = killsync(characters=1, killmails=1)
     user_id = program.simulator.logins[0]["character_id"]
@@ -1344,6 +1351,7 @@ def test_after_the_newest_killmail_was_taken_off_the_list(killsync: Make) -> Non
     assert lines_of(program)[-1] == "no problems found"
 
 
+@pytest.mark.sample
 def test_a_list_in_no_order(killsync: Make) -> None:
     program = killsync(users=False)
     program.simulator.add_character(killmails=35, order="shuffled")
@@ -1400,6 +1408,7 @@ def grow(program: Killsync, copies: int) -> None:
         conn.execute("COMMIT")
 
 
+@pytest.mark.sample
 def test_a_terminal_sees_a_bar_and_can_end_the_check(synced: InProcess) -> None:
     grow(synced, 20_000)
     terminal, other_end = pty.openpty()

@@ -206,6 +206,7 @@ NO_REFERENCES: list[Any] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bad", NO_REFERENCES, ids=lambda bad: repr(bad)[:40])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_an_entry_that_is_no_reference_is_skipped_alone_after_a_second_look(

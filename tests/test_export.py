@@ -265,6 +265,7 @@ def test_a_reader_that_leaves_early_causes_no_traceback(killsync: Make) -> None:
         export.wait(TIMEOUT)
 
 
+@pytest.mark.long
 def test_killmails_are_read_as_fast_as_the_reader_takes_them(killsync: Make) -> None:
     # a batch is 500
     program = scanned(killsync, killmails=620)
@@ -290,6 +291,7 @@ def test_an_export_never_replaces_a_file_of_the_database(synced: InProcess, file
     assert target.read_bytes() == before
 
 
+@pytest.mark.long
 def test_while_a_scan_is_on_whole_killmails_are_exported(killsync: Make) -> None:
     program = killsync(characters=1, killmails=30, latency_body=3)
     with program.start("scan") as scan:
@@ -579,6 +581,7 @@ def test_csv_into_a_file_exits_2(template: InProcess, folder: Path) -> None:
     assert (folder / "out").read_text() == "precious"
 
 
+@pytest.mark.long
 def test_csv_that_is_broken_off_leaves_every_file_as_it_was(
     synced: InProcess, folder: Path
 ) -> None:

@@ -250,6 +250,7 @@ awkward = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=25)
 @given(
     st.lists(st.builds(lambda content, more: content | more, bodies, awkward), max_size=4),

@@ -18,6 +18,8 @@ from killsync.model import ItemType
 from killsync.store import facts, game_data
 from killsync.store.connection import Store
 
+pytestmark = pytest.mark.long
+
 EVERYTHING = (
     "SELECT * FROM types",
     "SELECT * FROM systems",
@@ -37,6 +39,7 @@ def everything(store: Store) -> list[list[Any]]:
     return [store.conn.execute(sql).fetchall() for sql in EVERYTHING]
 
 
+@pytest.mark.sample
 def test_a_scan_puts_the_game_data_into_a_new_database(
     killsync: Callable[..., Killsync],
 ) -> None:
@@ -116,6 +119,7 @@ def test_old_names_still_wait_to_be_renewed(store: Store) -> None:
     assert store.conn.execute("SELECT * FROM unnamed_ids").fetchall() == [waiting]
 
 
+@pytest.mark.sample
 def test_any_number_of_types_is_looked_up(store: Store) -> None:
     with store.transaction() as conn:
         game_data.load(conn, shipped())
@@ -124,6 +128,7 @@ def test_any_number_of_types_is_looked_up(store: Store) -> None:
     assert game_data.types_of(store.conn, []) == {}
 
 
+@pytest.mark.sample
 def test_counts_are_those_of_the_shipped_data(store: Store) -> None:
     game_data.load_if_outdated(store)
     counts = msgspec.structs.asdict(game_data.counts(store.conn))

@@ -331,6 +331,7 @@ def test_directories_without_an_archive_are_refused_in_words(importing: Importin
     assert said == "killsync: no archive there: they are named killmails-YYYY-MM-DD.tar.bz2\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("more", [[], ["--full"]])
 def test_whether_the_next_call_goes_on_is_said_as_it_is(
     importing: Importing, more: list[str]
@@ -454,6 +455,7 @@ def test_what_cannot_be_read_is_refused_by_name_and_the_rest_is_imported(
     assert importing.stored() == [7, 9]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("below", ["", "2016"])
 def test_a_directory_that_is_named_has_to_be_readable(importing: Importing, below: str) -> None:
     archive(importing.archives, [loss(7)])

@@ -233,6 +233,7 @@ def test_an_integer_may_be_written_as_a_number_with_a_fraction_of_zero() -> None
     conn.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("inside", [{}, {"items": []}], ids=["plain", "with an empty list each"])
 def test_60_000_items_come_back(inside: dict[str, Any]) -> None:
     full = item(quantity_destroyed=1, quantity_dropped=2, **inside)
@@ -506,6 +507,7 @@ def test_export_is_oldest_first_whatever_the_batch(history: sqlite3.Connection, 
     assert exported(history, batch=batch, user_id=42) == [7, 9, 5, 1, 3]
 
 
+@pytest.mark.long
 def test_large_killmails_are_exported_and_checked_a_few_at_a_time(conn: sqlite3.Connection) -> None:
     box = item(items=[item()] * 30_000)
     large = {"victim": victim(items=[box]), "new": "x" * 100_000}

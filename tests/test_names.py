@@ -378,7 +378,6 @@ requests.Session.request = request
     program.environment["PYTHONPATH"] = os.pathsep.join([str(directory), *sys.path])
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("what", ["names", "prices"])
 def test_a_bug_beside_the_killmails_is_told_once_and_ends_no_run(
     named: Callable[..., InProcess], what: str

@@ -162,7 +162,6 @@ def test_what_was_stored_without_prices_is_valued_by_the_next_scan_though_nobody
     assert "nothing is due" in program.run("scan").stdout
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     "fault",
     [

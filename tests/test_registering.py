@@ -201,7 +201,6 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("route", ["affiliation", "corporation", "corp_list"])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_where_esi_cannot_be_asked_the_character_alone_is_registered(

@@ -11,10 +11,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from world import TIMEOUT, Killsync, run_in_progress, wait_for_exit, wait_until
 
 from killsync import files
 from killsync.times import MINUTE, unix
+
+pytestmark = pytest.mark.long
 
 Make = Callable[..., Killsync]
 Background = Callable[..., subprocess.Popen[str]]
@@ -153,6 +156,7 @@ def lock_is_open_in(process: subprocess.Popen[str]) -> bool:
     return any(os.path.realpath(file).endswith(".lock") for file in folder.iterdir())
 
 
+@pytest.mark.sample
 def test_a_short_look_at_the_lock_costs_no_tick(killsync: Make, background: Background) -> None:
     program = killsync(characters=1, killmails=2)
     program.run("users")
@@ -165,6 +169,7 @@ def test_a_short_look_at_the_lock_costs_no_tick(killsync: Make, background: Back
     program.assert_equals_truth()
 
 
+@pytest.mark.sample
 def test_max_runtime_ends_a_scan_and_says_how_many_workers_would_have_done(
     killsync: Make,
 ) -> None:
@@ -188,6 +193,7 @@ def test_so_many_users_are_synced_at_a_time_as_there_are_workers(killsync: Make)
         assert max(entry["in_flight"] for entry in program.simulator.log("list")) == workers
 
 
+@pytest.mark.sample
 def test_a_quiet_scan_with_nothing_wrong_prints_nothing(killsync: Make) -> None:
     program = with_users(killsync, 2)
     done = program.run("scan", "--quiet")
@@ -206,6 +212,7 @@ FAILURES: tuple[dict[str, Any], ...] = (
 )
 
 
+@pytest.mark.sample
 def test_one_users_failure_does_not_stop_the_others(killsync: Make) -> None:
     program = with_users(killsync, len(FAILURES) + 2)
     for login, fault in zip(program.simulator.logins, FAILURES, strict=False):
@@ -294,6 +301,7 @@ def test_a_killmail_set_aside_is_reported_once(killsync: Make) -> None:
     assert scan_later(program, "--quiet") == ("", "")
 
 
+@pytest.mark.sample
 def test_an_outage_ends_the_scan_and_blames_no_user(killsync: Make) -> None:
     program = with_users(killsync, 3)
     # an outage that answers 503 is in test_faults, one of 504 in test_sync
@@ -378,6 +386,7 @@ def imported(program: Killsync) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in lines if "import time:" in line}
 
 
+@pytest.mark.sample
 def test_a_scan_with_nothing_due_neither_asks_nor_loads_what_it_would_ask_with(
     killsync: Make,
 ) -> None:
@@ -413,6 +422,7 @@ def commits_of(program: Killsync) -> Iterator[list[int]]:
         counted.append(sum(size > 0 for size in sizes))
 
 
+@pytest.mark.sample
 def test_users_with_nothing_new_share_their_commits_and_use_their_access_tokens(
     killsync: Make,
 ) -> None:

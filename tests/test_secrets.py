@@ -117,7 +117,6 @@ def answers_with(said: str) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("route", ["token", "list"])
 def test_an_error_that_repeats_a_secret_is_not_repeated(crowd: Case, route: str) -> None:
     said = repeated([*tokens_in_use(crowd)[:2], SECRET])

@@ -519,7 +519,6 @@ def test_a_huge_answer_counts_what_has_left(start: Start) -> None:
     assert 100_000 <= client.log("list")[0]["sent"] < 1 << 28
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "error"),
     [("refuse", requests.ConnectionError), ("unreachable", requests.ConnectTimeout)],

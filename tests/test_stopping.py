@@ -264,7 +264,6 @@ MOMENTS: dict[str, tuple[str, dict[str, float], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("moment", "number", "exit_code"),
     # each signal at every other moment: both are handled alike, as the tests above show

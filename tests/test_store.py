@@ -433,6 +433,7 @@ def test_a_first_migration_that_fails_leaves_a_database_that_can_be_made(path: P
 # what is counted
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(
     steps=st.lists(

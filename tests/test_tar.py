@@ -323,6 +323,7 @@ def test_a_block_that_is_damaged_is_found(unpack: Unpack) -> None:
     assert broken.value.flaw is Flaw.DAMAGED
 
 
+@pytest.mark.long
 def test_a_bomb_is_decompressed_in_pieces() -> None:
     bomb = bz2.compress(bytes(256 << 20))
     assert len(bomb) < 1000

@@ -395,7 +395,6 @@ GARBAGE = {
 }
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("rotate", [False, True], ids=["kept", "rotated"])
 @pytest.mark.parametrize("refresh_token", GARBAGE.values(), ids=GARBAGE.keys())
 def test_one_answer_of_garbage_costs_no_login(

@@ -140,7 +140,6 @@ def test_kills_says_that_roles_are_still_being_looked_up_after_an_upgrade(
     assert "parts in stored killmails are still being looked up; `killsync scan` continues" in said
 
 
-@pytest.mark.long
 def test_an_old_database_is_not_upgraded_while_another_run_holds_the_lock(old: Killsync) -> None:
     before = version(old.database)
     with run_in_progress(old):
