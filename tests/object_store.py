@@ -21,7 +21,7 @@ KEYS = {
 }
 
 
-class _Silent(WSGIRequestHandler):
+class _Silent(WSGIRequestHandler):  # type: ignore[misc]
     def log(self, type: str, message: str, *args: object) -> None:
         """Say nothing."""
 
