@@ -38,6 +38,16 @@ def _columns(**types: Any) -> Any:
 
 _NAMES = _columns(id=_NUMBER, name=_TEXT)
 _PRICES = _columns(type_id=_NUMBER, price=_REAL)
+_TYPES = _columns(
+    type_id=_NUMBER,
+    name=_TEXT,
+    group_id=_NUMBER,
+    group_name=_TEXT,
+    category_id=_NUMBER,
+    category_name=_TEXT,
+)
+_SYSTEMS = _columns(system_id=_NUMBER, name=_TEXT, security=_REAL, region_id=_NUMBER, region=_TEXT)
+_FACTIONS = _columns(faction_id=_NUMBER, name=_TEXT)
 _IDS_BY_SEQ = _columns(id=_NUMBER, month=_NUMBER)
 _IDS_BY_TIME = _columns(id=_NUMBER, time=_TEXT, weight=_NUMBER)
 _WEIGHTS = _columns(weight=_NUMBER)
@@ -54,9 +64,14 @@ class Source:
     """Killmails of a span, month by month, and what the database knows beside them."""
 
     def __init__(
-        self, conn: ArrowConnection, reference: Reference, span: Span, *, with_hash: bool
+        self,
+        conn: ArrowConnection,
+        systems: Sequence[tuple[Any, ...]],
+        span: Span,
+        *,
+        with_hash: bool,
     ) -> None:
-        self.reference = reference
+        """Take the rows of `bulk.systems`, and read what else the game itself names."""
         self._conn = conn
         self._span = (span.after, span.until)
         self._schema = arrow_schema.raw("killmails", with_hash=with_hash)
@@ -66,6 +81,15 @@ class Source:
             name: (bulk.children(name, columns), _children(name, columns))
             for name, columns in (("attackers", _OF_ATTACKERS), ("items", _OF_ITEMS))
         }
+        columns = [pa.array(values) for values in zip(*systems, strict=True)]
+        with conn.snapshot():
+            self.reference = Reference(
+                types=conn.read(bulk.TYPES, [], _TYPES),
+                systems=pa.table(columns, names=_SYSTEMS.names).cast(_SYSTEMS)
+                if columns
+                else _SYSTEMS.empty_table(),
+                factions=conn.read(bulk.FACTIONS, [], _FACTIONS),
+            )
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Make several reads see one state of the database."""
@@ -152,7 +176,7 @@ class Source:
     def _by_time(self, first: str, until: str) -> Iterator[list[int]]:
         time, after_id = first, _LOWEST_ID
         while True:
-            asked = [time, after_id, until, *self._span, _MOST_KILLMAILS]
+            asked: list[int | str] = [time, after_id, until, *self._span, _MOST_KILLMAILS]
             with self._conn.snapshot():
                 found = self._conn.read(bulk.IDS_BY_TIME, asked, _IDS_BY_TIME)
             if not len(found):

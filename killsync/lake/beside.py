@@ -4,7 +4,6 @@ All of it follows from rows that come in batches, each killmail with all of its 
 items. An id of many rows is looked up once.
 """
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -12,25 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from killsync.lake import arrow_schema, flags, item_prices
-
-Row = tuple[Any, ...]
-_NUMBER, _TEXT = pa.int64(), pa.string()
-_TYPES = {
-    "type_id": _NUMBER,
-    "name": _TEXT,
-    "group_id": _NUMBER,
-    "group_name": _TEXT,
-    "category_id": _NUMBER,
-    "category_name": _TEXT,
-}
-_SYSTEMS = {
-    "system_id": _NUMBER,
-    "name": _TEXT,
-    "security": pa.float64(),
-    "region_id": _NUMBER,
-    "region": _TEXT,
-}
-_FACTIONS = {"faction_id": _NUMBER, "name": _TEXT}
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -44,13 +24,6 @@ class Reference(msgspec.Struct, frozen=True):
     types: Any
     systems: Any
     factions: Any
-
-    @classmethod
-    def of_rows(
-        cls, types: Sequence[Row], systems: Sequence[Row], factions: Sequence[Row]
-    ) -> "Reference":
-        """Return it from rows with the columns of each table, in that order."""
-        return cls(_table(types, _TYPES), _table(systems, _SYSTEMS), _table(factions, _FACTIONS))
 
 
 class Known(Protocol):
@@ -111,12 +84,6 @@ def _place(raw: Any, killmails: dict[str, Any], rows: dict[str, Any]) -> Any:
     if PLACE in raw.column_names:
         return _one(raw[PLACE]).cast(pa.int32())
     return pc.index_in(rows["stored_seq"], value_set=killmails["stored_seq"])
-
-
-def _table(rows: Sequence[Row], columns: dict[str, Any]) -> Any:
-    values = zip(*rows, strict=True) if rows else [()] * len(columns)
-    arrays = [pa.array(v, kind) for v, kind in zip(values, columns.values(), strict=True)]
-    return pa.table(arrays, names=list(columns))
 
 
 def _whole(table: Any, schema: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 The rules and numbers are those of a killmail's value.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -86,31 +87,25 @@ def _taken(table: Any, column: str, rows: Any) -> Any:
 def _in_escape_bay(items: Columns, place: Any) -> Any:
     """Return of each row whether it lies in the frigate escape bay, itself or in something else."""
     is_there = pc.fill_null(pc.equal(items["flag"], ESCAPE_BAY), False)
-    # of the few killmails that have such a bay, what lies in something
-    inside = pc.and_(
-        pc.is_valid(items["parent"]), pc.is_in(place, value_set=place.filter(is_there))
-    )
-    if not pc.any(inside).as_py():
+    # of the few killmails that have such a bay, what lies in something, and the bay's own
+    here = pc.is_in(place, value_set=place.filter(is_there))
+    nested = pc.and_(here, pc.is_valid(items["parent"]))
+    if not pc.any(nested).as_py():
         return is_there
-    concerned = pc.is_in(place, value_set=place.filter(inside))
-    row = pa.array(range(len(place)), pa.int64()).filter(concerned)
-    keys = zip(
-        place.filter(concerned).to_pylist(),
-        items["ordinal"].filter(concerned).to_pylist(),
-        strict=True,
-    )
-    around = zip(
-        items["parent"].filter(concerned).to_pylist(),
-        is_there.filter(concerned).to_pylist(),
-        strict=True,
-    )
-    tree = dict(zip(keys, around, strict=True))
-    found = [_lies_there(tree, *key) for key in tree]
-    return pc.or_(is_there, pc.is_in(pa.array(range(len(place)), pa.int64()), row.filter(found)))
+    concerned = pc.or_(nested, is_there)
+    keys = (place, items["ordinal"])
+    around = (items["parent"], is_there)
+    tree = dict(zip(_rows(keys, concerned), _rows(around, concerned), strict=True))
+    inside = pa.array([_lies_there(tree, *key) for key in tree])
+    return pc.replace_with_mask(is_there, concerned, inside)
+
+
+def _rows(columns: Sequence[Any], chosen: Any) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.filter(chosen).to_pylist() for column in columns), strict=True)
 
 
 def _lies_there(
-    tree: dict[tuple[int, int], tuple[int | None, bool]], place: int, ordinal: int | None
+    tree: dict[tuple[Any, ...], tuple[Any, ...]], place: int, ordinal: int | None
 ) -> bool:
     """Return whether an item, or one of those around it, is in the bay."""
     seen: set[int] = set()

@@ -10,7 +10,6 @@ import pyarrow as pa
 from killsync.errors import UsageError
 from killsync.lake import arrow_schema, beside
 from killsync.lake.arrow_source import Source, Span
-from killsync.lake.beside import Reference
 from killsync.lake.layout import Call, Target
 from killsync.lake.parquet_events import Exported
 from killsync.store import arrow, bulk, changes
@@ -35,14 +34,14 @@ def add_new(store: Store, target: Target, show: Show, *, with_hash: bool) -> Exp
     with target.call(place) as call:
         place = call.place
         removed = _write_removed(store, call, before)
-        reference = Reference.of_rows(*bulk.game_names(store.conn))
+        systems = bulk.systems(store.conn)
         # see `store.arrow`
         store.close()
         killmails = months = 0
         if place.stored_seq > before.stored_seq:
             span = Span(before.stored_seq, place.stored_seq)
             with arrow.connect(store.uri, bulk.SETUP) as conn:
-                source = Source(conn, reference, span, with_hash=with_hash)
+                source = Source(conn, systems, span, with_hash=with_hash)
                 killmails, months = _write_killmails(source, call, show, with_hash=with_hash)
         call.commit()
     return Exported(target.shown, place.stored_seq, killmails, months, removed)

@@ -7,15 +7,15 @@ connections of this process to the database must be closed while one of these is
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import adbc_driver_manager
-import adbc_driver_sqlite.dbapi
+import adbc_driver_manager as driver
+import adbc_driver_sqlite
 import pyarrow as pa
 
 # more rows than any query of ours has: the driver decides by the first batch what a column holds
-_ALL_AT_ONCE = 1 << 30
+_ALL_AT_ONCE = {"adbc.sqlite.query.batch_rows": str(1 << 30)}
 _BUSY_TIMEOUT_MS = 60_000
 # source: SQLite's sqlite3ErrStr; the driver gives its words, and no number
 _CODES = {
@@ -30,37 +30,34 @@ _CODES = {
 
 
 class ArrowConnection:
-    """A connection that only reads; its errors are those of Python's own SQLite."""
+    """A connection that only reads; its errors are those of Python's own SQLite.
 
-    def __init__(self, cursor: Any) -> None:
-        self._cursor = cursor
-        self._cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": _ALL_AT_ONCE})
+    It uses the driver below its form of Python's database interface, which imports what it can find
+    of other libraries.
+    """
 
-    def read(self, sql: str, parameters: Sequence[Any], schema: Any) -> Any:
+    def __init__(self, conn: Any) -> None:
+        self._conn = conn
+
+    def read(self, sql: str, parameters: Sequence[int | str], schema: Any) -> Any:
         """Return the rows of a query as a `pyarrow.Table` of a schema, in one piece.
 
         Text is looked at, since no engine reads what is not UTF-8. Raises sqlite3.Error.
         """
         with _sqlite_errors():
-            self._cursor.execute(sql, parameters or None)
-            found = self._cursor.fetch_arrow_table()
-            return pa.table(
-                [_cast(column, field) for column, field in zip(found.columns, schema, strict=True)],
-                schema=schema,
-            )
+            found = self._execute(sql, parameters)
+            columns = [_cast(column, f) for column, f in zip(found.columns, schema, strict=True)]
+            return pa.table(columns, schema=schema)
 
-    def do(self, sql: str, *parameters: Any) -> None:
+    def do(self, sql: str, *parameters: int | str) -> None:
         """Execute what gives no rows, such as a change of a temporary table."""
         with _sqlite_errors():
-            self._cursor.execute(sql, parameters or None)
-            self._cursor.fetchall()
+            self._execute(sql, parameters)
 
-    def one(self, sql: str, *parameters: Any) -> Any:
-        """Return the only value of the first row of a query; None if there is no row."""
+    def one(self, sql: str, *parameters: int | str) -> Any:
+        """Return the only value of the only row of a query."""
         with _sqlite_errors():
-            self._cursor.execute(sql, parameters or None)
-            row = self._cursor.fetchone()
-            return row and row[0]
+            return self._execute(sql, parameters).column(0)[0].as_py()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -70,7 +67,19 @@ class ArrowConnection:
         finally:
             with _sqlite_errors():
                 # the next query begins another
-                self._cursor.connection.rollback()
+                self._conn.rollback()
+
+    def _execute(self, sql: str, parameters: Sequence[int | str]) -> Any:
+        with driver.AdbcStatement(self._conn) as statement:
+            statement.set_options(**_ALL_AT_ONCE)
+            statement.set_sql_query(sql)
+            if parameters:
+                columns = [pa.array([value]) for value in parameters]
+                names = [str(number) for number in range(len(columns))]
+                statement.prepare()
+                statement.bind(pa.record_batch(columns, names=names))
+            stream, _ = statement.execute_query()
+            return pa.RecordBatchReader.from_stream(stream).read_all()
 
 
 @contextmanager
@@ -79,14 +88,14 @@ def connect(uri: str, setup: Sequence[str] = ()) -> Iterator[ArrowConnection]:
 
     `setup` is what it executes first: temporary tables of its own.
     """
-    with _sqlite_errors():
-        opened = adbc_driver_sqlite.dbapi.connect(uri)
-    with closing(opened) as conn, closing(conn.cursor()) as cursor:
-        arrow = ArrowConnection(cursor)
-        for sql in (f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}", *setup):
-            arrow.do(sql)
+    with ExitStack() as opened:
         with _sqlite_errors():
-            conn.commit()
+            database = opened.enter_context(adbc_driver_sqlite.connect(uri))
+            conn = opened.enter_context(driver.AdbcConnection(database))
+            arrow = ArrowConnection(conn)
+            for sql in (f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}", *setup):
+                arrow.do(sql)
+            conn.set_autocommit(False)
         yield arrow
 
 
@@ -107,7 +116,7 @@ def _cast(column: Any, field: Any) -> Any:
 def _sqlite_errors() -> Iterator[None]:
     try:
         yield
-    except adbc_driver_manager.Error as error:
+    except driver.Error as error:
         text = str(error)
         code = next((code for words, code in _CODES.items() if words in text), None)
         raised = sqlite3.OperationalError(text.replace("\n", " "))

@@ -46,11 +46,9 @@ NAMES = "SELECT id, name FROM names WHERE id IN (SELECT value FROM json_each(?))
 """The names of players, corporations and alliances of a JSON list of ids."""
 PRICES = f"SELECT value, {LISTED_PRICE.format('value', '?2')} FROM json_each(?1)"
 """What ESI listed for the types of a JSON list, up to a day."""
-_TYPES = "SELECT type_id, name, group_id, group_name, category_id, category_name FROM types"
+TYPES = "SELECT type_id, name, group_id, group_name, category_id, category_name FROM types"
 _SYSTEMS = f"SELECT system_id, name, {SECURITY.format('security')}, region_id, region FROM systems"
-_FACTIONS = "SELECT faction_id, name FROM factions"
-
-Rows = list[tuple[Any, ...]]
+FACTIONS = "SELECT faction_id, name FROM factions"
 
 
 def killmails(columns: Sequence[str], values: Sequence[str]) -> str:
@@ -71,13 +69,9 @@ def children(table: str, columns: Sequence[str]) -> str:
     return _CHILDREN.format(table=table, columns=", ".join(chosen))
 
 
-def game_names(conn: sqlite3.Connection) -> tuple[Rows, Rows, Rows]:
-    """Return what the game itself names: the rows of types, of systems and of factions.
+def systems(conn: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    """Return the rows of systems: id, name, security as the game shows it, region's id, region.
 
-    A type has its group and category, with their names; a system its security as the game shows it,
-    and its region.
+    Not every version of SQLite rounds alike: whoever reads the rest by another has these from here.
     """
-    types, systems, factions = (
-        conn.execute(sql).fetchall() for sql in (_TYPES, _SYSTEMS, _FACTIONS)
-    )
-    return types, systems, factions
+    return conn.execute(_SYSTEMS).fetchall()
