@@ -25,7 +25,7 @@ _SETTINGS = {
     "fsync": "off",
 }
 _EMPTY = """
-TRUNCATE killmails, attackers, items, user_killmails, also_stored;
+TRUNCATE killmails, attackers, items, user_killmails, killmail_attackers, also_stored;
 DELETE FROM places;
 """
 

@@ -133,6 +133,8 @@ def create_tables(conn: Conn) -> None:
     """Create the tables, in the schema of a transaction."""
     for table in _TABLES:
         create(conn, table)
+    # which types are structures is asked with each kill
+    conn.execute("CREATE INDEX types_category ON types (category_id)")
 
 
 def bring(repeat: Repeat, conn: sqlite3.Connection, source: str, now: float) -> Brought:

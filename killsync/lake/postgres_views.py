@@ -4,12 +4,19 @@ What a column means stands in `store.views`. `user` is a word of PostgreSQL's ow
 the column is `kills.user` or `"user"`.
 """
 
+from killsync.killmail.game_ids import Category
 from killsync.lake.postgres import Conn
 from killsync.store import views
 
 # the columns of a killmail `k` that SQLite has in a table of its own: they cost no join here
 _VALUES = """CROSS JOIN LATERAL (SELECT
         k.hull, k.fitted, k.cargo, k.dropped, k.destroyed, k.total, k.unpriced, k.priced_on) AS v"""
+_ATTACKERS = "LEFT JOIN killmail_attackers AS f ON f.killmail_id = k.killmail_id"
+_STRUCTURES = f"ARRAY(SELECT type_id FROM types WHERE category_id = {Category.STRUCTURE})"
+_SOLO = f"""({views.SOLO_VICTIM}
+    AND f.players = 1 AND NOT f.ship_type_ids && {_STRUCTURES})"""
+_FINAL_BLOW = """LEFT JOIN attackers AS final ON final.killmail_id = k.killmail_id
+        AND final.ordinal = f.final_blow_ordinal"""
 _ROUNDED = "round(system.security::numeric, 1)::double precision"
 # of several sources that have the same user the first one names it
 _USERS = """JOIN users ON users.user_id = u.user_id AND NOT EXISTS (
@@ -20,11 +27,13 @@ _USERS = """JOIN users ON users.user_id = u.user_id AND NOT EXISTS (
 _KILLS = f"""
 CREATE OR REPLACE VIEW kills AS
 SELECT u.user_id, users.name AS "user",
-    u.side, u.role, k.killmail_id, u.killmail_time AS time,{views.kill_columns(_ROUNDED)}
+    u.side, u.role, k.killmail_id, u.killmail_time AS time,
+    {views.kill_columns(_ROUNDED, solo=_SOLO, npc="f.npc")}
 FROM user_killmails AS u
     JOIN killmails AS k ON k.killmail_id = u.killmail_id
     {_USERS}
-    {_VALUES}{views.NAME_TABLES}
+    {_VALUES}
+    {_ATTACKERS}{views.name_tables(_FINAL_BLOW)}
 """
 
 # as in SQLite, a killmail that several of ours are on counts once

@@ -22,18 +22,19 @@ from killsync.store.prices import MARKET_PRICE
 # put together, as not every engine has a printf
 _URL = f"'{ZKILLBOARD}'".replace("%d", "' || k.killmail_id || '")
 ATTACKERS = "FROM attackers AS a WHERE a.killmail_id = k.killmail_id"
-_PLAYERS = f"a.character_id > {NPC_CHARACTERS_UP_TO}"
-# else PostgreSQL may read all attackers there are, to look up few killmails among them
-_LOOKED_UP = "LIMIT 1 OFFSET 0"
+PLAYERS = f"a.character_id > {NPC_CHARACTERS_UP_TO}"
+# `a` is an attacker, of a player or of a player corporation
+BY_PLAYERS = f"({PLAYERS} OR a.corporation_id > {NPC_CORPORATIONS_UP_TO})"
 
-SOLO = f"""((ship.category_id = {Category.SHIP}) IS TRUE
-    AND coalesce(ship.group_id, 0) NOT IN ({Group.CAPSULE}, {Group.SHUTTLE}, {Group.CORVETTE})
-    AND (SELECT count(*) = 1 {ATTACKERS} AND {_PLAYERS})
+# of a solo kill: what was lost, and that nobody helped
+SOLO_VICTIM = f"""(ship.category_id = {Category.SHIP}) IS TRUE
+    AND coalesce(ship.group_id, 0) NOT IN ({Group.CAPSULE}, {Group.SHUTTLE}, {Group.CORVETTE})"""
+SOLO = f"""({SOLO_VICTIM}
+    AND (SELECT count(*) {ATTACKERS} AND {PLAYERS}) = 1
     AND NOT EXISTS (SELECT 1 {ATTACKERS} AND EXISTS (
         SELECT 1 FROM types
-        WHERE type_id = a.ship_type_id AND category_id = {Category.STRUCTURE}) {_LOOKED_UP}))"""
-NPC = f"""NOT EXISTS (SELECT 1 {ATTACKERS}
-    AND ({_PLAYERS} OR a.corporation_id > {NPC_CORPORATIONS_UP_TO}) {_LOOKED_UP})"""
+        WHERE type_id = a.ship_type_id AND category_id = {Category.STRUCTURE})))"""
+NPC = f"NOT EXISTS (SELECT 1 {ATTACKERS} AND {BY_PLAYERS})"
 AWOX = f"""(coalesce(ship.group_id, 0) NOT IN ({Group.CAPSULE}, {Group.CORVETTE})
     AND coalesce(k.victim_corporation_id, 0) > {NPC_CORPORATIONS_UP_TO}
     AND coalesce(final.corporation_id, 0) = k.victim_corporation_id
@@ -78,29 +79,30 @@ _KILL_COLUMNS = f"""
     v.dropped,
     v.destroyed,
     v.unpriced,
-    {SOLO} AS solo,
-    {NPC} AS npc,
+    {{solo}} AS solo,
+    {{npc}} AS npc,
     {AWOX} AS awox,
     {_URL} AS url,
     k.origin"""
 
 
-def kill_columns(rounded: str) -> str:
+def kill_columns(rounded: str, *, solo: str, npc: str) -> str:
     """Return what is asked of one killmail `k`, beside its id, its time, and whose it is.
 
     Its values are `v`. `rounded` is the security of its `system` to one decimal.
     """
-    return _KILL_COLUMNS.replace("{security}", _SHOWN.format("system.security", rounded))
+    security = _SHOWN.format("system.security", rounded)
+    return _KILL_COLUMNS.format(security=security, solo=solo, npc=npc)
 
 
-KILL_COLUMNS = kill_columns("round(system.security, 1)")
-NAME_TABLES = f"""
+KILL_COLUMNS = kill_columns("round(system.security, 1)", solo=SOLO, npc=NPC)
+_NAME_TABLES = f"""
     LEFT JOIN types AS ship ON ship.type_id = k.victim_ship_type_id
     LEFT JOIN systems AS system ON system.system_id = k.solar_system_id
     LEFT JOIN names AS victim ON victim.id = k.victim_character_id
     LEFT JOIN names AS victim_corporation ON victim_corporation.id = k.victim_corporation_id
     LEFT JOIN names AS victim_alliance ON victim_alliance.id = k.victim_alliance_id
-    {FINAL_BLOW}
+    {{final_blow}}
     LEFT JOIN names AS final_pilot ON final_pilot.id = final.character_id
         AND final.character_id > {NPC_CHARACTERS_UP_TO}
     LEFT JOIN names AS final_corporation ON final_corporation.id = final.corporation_id
@@ -108,8 +110,17 @@ NAME_TABLES = f"""
         ON final_faction.faction_id = final.faction_id AND final.corporation_id IS NULL
     LEFT JOIN types AS final_ship ON final_ship.type_id = final.ship_type_id"""
 
+
+def name_tables(final_blow: str) -> str:
+    """Return the tables that these columns are read from, but for `k` and `v`.
+
+    `final_blow` joins the attacker `final` whose it was.
+    """
+    return _NAME_TABLES.format(final_blow=final_blow)
+
+
 KILL_TABLES = f"""
-    LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id{NAME_TABLES}"""
+    LEFT JOIN killmail_values AS v ON v.killmail_id = k.killmail_id{name_tables(FINAL_BLOW)}"""
 
 # CROSS JOIN keeps SQLite walking killmails by time: the newest ones, or those of some time, are
 # then found at once, and what asks for all of them costs no more
@@ -227,7 +238,7 @@ SELECT a.killmail_id, k.killmail_time AS time, a.ordinal, a.final_blow, a.damage
     faction.name AS faction, a.faction_id,
     ship.name AS ship, a.ship_type_id AS ship_id,
     weapon.name AS weapon, a.weapon_type_id AS weapon_id,
-    a.character_id IS NOT NULL AND {_PLAYERS} AS is_player
+    a.character_id IS NOT NULL AND {PLAYERS} AS is_player
 FROM attackers AS a
     JOIN killmails AS k ON k.killmail_id = a.killmail_id
     LEFT JOIN names AS pilot ON pilot.id = a.character_id
