@@ -21,6 +21,8 @@ from killsync.store import confirming, killmails, prices, removing, revaluing, s
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
 
+pytestmark = pytest.mark.long
+
 ANNA, BELA, FOE = 90000001, 90000002, 90000009
 NOW = 1_800_000_000.0
 STORED_AT = "2027-01-15T08:00:00Z"
@@ -99,6 +101,7 @@ def also(url: str) -> list[Any]:
 # what arrives
 
 
+@pytest.mark.sample
 def test_everything_arrives_as_it_is(store: Store, database: str) -> None:
     keep_prices(store, 0.1 + 0.2)
     put(store, generated(60))
@@ -109,6 +112,7 @@ def test_everything_arrives_as_it_is(store: Store, database: str) -> None:
     assert {type(row["victim_x"]) for row in fed(database)["killmails"]} == {float, type(None)}
 
 
+@pytest.mark.sample
 def test_doubles_arrive_to_the_last_bit(store: Store, database: str) -> None:
     odd = [5e-324, 1.7976931348623157e308, 0.1, 1 / 3, -2563670081119.68, 123456789012345678, -0.0]
     for number, value in enumerate(odd):
@@ -120,6 +124,7 @@ def test_doubles_arrive_to_the_last_bit(store: Store, database: str) -> None:
     ]
 
 
+@pytest.mark.sample
 def test_what_no_column_has_arrives_as_json(store: Store, database: str) -> None:
     odd = {
         "nul": "a\0b",
@@ -187,6 +192,7 @@ def test_quiet_says_nothing(store: Store, database: str) -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
+@pytest.mark.sample
 def test_the_address_may_stand_in_libpqs_environment(
     store: Store, database: str, tmp_path: Path
 ) -> None:
@@ -240,6 +246,7 @@ def test_a_hash_that_esi_confirms_is_confirmed_there(store: Store, database: str
 # what is deleted
 
 
+@pytest.mark.sample
 def test_what_is_deleted_is_deleted_there(store: Store, database: str) -> None:
     keep(store, 1, 2, 3)
     feed(store, database)

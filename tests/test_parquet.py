@@ -378,6 +378,7 @@ def test_a_killmail_without_attackers_or_items_is_there(tmp_path: Path) -> None:
         assert read(tmp_path / "lake", "items") == read(tmp_path / "lake", "attackers") == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("most", [1, 3, 10_000])
 def test_batches_of_any_size_give_the_same(
     made: Store, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int

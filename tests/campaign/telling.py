@@ -21,7 +21,7 @@ from campaign.strikes import label_problems
 from killsync.times import iso
 
 PART = "telling"
-CASES, KILLS = 2, 13
+CASES, KILLS = 2, 8
 LONG_CASES, LONG_KILLS = 8, 25
 OPTIONS: dict[str, Any] = {
     "characters": 2,
