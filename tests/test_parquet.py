@@ -445,6 +445,36 @@ def test_what_would_tear_the_place_is_refused(
     assert not (tmp_path / "lake").exists()
 
 
+@pytest.mark.parametrize("missing", ["pyarrow", "adbc_driver_manager"])
+def test_what_is_not_installed_is_named_with_the_line_that_installs_it(
+    few: Store, tmp_path: Path, missing: str
+) -> None:
+    def run(*words: str) -> Done:
+        return subprocess.run(
+            [sys.executable, "-c", _WITHOUT, missing, "export", *words],
+            env={"KILLSYNC_DB": str(few.path), "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = run("--format", "parquet", "-o", str(tmp_path / "lake"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert f"--format parquet needs {missing}, which is not installed: run `" in done.stderr
+    assert "pip install 'killsync[parquet]'`" in done.stderr
+    # the other formats need none of it
+    assert run().stdout.count("\n") == 3
+
+
+# as Python remembers what it has not found
+_WITHOUT = """
+import sys
+sys.modules[sys.argv.pop(1)] = None
+from killsync.cli.app import main
+main()
+"""
+
+
 def test_the_lake_of_another_database_is_not_added_to(few: Store, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     export(few, lake)
