@@ -103,5 +103,5 @@ def _decode(text: bytes, shown: str) -> Note:
         if msgspec.json.decode(text, type=_Version).format > FORMAT:
             raise UsageError(f"{shown}: was written by a newer killsync; upgrade this one")
         return msgspec.json.decode(text, type=Note)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise damaged(shown) from error
