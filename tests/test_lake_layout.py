@@ -524,8 +524,8 @@ def test_parts_and_mark_are_durable_before_anything_is_moved(
 
     class Looking(Steps):
         def take(self, step: str) -> None:
-            if step.startswith("os.rename "):
-                moved = Path(step.removeprefix("os.rename "))
+            moved = Path(step.removeprefix("os.rename "))
+            if step.startswith("os.rename ") and moved.name not in (".begun", ".complete"):
                 assert moved.stat().st_ino in synced
                 if not until_moved:
                     assert moved.with_name("complete").exists()
@@ -582,6 +582,129 @@ def test_a_call_that_somebody_else_has_cleared_away_brings_nothing(lake: Path, f
     assert names(lake) == ["_killsync.lock"]
 
 
+def unlocked(directory: Path) -> RemoteFiles:
+    """Return the files of a lake that nothing keeps others from writing to."""
+    directory.mkdir(exist_ok=True)
+    return RemoteFiles(fs.LocalFileSystem(), str(directory), str(directory), "store")
+
+
+@pytest.mark.parametrize("first_ends", ["before", "after"])
+def test_of_two_calls_that_both_begin_where_nothing_is_locked_at_most_one_comes(
+    lake: Path, feed: Feed, first_ends: str
+) -> None:
+    first = Target(unlocked(lake), Maker.DATABASE, with_hash=False)
+    second = Target(unlocked(lake), Maker.DATABASE, with_hash=False)
+    place = feed.place
+    feed.store("2026-11")
+    if first_ends == "before":
+        # the second one begins
+        with first.call(place) as call:
+            feed.write(first.place, call)
+            call.commit()
+        with pytest.raises(TryLater, match="another killsync has written there meanwhile"):
+            feed.bring(second)
+    else:
+        with first.call(place) as call, second.call(feed.place) as other:
+            feed.write(first.place, call)
+            feed.write(second.place, other)
+            for one in (call, other):
+                with pytest.raises(TryLater, match="another killsync has written there meanwhile"):
+                    one.commit()
+        assert not list(lake.rglob("*.parquet"))
+    assert not list((lake / "_unfinished").iterdir())
+    feed.bring(Target(unlocked(lake), Maker.DATABASE, with_hash=False))
+    assert rows(lake) == feed.expected()
+
+
+class Cleared(RemoteFiles):
+    """Files of a call that somebody else clears away before or after its mark, and maybe amid."""
+
+    def __init__(self, directory: Path, steps: Steps, when: str) -> None:
+        super().__init__(fs.LocalFileSystem(), str(directory), "", "x")
+        self.other = RemoteFiles(fs.PyFileSystem(ObjectStore(directory, steps)), "", "", "x")
+        self.when = when
+
+    def mark(self, name: str, content: bytes = b"") -> None:
+        is_complete = name.endswith("/complete")
+        if is_complete and self.when == "before":
+            self.clear()
+        super().mark(name, content)
+        if is_complete and self.when == "after":
+            self.clear()
+
+    def clear(self) -> None:
+        with suppress(Stopped, TryLater):
+            Target(self.other, Maker.DATABASE, with_hash=False)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_call_that_is_cleared_away_about_its_mark_comes_whole_or_not_at_all(
+    tmp_path: Path, feed: Feed, when: str
+) -> None:
+    outcomes = set()
+    for allowed in itertools.count():
+        lake = tmp_path / str(allowed)
+        lake.mkdir()
+        steps = Steps(allowed)
+        came = True
+        try:
+            feed.bring(Target(Cleared(lake, steps, when), Maker.DATABASE, with_hash=False))
+        except TryLater:
+            came = False
+        place = Target(unlocked(lake), Maker.DATABASE, with_hash=False).place
+        assert place == feed.place or (not came and place == Place())
+        outcomes.add(came)
+        feed.bring(Target(unlocked(lake), Maker.DATABASE, with_hash=False))
+        assert rows(lake) == feed.expected()
+        if len(steps.done) < allowed:
+            break
+    assert outcomes == {True, False}
+
+
+def test_a_call_whose_parts_went_after_its_mark_has_brought_none(lake: Path, feed: Feed) -> None:
+    with stopping(lake, Before("os.mkdir", lake / "items")):
+        feed.export(lake)
+    (part,) = (lake / "_unfinished").glob("*/attackers.2026-10")
+    part.unlink()
+    assert opened(lake) == Place()
+    assert names(lake) == ["_killsync.lock"]
+
+
+@pytest.mark.parametrize("content", [b"", b"[", b'["\x80"]', b'["killmails.2026-10","rats"]'])
+def test_a_mark_that_cannot_be_read_ends_nothing(lake: Path, feed: Feed, content: bytes) -> None:
+    with stopping(lake, Before("os.mkdir", lake / "items")):
+        feed.export(lake)
+    (mark,) = (lake / "_unfinished").glob("*/complete")
+    mark.write_bytes(content)
+    assert "complete: cannot be read; upgrade killsync if" in refused_unchanged(lake)
+
+
+class Before(Steps):
+    """Stops a program before a step that is named."""
+
+    def __init__(self, event: str, path: Path) -> None:
+        super().__init__()
+        self.last = f"{event} {path}"
+
+    def take(self, step: str) -> None:
+        if step == self.last:
+            self.allowed = 0
+        super().take(step)
+
+
+def test_a_part_that_fails_is_never_taken_for_written(lake: Path, feed: Feed) -> None:
+    with (
+        open_target(str(lake), Maker.DATABASE, with_hash=False) as target,
+        target.call(feed.place) as call,
+    ):
+        with suppress(ZeroDivisionError), call.part("killmails", "2026-11", SCHEMA):
+            _ = 1 // 0
+        with pytest.raises(RuntimeError, match="a part that failed"):
+            call.commit()
+    assert names(lake) == ["_killsync.lock"]
+
+
 def test_other_processes_write_parts_of_a_call_and_tries_replace_one_another(lake: Path) -> None:
     with (
         open_target(str(lake), Maker.ARCHIVES, with_hash=True) as target,
@@ -605,7 +728,10 @@ def test_other_processes_write_parts_of_a_call_and_tries_replace_one_another(lak
         # an executor was killed amid its part
         folder = next((lake / "_unfinished").iterdir())
         (folder / "attempt-0123456789abcdef").write_bytes(b"PAR1")
-        call.commit()
+        # and one that was given up has written what nobody takes
+        with call.where().write("killmails", "2026-10", SCHEMA):
+            pass
+        call.commit([("killmails", "2026-11")])
     assert list(rows(lake)["killmails"]) == [(1, "2026-11"), (2, "2026-11"), (3, "2026-11")]
     assert names(lake) == ["_killsync.lock", "killmails/month=2026-11/part-7.parquet"]
 
@@ -660,7 +786,7 @@ def test_other_processes_find_a_directory_that_was_named_from_here(
         monkeypatch.chdir("/")
         with where.write("archives", None, SCHEMA):
             pass
-        call.commit()
+        call.commit([("archives", None)])
     assert names(tmp_path / "here" / "archives") == ["part-7.parquet"]
 
 
@@ -850,6 +976,7 @@ def test_no_damaged_footer_does_more_than_be_refused(
         (b'{"format": 1}', "is damaged"),
         (b"[", "is damaged"),
         (b"\xff", "is damaged"),
+        (b'{"format": 1, "maker": "\x80"}', "is damaged"),
         (
             b'{"format":1,"maker":"database","place":{"stored_seq":4},"with_hash":false}',
             "is not what it is named",

@@ -143,7 +143,7 @@ def test_the_environment_may_say_where_the_store_is(
         monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
         with where.write("killmails", "2026-12", SCHEMA):
             pass
-        call.commit()
+        call.commit([("killmails", "2026-12")])
     assert "killmails/month=2026-12/part-9.parquet" in store.keys(prefix)
 
 
@@ -158,7 +158,7 @@ def test_other_processes_write_there_too(store: "ObjectStore", prefix: str) -> N
                 pass
         with pytest.raises(ZeroDivisionError), where.write("killmails", "2026-11", SCHEMA):
             _ = 1 // 0
-        call.commit()
+        call.commit([("killmails", "2026-11")])
     assert store.keys(prefix) == ["killmails/month=2026-11/part-7.parquet"]
 
 
@@ -260,6 +260,29 @@ def test_a_part_that_somebody_else_has_moved_already_is_where_it_should_be(
     store.seen = moved
     feed.export(store.url(prefix))
     assert rows(store, prefix) == feed.expected()
+
+
+@pytest.mark.parametrize("ends", ["amid", "after"])
+def test_of_two_calls_that_begin_alike_at_most_one_comes(
+    store: "ObjectStore", prefix: str, feed: Feed, ends: str
+) -> None:
+    address = store.url(prefix)
+    with (
+        open_target(address, Maker.DATABASE, with_hash=False) as first,
+        open_target(address, Maker.DATABASE, with_hash=False) as second,
+    ):
+        if ends == "amid":
+            with first.call(feed.place) as call:
+                feed.write(first.place, call)
+                with pytest.raises(TryLater, match="another killsync has written there meanwhile"):
+                    feed.bring(second)
+                call.commit()
+        else:
+            feed.bring(first)
+            with pytest.raises(TryLater, match="another killsync has written there meanwhile"):
+                feed.bring(second)
+    assert rows(store, prefix) == feed.expected()
+    assert not [name for name in store.keys(prefix) if "_unfinished" in name]
 
 
 # refused

@@ -20,6 +20,7 @@ from killsync.lake.layout import Call, Maker, open_target
 from killsync.lake.spark_plan import last_seq, partitions, plan
 from killsync.lake.spark_reading import Work
 from killsync.lake.spark_rows import ArchiveOutcome, Outcome, PartOutcome
+from killsync.lake.target_names import BY_MONTH
 from killsync.store.changes import Place
 
 TODAY = date(2026, 11, 27)
@@ -58,8 +59,14 @@ def make(lake: str, archives: str) -> list[Outcome]:
     """Bring archives into a lake, and return what became of them."""
     with tasks(lake, archives) as (call, hands):
         outcomes = hands.write(hands.read())
-        call.commit()
+        call.commit(parts_of(outcomes))
     return outcomes
+
+
+def parts_of(outcomes: list[Outcome]) -> set[tuple[str, str | None]]:
+    """Return table and month of the parts that were written."""
+    months = {one.month for one in outcomes if isinstance(one, PartOutcome) and one.stored}
+    return {(table, month) for table in BY_MONTH for month in months}
 
 
 def lost_behind(rows: list[Any]) -> Iterator[Any]:
@@ -112,7 +119,7 @@ def test_a_task_that_is_done_again_changes_nothing(archives: Path, tmp_path: Pat
         with pytest.raises(ConnectionError):
             hands.write(lost_behind(rows[:-1]))
         assert counts(hands.write(rows)) == counts(hands.write(hands.read()))
-        call.commit()
+        call.commit(parts_of(hands.write(rows)))
     assert rows_of(again, without=set()) == rows_of(once, without=set())
     assert not list(again.rglob("*attempt*"))
 

@@ -2,10 +2,11 @@
 
 A call writes all of its parts aside, makes them durable, sets its mark, and only then moves them to
 their places. Whoever opens the lake next finishes a call that has its mark and clears away one that
-has none: what a call brings is there exactly once, or not at all, whenever it was killed.
+has none: what a call brings is there exactly once, or not at all, whenever it was killed. A
+reader beside the moves may see attackers and items of killmails that are not there yet.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -64,7 +65,9 @@ class Target:
         self.with_hash = note.with_hash if note else None
 
     def _look(self) -> Note | None:
-        note = target_contents.note_of(self._files, target_contents.newest(self._files))
+        newest = target_contents.newest(self._files)
+        self._newest = Sequences(newest.stored_seq, newest.removed_seq)
+        note = target_contents.note_of(self._files, newest)
         if note is not None:
             _check_alike(note, self._as, self._files.shown)
         return note
@@ -92,13 +95,14 @@ class Target:
         be read in any order: their place always goes on, so that no name is used twice.
         """
         note = msgspec.structs.replace(self._as, place=self._next(place))
-        call = Call(self._files, note, self.place)
+        call = Call(self._files, note, self.place, self._newest)
         try:
             yield call
         finally:
             call.clear()
         if call.is_committed:
             self.place, self.maker, self.with_hash = note.place, note.maker, note.with_hash
+            self._newest = call.newest
 
     def _next(self, place: Place) -> Place:
         now = self.place
@@ -111,16 +115,21 @@ class Target:
 
 
 class Call:
-    """What is added to a lake at once: its parts appear together, in the moment of `commit`."""
+    """What is added to a lake: from the mark that `commit` sets, all of it will be there once.
 
-    def __init__(self, files: Files, note: Note, before: Place) -> None:
+    Its parts appear one by one, the killmails last.
+    """
+
+    def __init__(self, files: Files, note: Note, before: Place, newest: Sequences) -> None:
         self._files = files
         self._before = before
         self.place = note.place
+        self.newest = newest
         self.is_committed = False
         self._is_marked = False
         self._is_begun = False
         self._unwritten: set[str] = set()
+        self._written: set[str] = set()
         numbers = Sequences(note.place.stored_seq, note.place.removed_seq)
         self._name = target_names.new_call(numbers)
         self._note = target_footer.encode(note)
@@ -137,12 +146,14 @@ class Call:
         TryLater if it cannot be written.
         """
         self._check(table)
-        name = f"{self._folder}/{target_names.waiting(table, month)}"
+        name = target_names.waiting(table, month)
         self._begin()
         self._unwritten.add(name)
-        with _writer(self._files, name, schema, self._note, options) as writer:
+        path = f"{self._folder}/{name}"
+        with _writer(self._files, path, schema, self._note, options) as writer:
             yield writer
         self._unwritten.remove(name)
+        self._written.add(name)
 
     def where(self) -> "Where":
         """Return what other processes, on this machine or another, write parts of this call by."""
@@ -155,22 +166,66 @@ class Call:
             self._note,
         )
 
-    def commit(self) -> None:
-        """Make every part durable, those of `where` too, and move all of them to their places.
+    def commit(self, elsewhere: Iterable[tuple[str, str | None]] = ()) -> None:
+        """Make every part durable, and move all of them to their places.
 
-        If that fails after its beginning, the next who opens the lake ends it. Raises TryLater if
-        somebody else has cleared this call away.
+        `elsewhere` are table and month of the parts that were written by `where`. If it fails after
+        the mark, the next who opens the lake ends it. Raises TryLater if a part is not there, or
+        somebody else has cleared this call away, or writes or has written there: of two calls that
+        both began where this one did, at most one comes, whether or not there are locks.
         """
-        assert not self._unwritten, "a part that failed was taken for written"
+        if self._unwritten:
+            raise RuntimeError(f"a part that failed was taken for written: {self._unwritten}")
         if self._is_begun:
-            if not has(self._files, self._folder, target_names.BEGUN):
-                raise TryLater(
-                    f"{self._files.shown}: another killsync has written there meanwhile; try again"
-                )
+            self._written.update(target_names.waiting(*part) for part in elsewhere)
+            self._require_parts()
+            self._require_alone()
             self._is_marked = True
-            self._files.mark(f"{self._folder}/{target_names.COMPLETE}")
-            target_contents.finish(self._files, self._name)
+            target_contents.mark(self._files, self._name, self._written)
+            # see `target_contents.clear`
+            self._require_begun()
+            if not target_contents.finish(self._files, self._name):
+                raise self._overtaken()
+            self.newest = self._newest_now()
         self.is_committed = True
+
+    def _require_parts(self) -> None:
+        self._require_begun()
+        there = {entry.name for entry in self._files.names(self._folder)}
+        if not self._written <= there:
+            raise TryLater(
+                f"{self._files.shown}: what the workers have written is not there: name a "
+                "directory that all machines share, or s3://bucket/prefix"
+            )
+
+    def _require_begun(self) -> None:
+        if not has(self._files, self._folder, target_names.BEGUN):
+            raise self._overtaken()
+
+    def _require_alone(self) -> None:
+        """Raise TryLater if another call goes on, or has come to its end meanwhile.
+
+        They are looked for in this order: a call that ends between both is seen by what it brought.
+        """
+        others = target_contents.unfinished(self._files) != [self._name]
+        newest = target_contents.newest(self._files)
+        if others or Sequences(newest.stored_seq, newest.removed_seq) != self.newest:
+            raise self._overtaken()
+
+    def _overtaken(self) -> TryLater:
+        return TryLater(
+            f"{self._files.shown}: another killsync has written there meanwhile; try again"
+        )
+
+    def _newest_now(self) -> Sequences:
+        """Return the numbers of the newest parts, now that those of this call are among them."""
+        tables = {name.partition(".")[0] for name in self._written}
+        is_stored = bool(tables & {target_names.KILLMAILS, target_names.ARCHIVES})
+        is_removed = target_names.REMOVED in tables
+        return Sequences(
+            self.place.stored_seq if is_stored else self.newest.stored,
+            self.place.removed_seq if is_removed else self.newest.removed,
+        )
 
     def clear(self) -> None:
         """Delete what was written, if it can be, unless it is or may be on its way to its place."""

@@ -12,10 +12,10 @@ import msgspec
 
 import killsync
 from killsync.archive.events import KillmailRefused
-from killsync.errors import KillsyncError, TryLater
+from killsync.errors import KillsyncError
 from killsync.events import Report
 from killsync.lake import target_names
-from killsync.lake.layout import Call, Target, Where
+from killsync.lake.layout import Call, Target
 from killsync.lake.spark_driver import Driver
 from killsync.lake.spark_errors import explained
 from killsync.lake.spark_events import LakeArchiveFlawed, LakeArchiveRead, LakeWritten
@@ -23,7 +23,6 @@ from killsync.lake.spark_job import Job
 from killsync.lake.spark_plan import PlannedArchive, largest_first, last_seq, partitions
 from killsync.lake.spark_reading import Work
 from killsync.lake.spark_rows import ArchiveOutcome, Outcome, PartOutcome
-from killsync.lake.target_address import files_of
 from killsync.store.changes import Place
 
 _LOOK_EVERY = 0.2
@@ -80,11 +79,15 @@ class Making:
                 driver.stop()
             for outcome in outcomes:
                 self._take(outcome)
-            self._require_parts(work.where)
             self._write_archives(call)
             if self._target.place == Place():
                 _say_that_nothing_was_removed(call)
-            call.commit()
+            call.commit(
+                (table, part.month)
+                for part in self._parts
+                if part.stored
+                for table in target_names.BY_MONTH
+            )
 
     def ended(self, unchanged: int, flawed: int, stopped: str | None) -> LakeWritten:
         """Return what became of all; `flawed` counts archives that could not even be tried."""
@@ -146,19 +149,6 @@ class Making:
         if self._progress is not None:
             done = sum(self._archives[number].size for number in self._outcomes)
             self._progress(done, sum(one.killmails for one in self._outcomes.values()))
-
-    def _require_parts(self, where: Where) -> None:
-        """Raise TryLater unless all parts are there of which somebody says to have written them."""
-        folder = f"{target_names.UNFINISHED}/{where.name}"
-        there = {entry.name for entry in files_of(where.address).names(folder)}
-        for part in self._parts:
-            for table in target_names.BY_MONTH:
-                name = target_names.waiting(table, part.month)
-                if part.stored and name not in there:
-                    raise TryLater(
-                        f"{self._target.shown}: what the workers have written is not there: "
-                        "name a directory that all machines share, or s3://bucket/prefix"
-                    )
 
     def _write_archives(self, call: Call) -> None:
         import pyarrow as pa

@@ -1,10 +1,10 @@
 """What is in a lake: how far it has come, what it was made of, and what a killed call has left."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from killsync.errors import UsageError
+from killsync.errors import TryLater, UsageError
 from killsync.lake import target_footer, target_names
 from killsync.lake.target_files import Entry, Files, has
 from killsync.lake.target_footer import Note
@@ -135,10 +135,12 @@ def check_tables(files: Files) -> None:
 def recover(files: Files) -> bool:
     """Finish, or clear away, what killed calls have left; return whether there was any.
 
-    Which of both is seen from the names: a call that has its mark had written everything. Raises
-    UsageError of something that a newer killsync must have left.
+    A call that has its mark had written everything that the mark names. If any of it is neither
+    there nor at its place, somebody cleared the call away while it set the mark, and it has moved
+    nothing. Raises UsageError of something that a newer killsync must have left, and TryLater if
+    another killsync is at it.
     """
-    calls = sorted(entry.name for entry in files.names(UNFINISHED))
+    calls = unfinished(files)
     for call in calls:
         if target_names.sequences_of(call) is None:
             raise UsageError(
@@ -146,31 +148,85 @@ def recover(files: Files) -> bool:
                 "has written there, else move it away"
             )
     for call in calls:
-        if has(files, f"{UNFINISHED}/{call}", target_names.COMPLETE):
-            finish(files, call)
-        else:
+        if not has(files, f"{UNFINISHED}/{call}", target_names.COMPLETE):
             clear(files, call)
+        elif not finish(files, call):
+            _sweep(files, call)
     files.tidy(UNFINISHED)
     return bool(calls)
 
 
+def unfinished(files: Files) -> list[str]:
+    """Return the names of the directories of all calls that go on or were killed."""
+    return sorted(entry.name for entry in files.names(UNFINISHED))
+
+
 def clear(files: Files, call: str) -> None:
-    """Delete what a call has written, and nothing of others."""
+    """Delete what a call has written that has no mark, and nothing of others.
+
+    Where nothing is locked, the call may be at work: it looks for its beginning once its mark is
+    set, and here one looks for the mark once the beginning is gone. So one of both sees the other.
+    Raises TryLater if the call has set its mark meanwhile; then all of its parts are left.
+    """
+    folder = f"{UNFINISHED}/{call}"
+    files.delete(f"{folder}/{target_names.BEGUN}")
+    if has(files, folder, target_names.COMPLETE):
+        raise TryLater(f"{files.shown}: another killsync is writing there; try again")
+    _sweep(files, call)
+
+
+def _sweep(files: Files, call: str) -> None:
     files.remove(f"{UNFINISHED}/{call}")
     files.tidy(UNFINISHED)
     files.settle()
 
 
-def finish(files: Files, call: str) -> None:
-    """Move the parts of a call that has its mark to their places; then clear it away."""
+def mark(files: Files, call: str, waiting: Iterable[str]) -> None:
+    """Set the mark of a call, which names all parts that it has brought."""
+    named = sorted(waiting, key=target_names.order_of)
+    files.mark(f"{UNFINISHED}/{call}/{target_names.COMPLETE}", msgspec.json.encode(named))
+
+
+def finish(files: Files, call: str) -> bool:
+    """Move what the mark of a call names to its place; then clear the call away.
+
+    They go one by one, the killmails last: who reads meanwhile, or after a kill, may see attackers
+    and items without their killmails. Return whether all was there; if not, nothing is moved.
+    """
     folder = f"{UNFINISHED}/{call}"
     numbers = target_names.sequences_of(call)
     assert numbers is not None
+    places = {
+        name: target_names.part(table, month, numbers.of(table))
+        for name, (table, month) in _named(files, call).items()
+    }
+    # before what is at its place: others may be moving them, too
     waiting = {entry.name for entry in files.names(folder)}
-    for name in sorted(waiting, key=target_names.order_of):
-        if found := target_names.parse_waiting(name):
-            table, month = found
-            files.move(f"{folder}/{name}", target_names.part(table, month, numbers.of(table)))
+    for name, place in places.items():
+        if name not in waiting and not has(files, *place.rsplit("/", 1)):
+            return False
+    for name, place in places.items():
+        if name in waiting:
+            files.move(f"{folder}/{name}", place)
     # before the mark is gone
     files.settle()
-    clear(files, call)
+    _sweep(files, call)
+    return True
+
+
+def _named(files: Files, call: str) -> dict[str, tuple[str, str | None]]:
+    """Return table and month of each part that the mark of a call names, in their order."""
+    name = f"{UNFINISHED}/{call}/{target_names.COMPLETE}"
+    with files.input(name) as file:
+        content = file.read()
+    try:
+        named = msgspec.json.decode(content, type=list[str])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        named = [""]
+    found = {one: parsed for one in named if (parsed := target_names.parse_waiting(one))}
+    if len(found) < len(named):
+        raise UsageError(
+            f"{files.shown}/{name}: cannot be read; upgrade killsync if a newer one has written "
+            "there, else export to a new directory"
+        )
+    return found

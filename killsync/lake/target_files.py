@@ -55,8 +55,8 @@ class Files(Protocol):
         """Yield a file of pyarrow's kind for reading."""
         ...
 
-    def mark(self, name: str) -> None:
-        """Create an empty file that is there, after a power cut, only if all before it is."""
+    def mark(self, name: str, content: bytes = b"") -> None:
+        """Create a file, whole or not at all, that survives a power cut only if all before does."""
         ...
 
     def move(self, source: str, target: str) -> None:
@@ -65,6 +65,10 @@ class Files(Protocol):
 
     def settle(self) -> None:
         """Return when all that was named, moved or created survives a power cut."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if it is there."""
         ...
 
     def tidy(self, folder: str) -> None:

@@ -107,22 +107,29 @@ class LocalFiles:
         with self._errors(name, "read"), pa.OSFile(os.fsencode(self.root / name), "rb") as file:
             yield file
 
-    def mark(self, name: str) -> None:
-        """Create an empty file that is there, after a power cut, only if all before it is."""
+    def mark(self, name: str, content: bytes = b"") -> None:
+        """Create a file, whole or not at all, that survives a power cut only if all before does."""
         path = self.root / name
         with self._errors(name):
             self._make(path.parent)
             self.settle()
-            path.touch()
+            beside = path.with_name(f".{path.name}")
+            beside.write_bytes(content)
+            files.sync(beside)
+            beside.replace(path)
             self._unsettled.add(path.parent)
             self.settle()
 
     def move(self, source: str, target: str) -> None:
-        """Rename a file, into a directory that is created if it is missing."""
+        """Rename a file, which somebody else may have renamed, into a directory that is created."""
         old, new = self.root / source, self.root / target
         with self._errors(target):
             self._make(new.parent)
-            old.replace(new)
+            try:
+                old.replace(new)
+            except FileNotFoundError:
+                if not new.exists():
+                    raise
             # that the old name is gone may be forgotten; the new one must be kept first
             self._unsettled.add(new.parent)
 
@@ -132,6 +139,11 @@ class LocalFiles:
             while self._unsettled:
                 with suppress(FileNotFoundError):
                     files.sync(self._unsettled.pop())
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        with self._errors(name):
+            (self.root / name).unlink(missing_ok=True)
 
     def tidy(self, folder: str) -> None:
         """Delete a directory if nothing is in it."""

@@ -27,7 +27,7 @@ LOCK = "_killsync.lock"
 BEGUN = "begun"
 """Stands in a call's directory from its start: if it is gone, somebody has cleared it away."""
 COMPLETE = "complete"
-"""Stands in a call's directory once all of its parts do: from then on it will be finished."""
+"""Stands in a call's directory once all of its parts do, and names them: it will be finished."""
 
 _PART = re.compile(r"part-(?P<seq>0|[1-9][0-9]{0,18})\.parquet", re.ASCII)
 _MONTH = re.compile(r"month=(?P<month>[0-9]{4}-(0[1-9]|1[0-2]))", re.ASCII)

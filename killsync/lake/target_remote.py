@@ -110,10 +110,10 @@ class RemoteFiles:
         with self._errors(), self.filesystem.open_input_file(self._path(name)) as file:
             yield file
 
-    def mark(self, name: str) -> None:
-        """Create an empty file."""
-        with self.output(name):
-            pass
+    def mark(self, name: str, content: bytes = b"") -> None:
+        """Create a file."""
+        with self.output(name) as file:
+            file.write(content)
 
     def move(self, source: str, target: str) -> None:
         """Move a file to where it may already have been copied."""
@@ -127,6 +127,11 @@ class RemoteFiles:
 
     def settle(self) -> None:
         """Do nothing: what was acknowledged is durable."""
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        with self._errors(), suppress(FileNotFoundError):
+            self.filesystem.delete_file(self._path(name))
 
     def remove(self, folder: str) -> None:
         """Delete a directory with its files, if it is there."""
