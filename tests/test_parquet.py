@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from here import Done, run_here
+from lakes import Steps, names, stopping
 from stored import (
     ASTRAHUS,
     CAPSULE,
@@ -37,6 +39,7 @@ from stored import (
 )
 from world import TIMEOUT, wait_until
 
+from killsync.errors import DatabaseBusy
 from killsync.lake import arrow_source, tables
 from killsync.lake.layout import Maker, open_target
 from killsync.lake.parquet import add_new
@@ -418,6 +421,45 @@ def test_what_is_stored_or_deleted_meanwhile_waits_for_the_next_call(
         found = add_new(store, target, lambda done, total: None, with_hash=False)
         assert (found.killmails, found.removed) == (1, 1)
     assert [one["stored_seq"] for one in read(Path(lake), "killmails")] == [1, 3, 4]
+
+
+def test_what_changes_while_sqlite_cannot_watch_it_gets_into_no_lake(
+    few: Store, tmp_path: Path
+) -> None:
+    few.conn.close()
+    # as for another user, who may write nothing beside the database
+    conn = sqlite3.connect(f"{few.path.as_uri()}?mode=ro&immutable=1", uri=True)
+    store = Store(few.path, conn, unwatched=True)
+    with (
+        open_target(str(tmp_path / "lake"), Maker.DATABASE, with_hash=False) as target,
+        pytest.raises(DatabaseBusy, match="was changed while it was read; try again"),
+    ):
+        add_new(store, target, lambda done, total: os.utime(few.path), with_hash=False)
+    assert names(tmp_path / "lake") == ["_killsync.lock"]
+
+
+def test_a_database_that_is_replaced_before_its_killmails_are_read_is_not_mixed_in(
+    few: Store, tmp_path: Path
+) -> None:
+    few.conn.close()
+    with database(tmp_path / "other.db", {ME: "Maru"}) as other:
+        put(other, [loss(70), loss(80), loss(90)])
+        other.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    class Restoring(Steps):
+        def take(self, step: str) -> None:
+            # the place is known, and what was deleted is being written
+            if "_unfinished" in step and (tmp_path / "other.db").exists():
+                (tmp_path / "other.db").replace(few.path)
+
+    store = connection.connect(few.path, read_only=True)
+    with (
+        open_target(str(tmp_path / "lake"), Maker.DATABASE, with_hash=False) as target,
+        stopping(tmp_path / "lake", Restoring()),
+        pytest.raises(DatabaseBusy, match="was replaced while it was read; try again"),
+    ):
+        add_new(store, target, lambda done, total: None, with_hash=False)
+    assert names(tmp_path / "lake") == ["_killsync.lock"]
 
 
 _EXECUTE = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])"

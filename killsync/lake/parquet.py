@@ -1,13 +1,14 @@
 """Killmails as Parquet: a call adds to a lake what was stored and deleted since the last one."""
 
+import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from killsync.errors import UsageError
+from killsync.errors import DatabaseBusy, UsageError
 from killsync.lake import arrow_schema, beside
 from killsync.lake.arrow_source import Source, Span
 from killsync.lake.layout import Call, Target
@@ -41,10 +42,22 @@ def add_new(store: Store, target: Target, show: Show, *, with_hash: bool) -> Exp
         if place.stored_seq > before.stored_seq:
             span = Span(before.stored_seq, place.stored_seq)
             with arrow.connect(store.uri, bulk.SETUP) as conn:
+                # the place is of the file that was there before
+                _check_same_file(store)
                 source = Source(conn, systems, span, with_hash=with_hash)
                 killmails, months = _write_killmails(source, call, show, with_hash=with_hash)
+        # nothing that may be torn gets into a lake, where it would stay
+        store.check_unchanged()
         call.commit()
     return Exported(target.shown, place.stored_seq, killmails, months, removed)
+
+
+def _check_same_file(store: Store) -> None:
+    """Raise DatabaseBusy if another file has taken the database's place, as a restore does."""
+    with suppress(FileNotFoundError):
+        if os.path.samestat(store.path.stat(), store.file):
+            return
+    raise DatabaseBusy(f"{store.path}: was replaced while it was read; try again")
 
 
 def _place_to_come(store: Store, target: Target) -> Place:

@@ -50,7 +50,7 @@ class Store:
         self.conn = conn
         self._unwatched = unwatched
         self.uri = reading.uri(path, unchanging=unwatched)
-        self._file = path.stat()
+        self.file = path.stat()
         self._seen = 0
         # asked while another program keeps the database locked
         self.gives_up: Callable[[], bool] = _never
@@ -98,7 +98,7 @@ class Store:
 
         That is so where it may write nothing, and another user who may has done so.
         """
-        now, was = self.path.stat(), self._file
+        now, was = self.path.stat(), self.file
         if self._unwatched and (now.st_size, now.st_mtime_ns) != (was.st_size, was.st_mtime_ns):
             raise DatabaseBusy(f"{self.path}: was changed while it was read; try again")
 
@@ -111,17 +111,17 @@ class Store:
             now = self.path.stat()
         except FileNotFoundError:
             raise _Displaced(f"{self.path}: was moved or deleted {_DURING_A_RUN}") from None
-        if (now.st_dev, now.st_ino) != (self._file.st_dev, self._file.st_ino):
+        if (now.st_dev, now.st_ino) != (self.file.st_dev, self.file.st_ino):
             raise _Displaced(f"{self.path}: was replaced by another file {_DURING_A_RUN}")
         # another program may have made it smaller by VACUUM, and then has committed
         seen = self.changed_elsewhere()
-        shrunk = seen == self._seen and now.st_size < self._file.st_size
+        shrunk = seen == self._seen and now.st_size < self.file.st_size
         if shrunk and now.st_size < self._size():
             raise _Displaced(
                 f"{self.path}: was cut short by another program; `killsync restore` puts a backup "
                 "back"
             )
-        self._file, self._seen = now, seen
+        self.file, self._seen = now, seen
 
     def _size(self) -> int:
         pages, of_bytes = (
