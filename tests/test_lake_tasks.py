@@ -15,7 +15,7 @@ from lake_archives import imported, make_archives, rows_of
 
 import killsync
 from killsync.errors import UsageError
-from killsync.lake import spark_reading, spark_sources, spark_writing
+from killsync.lake import spark, spark_reading, spark_sources, spark_writing
 from killsync.lake.layout import Call, Maker, open_target
 from killsync.lake.spark_plan import last_seq, partitions, plan
 from killsync.lake.spark_reading import Work
@@ -33,9 +33,9 @@ class Tasks:
     def __init__(self, work: Work) -> None:
         self.work = work
 
-    def read(self) -> list[Any]:
+    def read(self, done: Callable[[ArchiveOutcome], None] = lambda one: None) -> list[Any]:
         """Return the rows of all archives, in the order that Spark brings them in."""
-        rows = spark_reading.read(self.work, iter(range(len(self.work.archives))), lambda one: None)
+        rows = spark_reading.read(self.work, iter(range(len(self.work.archives))), done)
         return sorted(rows, key=lambda row: (row["month"][0].as_py(), row["first_seq"][0].as_py()))
 
     def write(self, rows: Iterable[Any]) -> list[Outcome]:
@@ -162,6 +162,56 @@ def test_an_archive_that_is_gone_is_a_flaw_that_names_the_machine(
     flaws = {one.flaw for one in outcomes if isinstance(one, ArchiveOutcome)}
     assert len(flaws) == 1
     assert str(flaws.pop()).startswith("cannot be read on ")
+
+
+WHOLE = ArchiveOutcome(16_000, 123, {"hash": 1}, [], None, 1.0)
+SHORT = msgspec.structs.replace(WHOLE, killmails=3, flaw="cannot be read: Stale file handle")
+
+
+@pytest.mark.parametrize(
+    ("readings", "killmails", "flaw"),
+    [
+        ([WHOLE], 123, None),
+        ([WHOLE, msgspec.structs.replace(WHOLE, seconds=2.0)], 123, None),
+        ([WHOLE, SHORT], 3, "cannot be read: Stale file handle"),
+        ([SHORT, WHOLE], 3, "cannot be read: Stale file handle"),
+        ([WHOLE, SHORT, WHOLE], 3, "cannot be read: Stale file handle"),
+        (
+            [WHOLE, msgspec.structs.replace(WHOLE, killmails=122)],
+            122,
+            "was read more than once, and not alike",
+        ),
+        (
+            [WHOLE, msgspec.structs.replace(WHOLE, refused={})],
+            123,
+            "was read more than once, and not alike",
+        ),
+    ],
+)
+def test_an_archive_is_whole_only_if_each_reading_of_it_was(
+    readings: list[ArchiveOutcome], killmails: int, flaw: str | None
+) -> None:
+    held = None
+    for reading in readings:
+        held = spark.worse(held, reading)
+    assert held is not None
+    assert (held.killmails, held.flaw) == (killmails, flaw)
+
+
+def test_an_archive_that_vanishes_before_it_is_read_again_is_flawed(
+    archives: Path, tmp_path: Path
+) -> None:
+    """Its rows may have gone with the executor that read it."""
+    with tasks(str(tmp_path / "lake"), str(archives)) as (_, hands):
+        first: list[ArchiveOutcome] = []
+        hands.read(first.append)
+        for path in archives.rglob("*.bz2"):
+            path.unlink()
+        written = {
+            one.number: one for one in hands.write(hands.read()) if isinstance(one, ArchiveOutcome)
+        }
+    assert None in {one.flaw for one in first}
+    assert None not in {spark.worse(one, written[one.number]).flaw for one in first}
 
 
 @pytest.mark.engines

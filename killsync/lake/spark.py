@@ -26,6 +26,7 @@ from killsync.lake.spark_rows import ArchiveOutcome, Outcome, PartOutcome
 from killsync.store.changes import Place
 
 _LOOK_EVERY = 0.2
+_CHANGED = "was read more than once, and not alike"
 _T = TypeVar("_T")
 
 Progress = Callable[[float, int], None]
@@ -55,6 +56,7 @@ class Making:
         self._outcomes: dict[int, ArchiveOutcome] = {}
         self._parts: list[PartOutcome] = []
         self._looked_at = 0
+        self._bytes_read = self._killmails_read = 0
         self._began = time.monotonic()
 
     def do(self, driver: Driver, *, with_hash: bool) -> None:
@@ -133,10 +135,18 @@ class Making:
     def _take(self, outcome: Outcome) -> None:
         if isinstance(outcome, PartOutcome):
             self._parts.append(outcome)
-        elif outcome.number not in self._outcomes:
-            # who read it may have been killed afterwards, and somebody else has read it again
-            self._outcomes[outcome.number] = outcome
-            self._say(self._archives[outcome.number], outcome)
+            return
+        known = self._outcomes.get(outcome.number)
+        # what is known of it is said, and need not be kept
+        taken = worse(known, msgspec.structs.replace(outcome, shown=[]))
+        if taken == known:
+            return
+        self._outcomes[outcome.number] = taken
+        archive = self._archives[outcome.number]
+        if known is None:
+            self._bytes_read += archive.size
+            self._killmails_read += outcome.killmails
+        self._say(archive, msgspec.structs.replace(taken, shown=outcome.shown))
 
     def _say(self, archive: PlannedArchive, outcome: ArchiveOutcome) -> None:
         for reason, what in outcome.shown:
@@ -147,17 +157,19 @@ class Making:
             killmails = outcome.killmails + sum(outcome.refused.values())
             self._report(LakeArchiveRead(archive.day, killmails, outcome.refused, outcome.seconds))
         if self._progress is not None:
-            done = sum(self._archives[number].size for number in self._outcomes)
-            self._progress(done, sum(one.killmails for one in self._outcomes.values()))
+            self._progress(self._bytes_read, self._killmails_read)
 
     def _write_archives(self, call: Call) -> None:
         import pyarrow as pa
 
         with call.part(target_names.ARCHIVES, None, _archives_schema()) as part:
-            rows = [self._row(number) for number in sorted(self._outcomes)]
+            stored: Counter[int] = Counter()
+            for one in self._parts:
+                stored[one.number] += one.stored
+            rows = [self._row(number, stored[number]) for number in sorted(self._outcomes)]
             part.write_table(pa.Table.from_pylist(rows, part.schema))
 
-    def _row(self, number: int) -> dict[str, Any]:
+    def _row(self, number: int, stored: int) -> dict[str, Any]:
         archive, outcome = self._archives[number], self._outcomes[number]
         return {
             "day": date.fromisoformat(archive.day),
@@ -165,10 +177,24 @@ class Making:
             "version": archive.version,
             "first_seq": archive.first_seq,
             "killmails": outcome.killmails,
-            "stored": sum(part.stored for part in self._parts if part.number == number),
+            "stored": stored,
             "refused": sum(outcome.refused.values()),
             "flaw": outcome.flaw,
         }
+
+
+def worse(known: ArchiveOutcome | None, again: ArchiveOutcome) -> ArchiveOutcome:
+    """Return what is to be held of an archive that was read once more.
+
+    Spark reads it again where what an executor has read is lost with it, and nobody knows of which
+    reading the rows are that were written. So an archive is whole only if all readings say so; of
+    one that is not, a later call reads it again, and passes over what is there.
+    """
+    if known is None or known.flaw is not None:
+        return known or again
+    if again.flaw is None and (again.killmails, again.refused) != (known.killmails, known.refused):
+        return msgspec.structs.replace(again, flaw=_CHANGED)
+    return known if again.flaw is None else again
 
 
 def _say_that_nothing_was_removed(call: Call) -> None:

@@ -1,4 +1,8 @@
-"""The one job that Spark does: archives are read, their killmails sorted, and parts written."""
+"""The one job that Spark does: archives are read, their killmails sorted, and parts written.
+
+The driver gets what became of each archive, and of its killmails in each month: some lines for a
+day of the game, however many killmails it had.
+"""
 
 from collections.abc import Iterator
 from typing import Any
