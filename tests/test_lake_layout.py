@@ -868,6 +868,37 @@ def test_a_directory_with_other_files_in_it_is_left_alone(lake: Path, file: str)
     assert "name a new directory" in told or "name another directory" in told
 
 
+@pytest.mark.parametrize("link", ["call-5-0-aaaaaaaa", "call-5-0-aaaaaaaa/attempt-1"])
+def test_no_link_leads_out_of_a_lake_to_what_is_deleted(
+    lake: Path, feed: Feed, link: str, tmp_path: Path
+) -> None:
+    feed.export(lake)
+    precious = tmp_path / "precious"
+    (precious / "deep").mkdir(parents=True)
+    for name in ("begun", "deep/mine"):
+        (precious / name).write_text("mine")
+    before = tree(precious)
+    (lake / "_unfinished" / link).parent.mkdir(parents=True)
+    (lake / "_unfinished" / link).symlink_to(precious)
+    if "/" in link:
+        feed.export(lake)
+        assert not (lake / "_unfinished").exists()
+    else:
+        assert f"_unfinished/{link}: is unknown; upgrade killsync" in refused_unchanged(lake)
+    assert tree(precious) == before
+
+
+def test_a_month_may_lie_elsewhere(lake: Path, feed: Feed, tmp_path: Path) -> None:
+    feed.export(lake)
+    month = lake / "killmails" / "month=2026-10"
+    month.rename(tmp_path / "moved")
+    month.symlink_to(tmp_path / "moved")
+    feed.store("2026-10")
+    feed.export(lake)
+    assert len(names(tmp_path / "moved")) == 2
+    assert opened(lake) == feed.place
+
+
 @pytest.mark.parametrize("file", ["killmails/month=2026-11/data.parquet", "removed/x"])
 def test_nor_does_a_lake_go_on_beside_what_engines_would_read(
     lake: Path, feed: Feed, file: str

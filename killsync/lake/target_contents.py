@@ -1,6 +1,7 @@
 """What is in a lake: how far it has come, what it was made of, and what a killed call has left."""
 
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 
 import msgspec
 
@@ -140,13 +141,14 @@ def recover(files: Files) -> bool:
     nothing. Raises UsageError of something that a newer killsync must have left, and TryLater if
     another killsync is at it.
     """
-    calls = unfinished(files)
-    for call in calls:
-        if target_names.sequences_of(call) is None:
+    found = sorted(files.names(UNFINISHED), key=attrgetter("name"))
+    for entry in found:
+        if target_names.sequences_of(entry.name) is None or not entry.is_folder:
             raise UsageError(
-                f"{files.shown}/{UNFINISHED}/{call}: is unknown; upgrade killsync if a newer one "
-                "has written there, else move it away"
+                f"{files.shown}/{UNFINISHED}/{entry.name}: is unknown; upgrade killsync if a newer "
+                "one has written there, else move it away"
             )
+    calls = [entry.name for entry in found]
     for call in calls:
         if not has(files, f"{UNFINISHED}/{call}", target_names.COMPLETE):
             clear(files, call)

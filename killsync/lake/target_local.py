@@ -65,11 +65,16 @@ class LocalFiles:
                 raise UsageError(f"{self.shown}: cannot be locked: {error.strerror}") from error
 
     def names(self, folder: str) -> Iterator[Entry]:
-        """Yield what is in a directory: nothing if it is not there."""
+        """Yield what is in a directory: nothing if it is not there.
+
+        Months may lie elsewhere, behind links. Of what is to be deleted none is followed: whoever
+        may write there could have this program delete what only it may.
+        """
+        follows = folder.split("/")[0] != target_names.UNFINISHED
         with self._errors(folder, "read"):
             try:
                 with os.scandir(self.root / folder) as entries:
-                    found = [Entry(entry.name, entry.is_dir()) for entry in entries]
+                    found = [Entry(e.name, e.is_dir(follow_symlinks=follows)) for e in entries]
             except FileNotFoundError:
                 return
         yield from found
