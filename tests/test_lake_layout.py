@@ -805,6 +805,8 @@ def test_other_processes_find_a_directory_that_was_named_from_here(
         ("s3://bucket/x?colour=red", "its only options are endpoint_override"),
         ("s3://bucket/x?region=&scheme=ftp", "a value that it cannot have"),
         ("s3a://bucket/x", "use a directory or s3://bucket/prefix"),
+        ("gs://bucket/x", "gs:// is not supported; use a directory or s3://bucket/prefix"),
+        ("abfs://c@a.dfs.core.windows.net/x", "abfs:// is not supported; use a directory"),
         ("file://elsewhere/x", "names a path of this machine"),
     ],
 )

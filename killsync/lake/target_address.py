@@ -46,7 +46,7 @@ def files_of(address: str) -> Files:
     url = _split(address)
     if url.scheme == "file":
         return LocalFiles(_local(_path_of(url)))
-    return _s3(url, address) if url.scheme == "s3" else _other(url, address)
+    return _s3(url, address)
 
 
 def _local(path: str) -> Path:
@@ -67,6 +67,11 @@ def _split(address: str) -> SplitResult:
         url = urlsplit(address)
         if not address.isprintable() or url.fragment:
             raise ValueError
+        if url.scheme not in ("s3", "file"):
+            # pyarrow has more, of which some wait for minutes without a word
+            raise UsageError(
+                f"{url.scheme}:// is not supported; use a directory or s3://bucket/prefix"
+            )
         has_secret = url.username is not None or url.password is not None
     except ValueError:
         raise UsageError(
@@ -138,17 +143,3 @@ def _options(url: SplitResult) -> dict[str, object]:
             )
         options[name] = _S3_OPTIONS[name](_open(text, _shown(url)))
     return options
-
-
-def _other(url: SplitResult, address: str) -> Files:
-    from pyarrow import fs
-
-    from killsync.lake.target_remote import RemoteFiles
-
-    try:
-        filesystem, base = fs.FileSystem.from_uri(address)
-    except (ValueError, OSError, ImportError, NotImplementedError):
-        raise UsageError(
-            f"{url.scheme}://: pyarrow cannot write there; use a directory or s3://bucket/prefix"
-        ) from None
-    return RemoteFiles(filesystem, base, address, _shown(url))

@@ -1,4 +1,4 @@
-"""A lake in an object store, or wherever else pyarrow has a file system for."""
+"""A lake in an object store, by a file system of pyarrow's."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ _LATER = {
     "THROTTLING",
 }
 # those that have objects, and directories only as a way of speaking
-_FLAT = {"s3", "gcs", "abfs"}
+_FLAT = {"s3"}
 
 
 class RemoteFiles:
