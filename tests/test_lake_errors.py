@@ -35,7 +35,7 @@ org.apache.spark.api.python.PythonException: Traceback (most recent call last):
         (
             OF_PYTHON.format(error="ModuleNotFoundError: No module named 'killsync'"),
             UsageError,
-            "a worker's Python has no killsync: install 'killsync[spark]' on every worker",
+            "a worker's Python has no killsync: install killsync with its extra spark on every",
         ),
         (
             OF_PYTHON.format(
@@ -43,12 +43,12 @@ org.apache.spark.api.python.PythonException: Traceback (most recent call last):
                 "must be installed"
             ),
             UsageError,
-            "a worker's Python has no Pandas: install 'killsync[spark]' on every worker",
+            "a worker's Python has no Pandas: install killsync with its extra spark on every",
         ),
         (
             'java.io.IOException: Cannot run program "python3.12": error=2, No such file',
             UsageError,
-            "a worker has no python3.12: install 'killsync[spark]' on every worker",
+            "a worker has no python3.12: install killsync with its extra spark on every",
         ),
         ("java.io.IOException: No space left on device", UsageError, "set spark.local.dir"),
         (

@@ -10,7 +10,7 @@ from killsync.cli.help_parts import STOPPED, HelpText, exits
 from killsync.cli.import_progress import showing
 from killsync.cli.import_session import conclude
 from killsync.cli.signals import StopOnSignal
-from killsync.settings.program import install_line
+from killsync.settings.program import extra_line
 
 HELP = {
     "lake": HelpText(
@@ -64,7 +64,7 @@ def lake(
     with invocation.edge(call, works=True), StopOnSignal() as stop:
         from killsync.lake.spark_driver import require_pyspark
 
-        require_pyspark(install_line("killsync[spark]"))
+        require_pyspark(extra_line("spark"))
         # what it imports may be missing before
         from killsync.cli import lake_making
 

@@ -17,7 +17,10 @@ _WITHOUT_MEMORY = re.compile(r"OutOfMemoryError|Python worker exited unexpectedl
 _GONE = re.compile(r"Py4JNetworkError|ConnectionRefusedError|Answer from Java side is empty")
 # of Java's, without the packages of their classes
 _CAUSE = re.compile(r"^(?:: |Caused by: )(?:[a-z]\w*\.)*(\w+(?:: .+)?)$", re.MULTILINE)
-_INSTALL = "install 'killsync[spark]' on every worker, and name its Python by PYSPARK_PYTHON"
+_INSTALL = (
+    "install killsync with its extra spark on every worker, and name its Python by PYSPARK_PYTHON "
+    "(docs/spark.md)"
+)
 _MORE = "--verbose shows what Spark says"
 _LONGEST = 300
 

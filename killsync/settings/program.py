@@ -5,6 +5,7 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Mapping
+from importlib.metadata import requires
 from pathlib import Path
 
 import msgspec
@@ -58,6 +59,18 @@ def _words() -> tuple[str, ...]:
         return (str(called.absolute()),)
     script = Path(sysconfig.get_path("scripts"), "killsync")
     return (str(script),) if script.exists() else (sys.executable, "-m", "killsync")
+
+
+def extra_line(extra: str) -> str:
+    """Return the line that installs what one of killsync's extras brings.
+
+    It does not name killsync: that comes from a clone, and whoever has its name in a registry may
+    be somebody else.
+    """
+    marked = f'extra == "{extra}"'
+    found = [line for line in requires("killsync") or () if marked in line.replace("'", '"')]
+    wanted = " ".join(shlex.quote(line.partition(";")[0].strip()) for line in found)
+    return f"{shlex.quote(sys.executable)} -m pip install {wanted}"
 
 
 def install_line(requirement: str) -> str:
