@@ -17,7 +17,7 @@ from killsync.cli.find_users import find_users
 from killsync.cli.help_parts import STOPPED, HelpText, exits
 from killsync.cli.invocation import Invocation
 from killsync.errors import UsageError
-from killsync.settings.program import install_line
+from killsync.settings.program import extra_line
 from killsync.store import paths
 from killsync.terminal.text import safe, safe_json
 
@@ -104,7 +104,8 @@ def export(
     stands in them as it is, also where a spreadsheet would take it for a formula.
 
     parquet is for engines such as DuckDB, Polars and Spark: the same tables by month, with names
-    beside the ids and prices. Each call adds to PATH what was stored since the last one.
+    beside the ids and prices. Each call adds to PATH what was stored since the last one. Let one
+    call at a time write to a store: there, nothing makes a second one wait.
     """
     call = invocation.from_context(context)
     with invocation.edge(call):
@@ -177,7 +178,7 @@ def _write_parquet(
             raise
         raise UsageError(
             f"--format parquet needs {error.name}, which is not installed: "
-            f"run `{install_line('killsync[parquet]')}`"
+            f"run `{extra_line('parquet')}`"
         ) from None
     parquet_export.add_new(call, output, with_hash=with_hash)
 
