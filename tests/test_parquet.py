@@ -51,11 +51,7 @@ from killsync.store.connection import Store
 ME, FOE, OURS, THEIRS = 90_000_001, 2_112_000_001, 98_000_001, 98_000_002
 NPC_PILOT = 3_000_123
 SKIN, TRITANIUM, BAY = 44084, 34, 179
-TABLES = {
-    "killmails": (*tables.KILLMAILS, *tables.VALUES),
-    "attackers": tables.ATTACKERS,
-    "items": tables.ITEMS,
-}
+TABLES = tables.TABLES
 ORDERED = {"killmails": "stored_seq", "attackers": "stored_seq, ordinal"}
 ORDERED["items"] = ORDERED["attackers"]
 
@@ -322,8 +318,8 @@ def test_a_second_call_adds_what_is_new_and_what_was_deleted(few: Store, tmp_pat
     first = export(few, lake)
     assert first.stderr.endswith(
         "lake: 3 new killmails of 2 months; it has all up to stored_seq 3\n"
-        "killsync: 3 ids have no name yet: what was written stays without; `killsync names` says "
-        "which\n"
+        "killsync: 3 ids of the database have no name yet: where one was written, it stays "
+        "without; `killsync names` says which\n"
     )
     before = {part: part.read_bytes() for part in lake.rglob("*.parquet")}
     put(few, [loss(6), loss(10, "2026-12-01T00:00:00Z")])

@@ -34,8 +34,8 @@ def add_new(call: Invocation, address: str, *, with_hash: bool) -> None:
             exported = parquet.add_new(store, target, show, with_hash=with_hash)
         report(exported)
     if unnamed and exported.killmails and not call.quiet:
-        have = "id has" if unnamed == 1 else "ids have"
+        have = "id of the database has" if unnamed == 1 else "ids of the database have"
         call.warn(
-            f"{unnamed:,} {have} no name yet: what was written stays without; `killsync names` "
-            "says which"
+            f"{unnamed:,} {have} no name yet: where one was written, it stays without; `killsync "
+            "names` says which"
         )

@@ -47,19 +47,13 @@ _AT_THE_END = {
     "attackers": {},
     "items": {"price": pa.float64()},
 }
-_OF_THE_DATABASE = {
-    "killmails": (*tables.KILLMAILS, *tables.VALUES),
-    "attackers": tables.ATTACKERS,
-    "items": tables.ITEMS,
-}
+_OF_THE_DATABASE = {**tables.TABLES, "removed": tables.REMOVED}
 
 
 def raw(table: str, *, with_hash: bool) -> Any:
     """Return the schema of a table's rows as the database has them, a `pyarrow.Schema`."""
-    columns = _OF_THE_DATABASE.get(table, tables.REMOVED)
-    return pa.schema(
-        [(c.name, _type(c)) for c in columns if with_hash or c.name != HASH],
-    )
+    columns = _OF_THE_DATABASE[table]
+    return pa.schema([(c.name, _type(c)) for c in columns if with_hash or c.name != HASH])
 
 
 def full(table: str, *, with_hash: bool) -> Any:

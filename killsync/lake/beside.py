@@ -10,7 +10,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from killsync.lake import arrow_schema, flags, item_prices
+from killsync.lake import arrow_schema, flags, item_prices, tables
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -66,9 +66,7 @@ def add(raw: dict[str, Any], known: Known, *, with_hash: bool) -> dict[str, Any]
     columns = {name: _Columns(table, known) for name, table in batch.items()}
     for mine in columns.values():
         mine.add_names()
-    killmails, attackers, items = (
-        columns[name].found for name in ("killmails", "attackers", "items")
-    )
+    killmails, attackers, items = (columns[name].found for name in tables.TABLES)
     place = _place(raw["attackers"], killmails, attackers)
     killmails |= flags.of(killmails, attackers, place, known.reference.types)
     items["price"] = item_prices.of(killmails, items, _place(raw["items"], killmails, items), known)

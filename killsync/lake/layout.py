@@ -160,6 +160,7 @@ class Call:
         self._begin()
         return Where(
             self._files.address,
+            self._files.shown,
             self._name,
             self.place.stored_seq,
             self.place.removed_seq,
@@ -255,6 +256,7 @@ class Where(msgspec.Struct, frozen=True):
     """Where the parts of a call go: it can be sent to other processes, which write them."""
 
     address: str
+    shown: str
     name: str
     seq: int
     removed_seq: int

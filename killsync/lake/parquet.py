@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 
 from killsync.errors import DatabaseBusy, UsageError
-from killsync.lake import arrow_schema, beside
+from killsync.lake import arrow_schema, beside, tables
 from killsync.lake.arrow_source import Source, Span
 from killsync.lake.layout import Call, Target
 from killsync.lake.parquet_events import Exported
@@ -17,7 +17,6 @@ from killsync.store import arrow, bulk, changes
 from killsync.store.changes import Place
 from killsync.store.connection import Store, snapshot
 
-TABLES = ("killmails", "attackers", "items")
 Show = Callable[[int, int], None]
 """Takes how many killmails are written, and about how many there are."""
 
@@ -132,7 +131,7 @@ class _Month:
         """Write a batch of each table as a row group of its own."""
         if not len(rows["killmails"]):
             return
-        for table in TABLES:
+        for table in tables.TABLES:
             if table not in self._writers:
                 schema = arrow_schema.full(table, with_hash=self._with_hash)
                 part = self._call.part(table, self._month, schema, **arrow_schema.options(schema))

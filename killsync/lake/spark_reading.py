@@ -71,7 +71,7 @@ def check(work: Work) -> None:
     folder = f"{target_names.UNFINISHED}/{where.name}"
     if not has(files_of(where.address), folder, target_names.BEGUN):
         raise UsageError(
-            f"{where.address}: {gethostname()} does not see what is written there: name a "
+            f"{where.shown}: {gethostname()} does not see what is written there: name a "
             "directory that all machines share, or s3://bucket/prefix"
         )
 

@@ -13,7 +13,7 @@ import msgspec
 import pyarrow as pa
 
 from killsync.killmail.body import Extra
-from killsync.lake import arrow_schema
+from killsync.lake import arrow_schema, tables
 from killsync.lake.spark_plan import month_number
 from killsync.store.killmails import (
     ATTACKER_COLUMNS,
@@ -108,8 +108,7 @@ class Batch:
     def __init__(self, turns: int, *, with_hash: bool) -> None:
         self._turns = turns
         self._schemas = {
-            table: arrow_schema.raw(table, with_hash=with_hash)
-            for table in ("killmails", "attackers", "items")
+            table: arrow_schema.raw(table, with_hash=with_hash) for table in tables.TABLES
         }
         self._months: dict[str, _Month] = {}
         self._count = 0

@@ -101,3 +101,10 @@ REMOVED = (
 )
 HASH = "killmail_hash"
 """The column that leaves only with `--with-hash`."""
+
+TABLES = {
+    "killmails": (*KILLMAILS, *VALUES),
+    "attackers": ATTACKERS,
+    "items": ITEMS,
+}
+"""What leaves of each table that holds a killmail."""
