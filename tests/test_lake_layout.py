@@ -545,8 +545,14 @@ def test_a_call_that_fails_amid_its_moves_is_finished_by_the_next(lake: Path, fe
     feed.export(lake)
     place = feed.place
     feed.store("2026-09")
-    (lake / "attackers" / "month=2026-09").touch()
-    with pytest.raises(UsageError, match=r"month=2026-09/part-4\.parquet: cannot be written"):
+
+    class Other(Steps):
+        def take(self, step: str) -> None:
+            if step == f"os.mkdir {lake}/items/month=2026-09":
+                (lake / "attackers" / "month=2026-09").touch()
+
+    told = r"month=2026-09/part-4\.parquet: cannot be written"
+    with pytest.raises(UsageError, match=told), stopping(lake, Other()):
         feed.export(lake)
     assert place != feed.place
     (lake / "attackers" / "month=2026-09").unlink()
@@ -901,7 +907,20 @@ def test_a_month_may_lie_elsewhere(lake: Path, feed: Feed, tmp_path: Path) -> No
     assert opened(lake) == feed.place
 
 
-@pytest.mark.parametrize("file", ["killmails/month=2026-11/data.parquet", "removed/x"])
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("month", ["2026-10", "2026-11"])
+def test_each_part_of_the_newest_call_is_looked_at(
+    lake: Path, feed: Feed, table: str, month: str
+) -> None:
+    feed.export(lake)
+    part = lake / table / f"month={month}" / "part-3.parquet"
+    os.truncate(part, 100)
+    assert f"{part}: is damaged; put it back from a copy" in refused_unchanged(lake)
+
+
+@pytest.mark.parametrize(
+    "file", ["killmails/month=2026-11/data.parquet", "attackers/x.parquet", "removed/x"]
+)
 def test_nor_does_a_lake_go_on_beside_what_engines_would_read(
     lake: Path, feed: Feed, file: str
 ) -> None:

@@ -41,10 +41,11 @@ def newest(files: Files) -> Newest:
     if not top & {target_names.LOCK, UNFINISHED, *_NUMBERED}:
         _refuse_foreign(files, top)
     found = Newest()
-    for table in _NUMBERED:
+    for table in target_names.TABLES:
         if table in top:
             for name, seq in parts(files, table):
-                _take(found, table, name, seq)
+                if table in _NUMBERED:
+                    _take(found, table, name, seq)
     if found.stored is found.removed is None and not top & {target_names.LOCK, UNFINISHED}:
         # empty directories that happen to have names of ours
         _refuse_foreign(files, top)
@@ -101,7 +102,8 @@ def _may_hold(table: str, folder: str) -> bool:
 def note_of(files: Files, found: Newest) -> Note | None:
     """Return what the newest part says, and how far the lake has come; None of an empty one.
 
-    Raises UsageError if that part is damaged, not killsync's, or newer than this program.
+    Raises UsageError if that part is damaged, not killsync's, or newer than this program; so for
+    all parts of its call where they are at hand, and not behind a request for each.
     """
     name = found.stored or found.removed
     if name is None:
@@ -116,11 +118,21 @@ def note_of(files: Files, found: Newest) -> Note | None:
             f"{shown}: is not what it is named; put it back from a copy, or export to a new "
             "directory"
         )
+    if files.is_lockable:
+        _check_footers(files, found)
     if found.stored is None:
         # all that the call would have brought was deleted while it read
         place = Place()
     place = msgspec.structs.replace(place, removed_seq=max(place.removed_seq, found.removed_seq))
     return msgspec.structs.replace(note, place=place)
+
+
+def _check_footers(files: Files, found: Newest) -> None:
+    for table in target_names.BY_MONTH:
+        for name, seq in parts(files, table):
+            if seq == found.stored_seq:
+                with files.input(name) as file:
+                    target_footer.read(file, f"{files.shown}/{name}")
 
 
 def check_tables(files: Files) -> None:
