@@ -31,7 +31,9 @@ UNION ALL SELECT stored_seq FROM removed_killmails WHERE source = %s
 
 def ask(url: str, query: LiteralString, *parameters: Any, schema: str = "killsync") -> list[Any]:
     """Return the rows of a query in the schema that was fed; times are in UTC."""
-    with closing(psycopg.connect(url, options="-c timezone=UTC", autocommit=True)) as conn:
+    with closing(
+        psycopg.connect(url, options="-c timezone=UTC -c datestyle=ISO", autocommit=True)
+    ) as conn:
         conn.execute("SELECT set_config('search_path', quote_ident(%s), false)", [schema])
         return conn.execute(query, parameters).fetchall()
 

@@ -4,15 +4,18 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from commands import TIMEOUT, start
 from fed import ask, assert_accounted_for, assert_equal, fed, stored
 from here import Done, run_here
 from hostile_bodies import generated
 from new_store import new_store
+from psycopg import sql
 from stored import RIFTER, attacker, body, pilot, put
 
 from killsync.killmail.body import decode
@@ -205,6 +208,43 @@ def test_the_address_may_stand_in_libpqs_environment(
     environment |= {"PGSERVICEFILE": str(service), "PGSERVICE": "board"}
     words = ("--db", str(store.path), "feed", "postgres")
     assert run_here(*words, environment=environment).returncode == 0
+    assert_equal(database, store.path)
+
+
+# what a database is set to
+
+
+def set_for_all(url: str, setting: str, value: str) -> None:
+    """Give a database a default, for whoever connects next."""
+    name = sql.Identifier(url.rpartition("/")[2])
+    statement = sql.SQL("ALTER DATABASE {} SET {} = {}")
+    with closing(psycopg.connect(url, autocommit=True)) as conn:
+        conn.execute(statement.format(name, sql.Identifier(setting), value))
+
+
+def test_what_a_database_is_set_to_changes_nothing(store: Store, database: str) -> None:
+    set_for_all(database, "datestyle", "SQL, DMY")
+    set_for_all(database, "array_nulls", "off")
+    set_for_all(database, "timezone", "Asia/Tokyo")
+    set_for_all(database, "search_path", "nowhere")
+    keep_prices(store, 5.0)
+    keep(store, 1, 2)
+    feed(store, database)
+    assert_equal(database, store.path)
+    assert feed(store, database).stdout.startswith("0 new killmails: PostgreSQL has everything")
+
+
+def test_two_first_feeds_at_once_wait_for_one_another_whatever_is_set(
+    store: Store, database: str
+) -> None:
+    set_for_all(database, "default_transaction_isolation", "repeatable read")
+    keep(store, *range(50))
+    with ExitStack() as stack:
+        environment = {"HOME": str(store.path.parent), "PATH": os.environ["PATH"]}
+        words = ("--db", str(store.path), "feed", "postgres", database)
+        feeds = [stack.enter_context(start(*words, environment=environment)) for _ in range(3)]
+        heard = [one.communicate(timeout=TIMEOUT) for one in feeds]
+        assert [one.returncode for one in feeds] == [0, 0, 0], heard
     assert_equal(database, store.path)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, IsolationLevel
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
@@ -40,7 +40,10 @@ SELECT set_config('search_path', quote_ident(%s), true),
     set_config('statement_timeout', %s, true),
     set_config('idle_in_transaction_session_timeout', %s, true),
     -- what is asked is small: to compile it would take longer than to do it
-    set_config('jit', 'off', true)
+    set_config('jit', 'off', true),
+    -- whatever a database or a role has been given: how days are read, and NULL in what is sent
+    set_config('datestyle', 'ISO, YMD', true),
+    set_config('array_nulls', 'on', true)
 """
 _PORTS = re.compile(r"[0-9,]*")
 
@@ -91,9 +94,12 @@ def _connect(url: str) -> Conn:
     conninfo = make_conninfo(url, **bounds)
     try:
         # a pooler may give each transaction another session, which knows nothing of the last
-        return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        conn = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
         raise refused(error, conninfo) from None
+    # what is read once a lock is held has to be what its last holder left
+    conn.isolation_level = IsolationLevel.READ_COMMITTED
+    return conn
 
 
 def _parsed(url: str) -> dict[str, Any]:
