@@ -131,8 +131,8 @@ _COLUMNS = {
 }
 
 
-def upgrade(target: Target) -> None:
-    """Make the schema, or bring it up to date; the rights on its views stay.
+def upgrade(target: Target) -> int:
+    """Make the schema, or bring it up to date, and return its version; rights on its views stay.
 
     Raises UsageError if it was made by a newer killsync, is another program's or was changed.
     """
@@ -152,6 +152,10 @@ def upgrade(target: Target) -> None:
                 version += 1
                 conn.execute("UPDATE killsync_schema SET version = %s", [version])
     _check_columns(target)
+    with target.transaction() as conn:
+        conn.execute(_LOCK, [target.schema])
+        postgres_views.put_back(conn)
+    return version
 
 
 def _version(target: Target, conn: Conn) -> int:

@@ -25,7 +25,6 @@ _USERS = """JOIN users ON users.user_id = u.user_id AND NOT EXISTS (
 
 # by the time in user_killmails the newest of one user are found, and of all of them, by an index
 _KILLS = f"""
-CREATE OR REPLACE VIEW kills AS
 SELECT u.user_id, users.name AS "user",
     u.side, u.role, k.killmail_id, u.killmail_time AS time,
     {views.kill_columns(_ROUNDED, solo=_SOLO, npc="f.npc")}
@@ -38,13 +37,11 @@ FROM user_killmails AS u
 
 # as in SQLite, a killmail that several of ours are on counts once
 _SIDES = """
-CREATE OR REPLACE VIEW sides AS
 SELECT killmail_id, bool_or(role = 'victim') AS is_loss
 FROM user_killmails GROUP BY killmail_id
 """
 
 _LOSSES_BY_SHIP = """
-CREATE OR REPLACE VIEW losses_by_ship AS
 SELECT lost.ship_id, ship.name AS ship, ship.group_name AS ship_group,
     lost.losses, lost.lost, lost.last_lost
 FROM (
@@ -58,7 +55,6 @@ FROM (
 
 # what has no value is not worth nothing
 _ACTIVITY_BY_DAY = """
-CREATE OR REPLACE VIEW activity_by_day AS
 SELECT (k.killmail_time AT TIME ZONE 'UTC')::date AS day,
     count(*) FILTER (WHERE NOT sides.is_loss) AS kills,
     count(*) FILTER (WHERE sides.is_loss) AS losses,
@@ -74,7 +70,6 @@ _MARKET_PRICE = """(SELECT p.price FROM prices AS p
             WHERE p.source = k.source AND p.type_id = i.item_type_id AND p.day <= v.priced_on
             ORDER BY p.day DESC LIMIT 1)"""
 _ITEM_LINES = f"""
-CREATE OR REPLACE VIEW item_lines AS
 SELECT{views.item_columns(_MARKET_PRICE)}
 FROM items AS i
     JOIN killmails AS k ON k.killmail_id = i.killmail_id
@@ -82,30 +77,42 @@ FROM items AS i
     LEFT JOIN types AS item ON item.type_id = i.item_type_id
 """
 _ATTACKER_LINES = f"""
-CREATE OR REPLACE VIEW attacker_lines AS{views.ATTACKER_LINES}
+{views.ATTACKER_LINES}
 """
 # for queries that SQLite's table of this name is joined by
 _KILLMAIL_VALUES = """
-CREATE OR REPLACE VIEW killmail_values AS
 SELECT killmail_id, hull, fitted, cargo, dropped, destroyed, total, unpriced, priced_on
 FROM killmails
 """
 
-_VIEWS = (
-    _KILLS,
-    _SIDES,
-    _LOSSES_BY_SHIP,
-    _ACTIVITY_BY_DAY,
-    _ITEM_LINES,
-    _ATTACKER_LINES,
-    _KILLMAIL_VALUES,
-)
+_VIEWS = {
+    "kills": _KILLS,
+    "sides": _SIDES,
+    "losses_by_ship": _LOSSES_BY_SHIP,
+    "activity_by_day": _ACTIVITY_BY_DAY,
+    "item_lines": _ITEM_LINES,
+    "attacker_lines": _ATTACKER_LINES,
+    "killmail_values": _KILLMAIL_VALUES,
+}
+
+_MISSING = """
+SELECT name FROM unnest(%s::text[]) AS given (name) WHERE to_regclass(quote_ident(name)) IS NULL
+"""
 
 
 def create(conn: Conn) -> None:
-    """Create every view in the schema of a transaction, in place of the one that bears its name.
+    """Create every view in the schema of a transaction, in which no name of theirs is taken."""
+    for name in _VIEWS:
+        _create(conn, name)
 
-    Whoever may read them still may then, and other views on them stay; new columns come last.
-    """
-    for view in _VIEWS:
-        conn.execute(view)
+
+def put_back(conn: Conn) -> None:
+    """Create those views that somebody has dropped."""
+    missing = {name for (name,) in conn.execute(_MISSING, [[*_VIEWS]])}
+    for name in _VIEWS:
+        if name in missing:
+            _create(conn, name)
+
+
+def _create(conn: Conn, name: str) -> None:
+    conn.execute(f"CREATE VIEW {name} AS {_VIEWS[name]}")
