@@ -39,9 +39,7 @@ def feed(store: Store, url: str, *, source: str = "main", steps: int | None = No
         return left is not None and next(left, None) is None
 
     with connected(url, SCHEMA) as target:
-        feeding = Feed(
-            target, store.conn, source, with_hash=False, stops=stops, show=lambda seq: None
-        )
+        feeding = Feed(target, store, source, with_hash=False, stops=stops, show=lambda seq: None)
         feeding.run()
         return feeding.report
 

@@ -25,7 +25,10 @@ from psycopg import sql
 from stored import attacker, body, pilot, put
 from world import wait_until
 
-from killsync.store import users
+from killsync.errors import DatabaseBusy
+from killsync.lake.postgres import connected
+from killsync.lake.postgres_feed import Feed
+from killsync.store import reading, users
 from killsync.store.connection import Store
 
 ANNA = 90000001
@@ -143,7 +146,15 @@ def test_an_unknown_service_is_named(store: Store) -> None:
     assert 'service "nothing" not found' in refused(store, "service=nothing")
 
 
-@pytest.mark.parametrize("options", [("--source", "a b"), ("--schema", "pg_x"), ("--schema", "")])
+def test_an_address_that_is_no_text_is_refused(store: Store) -> None:
+    line = refused(store, "postgresql://127.0.0.1/\udcff")
+    assert "this is no address of a PostgreSQL database" in line
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--source", "a b"), ("--schema", "pg_x"), ("--schema", ""), ("--schema", "a\udcff")],
+)
 def test_a_name_that_cannot_be_is_refused(store: Store, options: tuple[str, str]) -> None:
     done = feed(store, "service=nothing", *options)
     assert (done.returncode, done.stdout) == (2, "")
@@ -261,6 +272,19 @@ def test_a_schema_that_is_anothers_is_left_alone(store: Store, database: str) ->
     ) == [("killmails",)]
 
 
+def test_a_view_that_is_anothers_is_left_alone(store: Store, database: str) -> None:
+    execute(database, b"CREATE SCHEMA killsync CREATE VIEW sides AS SELECT 42 AS mine")
+    assert "holds something that is not killsync's" in refused(store, database)
+    assert ask(database, "SELECT * FROM sides") == [(42,)]
+
+
+def test_a_view_that_was_dropped_comes_back(store: Store, database: str) -> None:
+    feed(store, database)
+    execute(database, b"DROP VIEW killsync.kills")
+    assert feed(store, database).returncode == 0
+    assert ask(database, "SELECT count(*) FROM kills") == [(3,)]
+
+
 def test_a_table_that_lost_a_column_is_not_fed(store: Store, database: str) -> None:
     feed(store, database)
     execute(database, b"ALTER TABLE killsync.items DROP COLUMN flag CASCADE")
@@ -358,6 +382,64 @@ def test_a_connection_that_the_server_ends_loses_nothing(store: Store, database:
     assert "PostgreSQL has ended the connection" in said
     assert feed(store, database).returncode == 0
     assert_equal(database, store.path)
+
+
+def test_a_first_feed_waits_for_the_schema_that_another_makes(store: Store, database: str) -> None:
+    with closing(psycopg.connect(database)) as other, begun(store, database) as process:
+        other.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('killsync schema'), hashtext('killsync'))"
+        )
+        waits = "SELECT xact_start " + _WAITING
+        wait_until(lambda: bool(ask(database, waits)))
+        first = ask(database, waits)
+        # longer than a statement waits for a lock
+        wait_until(lambda: ask(database, waits) not in ([], first))
+        other.rollback()
+        process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+    assert_equal(database, store.path)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_feed_that_waits_for_an_answer(
+    store: Store, number: int, code: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout=600"
+        with begun(store, url) as process, closing(silent.accept()[0]):
+            process.send_signal(number)
+            assert process.communicate(timeout=TIMEOUT) == ("", "")
+    assert process.returncode == code
+
+
+def test_what_was_read_while_nobody_could_watch_does_not_stay(store: Store, database: str) -> None:
+    store.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    conn = reading.connect_unchanging(store.path)
+
+    def change(stored_seq: int) -> None:
+        os.utime(store.path, (stored_seq, stored_seq))
+
+    with (
+        closing(Store(store.path, conn, unwatched=True)) as unwatched,
+        connected(database, "killsync") as target,
+    ):
+        feeding = Feed(target, unwatched, "main", with_hash=False, stops=lambda: False, show=change)
+        with pytest.raises(DatabaseBusy, match="was changed while it was read"):
+            feeding.run()
+    assert ask(database, "SELECT killmail_id FROM killmails") == []
+
+
+def test_no_snapshot_is_held_between_two_transactions(store: Store, database: str) -> None:
+    held = []
+
+    def stops() -> bool:
+        held.append(store.conn.in_transaction)
+        return False
+
+    with connected(database, "killsync") as target:
+        feeding = Feed(target, store, "main", with_hash=False, stops=stops, show=lambda seq: None)
+        feeding.run()
+    assert set(held) == {False}
 
 
 @pytest.mark.long

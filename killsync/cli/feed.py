@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -69,7 +69,9 @@ def _checked_source(text: str) -> str:
 
 def _checked_schema(text: str) -> str:
     taken = text.startswith("pg_") or text == "information_schema"
-    if taken or "\0" in text or not 0 < len(os.fsencode(text)) <= _LONGEST_NAME:
+    # an argument may be no text
+    unfit = "\0" in text or os.fsencode(text) != text.encode(errors="replace")
+    if taken or unfit or not 0 < len(text.encode()) <= _LONGEST_NAME:
         raise typer.BadParameter("it must be a name that PostgreSQL lets a schema have")
     return text
 
@@ -110,14 +112,14 @@ def postgres(
     call = invocation.from_context(context)
     with invocation.edge(call, works=True), StopOnSignal() as stop:
         make_feed, connected = _loaded()
-        with (
-            opening.for_reading(call.settings()) as store,
-            connected(url, schema) as target,
-            _progress(call, store) as show,
-        ):
+        with ExitStack() as stack:
+            store = stack.enter_context(opening.for_reading(call.settings()))
+            with stop.leaving_at_once():
+                target = stack.enter_context(connected(url, schema))
+            show = stack.enter_context(_progress(call, store))
             feed = make_feed(
                 target,
-                store.conn,
+                store,
                 source,
                 with_hash=with_hash,
                 stops=lambda: stop.exit_code is not None,

@@ -60,6 +60,21 @@ class StopOnSignal(StopRequest):
         """The name of the signal that asked for it, None if there was none."""
         return None if self.signal is None else signal.Signals(self.signal).name
 
+    @contextmanager
+    def leaving_at_once(self) -> Iterator[None]:
+        """Make a signal end the program by an exception: nothing has been begun yet."""
+
+        def leave() -> None:
+            if self.exit_code is not None:
+                exit_with(self.exit_code)
+
+        leave()
+        before, self.wake = self.wake, leave
+        try:
+            yield
+        finally:
+            self.wake = before
+
     def _on(self, number: int, _: FrameType | None) -> None:
         if self.signal == signal.SIGINT == number:
             # every transaction is whole: nothing is lost by going at once

@@ -90,6 +90,8 @@ def connected(url: str | None, schema: str) -> Iterator[Target]:
 def _connect(url: str) -> Conn:
     given = _parsed(url)
     bounds = {name: value for name, value in _BOUNDS.items() if name not in given}
+    if "PGCONNECT_TIMEOUT" in os.environ:
+        bounds.pop("connect_timeout", None)
     bounds["client_encoding"] = "UTF8"
     conninfo = make_conninfo(url, **bounds)
     try:
@@ -107,7 +109,8 @@ def _parsed(url: str) -> dict[str, Any]:
 
     One that libpq misreads, since its password has an @ or a / in it, would be quoted in errors.
     """
-    with suppress(psycopg.Error):
+    with suppress(psycopg.Error, UnicodeEncodeError):
+        url.encode()
         given = conninfo_to_dict(url)
         suspect = "".join(str(given.get(part, "")) for part in ("host", "hostaddr", "dbname"))
         if "@" not in suspect and _PORTS.fullmatch(str(given.get("port", ""))):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import psycopg
 from psycopg import pq
+from psycopg.errors import ConnectionTimeout
 
 from killsync.errors import KillsyncError, TryLater, UsageError
 
@@ -93,6 +94,9 @@ def _case_of(error: psycopg.Error) -> _Case:
 def refused(error: psycopg.Error, conninfo: str) -> KillsyncError:
     """Return what a person reads where no connection could be made."""
     where, said = _where(_first_line(str(error)))
+    if isinstance(error, ConnectionTimeout):
+        # it would be waited for once more
+        return TryLater(f"PostgreSQL{where} cannot be reached: {said}")
     answers = pq.PGconn.ping(conninfo.encode())
     if answers == pq.Ping.OK:
         # it lets somebody in, and not this one

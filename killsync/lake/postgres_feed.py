@@ -5,9 +5,10 @@ place. Whatever is killed, the place and the rows go together. Of two that feed 
 waits for the other's batch and goes on behind it.
 """
 
-import sqlite3
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 
@@ -25,10 +26,14 @@ from killsync.lake.postgres_places import Fed
 from killsync.lake.postgres_reference import Brought
 from killsync.lake.postgres_rows import Texts
 from killsync.store import changes, facts
-from killsync.store.connection import snapshot
+from killsync.store.connection import Store, snapshot
 
 # seconds: others hold the schema for a batch at a time
 _PATIENCE = 60.0
+# before what was undone at once is tried again
+_PAUSE = 0.2
+
+_T = TypeVar("_T")
 
 
 class Report(msgspec.Struct):
@@ -52,7 +57,7 @@ class Feed:
     def __init__(
         self,
         target: Target,
-        conn: sqlite3.Connection,
+        store: Store,
         source: str,
         *,
         with_hash: bool,
@@ -61,10 +66,11 @@ class Feed:
     ) -> None:
         self.report = Report()
         self._target = target
-        self._conn = conn
+        self._store = store
+        self._conn = store.conn
         self._source = source
         self._with_hash = with_hash
-        self._texts = Texts(conn, source, with_hash=with_hash)
+        self._texts = Texts(store.conn, source, with_hash=with_hash)
         self._stops = stops
         self._show = show
 
@@ -73,29 +79,44 @@ class Feed:
 
         Raises UsageError and TryLater; what was committed by then is whole.
         """
-        postgres_schema.upgrade(self._target)
+        if self._tried(partial(postgres_schema.upgrade, self._target)) is None:
+            return
         self._repeat(self._begin, once=True)
         if self._bring() and self._repeat(self._copy_next) and self._repeat(self._rewrite_next):
             self.report.complete = self._repeat(self._end, once=True)
 
     def _repeat(self, step: Callable[[Conn], bool], *, once: bool = False) -> bool:
         """Do a step until it says that nothing is left; return whether it came to that."""
+        while (more := self._tried(partial(self._held, step))) is not None:
+            if once or not more:
+                return True
+        return False
+
+    def _held(self, step: Callable[[Conn], bool]) -> bool:
+        """Do a step in a transaction that holds the schema."""
+        with self._target.transaction() as conn:
+            postgres_places.hold(conn)
+            more = step(conn)
+            # what was read of a file that nobody watches is not to stay there
+            self._store.check_unchanged()
+            return more
+
+    def _tried(self, do: Callable[[], _T]) -> _T | None:
+        """Return what something returns, tried for a minute while others are in its way.
+
+        None: it was stopped before it came to that.
+        """
         deadline = time.monotonic() + _PATIENCE
         while not self._stops():
             before = msgspec.structs.replace(self.report)
             try:
-                with self._target.transaction() as conn:
-                    postgres_places.hold(conn)
-                    more = step(conn)
+                return do()
             except Undone:
                 self.report = before
                 if time.monotonic() > deadline:
                     raise
-                continue
-            if once or not more:
-                return True
-            deadline = time.monotonic() + _PATIENCE
-        return False
+                time.sleep(_PAUSE)
+        return None
 
     def _begin(self, conn: Conn) -> bool:
         state = facts.rewritten(self._conn)
@@ -115,8 +136,7 @@ class Feed:
         return False
 
     def _bring(self) -> bool:
-        with snapshot(self._conn):
-            brought = postgres_reference.bring(self._repeat, self._conn, self._source, time.time())
+        brought = postgres_reference.bring(self._repeat, self._conn, self._source, time.time())
         self.report.brought = brought
         return brought.complete
 
@@ -125,6 +145,8 @@ class Feed:
         with snapshot(self._conn):
             batch = postgres_rows.next_batch(self._conn, fed.place)
             if not batch:
+                # another feed may have brought it
+                self.report.stored_seq = fed.place.stored_seq
                 return False
             removed = postgres_changes.remove(conn, self._source, batch.removed)
             stored = 0

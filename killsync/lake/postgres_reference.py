@@ -140,8 +140,8 @@ def create_tables(conn: Conn) -> None:
 def bring(repeat: Repeat, conn: sqlite3.Connection, source: str, now: float) -> Brought:
     """Bring what has changed in a database since it was brought last.
 
-    The caller holds a snapshot of the database, `conn`, and brings killmails after it: what they
-    are read with is there then. `now` is in unix seconds.
+    The caller brings killmails after it: what they are read with is there then. `now` is in unix
+    seconds. No snapshot of the database, `conn`, is held longer than a table takes.
     """
     bringing = _Bringing(repeat, conn, source)
     with suppress(_StoppedError):

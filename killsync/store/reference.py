@@ -1,6 +1,6 @@
 """What killmails are read with, for copies in other engines: users, names, game data, prices.
 
-All of it is read in batches, in one snapshot that the caller holds.
+Each table is read in batches, in a snapshot of its own.
 """
 
 import json
