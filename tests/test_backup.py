@@ -285,6 +285,7 @@ def test_the_next_scan_finds_what_a_backup_lacks(killsync: Start, file: Path) ->
 DELETE_ONE = """DELETE FROM killmails WHERE killmail_id IN (
     SELECT killmail_id FROM killmails ORDER BY stored_seq LIMIT 1)"""
 SCHEMA_7 = """DROP TRIGGER killmails_removed; DROP TABLE removed_killmails;
+    DROP TABLE rewritten_killmails;
     DELETE FROM _sqlite_migrations WHERE name = 'm008_removed'; PRAGMA user_version = 7"""
 
 

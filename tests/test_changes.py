@@ -118,6 +118,18 @@ def test_a_place_behind_a_deletion_that_did_not_take_place_here_does_not_go_on(
     assert not changes.goes_on_from(store.conn, place)
 
 
+def test_what_is_written_again_has_the_number_of_the_last_time(store: Store) -> None:
+    keep(store, 1, 2, 3)
+    with store.transaction() as conn:
+        changes.note_rewritten(conn, [1, 2, 3])
+        changes.note_rewritten(conn, [1])
+    assert changes.rewritten(store.conn, 0, 2) == [(2, 2), (3, 3)]
+    assert changes.rewritten(store.conn, 3, 2) == [(4, 1)]
+    delete(store, 1)
+    assert changes.rewritten(store.conn, 3, 2) == []
+    assert changes.last_rewritten(store.conn) == 4
+
+
 def test_a_feed_walks_indexes(store: Store) -> None:
     for sql in changes.QUERIES:
         parameters = [1] * sql.count("?")

@@ -20,7 +20,16 @@ from stored import RIFTER, attacker, body, pilot, put
 
 from killsync.killmail.body import decode
 from killsync.model import HashSource, KillmailRef, Origin, TypePrice
-from killsync.store import confirming, killmails, prices, removing, revaluing, storing, users
+from killsync.store import (
+    confirming,
+    connection,
+    killmails,
+    prices,
+    removing,
+    revaluing,
+    storing,
+    users,
+)
 from killsync.store.connection import Store
 from killsync.store.killmails import FetchedKillmail
 
@@ -270,16 +279,95 @@ def test_values_that_were_filled_in_or_computed_again_arrive(store: Store, datab
     assert "other values" not in feed(store, database).stdout
 
 
-def test_a_hash_that_esi_confirms_is_confirmed_there(store: Store, database: str) -> None:
-    imported = FetchedKillmail.computed(decode(json.dumps(loss(7)).encode(), 7), Origin.EVEREF)
+def keep_imported(store: Store, killmail_id: int) -> KillmailRef:
+    """Store a killmail as an import does; return how ESI lists it."""
+    made = decode(json.dumps(loss(killmail_id)).encode(), killmail_id)
+    imported = FetchedKillmail.computed(made, Origin.EVEREF)
     with store.transaction() as conn:
         storing.store(conn, [imported], STORED_AT)
+    return KillmailRef(killmail_id, imported.killmail_hash)
+
+
+def confirm(store: Store, ref: KillmailRef) -> None:
+    with store.transaction() as conn:
+        confirming.compare(conn, [ref])
+
+
+def test_a_hash_that_esi_confirms_is_confirmed_there(store: Store, database: str) -> None:
+    listed = keep_imported(store, 7)
     feed(store, database)
     assert fed(database)["killmails"][0]["hash_source"] == HashSource.COMPUTED
-    with store.transaction() as conn:
-        confirming.compare(conn, [KillmailRef(7, imported.killmail_hash)])
+    confirm(store, listed)
     feed(store, database)
     assert fed(database)["killmails"][0]["hash_source"] == HashSource.ESI
+    assert_equal(database, store.path)
+
+
+def test_only_what_was_written_again_is_brought_again(store: Store, database: str) -> None:
+    listed = keep_imported(store, 7)
+    keep(store, 1)
+    feed(store, database)
+    # as nothing but a feed of everything would put right
+    ask(database, "UPDATE killmails SET total = 5 WHERE killmail_id = 1 RETURNING 1")
+    confirm(store, listed)
+    assert "1 with other values" in feed(store, database).stdout
+    assert [row["total"] for row in fed(database)["killmails"]] == [5.0, None]
+
+
+def test_what_was_written_again_and_deleted_goes(store: Store, database: str) -> None:
+    listed = [keep_imported(store, killmail_id) for killmail_id in (7, 8)]
+    feed(store, database)
+    for one in listed:
+        confirm(store, one)
+    delete(store, 8)
+    assert "1 deleted, 1 with other values" in feed(store, database).stdout
+    assert_equal(database, store.path)
+    keep_prices(store, 5.0)
+    reprice(store)
+    delete(store, 7)
+    assert "other values" not in feed(store, database).stdout
+    assert_equal(database, store.path)
+
+
+def copy_of(store: Store, path: Path) -> Path:
+    with closing(sqlite3.connect(path)) as copy:
+        store.conn.backup(copy)
+    return path
+
+
+def test_values_of_before_a_restore_come_back(store: Store, database: str, tmp_path: Path) -> None:
+    keep(store, 1, 2)
+    feed(store, database)
+    backup = copy_of(store, tmp_path / "copy.db")
+    keep_prices(store, 5.0)
+    reprice(store)
+    feed(store, database)
+    store.close()
+    words = ("--db", str(store.path), "restore", "--yes", str(backup))
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    assert run_here(*words, environment=environment).returncode == 0
+    with closing(connection.connect(store.path)) as restored:
+        # as many are written again as in what is lost
+        keep_prices(restored, 6.0)
+        reprice(restored)
+        assert "2 with other values" in feed(restored, database).stdout
+        assert fed(database)["killmails"][0]["total"] == 8.2
+        assert_equal(database, restored.path)
+
+
+def test_values_of_before_a_copy_was_put_back_by_hand_come_back(
+    store: Store, database: str, tmp_path: Path
+) -> None:
+    keep(store, 1, 2)
+    feed(store, database)
+    backup = copy_of(store, tmp_path / "copy.db")
+    keep_prices(store, 5.0)
+    reprice(store)
+    feed(store, database)
+    with closing(sqlite3.connect(backup)) as copy:
+        copy.backup(store.conn)
+    feed(store, database)
+    assert fed(database)["killmails"][0]["total"] is None
     assert_equal(database, store.path)
 
 

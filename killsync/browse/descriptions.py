@@ -16,6 +16,7 @@ _HIDDEN = (
     "price_days",
     "rate_limits",
     "removed_killmails",
+    "rewritten_killmails",
     "runs",
     "sides",
     "sqlite_sequence",

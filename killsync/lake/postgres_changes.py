@@ -42,7 +42,7 @@ WITH heir AS (
     WHERE t.killmail_id = heir.killmail_id
 ), of_places AS (
     -- the rest of what it says of them comes with its next feed
-    UPDATE places SET rewritten = NULL, rewriting = NULL
+    UPDATE places SET lineage = NULL, next_lineage = NULL
     WHERE source IN (SELECT source FROM heir)
 )
 UPDATE killmails AS k

@@ -119,8 +119,9 @@ class Feed:
         return None
 
     def _begin(self, conn: Conn) -> bool:
-        state = facts.rewritten(self._conn)
-        postgres_places.begin(conn, self._source, state, with_hash=self._with_hash)
+        with snapshot(self._conn):
+            now = facts.lineage(self._conn), changes.last_rewritten(self._conn)
+        postgres_places.begin(conn, self._source, *now, with_hash=self._with_hash)
         fed = postgres_places.read(conn, self._source)
         self.report.stored_seq = fed.place.stored_seq
         with snapshot(self._conn):
@@ -164,23 +165,33 @@ class Feed:
     def _rewrite_next(self, conn: Conn) -> bool:
         fed = postgres_places.read(conn, self._source)
         with snapshot(self._conn):
-            state = facts.rewritten(self._conn)
-            if fed.rewritten == state:
-                return False
-            after, until = _range(fed, state)
-            found = postgres_rows.rewritten(self._conn, after, until, with_hash=self._with_hash)
+            lineage = facts.lineage(self._conn)
+            last = changes.last_rewritten(self._conn)
+            if fed.lineage != lineage or fed.rewritten_seq > last:
+                return self._rewrite_all_next(conn, fed, lineage, last)
+            after = fed.rewritten_seq
+            found = postgres_rows.rewritten(self._conn, after, with_hash=self._with_hash)
         if found is None:
-            postgres_places.end_rewriting(conn, self._source, state)
             return False
         self.report.rewritten += postgres_changes.rewrite(conn, self._source, found)
-        postgres_places.set_rewriting(conn, self._source, state, found.until)
+        postgres_places.set_rewritten(conn, self._source, found.until)
+        return True
+
+    def _rewrite_all_next(self, conn: Conn, fed: Fed, lineage: int, last: int) -> bool:
+        """Bring the columns of the next killmails, whether they were written again or not."""
+        after = fed.rewriting_after
+        if fed.next_lineage != lineage or fed.rewritten_seq > last:
+            after = 0
+            postgres_places.begin_whole(conn, self._source, lineage, last)
+        until = fed.place.stored_seq
+        found = postgres_rows.whole(self._conn, after, until, with_hash=self._with_hash)
+        if found is None:
+            postgres_places.end_whole(conn, self._source)
+        else:
+            self.report.rewritten += postgres_changes.rewrite(conn, self._source, found)
+            postgres_places.set_whole(conn, self._source, found.until)
         return True
 
     def _end(self, conn: Conn) -> bool:
         postgres_places.end(conn, self._source)
         return False
-
-
-def _range(fed: Fed, state: int) -> tuple[int, int]:
-    """Return which killmails are still to be brought to a state, by `stored_seq`."""
-    return (fed.rewriting_after if fed.rewriting == state else 0), fed.place.stored_seq

@@ -10,12 +10,12 @@ from killsync.store.changes import Place
 
 _HOLD: LiteralString = "SELECT version FROM killsync_schema FOR UPDATE"
 _NEW: LiteralString = """
-INSERT INTO places (source, with_hash, rewritten) VALUES (%s, %s, %s)
+INSERT INTO places (source, with_hash, lineage, rewritten_seq) VALUES (%s, %s, %s, %s)
 ON CONFLICT (source) DO NOTHING
 """
 _READ: LiteralString = """
-SELECT stored_seq, removed_seq, killmail_id, stored_at, with_hash, rewritten, rewriting,
-    rewriting_after
+SELECT stored_seq, removed_seq, killmail_id, stored_at, with_hash, rewritten_seq,
+    lineage, next_lineage, rewriting_after
 FROM places WHERE source = %s
 """
 _ADVANCE: LiteralString = """
@@ -23,28 +23,33 @@ UPDATE places SET stored_seq = %s, removed_seq = %s, killmail_id = %s, stored_at
 WHERE source = %s
 """
 _WITH_HASH: LiteralString = """
-UPDATE places SET with_hash = %s, rewritten = NULL, rewriting = NULL WHERE source = %s
+UPDATE places SET with_hash = %s, lineage = NULL, next_lineage = NULL WHERE source = %s
 """
-_REWRITING: LiteralString = """
-UPDATE places SET rewriting = %s, rewriting_after = %s WHERE source = %s
+_BEGIN_WHOLE: LiteralString = """
+UPDATE places SET lineage = NULL, next_lineage = %s, rewriting_after = 0, rewritten_seq = %s
+WHERE source = %s
 """
-_REWRITTEN: LiteralString = """
-UPDATE places SET rewritten = %s, rewriting = NULL WHERE source = %s
+_WHOLE_UP_TO: LiteralString = "UPDATE places SET rewriting_after = %s WHERE source = %s"
+_END_WHOLE: LiteralString = """
+UPDATE places SET lineage = next_lineage, next_lineage = NULL WHERE source = %s
 """
+_REWRITTEN: LiteralString = "UPDATE places SET rewritten_seq = %s WHERE source = %s"
 _FED: LiteralString = "UPDATE places SET fed_at = now() WHERE source = %s"
 
 
 class Fed(msgspec.Struct, frozen=True):
     """The place of a source, and how far its columns that change later are brought.
 
-    Those are as in the state `rewritten`; up to the `stored_seq` `rewriting_after` they are as in
-    the state `rewriting`. None: of no state that is known.
+    They are as they were up to `rewritten_seq`, in this `lineage` of the database. While all of
+    them are brought again, as those of `next_lineage`, that is so up to the `stored_seq`
+    `rewriting_after`.
     """
 
     place: Place
     with_hash: bool
-    rewritten: int | None
-    rewriting: int | None
+    rewritten_seq: int
+    lineage: int | None
+    next_lineage: int | None
     rewriting_after: int
 
 
@@ -53,9 +58,9 @@ def hold(conn: Conn) -> None:
     conn.execute(_HOLD)
 
 
-def begin(conn: Conn, source: str, state: int, *, with_hash: bool) -> None:
-    """Make the place of a source that is new; `state` is that of the columns that change."""
-    conn.execute(_NEW, [source, with_hash, state])
+def begin(conn: Conn, source: str, lineage: int, rewritten_seq: int, *, with_hash: bool) -> None:
+    """Make the place of a source that is new, whose columns are fed as they are by now."""
+    conn.execute(_NEW, [source, with_hash, lineage, rewritten_seq])
 
 
 def read(conn: Conn, source: str) -> Fed:
@@ -77,14 +82,24 @@ def set_with_hash(conn: Conn, source: str, *, with_hash: bool) -> None:
     conn.execute(_WITH_HASH, [with_hash, source])
 
 
-def set_rewriting(conn: Conn, source: str, state: int, after: int) -> None:
-    """Record up to which `stored_seq` the columns that change are as in a state."""
-    conn.execute(_REWRITING, [state, after, source])
+def begin_whole(conn: Conn, source: str, lineage: int, rewritten_seq: int) -> None:
+    """Record that all of the columns that change are brought again, as they are by now."""
+    conn.execute(_BEGIN_WHOLE, [lineage, rewritten_seq, source])
 
 
-def end_rewriting(conn: Conn, source: str, state: int) -> None:
-    """Record that all of the columns that change are as in a state."""
-    conn.execute(_REWRITTEN, [state, source])
+def set_whole(conn: Conn, source: str, after: int) -> None:
+    """Record up to which `stored_seq` they are."""
+    conn.execute(_WHOLE_UP_TO, [after, source])
+
+
+def end_whole(conn: Conn, source: str) -> None:
+    """Record that all of them are."""
+    conn.execute(_END_WHOLE, [source])
+
+
+def set_rewritten(conn: Conn, source: str, rewritten_seq: int) -> None:
+    """Record up to where what was written again is brought."""
+    conn.execute(_REWRITTEN, [rewritten_seq, source])
 
 
 def end(conn: Conn, source: str) -> None:

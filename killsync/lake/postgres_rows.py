@@ -147,28 +147,42 @@ def _escaped(value: str) -> str:
 
 
 class Rewritten(msgspec.Struct, frozen=True):
-    """What stands now in the columns `REWRITTEN` of some killmails; `until` is the last one's."""
+    """What stands now in the columns `REWRITTEN` of some killmails; `until` is the last number."""
 
     ids: list[int]
     columns: list[list[Any]]
     until: int
 
 
-def rewritten(
-    conn: sqlite3.Connection, after: int, until: int, *, with_hash: bool
-) -> Rewritten | None:
-    """Return the columns of the next killmails in a range of `stored_seq`; None: no more."""
-    names = ", ".join(_plain("killmails", column, with_hash=with_hash) for column in REWRITTEN)
-    found = conn.execute(
-        f"""SELECT k.stored_seq, k.killmail_id, {names} FROM killmails AS k
-            {_PLACES["killmails"]} WHERE k.stored_seq > ? AND k.stored_seq <= ?
-            ORDER BY k.stored_seq LIMIT ?""",
-        (after, until, _AT_ONCE),
-    ).fetchall()
+def rewritten(conn: sqlite3.Connection, after: int, *, with_hash: bool) -> Rewritten | None:
+    """Return the next that was written again after a `rewritten_seq`; None: no more."""
+    found = changes.rewritten(conn, after, _AT_ONCE)
     if not found:
         return None
-    seqs, ids, *columns = (list(column) for column in zip(*found, strict=True))
+    ids = json.dumps([killmail_id for _, killmail_id in found])
+    where = "k.killmail_id IN (SELECT value FROM json_each(?))"
+    rows = conn.execute(_present(where, with_hash=with_hash), [ids]).fetchall()
+    return _rewritten(rows, until=found[-1][0])
+
+
+def whole(conn: sqlite3.Connection, after: int, until: int, *, with_hash: bool) -> Rewritten | None:
+    """Return the columns of the next killmails in a range of `stored_seq`; None: no more."""
+    where = "k.stored_seq > ? AND k.stored_seq <= ? ORDER BY k.stored_seq LIMIT ?"
+    asked = (after, until, _AT_ONCE)
+    rows = conn.execute(_present(where, with_hash=with_hash), asked).fetchall()
+    return _rewritten(rows, until=rows[-1][0]) if rows else None
+
+
+def _present(where: str, *, with_hash: bool) -> str:
+    names = ", ".join(_plain("killmails", column, with_hash=with_hash) for column in REWRITTEN)
+    return f"""SELECT k.stored_seq, k.killmail_id, {names}
+        FROM killmails AS k {_PLACES["killmails"]} WHERE {where}"""
+
+
+def _rewritten(rows: Sequence[tuple[Any, ...]], until: int) -> Rewritten:
+    width = len(REWRITTEN) + 2
+    _, ids, *columns = ([row[number] for row in rows] for number in range(width))
     for number, column in enumerate(REWRITTEN):
         if column.kind is Kind.BOOLEAN:
             columns[number] = list(map(bool, columns[number]))
-    return Rewritten(ids, columns, seqs[-1])
+    return Rewritten(ids, columns, until)

@@ -75,10 +75,12 @@ CREATE TABLE places (
     killmail_id bigint NOT NULL DEFAULT 0,
     stored_at text NOT NULL DEFAULT '',
     with_hash boolean NOT NULL DEFAULT false,
-    -- which state of the columns that change later (values, hash_source) is the one here
-    rewritten bigint,
+    -- up to where what was written again (values, hash_source) is brought
+    rewritten_seq bigint NOT NULL DEFAULT 0,
+    -- of which lineage of the database that is; NULL: all of it is to be brought again
+    lineage bigint,
     -- that which is being brought, and up to which stored_seq it is
-    rewriting bigint,
+    next_lineage bigint,
     rewriting_after bigint NOT NULL DEFAULT 0,
     -- when a feed last came to its end
     fed_at timestamptz

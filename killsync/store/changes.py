@@ -2,11 +2,12 @@
 
 `killmails.stored_seq` rises by one with each killmail that is stored, and is never reused;
 `removed_killmails.removed_seq` does with each that is deleted. Whoever reads both in order and
-remembers how far it came has each exactly once, late arrivals included.
+remembers how far it came has each exactly once, late arrivals included. What is written again of
+a stored killmail, values or a hash that ESI has confirmed, is in `rewritten_killmails`.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -24,8 +25,23 @@ _REMOVED = """
 SELECT removed_seq, killmail_id, stored_seq, stored_at, removed_at FROM removed_killmails
 WHERE removed_seq > ? AND removed_seq <= ? ORDER BY removed_seq LIMIT ?
 """
+_NOTE = "INSERT OR REPLACE INTO rewritten_killmails (killmail_id) VALUES (?)"
+# the highest that was given, also if that killmail is deleted
+_LAST_REWRITTEN = "SELECT seq FROM sqlite_sequence WHERE name = 'rewritten_killmails'"
+_REWRITTEN = """
+SELECT rewritten_seq, killmail_id FROM rewritten_killmails
+WHERE rewritten_seq > ? ORDER BY rewritten_seq LIMIT ?
+"""
 
-QUERIES = (_LAST_STORED, _LAST_REMOVED, _REMOVED_THEN, _STILL_STORED, _ONCE_STORED, _REMOVED)
+QUERIES = (
+    _LAST_STORED,
+    _LAST_REMOVED,
+    _REMOVED_THEN,
+    _STILL_STORED,
+    _ONCE_STORED,
+    _REMOVED,
+    _REWRITTEN,
+)
 """All that is asked here, so that a test can see that each uses an index."""
 
 
@@ -81,3 +97,19 @@ def removed(conn: sqlite3.Connection, after: int, until: int) -> Iterator[list[R
             return
         yield batch
         after = batch[-1].removed_seq
+
+
+def note_rewritten(conn: sqlite3.Connection, killmail_ids: Sequence[int]) -> None:
+    """Record that stored killmails were written again; the caller holds that transaction."""
+    conn.executemany(_NOTE, [(killmail_id,) for killmail_id in killmail_ids])
+
+
+def last_rewritten(conn: sqlite3.Connection) -> int:
+    """Return the highest `rewritten_seq` that was ever given."""
+    row = conn.execute(_LAST_REWRITTEN).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def rewritten(conn: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, int]]:
+    """Return the next `rewritten_seq` above `after`, each with the id of its killmail."""
+    return conn.execute(_REWRITTEN, (after, limit)).fetchall()

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from killsync.model import KillmailRef
-from killsync.store import facts, killmails
+from killsync.store import changes, killmails
 
 _UNCONFIRMED = """
 SELECT killmail_id, killmail_hash FROM killmails
@@ -33,8 +33,7 @@ def compare(conn: sqlite3.Connection, refs: Sequence[KillmailRef]) -> list[int]:
     unconfirmed = conn.execute(_UNCONFIRMED, [json.dumps(list(shown))]).fetchall()
     same = [[killmail_id] for killmail_id, hash_ in unconfirmed if hash_ == shown[killmail_id]]
     conn.executemany(_CONFIRM, same)
-    if same:
-        facts.note_rewritten(conn)
+    changes.note_rewritten(conn, [killmail_id for (killmail_id,) in same])
     other = [killmail_id for killmail_id, hash_ in unconfirmed if hash_ != shown[killmail_id]]
     if other:
         killmails.remove(conn, other)

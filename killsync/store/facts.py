@@ -19,7 +19,7 @@ _ZKB_NOT_BEFORE = "zkb_not_before_ms"
 _VALUES_BELOW = "values_below"
 _FAILURE, _FAILING_SINCE = "{}_failure", "{}_failing_since"
 _ALERTED_OF = "alerted_of"
-_REWRITTEN = "rewritten"
+_LINEAGE = "lineage"
 _GAME_DATA = "game_data"
 _GAME_DATA_RELEASED_AT = "game_data_released_at"
 _GAME_DATA_ROWS = "game_data_rows"
@@ -171,18 +171,18 @@ def set_values_below(conn: sqlite3.Connection, below: int | None) -> None:
     _set(conn, _VALUES_BELOW, below)
 
 
-def rewritten(conn: sqlite3.Connection) -> int:
-    """Return a number that differs once a column of stored killmails was written again."""
-    number = _get(conn, _REWRITTEN)
+def lineage(conn: sqlite3.Connection) -> int:
+    """Return a number that differs once a database was put back to what it was before."""
+    number = _get(conn, _LINEAGE)
     return number if isinstance(number, int) else 0
 
 
-def note_rewritten(conn: sqlite3.Connection) -> None:
-    """Remember that stored killmails have other values now, or that ESI has confirmed a hash.
+def begin_lineage(conn: sqlite3.Connection) -> None:
+    """Tell a copy that is put back from the database that it replaces; of any version.
 
-    A number that is drawn tells states apart in a database that was restored, too.
+    What was written again in that one since is not noted in the copy.
     """
-    conn.execute("INSERT OR REPLACE INTO facts VALUES (?, random())", [_REWRITTEN])
+    conn.execute("INSERT OR REPLACE INTO facts VALUES (?, random())", [_LINEAGE])
 
 
 def _get(conn: sqlite3.Connection, name: str) -> Any:

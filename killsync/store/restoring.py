@@ -87,6 +87,7 @@ def _removed_seq(conn: sqlite3.Connection) -> int:
 
 def _continue_after(copy: sqlite3.Connection, last: Numbers) -> None:
     version = _version(copy)
+    facts.begin_lineage(copy)
     copy.execute("UPDATE facts SET value = max(value, ?) WHERE name = 'stored_seq'", [last.stored])
     if version >= _SINCE_REMOVED:
         removed = max(_removed_seq(copy), last.removed)

@@ -1,4 +1,4 @@
-"""What schema 8 adds: which stored killmails were deleted, for whoever has read them by then."""
+"""What schema 8 adds: which killmails were deleted or changed, for whoever has read them before."""
 
 # whatever deletes a killmail, by hand too: its number in the change feed stays accounted for
 _REMOVED = """
@@ -15,7 +15,17 @@ CREATE TRIGGER killmails_removed AFTER DELETE ON killmails BEGIN
     INSERT INTO removed_killmails (killmail_id, stored_seq, stored_at, removed_at)
     VALUES (old.killmail_id, old.stored_seq, old.stored_at,
         strftime('%Y-%m-%dT%H:%M:%SZ', 'now'));
+    DELETE FROM rewritten_killmails WHERE killmail_id = old.killmail_id;
 END;
+"""
+
+_REWRITTEN = """
+-- killmails of which a column, or what they are worth, was written again since they were stored
+CREATE TABLE rewritten_killmails (
+    -- that of the last time; rises with each, and is never reused
+    rewritten_seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    killmail_id INTEGER NOT NULL UNIQUE
+) STRICT;
 """
 
 # a copy of before, if it was restored, goes on behind the deletions that it replaced
@@ -25,4 +35,4 @@ INSERT INTO sqlite_sequence SELECT 'removed_killmails', value FROM facts
 DELETE FROM facts WHERE name = 'removed_seq';
 """
 
-SCRIPTS = (_REMOVED, _CONTINUED)
+SCRIPTS = (_REWRITTEN, _REMOVED, _CONTINUED)

@@ -14,7 +14,7 @@ from typing import Any
 from killsync.killmail.body import Item, Killmail
 from killsync.killmail.value import unit_price, value_of
 from killsync.model import ItemType
-from killsync.store import facts, killmails
+from killsync.store import changes, facts, killmails
 from killsync.store.prices import any_fetched, day_for, prices_on
 
 COLUMNS = """killmail_id, hull, fitted, cargo, dropped, destroyed, total, unpriced, priced_on"""
@@ -91,8 +91,7 @@ def write_rows(conn: sqlite3.Connection, made: Sequence[Row]) -> None:
     Copies of the database elsewhere learn of it.
     """
     conn.executemany(_REPLACE, made)
-    if made:
-        facts.note_rewritten(conn)
+    changes.note_rewritten(conn, [row[0] for row in made])
 
 
 class _UnitPrices(dict[int, int | None]):
