@@ -74,7 +74,7 @@ def play(seed: int, *, long: bool) -> Score:
 
 
 class Operator:
-    """An installation as docs/running.md has it: a line in a crontab."""
+    """An installation with the line of docs/postgres.md in its crontab."""
 
     def __init__(self, program: Case, url: str, score: Score) -> None:
         self.program = program
@@ -85,7 +85,7 @@ class Operator:
         self.ended.touch()
         killsync = f"{shlex.quote(sys.executable)} -m killsync"
         self.line = (
-            f"{killsync} scan --quiet && {killsync} feed postgres {url} >> {self.ended}.out 2>&1; "
+            f"{killsync} scan --quiet; {killsync} feed postgres --quiet {url}; "
             f"echo $? >> {self.ended}"
         )
 
