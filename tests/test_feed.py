@@ -204,6 +204,16 @@ def test_quiet_says_nothing(store: Store, database: str) -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
+def test_what_was_done_is_an_event_where_lines_are_json(store: Store, database: str) -> None:
+    keep(store, 1, 2)
+    environment = {"HOME": str(store.path.parent), "PATH": os.environ["PATH"]}
+    words = ("--log-format", "json", "--db", str(store.path), "feed", "postgres", database)
+    done = run_here(*words, environment=environment)
+    event = json.loads(done.stdout)
+    assert event["event"] == "PostgresFed"
+    assert (event["killmails"], event["users"], event["stored_seq"]) == (2, 1, 2)
+
+
 @pytest.mark.sample
 def test_the_address_may_stand_in_libpqs_environment(
     store: Store, database: str, tmp_path: Path
