@@ -10,11 +10,10 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from killsync.lake.tables import ATTACKERS, HASH, ITEMS, KILLMAILS, VALUES, Column, Kind
+from killsync.lake.tables import HASH, TABLES, VALUES, Column, Kind
 
 Row = dict[str, Any]
 
-TABLES = {"killmails": KILLMAILS + VALUES, "attackers": ATTACKERS, "items": ITEMS}
 _ORDER = {"killmails": "killmail_id", "attackers": "1, 3", "items": "1, 3"}
 _FROM = {
     "killmails": "killmails AS k LEFT JOIN killmail_values AS v USING (killmail_id)",

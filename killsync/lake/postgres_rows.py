@@ -10,15 +10,15 @@ from typing import Any
 
 import msgspec
 
-from killsync.lake.tables import ATTACKERS, HASH, ITEMS, KILLMAILS, VALUES, Column, Kind
+from killsync.lake import tables
+from killsync.lake.tables import HASH, KILLMAILS, VALUES, Column, Kind
 from killsync.store import changes, killmails
 from killsync.store.changes import Place, Removed
 
 SOURCE = "source"
 TABLES: dict[str, tuple[str, ...]] = {
-    "killmails": (*(column.name for column in KILLMAILS + VALUES), SOURCE),
-    "attackers": tuple(column.name for column in ATTACKERS),
-    "items": tuple(column.name for column in ITEMS),
+    table: tuple(column.name for column in columns) + (SOURCE,) * (table == "killmails")
+    for table, columns in tables.TABLES.items()
 }
 """The columns of each table, in the order of the text."""
 _OF_A_SOURCE = (HASH, "hash_ok", "origin", "hash_source")
@@ -99,7 +99,7 @@ class Texts:
         self._source = source
         self._queries = {
             table: _query(table, columns, with_hash=with_hash)
-            for table, columns in _CONTENT.items()
+            for table, columns in tables.TABLES.items()
         }
 
     def of(self, table: str, after: int, until: int, known: Sequence[int]) -> bytes:
@@ -107,9 +107,6 @@ class Texts:
         asked = {"after": after, "until": until, "known": json.dumps(known), SOURCE: self._source}
         text: str | None = self._conn.execute(self._queries[table], asked).fetchone()[0]
         return (text or "").encode()
-
-
-_CONTENT = {"killmails": KILLMAILS + VALUES, "attackers": ATTACKERS, "items": ITEMS}
 
 
 def _query(table: str, columns: Sequence[Column], *, with_hash: bool) -> str:

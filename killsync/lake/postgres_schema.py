@@ -12,10 +12,10 @@ from typing import LiteralString
 from psycopg import sql
 
 from killsync.errors import UsageError
-from killsync.lake import postgres_reference, postgres_roles, postgres_views
+from killsync.lake import postgres_reference, postgres_roles, postgres_rows, postgres_views
 from killsync.lake.postgres import Conn, Target
 from killsync.lake.postgres_errors import START_OVER
-from killsync.lake.tables import ATTACKERS, ITEMS, KILLMAILS, VALUES, Column, Kind
+from killsync.lake.tables import TABLES, Column, Kind
 
 TYPES: dict[Kind, LiteralString] = {
     Kind.INTEGER: "bigint",
@@ -100,11 +100,10 @@ def _columns(columns: Sequence[Column]) -> sql.Composed:
 
 
 def _initial(conn: Conn) -> None:
-    conn.execute(sql.SQL(_KILLMAILS).format(columns=_columns(KILLMAILS + VALUES)))
-    for table, columns in (("attackers", ATTACKERS), ("items", ITEMS)):
-        conn.execute(
-            sql.SQL(_CHILDREN).format(table=sql.Identifier(table), columns=_columns(columns))
-        )
+    conn.execute(sql.SQL(_KILLMAILS).format(columns=_columns(TABLES["killmails"])))
+    for table in ("attackers", "items"):
+        columns = _columns(TABLES[table])
+        conn.execute(sql.SQL(_CHILDREN).format(table=sql.Identifier(table), columns=columns))
     conn.execute(_FEED)
     postgres_roles.create_tables(conn)
     postgres_reference.create_tables(conn)
@@ -126,11 +125,6 @@ WHERE NOT EXISTS (
         AND attnum > 0 AND NOT attisdropped)
 LIMIT 1
 """
-_COLUMNS = {
-    "killmails": [*(column.name for column in KILLMAILS + VALUES), "source"],
-    "attackers": [column.name for column in ATTACKERS],
-    "items": [column.name for column in ITEMS],
-}
 
 
 def upgrade(target: Target) -> int:
@@ -175,7 +169,7 @@ def _version(target: Target, conn: Conn) -> int:
 
 
 def _check_columns(target: Target) -> None:
-    names = [(table, name) for table, columns in _COLUMNS.items() for name in columns]
+    names = [(table, name) for table, columns in postgres_rows.TABLES.items() for name in columns]
     with target.transaction() as conn:
         wanted = [list(column) for column in zip(*names, strict=True)]
         missing = conn.execute(_MISSING, wanted).fetchone()

@@ -99,6 +99,12 @@ REMOVED = (
     Column("stored_seq"),
     Column("removed_at", Kind.TIME),
 )
+TABLES: dict[str, tuple[Column, ...]] = {
+    "killmails": KILLMAILS + VALUES,
+    "attackers": ATTACKERS,
+    "items": ITEMS,
+}
+"""The columns of each table that has rows of killmails."""
 HASH = "killmail_hash"
 """The column that leaves only with `--with-hash`."""
 
