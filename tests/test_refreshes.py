@@ -1,7 +1,9 @@
 """How many refreshes go at a time: from one to four, by what SSO answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate, pairwise
+from threading import Event
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from killsync.sync.refreshes import (
     after_success,
     room,
 )
+from killsync.sync.slots import Kind, Request, Slots
 
 Make = Callable[..., Killsync]
 
@@ -90,6 +93,13 @@ def test_those_that_were_in_flight_when_one_was_refused_do_not_count_again(
     assert after(refused, refused, error).at_a_time == 1
 
 
+def test_successes_that_were_in_flight_at_a_refusal_do_not_count_after_it() -> None:
+    sent = Refreshes(4)
+    refused = after(sent, sent, TooManyAtOnce("500"))
+    assert after(refused, sent, None) == refused
+    assert after(refused, refused, None).succeeded == 1
+
+
 def play(answers: list[Any]) -> list[Refreshes]:
     """Return what holds before and after each answer, if each is sent after the one before."""
     return list(accumulate(answers, lambda now, error: after(now, now, error), initial=Refreshes()))
@@ -127,6 +137,74 @@ def test_a_person_waits_for_nobody_and_sso_gets_two_more_at_most(
         assert sum(busy.values()) <= at_a_time + URGENT
         assert busy[False] <= at_a_time
         assert room(at_a_time, sum(busy.values()), busy[True], urgent=True) >= URGENT - busy[True]
+
+
+# which of them can be blamed
+
+
+@contextmanager
+def one_at_a_time(workers: int = 8) -> Iterator[tuple[Slots, Callable[..., None], Event]]:
+    """Yield slots after a refusal, what sends a refresh of a character, and what answers all."""
+    slots, answers = Slots({Kind.LIST: workers}), Event()
+
+    def refuse() -> None:
+        raise TooManyAtOnce("500")
+
+    def send(character_id: int, by: Callable[[], Any] = answers.wait, *, urgent: bool) -> None:
+        slots.start(
+            Request(
+                *(Kind.REFRESH, character_id, urgent),
+                failed_before=False,
+                send=by,
+                answered=lambda answer, now: None,
+                failed=lambda error, now: None,
+            )
+        )
+
+    try:
+        send(99, refuse, urgent=False)
+        assert len(slots.wait(60)) == 1
+        assert slots.free(Kind.REFRESH, urgent=False) == 1
+        yield slots, send, answers
+    finally:
+        answers.set()
+        slots.close()
+
+
+def test_a_refresh_that_nothing_is_beside_is_alone_while_one_may_go() -> None:
+    with one_at_a_time() as (slots, send, answers):
+        send(1, urgent=False)
+        assert slots.is_alone(1)
+        answers.set()
+        slots.wait(60)
+        send(2, urgent=True)
+        assert slots.is_alone(2)
+
+
+def test_what_a_person_waits_for_is_not_alone_beside_another() -> None:
+    with one_at_a_time() as (slots, send, _):
+        send(1, urgent=False)
+        assert slots.free(Kind.REFRESH, urgent=True) == URGENT
+        send(2, urgent=True)
+        send(3, urgent=True)
+        assert not any(map(slots.is_alone, (1, 2, 3)))
+
+
+def test_a_refresh_is_alone_no_more_once_another_was_beside_it() -> None:
+    with one_at_a_time() as (slots, send, _):
+        send(1, urgent=False)
+        send(2, lambda: None, urgent=True)
+        assert [returned.of for returned in slots.wait(60)] == [2]
+        assert not slots.is_alone(1)
+
+
+def test_a_refresh_is_not_alone_while_more_may_go() -> None:
+    with one_at_a_time() as (slots, send, _):
+        for character_id in range(20):
+            send(character_id, lambda: None, urgent=False)
+            slots.wait(60)
+        send(1, urgent=False)
+        assert not slots.is_alone(1)
 
 
 # what SSO sees

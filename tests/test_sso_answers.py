@@ -368,7 +368,7 @@ def test_a_refresh_sent_beside_others_is_not_tried_again_under_load(
 ) -> None:
     requests_mock.post(TOKEN, status_code=status)
     sso = connect()
-    error = fails(requests_mock, TOKEN, lambda: sso.refresh(OLD, alone=False), TooManyAtOnce, 1)
+    error = fails(requests_mock, TOKEN, lambda: sso.refresh(OLD, lambda: False), TooManyAtOnce, 1)
     assert str(error) == f"SSO says {status} to several refreshes at once"
 
 
@@ -377,7 +377,7 @@ def test_a_refresh_sent_beside_others_is_tried_again_as_one_alone_is(
     connect: Make, requests_mock: Mocker, status: int
 ) -> None:
     requests_mock.post(TOKEN, [{"status_code": status}, {"json": GRANT}])
-    assert connect().refresh(OLD, alone=False).refresh_token == NEW
+    assert connect().refresh(OLD, lambda: False).refresh_token == NEW
 
 
 def test_a_rotated_token_whose_answer_was_lost_needs_a_new_login(

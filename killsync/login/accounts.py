@@ -19,7 +19,7 @@ from killsync.errors import (
 from killsync.esi.client import SCOPE
 from killsync.login import access
 from killsync.login.access import Character
-from killsync.login.sso import Authorization, Grant, Sso
+from killsync.login.sso import Authorization, Grant, Sso, always_alone
 from killsync.model import Access
 from killsync.settings.config import Settings
 from killsync.store import origin, users
@@ -57,17 +57,17 @@ def renew(
     user_id: int,
     clock: Callable[[], float] = time.time,
     *,
-    alone: bool = True,
+    is_alone: Callable[[], bool] = always_alone,
 ) -> Access:
     """Refresh a character's access token, and store what SSO answers before it is used.
 
     If SSO refuses the stored refresh token, those before it are sent that are still kept. Raises
-    LoginNeeded with its evidence, TokenBusy, and whatever `Sso.refresh`, which is told whether it
-    is sent `alone`, and `Sso.verify` raise.
+    LoginNeeded with its evidence, TokenBusy, and whatever `Sso.refresh`, which asks whether it
+    `is_alone`, and `Sso.verify` raise.
     """
     sso.prepare()
     try:
-        grant = _renewed(tokens, sso, user_id, clock, alone)
+        grant = _renewed(tokens, sso, user_id, clock, is_alone)
     finally:
         tokens.release(user_id)
     try:
@@ -81,11 +81,15 @@ def renew(
 
 
 def _renewed(
-    tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float], alone: bool
+    tokens: Tokens,
+    sso: Sso,
+    user_id: int,
+    clock: Callable[[], float],
+    is_alone: Callable[[], bool],
 ) -> Grant:
     """Refresh the stored token, again whenever one that is refused is no longer the stored one."""
     while True:
-        stored, accepted = _accepted(tokens, sso, user_id, clock, alone)
+        stored, accepted = _accepted(tokens, sso, user_id, clock, is_alone)
         if accepted is None:
             continue
         sent, grant = accepted
@@ -97,7 +101,11 @@ def _renewed(
 
 
 def _accepted(
-    tokens: Tokens, sso: Sso, user_id: int, clock: Callable[[], float], alone: bool
+    tokens: Tokens,
+    sso: Sso,
+    user_id: int,
+    clock: Callable[[], float],
+    is_alone: Callable[[], bool],
 ) -> tuple[Token, tuple[str, Grant] | None]:
     """Return what is stored, with the first refresh token of it that SSO accepts and its answer.
 
@@ -112,7 +120,7 @@ def _accepted(
             # each is sent under a claim that lasts until its answer
             _claim(tokens, user_id, clock)
         try:
-            return stored, (sent, sso.refresh(sent, alone=alone))
+            return stored, (sent, sso.refresh(sent, is_alone))
         except LoginNeeded as error:
             if _stored(tokens, sso, user_id).refresh_tokens != stored.refresh_tokens:
                 return stored, None

@@ -38,6 +38,11 @@ _LOGIN_HELPS = {"invalid_grant", "invalid_token"}
 _FORM = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
 
 
+def always_alone() -> bool:
+    """Say that nothing else is sent to SSO meanwhile."""
+    return True
+
+
 class Grant(msgspec.Struct, frozen=True):
     """What SSO answered a login or a refresh, not verified yet; the refresh token may be new."""
 
@@ -103,16 +108,17 @@ class Sso:
         self._published.metadata()
         self._published.keys()
 
-    def refresh(self, refresh_token: str, *, alone: bool = True) -> Grant:
+    def refresh(self, refresh_token: str, is_alone: Callable[[], bool] = always_alone) -> Grant:
         """Exchange a refresh token. The answer may hold a new one: store it before anything else.
 
         A text in its place that cannot be one counts as none: then the one that was sent stays.
         Raises LoginNeeded, ApplicationError, Unavailable or RateLimited; and TooManyAtOnce, after
-        one attempt, if SSO may be overloaded by others that are sent meanwhile, unless `alone`.
+        one attempt, if SSO may be overloaded by others that are sent meanwhile, unless this one
+        `is_alone` when it fails.
         """
         sent = {"refresh_token": refresh_token}
         # RFC 6749, 6: the answer names a refresh token only if it is a new one
-        return self._grant("refresh_token", sent, usual=sent, alone=alone)
+        return self._grant("refresh_token", sent, usual=sent, is_alone=is_alone)
 
     def authorize(self, redirect_uri: str, *scopes: str) -> Authorization:
         """Start a login, with PKCE (S256) or, if the application has a secret, without.
@@ -183,8 +189,7 @@ class Sso:
         grant_type: str,
         sent: Mapping[str, str],
         usual: Mapping[str, str] | None = None,
-        *,
-        alone: bool = True,
+        is_alone: Callable[[], bool] = always_alone,
     ) -> Grant:
         """Return what SSO grants; `usual` stands in for what its answer leaves out."""
         from authlib.oauth2.rfc6749.parameters import prepare_token_request
@@ -192,9 +197,7 @@ class Sso:
         endpoint = self._published.metadata().token_endpoint
         body = prepare_token_request(grant_type, **sent)
         with blaming_no_user():
-            answer = self._http.patiently(
-                lambda: _accepted(self._post(endpoint, body, alone=alone))
-            )
+            answer = self._http.patiently(lambda: _accepted(self._post(endpoint, body, is_alone)))
         named = answer.get("refresh_token")
         if isinstance(named, str) and not may_be_refresh_token(named):
             del answer["refresh_token"]
@@ -205,10 +208,12 @@ class Sso:
         expires_at = self._clock() + _lifetime(granted.expires_in)
         return Grant(granted.access_token, granted.refresh_token, expires_at)
 
-    def _post(self, endpoint: str, body: str, *, alone: bool = True) -> Answer:
+    def _post(
+        self, endpoint: str, body: str, is_alone: Callable[[], bool] = always_alone
+    ) -> Answer:
         """Send a form as this application.
 
-        Raises Unavailable, RateLimited, TooManyAtOnce unless `alone`, and as `Http.send`.
+        Raises Unavailable, RateLimited, TooManyAtOnce unless it `is_alone`, and as `Http.send`.
         """
         from authlib.oauth2.auth import ClientAuth
 
@@ -221,7 +226,7 @@ class Sso:
         )
         answer = self._http.send("POST", url, headers, form)
         obey_rest(answer.status, answer.headers, self._clock())
-        if answer.status in _OVERLOADED and not alone:
+        if answer.status in _OVERLOADED and not is_alone():
             raise TooManyAtOnce(f"SSO says {answer.status} to several refreshes at once")
         if answer.status >= 500:
             raise Unavailable(f"SSO says {answer.status}")

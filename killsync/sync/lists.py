@@ -207,7 +207,7 @@ class Lists:
                     send=partial(
                         accounts.renew,
                         *(self._s.tokens, self._s.sso, character_id),
-                        alone=self._slots.refreshes_alone,
+                        is_alone=partial(self._slots.is_alone, character_id),
                     ),
                     answered=partial(self._access_arrived, taken, character_id),
                     failed=partial(self._failed, taken, Kind.REFRESH),

@@ -2,7 +2,7 @@
 
 SSO answers 500 to more than five refreshes at once, and names no limit. So a run starts with two;
 a 500, 503 or 429 halves them, and after twenty successes there is one more. Those that were in
-flight when they were halved say the same once more, if they are refused too: they change nothing.
+flight when they were halved say what was said already, whatever their answer: they change nothing.
 Every run starts with two again: what SSO had to bear ten minutes ago says little of now.
 
 A 503 counts as a 500 does, since HTTP uses it for an overload as well as for maintenance: after
@@ -11,7 +11,8 @@ bear, and changes nothing: 502, 504 and no answer come from the way to SSO, and 
 with invalid_grant or another 4xx was handled.
 
 A refresh that is refused beside others blames nobody, and is sent again when fewer go at a time.
-One that was sent while only one may go is judged like any other request.
+One that was sent while only one may go, and beside which no other was meanwhile (what a person
+waits for does not wait), is judged like any other request.
 """
 
 import msgspec
@@ -56,7 +57,7 @@ def after(refreshes: Refreshes, sent: Refreshes, error: BaseException | None) ->
     `sent` is what held when it was sent.
     """
     match error:
-        case None:
+        case None if sent.halved == refreshes.halved:
             return after_success(refreshes)
         case TooManyAtOnce() | RateLimited() if sent.halved == refreshes.halved:
             return after_refusal(refreshes)

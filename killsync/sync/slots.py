@@ -70,6 +70,8 @@ class Slots:
         self._refreshes = Refreshes()
         # what held when each was sent
         self._sent: dict[int, Refreshes] = {}
+        # the refresh in flight that is alone, if one is
+        self._alone: int | None = None
         self._busy = {(kind, urgent): 0 for kind in self._sizes for urgent in (False, True)}
         self._in_flight: Counter[tuple[Kind, int]] = Counter()
         self._pools: dict[tuple[Kind, bool], ThreadPoolExecutor] = {}
@@ -85,10 +87,12 @@ class Slots:
             )
         return self._sizes[kind] - busy
 
-    @property
-    def refreshes_alone(self) -> bool:
-        """Whether a refresh is sent only after another: each is followed by its user's list."""
-        return min(self._refreshes.at_a_time, self._sizes[Kind.LIST]) == 1
+    def is_alone(self, character_id: int) -> bool:
+        """Return whether a refresh was sent while only one may go, and none is or was beside it.
+
+        Safe in the refresh's thread, and before its answer is taken.
+        """
+        return self._alone == character_id
 
     @property
     def busy(self) -> int:
@@ -108,6 +112,9 @@ class Slots:
         self._busy[request.kind, request.urgent] += 1
         self._in_flight[request.kind, request.of] += 1
         if request.kind is Kind.REFRESH:
+            # each is followed by its user's list
+            one_may_go = min(self._refreshes.at_a_time, self._sizes[Kind.LIST]) == 1
+            self._alone = request.of if one_may_go and not self._sent else None
             self._sent[request.of] = self._refreshes
         done = partial(self._done, request)
         pool = self._pool(request.kind, request.urgent)
