@@ -133,7 +133,7 @@ FAULTS = [
         "a refused director costs the corporation its poll",
         _changed(
             "sync/verdict.py",
-            "case DirectorRefused() | AccessRejected() if known.by_director:",
+            "case DirectorRefused() if known.by_director:",
             "case DirectorRefused() if known.by_director and known.stopping:",
         ),
         "corporations",
@@ -143,9 +143,9 @@ FAULTS = [
         "an archive that was cut short counts as read",
         _changed(
             "archive/everef.py",
-            "                self._refuse(name, broken.flaw)\n            return\n",
-            "                self._refuse(name, broken.flaw)\n"
-            "            intake.store(self._record(wanted.day, version, 0))\n            return\n",
+            "                self.refuse(name, end.flaw, intake.taken - taken)\n",
+            "                self.refuse(name, end.flaw, intake.taken - taken)\n"
+            "                intake.store(self._record(wanted.day, version, 0))\n",
         ),
         "imports",
     ),
