@@ -51,7 +51,7 @@ GROUPS = {
     },
     "In and out": {
         "import": "Import killmails from EVE Ref, zKillboard or an export.",
-        "export": "Write stored killmails as JSON lines, oldest first.",
+        "export": "Write stored killmails as JSON lines, CSV or Parquet.",
         "lake": "Turn all archives of the game into Parquet files, with Spark.",
         "feed": "Keep a PostgreSQL database current with what is stored.",
     },
