@@ -54,12 +54,14 @@ def _make(path: Path, made: list[Raw], now: float) -> None:
         name_all(store, now)
 
 
-def make_big(path: Path, made: list[Raw], now: float) -> float:
-    """Make the big database; return how many seconds that took."""
+def make_big(
+    path: Path, made: list[Raw], now: float, copies: int = COPIES, apart: float = APART
+) -> float:
+    """Make the big database, of killmails made so many seconds apart; return how long it took."""
     started = time.monotonic()
     template = path.with_suffix(".template")
     _make(template, made, now)
     with make_database(path, now, user_count=2):
         pass
-    multiply(template, path, COPIES, len(made) * APART)
+    multiply(template, path, copies, len(made) * apart)
     return time.monotonic() - started
