@@ -521,7 +521,12 @@ def test_the_result_goes_to_standard_output(killsync: Make) -> None:
 
 # ---- a fast start
 
-SLOW = {"requests", "authlib", "joserfc", "sqlite_utils", "rich", "urllib3", "tenacity"}
+# only a way out needs these
+HEAVY = {
+    *("pyarrow", "adbc_driver_manager", "psycopg", "pyspark"),
+    *("duckdb", "pandas", "numpy"),
+}
+SLOW = {"requests", "authlib", "joserfc", "sqlite_utils", "rich", "urllib3", "tenacity", *HEAVY}
 
 # ends like a command, and then writes what it has imported
 PRINT_MODULES = """
@@ -573,3 +578,18 @@ def test_with_nothing_due_nothing_slow_is_imported(killsync: Make) -> None:
         done, modules = run_and_trace(*arguments, **program.environment)
         assert modules & SLOW == set(), arguments
         assert "due" in done.stdout or "--quiet" in arguments
+
+
+def test_what_scans_and_shows_imports_nothing_of_the_ways_out(killsync: Make) -> None:
+    program = killsync(characters=1, killmails=2)
+    for arguments in (
+        ("scan",),
+        ("status",),
+        ("kills",),
+        ("export", "--format", "jsonl"),
+        ("--help",),
+    ):
+        done, modules = run_and_trace(*arguments, **program.environment)
+        assert modules & HEAVY == set(), arguments
+        assert done.stdout
+    assert len(program.rows("SELECT 1 FROM killmails")) == 2
