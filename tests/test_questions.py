@@ -1,6 +1,5 @@
 """Ten questions, asked of a lake by the manual's own lines: every engine answers as SQLite does."""
 
-import math
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Any
 import engines
 import pyarrow.parquet as pq
 import pytest
-from engines import NAMES, PAGE
+from engines import COUNTED, NAMES, PAGE, same
 from here import run_here
 from killboard import minimal_environment
 from played import MOMENT, Played
@@ -20,16 +19,6 @@ from killsync.store import connection, killmails
 
 QUESTIONS = engines.queries(PAGE)
 OF_THE_DATABASE = engines.queries(PAGE.with_name("sql.md"))
-# what would differ if a killmail, or a row of one, were missing or there twice
-COUNTED = """
-SELECT count(*), count(DISTINCT stored_seq), sum(stored_seq), sum(stored_seq * stored_seq) FROM {}
-"""
-NUMBERED = "JOIN (SELECT killmail_id, stored_seq FROM killmails) USING (killmail_id)"
-TABLES = {
-    "killmails": "killmails",
-    "attackers": f"attackers {NUMBERED}",
-    "items": f"items {NUMBERED}",
-}
 
 
 def export(directory: Path) -> None:
@@ -89,15 +78,6 @@ def as_sqlite(directory: Path) -> list[Any]:
     return read(directory, at_the_moment)
 
 
-def same(found: Any, expected: Any) -> bool:
-    """Return whether two answers are equal but for the last bits of sums, and for their types."""
-    if isinstance(found, list):
-        return len(found) == len(expected) and all(map(same, found, expected))
-    if isinstance(found, int | float) and isinstance(expected, int | float | str):
-        return math.isclose(found, float(expected), rel_tol=1e-12)
-    return bool(found == expected)
-
-
 def assert_same(question: str, found: list[Any], expected: list[Any]) -> None:
     assert len(found) == len(expected), question
     for number, (row, wanted) in enumerate(zip(found, expected, strict=True)):
@@ -133,10 +113,10 @@ def test_the_page_names_every_column_that_the_database_has_not(table: str, after
 @pytest.mark.engines
 @pytest.mark.parametrize("engine", NAMES)
 def test_an_engine_answers_as_sqlite_does(engine: str, after_three: Path) -> None:
-    asked = [*QUESTIONS.values(), *map(COUNTED.format, TABLES)]
+    asked = [*QUESTIONS.values(), *map(COUNTED.format, engines.IN_SQLITE)]
     found = engines.ask(engine, after_three, asked)
     expected = as_sqlite(after_three)
-    expected += read(after_three, [COUNTED.format(of) for of in TABLES.values()])
+    expected += read(after_three, [COUNTED.format(of) for of in engines.IN_SQLITE.values()])
     for question, answer, wanted in zip(asked, found, expected, strict=True):
         assert_same(question, answer, wanted)
 

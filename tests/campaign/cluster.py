@@ -1,21 +1,26 @@
 """The part `cluster`: a month of archives becomes a lake on Spark, whoever is killed meanwhile.
 
-It has to equal an import of the same into SQLite and an export of that. The archives are the
+It has to equal an import of the same into SQLite and an export of that, and Spark SQL, on the same
+cluster, and DuckDB have to answer the manual's ten questions alike from it. The archives are the
 benchmarks', and are kept in the directory `BENCHMARK_ARCHIVES`, if it is set.
 """
 
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import date, timedelta
 from pathlib import Path
 from signal import SIGINT, SIGKILL
 from typing import Any
 
+import engines
+from played import MOMENT
 from spark_cluster import Cluster, cluster
 
 from campaign.score import Score
@@ -23,8 +28,10 @@ from campaign.strikes import label_problems
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
-from daily_archives import KILLMAILS, make_archives
+from daily_archives import FIRST_DAY, KILLMAILS, make_archives
 from spending import killsync
+
+from killsync.simulator.names import CORPORATION_BASE
 
 PART = "cluster"
 DAYS = 30
@@ -34,6 +41,8 @@ STOPPED = 130
 TABLES = ("killmails", "attackers", "items")
 # the lake numbers what it has read, and a database what it has stored
 OF_THE_LAKE = {"stored_seq", "stored_at"}
+# who asks: corporations whose pilots are on both sides, alone and together
+MINE = {CORPORATION_BASE + number: f"Corporation {number}" for number in range(5)}
 
 
 def play(seed: int, *, long: bool) -> Score:
@@ -50,6 +59,8 @@ def play(seed: int, *, long: bool) -> Score:
             for played in (lakes.in_peace, lakes.amid_kills_of_the_workers, lakes.amid_its_own):
                 with label_problems(score, played.__name__.replace("_", " ")):
                     _compare(score, played(), expected, DAYS * killmails)
+            with label_problems(score, "ten questions"):
+                _ask(score, directory, running)
     return score
 
 
@@ -74,7 +85,7 @@ class Lakes:
     def in_peace(self) -> Path:
         """Make one that nobody disturbs."""
         began = time.monotonic()
-        lake = self._finish("in-peace")
+        lake = self._finish("lake")
         self._lasts = time.monotonic() - began
         self._score.measure("seconds of a lake in peace", self._lasts, "two workers")
         return lake
@@ -172,6 +183,39 @@ def _differences(ours: Any, theirs: Any) -> Iterator[str]:
         # chunks, which may be others, do not count
         if not ours[name].equals(theirs[name]):
             yield f"{name} differs"
+
+
+def _ask(score: Score, directory: Path, running: Cluster) -> None:
+    """Ask the same of `lake` by Spark SQL on the cluster, and by DuckDB; compare the answers."""
+    figure = "answers of Spark SQL and DuckDB that are the same"
+    if not engines.is_installed("DuckDB"):
+        score.measure(figure, 0, "not asked, as DuckDB is not installed")
+        return
+    engines.write_views(directory, MINE)
+    asked = {
+        question: _in_the_month(sql) for question, sql in engines.queries(engines.PAGE).items()
+    }
+    counted = "SELECT count(*), count(DISTINCT stored_seq), sum(stored_seq) FROM {}"
+    asked |= {f"How many {table}?": counted.format(table) for table in TABLES}
+    on_it = running.environment | {
+        "PYSPARK_SUBMIT_ARGS": f"--master {running.master} pyspark-shell"
+    }
+    theirs = engines.ask("Spark", directory, [*asked.values()], **on_it)
+    ours = engines.ask("DuckDB", directory, [*asked.values()])
+    alike = 0
+    for question, one, other in zip(asked, theirs, ours, strict=True):
+        score.check(len(one) > 0, f"Spark SQL has no answer: {question}")
+        score.check(engines.same(one, other), f"{question} Spark SQL: {one}, DuckDB: {other}")
+        alike += len(one) > 0 and engines.same(one, other)
+    score.measure(figure, alike, f"of {len(asked)}, {sum(map(len, theirs))} rows")
+
+
+def _in_the_month(sql: str) -> str:
+    """Move the days that a question of the manual names: its moment is the end of the archives."""
+    later = FIRST_DAY + timedelta(DAYS) - date.fromisoformat(MOMENT[:10])
+    return re.sub(
+        r"'(\d{4}-\d\d-\d\d)'", lambda day: f"'{date.fromisoformat(day[1]) + later}'", sql
+    )
 
 
 def _sorted(lake: Path, table: str) -> Any:
