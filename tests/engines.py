@@ -55,9 +55,11 @@ def ask(engine: str, directory: Path, questions: Sequence[str], **variables: str
     """
     pytest.importorskip(MODULES[engine])
     answers = directory / f"{engine}.json"
+    # until nobody has this output open: Spark's Java ends later than Python
     subprocess.run(
         [sys.executable, __file__, engine, str(answers)],
         input=json.dumps(list(questions)),
+        stdout=subprocess.PIPE,
         cwd=directory,
         env=environment(directory) | variables,
         text=True,
@@ -106,6 +108,18 @@ def queries(page: Path) -> dict[str, str]:
         r"^([A-Z][^\n?]*\?)[^`]*?\n\n```sql\n(.*?);?\n```$", re.DOTALL | re.MULTILINE
     )
     return dict(asked.findall(ten))
+
+
+def asked() -> dict[str, str]:
+    """Return what engines are asked: the ten questions, and what each table of a lake counts."""
+    return queries(PAGE) | {f"How many {table}?": COUNTED.format(table) for table in IN_SQLITE}
+
+
+def asked_of_sqlite(moment: str) -> list[str]:
+    """Return the same for a database, as if it were asked at a moment."""
+    ten = queries(PAGE.with_name("sql.md")).values()
+    at_the_moment = [sql.replace("'now'", f"'{moment}'") for sql in ten]
+    return at_the_moment + [COUNTED.format(rows) for rows in IN_SQLITE.values()]
 
 
 def write_views(directory: Path, users: Mapping[int, str]) -> None:

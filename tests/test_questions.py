@@ -10,7 +10,7 @@ from typing import Any
 import engines
 import pyarrow.parquet as pq
 import pytest
-from engines import COUNTED, NAMES, PAGE, same
+from engines import NAMES, PAGE, same
 from here import run_here
 from killboard import minimal_environment
 from played import MOMENT, Played
@@ -73,9 +73,8 @@ def after_three(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def as_sqlite(directory: Path) -> list[Any]:
-    """Return SQLite's answers to the database's own ten questions, at the moment of the page."""
-    at_the_moment = [sql.replace("'now'", f"'{MOMENT}'") for sql in OF_THE_DATABASE.values()]
-    return read(directory, at_the_moment)
+    """Return SQLite's answers to the same, at the moment of the page."""
+    return read(directory, engines.asked_of_sqlite(MOMENT))
 
 
 def assert_same(question: str, found: list[Any], expected: list[Any]) -> None:
@@ -91,7 +90,7 @@ def test_the_ten_are_those_of_the_database() -> None:
 
 @pytest.mark.long
 def test_every_question_has_an_answer_in_each_of_its_columns(after_three: Path) -> None:
-    for question, answer in zip(QUESTIONS, as_sqlite(after_three), strict=True):
+    for question, answer in zip(engines.asked(), as_sqlite(after_three), strict=True):
         assert answer, question
         for number, column in enumerate(zip(*answer, strict=True)):
             assert any(column), f"{question}: column {number} is empty"
@@ -113,11 +112,9 @@ def test_the_page_names_every_column_that_the_database_has_not(table: str, after
 @pytest.mark.engines
 @pytest.mark.parametrize("engine", NAMES)
 def test_an_engine_answers_as_sqlite_does(engine: str, after_three: Path) -> None:
-    asked = [*QUESTIONS.values(), *map(COUNTED.format, engines.IN_SQLITE)]
-    found = engines.ask(engine, after_three, asked)
-    expected = as_sqlite(after_three)
-    expected += read(after_three, [COUNTED.format(of) for of in engines.IN_SQLITE.values()])
-    for question, answer, wanted in zip(asked, found, expected, strict=True):
+    asked = engines.asked()
+    found = engines.ask(engine, after_three, [*asked.values()])
+    for question, answer, wanted in zip(asked, found, as_sqlite(after_three), strict=True):
         assert_same(question, answer, wanted)
 
 

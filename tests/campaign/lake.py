@@ -1,7 +1,8 @@
 """The part `lake`: `kill -9` of exports to Parquet while scans store and users are purged.
 
 At the end each killmail that was ever stored under a number is in the lake once, or was deleted
-before any export saw it; and what was deleted is told once.
+before any export saw it; and what was deleted is told once. Whichever engines are installed have to
+count the same as SQLite, and to answer the manual's ten questions alike.
 """
 
 import random
@@ -14,7 +15,9 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
+import engines
 import pyarrow.parquet as pq
+from played import MOMENT
 from world import TIMEOUT
 
 from campaign.case import Case, case
@@ -46,14 +49,17 @@ LASTS = 1.5
 def play(seed: int, *, long: bool) -> Score:
     """Play the cases of the short or long form; return their combined score."""
     cases, kills = (LONG_CASES, LONG_KILLS) if long else (CASES, KILLS)
-    score = two_at_a_time(PART, partial(play_case, seed, kills), range(cases))
+    score = two_at_a_time(PART, partial(play_case, seed, kills, asks=True), range(cases))
     for moment in (*MOMENTS, *LEFT.values()) if long else ():
         score.check(score.moments[moment] > 0, f"no export was struck at: {moment}")
     return score
 
 
-def play_case(seed: int, kills: int, number: int) -> Score:
-    """Play one case, seeded by the seed of the campaign and the number of the case."""
+def play_case(seed: int, kills: int, number: int, *, asks: bool = False) -> Score:
+    """Play one case, seeded by the seed of the campaign and the number of the case.
+
+    In the end it `asks` other engines.
+    """
     score = Score(PART, cases=1)
     rng = random.Random(f"{PART} {seed} {number}")
     with label_problems(score, f"case {number}"), case(rng, **WORLD) as program:
@@ -61,6 +67,8 @@ def play_case(seed: int, kills: int, number: int) -> Score:
         while score.kills < kills:
             exporting.strike()
         exporting.end()
+        if asks:
+            exporting.ask_engines()
     return score
 
 
@@ -174,6 +182,22 @@ class Exporting:
         for table in TABLES[1:]:
             self._compare_lines(table, stored)
         check(not (self.lake / "_unfinished").exists(), "something unfinished is left")
+
+    def ask_engines(self) -> None:
+        """Let every engine that is here read the lake, which must be to it what SQLite says."""
+        directory, rows = self.program.directory, self.program.rows
+        self.lake.rename(directory / "lake")
+        engines.write_views(directory, dict(rows("SELECT user_id, name FROM users")))
+        expected = [[list(row) for row in rows(sql)] for sql in engines.asked_of_sqlite(MOMENT)]
+        asked = engines.asked()
+        present = [engine for engine in engines.NAMES if engines.is_installed(engine)]
+        for engine in present:
+            found = engines.ask(engine, directory, [*asked.values()])
+            for question, answer, wanted in zip(asked, found, expected, strict=True):
+                alike = engines.same(answer, wanted)
+                self.score.check(alike, f"{engine}: {question} {answer}, not {wanted}")
+        named = ", ".join(present) or "none is installed"
+        self.score.measure("engines that were asked", len(present), named)
 
     def _finish(self) -> None:
         """Export twice in peace: the second call must have nothing to add."""
