@@ -120,6 +120,26 @@ def test_what_is_no_master_is_refused(with_spark: Lake, master: str) -> None:
 
 
 @pytest.mark.engines
+def test_a_secret_in_a_master_is_not_repeated(with_spark: Lake) -> None:
+    line = with_spark.refused("--master", "spark://maru:hunter2@node1:7077")
+    assert "--master has a user or a secret in it" in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.engines
+def test_yarn_that_is_nowhere_named_is_not_waited_for(with_spark: Lake) -> None:
+    line = with_spark.refused("--master", "yarn")
+    assert "--master yarn: set HADOOP_CONF_DIR or YARN_CONF_DIR to the directory" in line
+
+
+@pytest.mark.engines
+def test_a_spark_home_without_spark_is_named(with_spark: Lake, tmp_path: Path) -> None:
+    home = str(tmp_path / "nothing")
+    line = with_spark.refused(SPARK_HOME=home)
+    assert f"SPARK_HOME is {home}, where there is no bin/spark-submit: correct it" in line
+
+
+@pytest.mark.engines
 def test_without_an_archive_nothing_starts(with_spark: Lake, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     words = ("lake", str(tmp_path / "empty"), "-o", str(with_spark.path))

@@ -1,13 +1,17 @@
 """Where Spark works: what may be named as its master, and whether one answers at all."""
 
+import os
 import re
 import socket
+from pathlib import Path
 
 from killsync.errors import TryLater, UsageError
 
 _LOCAL = re.compile(r"local(\[(?P<threads>\*|[1-9][0-9]*)(,(?P<failures>[1-9][0-9]*))?\])?")
 _STANDALONE = "spark://"
-_OTHERS = ("yarn", "k8s://")
+_YARN = "yarn"
+_OTHERS = (_YARN, "k8s://")
+_OF_YARN = ("HADOOP_CONF_DIR", "YARN_CONF_DIR")
 _PORT = 7077
 _CONNECTING = 5.0
 # a task that fails, as a process of its was killed, is tried again: as on a cluster
@@ -22,8 +26,13 @@ def is_local(master: str) -> bool:
 def for_spark(master: str) -> str:
     """Return what Spark is told as the master, so that it tries again what has failed.
 
-    Raises UsageError if it is none.
+    Raises UsageError if it is none, or Spark's own settings cannot be found.
     """
+    if "@" in master:
+        raise UsageError(
+            "--master has a user or a secret in it, which others could see: leave it out"
+        )
+    _check_environment(master)
     local = _LOCAL.fullmatch(master)
     if local is not None:
         return f"local[{local['threads'] or 1},{local['failures'] or _FAILURES}]"
@@ -35,6 +44,20 @@ def for_spark(master: str) -> str:
             "yarn, k8s://..."
         )
     return master
+
+
+def _check_environment(master: str) -> None:
+    home = os.environ.get("SPARK_HOME")
+    if home and not Path(home, "bin", "spark-submit").exists():
+        raise UsageError(
+            f"SPARK_HOME is {home}, where there is no bin/spark-submit: correct it, or unset it "
+            "for the Spark that pyspark brings"
+        )
+    # Spark itself would wait for minutes for a YARN that it takes to be on this machine
+    if master == _YARN and not any(map(os.environ.get, _OF_YARN)):
+        raise UsageError(
+            f"--master yarn: set {' or '.join(_OF_YARN)} to the directory of the cluster's settings"
+        )
 
 
 def require_answer(master: str) -> None:
