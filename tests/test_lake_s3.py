@@ -159,7 +159,10 @@ def test_other_processes_write_there_too(store: "ObjectStore", prefix: str) -> N
         with pytest.raises(ZeroDivisionError), where.write("killmails", "2026-11", SCHEMA):
             _ = 1 // 0
         call.commit([("killmails", "2026-11")])
-    assert store.keys(prefix) == ["killmails/month=2026-11/part-7.parquet"]
+    assert store.keys(prefix) == [
+        "killmails/month=2026-11/part-7.parquet",
+        "removed/part-0.parquet",
+    ]
 
 
 def test_a_call_that_fails_leaves_nothing(store: "ObjectStore", prefix: str, feed: Feed) -> None:

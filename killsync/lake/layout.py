@@ -14,7 +14,7 @@ import msgspec
 import pyarrow.parquet as pq
 
 from killsync.errors import KillsyncError, TryLater, UsageError
-from killsync.lake import target_contents, target_footer, target_names
+from killsync.lake import arrow_schema, target_contents, target_footer, target_names
 from killsync.lake.target_address import files_of
 from killsync.lake.target_files import Files, close_quietly, has
 from killsync.lake.target_footer import Maker, Note
@@ -146,6 +146,13 @@ class Call:
         TryLater if it cannot be written.
         """
         self._check(table)
+        with self._part(table, month, schema, options) as writer:
+            yield writer
+
+    @contextmanager
+    def _part(
+        self, table: str, month: str | None, schema: Any, options: dict[str, Any]
+    ) -> Iterator[Any]:
         name = target_names.waiting(table, month)
         self._begin()
         self._unwritten.add(name)
@@ -179,6 +186,11 @@ class Call:
             raise RuntimeError(f"a part that failed was taken for written: {self._unwritten}")
         if self._is_begun:
             self._written.update(target_names.waiting(*part) for part in elsewhere)
+            if self._before == Place() and target_names.REMOVED not in self._written:
+                # that nothing was: no engine reads a table of no files
+                schema = arrow_schema.raw(target_names.REMOVED, with_hash=False)
+                with self._part(target_names.REMOVED, None, schema, {}):
+                    pass
             self._require_parts()
             self._require_alone()
             self._is_marked = True
@@ -240,12 +252,7 @@ class Call:
             self._is_begun = True
 
     def _check(self, table: str) -> None:
-        """Raise ValueError of a part whose name would not be new.
-
-        The first call of a lake may write that nothing was removed: engines want some file there.
-        """
-        if table == target_names.REMOVED and self._before == Place():
-            return
+        """Raise ValueError of a part whose name would not be new."""
         numbers = Sequences(self.place.stored_seq, self.place.removed_seq)
         before = Sequences(self._before.stored_seq, self._before.removed_seq)
         if numbers.of(table) <= before.of(table):

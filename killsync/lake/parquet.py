@@ -70,12 +70,9 @@ def _place_to_come(store: Store, target: Target) -> Place:
 
 
 def _write_removed(store: Store, call: Call, before: Place) -> int:
-    """Write which killmails were deleted since a place; return how many the lake has.
-
-    A lake's first part of it may be empty: no engine reads a table of no files.
-    """
-    after, until, is_first = before.removed_seq, call.place.removed_seq, before == Place()
-    if until <= after and not is_first:
+    """Write which killmails were deleted since a place; return how many the lake may have."""
+    after, until = before.removed_seq, call.place.removed_seq
+    if until <= after:
         return 0
     written = 0
     schema = arrow_schema.raw("removed", with_hash=False)
@@ -85,7 +82,7 @@ def _write_removed(store: Store, call: Call, before: Place) -> int:
             columns = [rows[field.name].cast(field.type) for field in schema]
             writer.write_table(pa.table(columns, schema=schema))
             written += len(batch)
-    return 0 if is_first else written
+    return 0 if before == Place() else written
 
 
 def _write_killmails(source: Source, call: Call, show: Show, *, with_hash: bool) -> tuple[int, int]:

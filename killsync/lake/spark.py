@@ -82,8 +82,6 @@ class Making:
             for outcome in outcomes:
                 self._take(outcome)
             self._write_archives(call)
-            if self._target.place == Place():
-                _say_that_nothing_was_removed(call)
             call.commit(
                 (table, part.month)
                 for part in self._parts
@@ -195,15 +193,6 @@ def worse(known: ArchiveOutcome | None, again: ArchiveOutcome) -> ArchiveOutcome
     if again.flaw is None and (again.killmails, again.refused) != (known.killmails, known.refused):
         return msgspec.structs.replace(again, flaw=_CHANGED)
     return known if again.flaw is None else again
-
-
-def _say_that_nothing_was_removed(call: Call) -> None:
-    """Write a part without a row, since whoever opens a lake reads what was removed from it."""
-    from killsync.lake import arrow_schema
-
-    schema = arrow_schema.raw(target_names.REMOVED, with_hash=False)
-    with call.part(target_names.REMOVED, None, schema):
-        pass
 
 
 def _archives_schema() -> Any:
