@@ -5,6 +5,7 @@ import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 from figures import Figure, Scale, at_most, format_seconds, measure_pairs
@@ -18,6 +19,14 @@ from killsync.lake.postgres_rows import TABLES
 _COPIES = 10
 _APART = 60.0
 _AT_ONCE = 1 << 17
+# what docs/postgres.md says of the views
+_QUESTIONS: dict[str, LiteralString] = {
+    "the newest 20 of kills": "SELECT * FROM kills ORDER BY time DESC LIMIT 20",
+    "one killmail of kills": """SELECT * FROM kills
+        WHERE killmail_id = (SELECT max(killmail_id) FROM user_killmails)""",
+    "losses_by_ship": "SELECT * FROM losses_by_ship",
+    "activity_by_day": "SELECT * FROM activity_by_day",
+}
 # what a server of its own has, but for fsync, whose time is the disk's
 _SETTINGS = {
     "shared_buffers": "'256MB'",
@@ -61,6 +70,7 @@ def measure(scale: Scale) -> list[Figure]:
         nothing_new = [
             wall_time(_words(url), make_environment(path)) for _ in range(scale.of(5, 1))
         ]
+        asked = _asked(url)
     total = f"{_COPIES * len(made):,}"
     return [
         at_most(
@@ -78,7 +88,31 @@ def measure(scale: Scale) -> list[Figure]:
             goal="",
             met=None,
         ),
+        *(
+            Figure(
+                what=f"PostgreSQL, {what}, of {total} killmails",
+                measured=format_seconds(seconds),
+                peer="",
+                goal="",
+                met=None,
+            )
+            for what, seconds in asked.items()
+        ),
     ]
+
+
+def _asked(url: str) -> dict[str, float]:
+    """Return how long each question takes that was asked before."""
+    took = {}
+    with closing(_connect(url)) as conn:
+        # as autovacuum does
+        conn.execute("VACUUM ANALYZE")
+        for what, question in _QUESTIONS.items():
+            for _ in range(2):
+                started = time.monotonic()
+                conn.execute(question).fetchall()
+                took[what] = time.monotonic() - started
+    return took
 
 
 def _words(url: str) -> list[str]:
