@@ -4,6 +4,7 @@ All of it follows from rows that come in batches, each killmail with all of its 
 items. An id of many rows is looked up once.
 """
 
+from functools import cached_property
 from typing import Any, Protocol
 
 import msgspec
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 from killsync.lake import arrow_schema, flags, item_prices, tables
 
 
-class Reference(msgspec.Struct, frozen=True):
+class Reference(msgspec.Struct, frozen=True, dict=True):
     """What the game itself names, each a `pyarrow.Table` with one row for each id.
 
     `types` has `type_id`, `name`, `group_id`, `group_name`, `category_id`, `category_name`;
@@ -24,6 +25,22 @@ class Reference(msgspec.Struct, frozen=True):
     types: Any
     systems: Any
     factions: Any
+
+    def rows(self, table: str, ids: Any) -> Any:
+        """Return in which row of a table, such as `types`, each id stands; NULL: in none."""
+        known = self._row_of_id[table]
+        distinct = ids.dictionary_encode()
+        rows = pa.array(map(known.get, distinct.dictionary.to_pylist()), pa.int32())
+        return rows.take(distinct.indices)
+
+    # pyarrow would look at all types once more with each batch
+    @cached_property
+    def _row_of_id(self) -> dict[str, dict[int, int]]:
+        tables = {"types": self.types, "systems": self.systems, "factions": self.factions}
+        return {
+            name: {key: row for row, key in enumerate(table.column(0).to_pylist())}
+            for name, table in tables.items()
+        }
 
 
 class Known(Protocol):
@@ -68,7 +85,7 @@ def add(raw: dict[str, Any], known: Known, *, with_hash: bool) -> dict[str, Any]
         mine.add_names()
     killmails, attackers, items = (columns[name].found for name in tables.TABLES)
     place = _place(raw["attackers"], killmails, attackers)
-    killmails |= flags.of(killmails, attackers, place, known.reference.types)
+    killmails |= flags.of(killmails, attackers, place, known.reference)
     items["price"] = item_prices.of(killmails, items, _place(raw["items"], killmails, items), known)
     return {
         name: pa.table([mine.found[column] for column in schema.names], schema=schema)
@@ -117,21 +134,27 @@ class _Columns:
         for column in list(self.found):
             what = column.removeprefix("victim_")
             if what in ("ship_type_id", "weapon_type_id", "item_type_id"):
-                self._add(column, self._known.reference.types, "type_id", _of_type(column))
+                self._add(column, "types", _of_type(column))
             elif what == "solar_system_id":
-                self._add(column, self._known.reference.systems, "system_id", _OF_SYSTEM)
+                self._add(column, "systems", _OF_SYSTEM)
             elif what == "faction_id":
-                named = {"name": _named(column)}
-                self._add(column, self._known.reference.factions, "faction_id", named)
+                self._add(column, "factions", {"name": _named(column)})
             elif what in ("alliance_id", "character_id", "corporation_id"):
-                self._add(column, None, "id", {"name": _named(column)})
+                self._add(column, None, {"name": _named(column)})
 
-    def _add(self, column: str, rows: Any, key: str, wanted: dict[str, str]) -> None:
-        """Add columns of the row that has an id as its key: `wanted` maps its names to ours."""
+    def _add(self, column: str, table: str | None, wanted: dict[str, str]) -> None:
+        """Add columns of the row that has an id as its key: `wanted` maps its names to ours.
+
+        The table is one of the reference's, or that of names.
+        """
         ids = self.found[column].dictionary_encode()
-        if rows is None:
+        reference = self._known.reference
+        if table is None:
             rows = self._known.names(ids.dictionary)
-        place = pc.index_in(ids.dictionary, value_set=_one(rows[key]))
+            place = pc.index_in(ids.dictionary, value_set=_one(rows["id"]))
+        else:
+            rows = getattr(reference, table)
+            place = reference.rows(table, ids.dictionary)
         for name, ours in wanted.items():
             of_ids = _one(rows[name]).take(place)
             if pa.types.is_string(of_ids.type):

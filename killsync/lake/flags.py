@@ -16,13 +16,14 @@ Columns = dict[str, Any]
 """The columns of a table, by name, each a `pyarrow.Array`."""
 
 
-def of(killmails: Columns, attackers: Columns, place: Any, types: Any) -> Columns:
+def of(killmails: Columns, attackers: Columns, place: Any, reference: Any) -> Columns:
     """Return the columns `solo`, `npc` and `awox` of killmails.
 
     `place` says of each attacker in which row of `killmails` its own stands. Attackers are in the
-    order of their `ordinal`.
+    order of their `ordinal`. `reference` is a `beside.Reference`.
     """
     count = len(killmails["killmail_id"])
+    types = reference.types
     rows = pa.array(range(count), pa.int32())
     is_player = _above(attackers["character_id"], NPC_CHARACTERS_UP_TO)
     is_theirs = _above(attackers["corporation_id"], NPC_CORPORATIONS_UP_TO)
@@ -30,7 +31,7 @@ def of(killmails: Columns, attackers: Columns, place: Any, types: Any) -> Column
     is_structure = pc.is_in(attackers["ship_type_id"], value_set=structures)
     players = pc.value_counts(place.filter(is_player))
     alone = players.field("values").filter(pc.equal(players.field("counts"), 1))
-    ship = pc.index_in(killmails["victim_ship_type_id"], value_set=types["type_id"])
+    ship = reference.rows("types", killmails["victim_ship_type_id"])
     group = pc.fill_null(_of_type(types, "group_id", ship), 0)
     is_ship = pc.fill_null(pc.equal(_of_type(types, "category_id", ship), Category.SHIP), False)
     return {

@@ -63,14 +63,15 @@ def _of_pairs(pairs: Any, days: Any, types: Any, market: Market) -> Any:
             wanted = types.take(type_of.filter(mine))
             found = market.prices(day.isoformat(), wanted)
             worth = _taken(found, "price", pc.index_in(wanted, value_set=found["type_id"]))
-            prices = pc.replace_with_mask(prices, mine, _by_rule(worth, wanted, market))
-    return prices
+            prices = pc.replace_with_mask(prices, mine, worth)
+    has_day = days.take(day_of).is_valid()
+    return pc.if_else(has_day, _by_rule(prices, types.take(type_of), market), prices)
 
 
 def _by_rule(worth: Any, types: Any, market: Market) -> Any:
     """Return prices of types where those of skins and capsules are what killsync says."""
     known = market.reference.types
-    row = pc.index_in(types, value_set=known["type_id"])
+    row = market.reference.rows("types", types)
     for column, wanted, cents in (
         ("group_id", Group.CAPSULE, CAPSULE_CENTS),
         ("category_id", Category.SKIN, TOKEN_CENTS),
