@@ -69,12 +69,16 @@ def options(schema: Any) -> dict[str, Any]:
     """Return what a `pyarrow.parquet.ParquetWriter` is to be told of such parts.
 
     A name is written as text, which every engine takes, and without its least and greatest, which
-    would take as long as all the rest of it. Numbers that rise are written as differences.
+    would take as long as all the rest of it. Numbers that rise are written as differences, and so
+    is damage; what is another in nearly every row has no dictionary.
     """
-    rising = {"killmail_id", "stored_seq", "ordinal"}
+    delta = {"killmail_id", "stored_seq", "ordinal", "damage_done", "victim_damage_taken"}
+    various = {"killmail_time", "victim_x", "victim_y", "victim_z"} | {
+        column.name for column in tables.VALUES if column.kind is Kind.DOUBLE
+    }
     return {
-        "use_dictionary": [name for name in schema.names if name not in rising],
-        "column_encoding": {n: "DELTA_BINARY_PACKED" for n in schema.names if n in rising},
+        "use_dictionary": [name for name in schema.names if name not in delta | various],
+        "column_encoding": {n: "DELTA_BINARY_PACKED" for n in schema.names if n in delta},
         "write_statistics": [field.name for field in schema if field.type != NAME],
     }
 
