@@ -160,8 +160,10 @@ class _Columns:
             if pa.types.is_string(of_ids.type):
                 # equal names of several ids are one, and no name is a NULL
                 distinct = of_ids.dictionary_encode()
+                indices = distinct.indices.take(ids.indices)
+                # pyarrow's own indices need no look at each
                 self.found[ours] = pa.DictionaryArray.from_arrays(
-                    distinct.indices.take(ids.indices), distinct.dictionary
+                    indices, distinct.dictionary, safe=False
                 )
             else:
                 self.found[ours] = of_ids.take(ids.indices)
