@@ -6,6 +6,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from figures import Figure, Scale, at_most, format_seconds, format_size, measure_pairs, within
 from made import make_raws
@@ -14,6 +15,8 @@ from spending import killsync, peak_memory, run_measured
 from start_up import make_environment
 
 _MOST = 300e6
+# of the databases that are exported for the memory only: copies, seconds between two killmails
+_OTHER_SIZES = ((5, APART, ""), (50, 2.0, " of one month"))
 # by month in two ways: as pyarrow parts a table itself, and of tables that are parted already
 _PEER = """
 import sys, time
