@@ -22,8 +22,10 @@ from killsync.errors import RateLimited, TooManyAtOnce
 FEWEST = 1
 AT_FIRST = 2
 MOST = 4
-# of the requests that a person waits for, so many go whatever the others do
+# of the requests that a person waits for, so many go beside the others,
 URGENT = 2
+# but in all no more than SSO bears
+BORNE = 5
 _SUCCESSES = 20
 
 
@@ -67,7 +69,7 @@ def after(refreshes: Refreshes, sent: Refreshes, error: BaseException | None) ->
 def room(at_a_time: int, busy: int, busy_urgent: int, *, urgent: bool) -> int:
     """Return how many more may be sent beside those in flight, urgent ones among the `busy`.
 
-    Urgent ones need not wait for others, which wait for them.
+    Urgent ones need not wait for others, which wait for them: one always goes at once.
     """
     shared = max(0, at_a_time - busy)
-    return max(shared, URGENT - busy_urgent) if urgent else shared
+    return max(shared, min(URGENT - busy_urgent, BORNE - busy)) if urgent else shared

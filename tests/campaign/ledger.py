@@ -198,7 +198,7 @@ class Ledger:
             self._check_loss(user_id)
         newly_lost = len(lost)
         # those in the background, and as many that a person waits for
-        most = sum(refreshes.MOST + refreshes.URGENT for launch in launches if launch.struck)
+        most = sum(refreshes.BORNE for launch in launches if launch.struck)
         self._score.check(
             newly_lost <= most, f"{newly_lost} tokens were lost by {len(launches)} strikes"
         )
