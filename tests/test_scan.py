@@ -184,6 +184,17 @@ def test_max_runtime_ends_a_scan_and_says_how_many_workers_would_have_done(
     assert len(program.simulator.log("list")) == 3
 
 
+def test_a_scan_that_waits_for_refreshes_asks_for_no_more_workers(killsync: Make) -> None:
+    program = with_users(killsync, 8)
+    program.expire_access()
+    program.simulator.options(latency_sso=1)
+    done = program.run("scan", "--workers", "6", "--max-runtime", "500ms")
+    # those in flight at the end are done; of the others four waited, and two were not begun
+    assert len(program.simulator.log("token")) == 2
+    assert "left; SSO takes no more refreshes at a time: a longer min_age" in done.stderr
+    assert "--workers" not in done.stderr
+
+
 def test_so_many_users_are_synced_at_a_time_as_there_are_workers(killsync: Make) -> None:
     program = with_users(killsync, 4, latency_list=0.2)
     for workers in (1, 3):

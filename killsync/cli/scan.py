@@ -183,14 +183,19 @@ class _Scan:
         )
         _print(self._call, ended, self._settings)
         if outcome.out_of_time and outcome.queued:
-            needed = schedule.workers_needed(self._settings.workers, tally.users, outcome.queued)
-            self._call.warn(
-                f"ran out of time with {count(outcome.queued, 'user')} left; "
-                f"--workers {needed} would have been enough",
-                users=outcome.queued,
-                workers=needed,
-            )
+            self._say_what_would_help(outcome)
         return 1 if tally.failures else 0
+
+    def _say_what_would_help(self, outcome: "Outcome") -> None:
+        left, workers = outcome.queued, self._settings.workers
+        ran_out = f"ran out of time with {count(left, 'user')} left"
+        if outcome.short_of_refreshes:
+            helps = "SSO takes no more refreshes at a time: a longer min_age needs fewer"
+            self._call.warn(f"{ran_out}; {helps}", users=left)
+            return
+        needed = schedule.workers_needed(workers, outcome.tally.users, left)
+        enough = f"--workers {needed} would have been enough"
+        self._call.warn(f"{ran_out}; {enough}", users=left, workers=needed)
 
 
 def _own_share(settings: Settings, splay: float) -> float:

@@ -28,13 +28,17 @@ from killsync.sync.worker import Worker
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a run ended; `queued` counts the jobs that may be worked on right away."""
+    """How a run ended; `queued` counts the jobs that may be worked on right away.
+
+    It was `short_of_refreshes` if in the end users waited for nothing but that more may go.
+    """
 
     tally: Tally
     requests: int
     seconds: float
     out_of_time: bool
     queued: int
+    short_of_refreshes: bool = False
 
 
 def pick_up(store: Store, limits: Limits, settings: Settings, now: float) -> None:
@@ -106,7 +110,14 @@ def run_jobs(
             _end(store, run_id, worker.tally, requests, worker.answered, code)
     queued = 0 if bodies_only or only_users is not None else jobs.counts(store.conn).queued
     seconds = time.monotonic() - began
-    return Outcome(worker.tally, esi.requests + sso.requests, seconds, worker.out_of_time, queued)
+    return Outcome(
+        worker.tally,
+        esi.requests + sso.requests,
+        seconds,
+        worker.out_of_time,
+        queued,
+        worker.short_of_refreshes,
+    )
 
 
 def _waiting(store: Store, only_users: Sequence[int] | None) -> int:

@@ -68,6 +68,8 @@ class Worker:
         self._looked_at = 0.0
         self._reported_waiting = False
         self.out_of_time = False
+        # whether a user waits for a refresh alone, so that one more worker would wait too
+        self.short_of_refreshes = False
 
     @property
     def answered(self) -> Answered:
@@ -103,6 +105,7 @@ class Worker:
         if not stopping:
             self._look_around(now)
             self._lists.start(now)
+            self.short_of_refreshes = self._is_short_of_refreshes(now)
             self._bodies.start(now)
         self._commit_what_is_due(now)
         wait = self._longest_wait(now, stopping=stopping)
@@ -139,6 +142,11 @@ class Worker:
             # nothing is tried again either
             self._s.stopping.set()
         return self._s.stopping.is_set()
+
+    def _is_short_of_refreshes(self, now: float) -> bool:
+        if self._slots.free(Kind.REFRESH, urgent=False):
+            return False
+        return any(ready_at <= now for ready_at in self._lists.ready_times())
 
     def _planned_upkeep(self) -> Upkeep:
         if self._s.only_users is not None or self._s.bodies_only:
