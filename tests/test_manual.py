@@ -10,6 +10,7 @@ from killsync.cli.app import SUMMARIES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.md"))
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 TEST = re.compile(r"`(tests/\w+\.py)::(\w+)`")
 
@@ -35,6 +36,11 @@ def test_every_test_that_proves_a_promise_is_there() -> None:
         tree = ast.parse((ROOT / file).read_text())
         functions = [n.name for n in tree.body if isinstance(n, ast.FunctionDef)]
         assert name in functions, f"{file}::{name}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md", *BENCHMARKS], ids=str)
+def test_no_page_has_a_figure_that_is_still_to_be_filled_in(page: Path) -> None:
+    assert re.findall(r"FIGURE|XX|TODO|TBD", page.read_text()) == []
 
 
 def test_every_command_is_in_the_table_of_commands() -> None:
