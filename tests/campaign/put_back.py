@@ -131,10 +131,17 @@ FAULTS = [
     PutBack(
         STILL,
         "a refused director costs the corporation its poll",
-        _changed(
-            "sync/verdict.py",
-            "case DirectorRefused() if known.by_director:",
-            "case DirectorRefused() if known.by_director and known.stopping:",
+        (
+            Change(
+                "sync/verdict.py",
+                "case DirectorRefused() if known.by_director:",
+                "case DirectorRefused() if known.by_director and known.stopping:",
+            ),
+            Change(
+                "sync/verdict.py",
+                "    if known.others_left and blame_of",
+                "    if False and blame_of",
+            ),
         ),
         "corporations",
     ),
