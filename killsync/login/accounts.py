@@ -31,6 +31,8 @@ from killsync.tokens.tokens import Token, Tokens
 FRESH_FOR = 60.0
 # source: CCP's page for what a player has granted to applications
 REVOKE_BY_HAND = "do it at https://developers.eveonline.com/authorized-apps"
+_Clock = Callable[[], float]
+_IsAlone = Callable[[], bool]
 
 
 def stored_access(tokens: Tokens, user_id: int, now: float) -> Access | None:
@@ -55,9 +57,9 @@ def renew(
     tokens: Tokens,
     sso: Sso,
     user_id: int,
-    clock: Callable[[], float] = time.time,
+    clock: _Clock = time.time,
     *,
-    is_alone: Callable[[], bool] = always_alone,
+    is_alone: _IsAlone = always_alone,
 ) -> Access:
     """Refresh a character's access token, and store what SSO answers before it is used.
 
@@ -80,13 +82,7 @@ def renew(
     return Access(grant.access_token, max(grant.expires_at, clock() + 2 * FRESH_FOR))
 
 
-def _renewed(
-    tokens: Tokens,
-    sso: Sso,
-    user_id: int,
-    clock: Callable[[], float],
-    is_alone: Callable[[], bool],
-) -> Grant:
+def _renewed(tokens: Tokens, sso: Sso, user_id: int, clock: _Clock, is_alone: _IsAlone) -> Grant:
     """Refresh the stored token, again whenever one that is refused is no longer the stored one."""
     while True:
         stored, accepted = _accepted(tokens, sso, user_id, clock, is_alone)
@@ -101,11 +97,7 @@ def _renewed(
 
 
 def _accepted(
-    tokens: Tokens,
-    sso: Sso,
-    user_id: int,
-    clock: Callable[[], float],
-    is_alone: Callable[[], bool],
+    tokens: Tokens, sso: Sso, user_id: int, clock: _Clock, is_alone: _IsAlone
 ) -> tuple[Token, tuple[str, Grant] | None]:
     """Return what is stored, with the first refresh token of it that SSO accepts and its answer.
 
@@ -131,7 +123,7 @@ def _accepted(
     raise refusal
 
 
-def _claim(tokens: Tokens, user_id: int, clock: Callable[[], float]) -> None:
+def _claim(tokens: Tokens, user_id: int, clock: _Clock) -> None:
     if not tokens.claim(user_id, clock()):
         raise TokenBusy("another process is refreshing this character's token")
 
