@@ -27,7 +27,7 @@ from killsync.errors import KillsyncError, LoginNeeded
 from killsync.esi.client import SCOPE
 from killsync.login import access, accounts
 from killsync.login.access import Character
-from killsync.login.sso import Grant
+from killsync.login.sso import Grant, always_alone
 from killsync.settings.config import Settings
 from killsync.store import connection, users
 from killsync.store.connection import Store
@@ -125,7 +125,7 @@ class SsoOfAProcess:
     def fingerprint(self, refused: str) -> str:
         return refused
 
-    def refresh(self, refresh_token: str) -> Grant:
+    def refresh(self, refresh_token: str, is_alone: Callable[[], bool] = always_alone) -> Grant:
         answer = self._ask("refresh", refresh_token)
         if answer is None:
             raise LoginNeeded("refused")

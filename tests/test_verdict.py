@@ -44,6 +44,7 @@ from killsync.errors import (
     blame_of,
     describe,
 )
+from killsync.lake.postgres_errors import Undone
 from killsync.model import Pending, Priority, Refusal, User, UserState
 from killsync.store.connection import Outdated
 from killsync.store.lock import RunInProgress
@@ -92,6 +93,7 @@ ROWS = [
     (WrongEnvironment("x", "y"), Blame.RUN, EndRun, EndRun),
     (TryLater("x"), Blame.NOBODY, GiveBack, GiveBack),
     (RunInProgress("x"), Blame.NOBODY, GiveBack, GiveBack),
+    (Undone("x"), Blame.NOBODY, GiveBack, GiveBack),
     (DatabaseBusy("x"), Blame.RUN, EndRun, EndRun),
     (Unavailable("x"), Blame.SERVICE, Fail, HoldBack),
     (ServiceDown("x"), Blame.SERVICE, Fail, HoldBack),
