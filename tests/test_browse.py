@@ -49,7 +49,10 @@ ALL = list(range(FIRST_ID + KILLMAILS, FIRST_ID, -1))
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("browse") / "killsync.db"
     make_database(path)
-    Path(f"{path}.tokens").write_bytes(b"a refresh token")
+    tokens = Path(f"{path}.tokens")
+    # whichever command is first would have to make it private, and says so
+    tokens.touch(mode=0o600)
+    tokens.write_bytes(b"a refresh token")
     return path
 
 
