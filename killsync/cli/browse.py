@@ -17,7 +17,7 @@ from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import print_result
 from killsync.cli.signals import leaving_by_exception
 from killsync.errors import UsageError
-from killsync.settings.program import install_line
+from killsync.settings.program import extra_line
 from killsync.terminal.questions import prompt
 
 PORT = 8455
@@ -107,6 +107,6 @@ def _serving() -> Callable[..., None]:
             raise
         raise UsageError(
             f"`browse` needs Datasette, and {error.name} is not installed: "
-            f"run `{install_line('datasette>=0.65')}`"
+            f"run `{extra_line('browse')}`"
         ) from None
     return serving.serve

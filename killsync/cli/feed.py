@@ -12,7 +12,7 @@ from killsync.cli.help_parts import HelpText, exits
 from killsync.cli.invocation import exit_with
 from killsync.cli.signals import StopOnSignal
 from killsync.errors import UsageError
-from killsync.settings.program import install_line
+from killsync.settings.program import extra_line
 
 _EXITS = exits(
     "everything is fed, also if there was nothing new",
@@ -107,7 +107,7 @@ def postgres(
                 raise
             raise UsageError(
                 f"`feed postgres` needs psycopg, and {error.name} is not installed: "
-                f"run `{install_line('psycopg[binary]>=3.2')}`"
+                f"run `{extra_line('postgres')}`"
             ) from None
         wanted = postgres_feed.Wanted(url, schema, source, with_hash)
         postgres_feed.bring_up_to_date(call, stop, wanted)

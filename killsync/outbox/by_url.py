@@ -17,7 +17,7 @@ import msgspec
 from killsync.delivery import Delivery, Outcome
 from killsync.outbox import child
 from killsync.outbox.notes import Note
-from killsync.settings.program import install_line, without_secrets
+from killsync.settings.program import extra_line, without_secrets
 
 MOST_AT_ONCE = 10
 """So many killmails can be read in one message."""
@@ -50,7 +50,7 @@ def what_is_missing() -> str | None:
     """Return what to do so that a URL can be used, None if it can."""
     if find_spec("apprise") is not None:
         return None
-    return f"run `{install_line('apprise>=2.3')}`"
+    return f"run `{extra_line('tell')}`"
 
 
 def deliver(

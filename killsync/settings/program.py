@@ -71,8 +71,3 @@ def extra_line(extra: str) -> str:
     found = [line for line in requires("killsync") or () if marked in line.replace("'", '"')]
     wanted = " ".join(shlex.quote(line.partition(";")[0].strip()) for line in found)
     return f"{shlex.quote(sys.executable)} -m pip install {wanted}"
-
-
-def install_line(requirement: str) -> str:
-    """Return the line that installs what killsync lacks into the Python that runs it."""
-    return f"{shlex.quote(sys.executable)} -m pip install '{requirement}'"
