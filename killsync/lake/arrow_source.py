@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from killsync.lake import arrow_schema, beside, tables
 from killsync.lake.beside import Reference
 from killsync.lake.tables import HASH
-from killsync.store import bulk
+from killsync.store import bulk, reference
 from killsync.store.arrow import ArrowConnection
 from killsync.store.prices import to_the_cent
 
@@ -84,11 +84,11 @@ class Source:
         columns = [pa.array(values) for values in zip(*systems, strict=True)]
         with conn.snapshot():
             self.reference = Reference(
-                types=conn.read(bulk.TYPES, [], _TYPES),
+                types=conn.read(reference.TYPES, [], _TYPES),
                 systems=pa.table(columns, names=_SYSTEMS.names).cast(_SYSTEMS)
                 if columns
                 else _SYSTEMS.empty_table(),
-                factions=conn.read(bulk.FACTIONS, [], _FACTIONS),
+                factions=conn.read(reference.FACTIONS, [], _FACTIONS),
             )
 
     def snapshot(self) -> AbstractContextManager[None]:

@@ -46,9 +46,7 @@ NAMES = "SELECT id, name FROM names WHERE id IN (SELECT value FROM json_each(?))
 """The names of players, corporations and alliances of a JSON list of ids."""
 PRICES = f"SELECT value, {LISTED_PRICE.format('value', '?2')} FROM json_each(?1)"
 """What ESI listed for the types of a JSON list, up to a day."""
-TYPES = "SELECT type_id, name, group_id, group_name, category_id, category_name FROM types"
 _SYSTEMS = f"SELECT system_id, name, {SECURITY.format('security')}, region_id, region FROM systems"
-FACTIONS = "SELECT faction_id, name FROM factions"
 
 
 def killmails(columns: Sequence[str], values: Sequence[str]) -> str:

@@ -17,16 +17,16 @@ _NAMES = "SELECT id, category, name, named_at FROM names"
 # the index of times would not be taken for those at a time and for NULL in one go
 _NAMED_SINCE = f"{_NAMES} WHERE named_at >= ? ORDER BY named_at"
 _NAMED_BY_GAME = f"{_NAMES} WHERE named_at IS NULL"
-_TYPES = "SELECT type_id, name, group_id, group_name, category_id, category_name FROM types"
+TYPES = "SELECT type_id, name, group_id, group_name, category_id, category_name FROM types"
 _SYSTEMS = """SELECT system_id, name, security, constellation_id, constellation, region_id, region
 FROM systems"""
-_FACTIONS = "SELECT faction_id, name FROM factions"
-_GAME_DATA = {"types": _TYPES, "systems": _SYSTEMS, "factions": _FACTIONS}
+FACTIONS = "SELECT faction_id, name FROM factions"
+_GAME_DATA = {"types": TYPES, "systems": _SYSTEMS, "factions": FACTIONS}
 # what the game data do not have and ESI has named; nothing says when
 _NAMED_BY_ESI = {
-    "types": f"{_TYPES} WHERE group_id IS NULL",
+    "types": f"{TYPES} WHERE group_id IS NULL",
     "systems": f"{_SYSTEMS} WHERE security IS NULL",
-    "factions": _FACTIONS,
+    "factions": FACTIONS,
 }
 _DAYS = "SELECT day, fetched_at FROM price_days ORDER BY day"
 _PRICES = f"SELECT p.type_id, p.day, p.average, p.adjusted, {PRICE_OF_ROW}"
