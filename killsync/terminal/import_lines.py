@@ -21,13 +21,9 @@ def _(event: events.ToRead, zone: Zone) -> str:
         line = f"{count(event.archives, 'archive')} to read, {describe_size(event.size)}{killmails}"
     else:
         line = "no archive to read"
-    if event.read_before:
-        were = "was" if event.read_before == 1 else "were"
-        line += f"; {event.read_before:,} {were} read before, --full reads all again"
-    if event.ignored:
-        are = "is" if event.ignored == 1 else "are"
-        line += f"; {count(event.ignored, 'other file')} {are} ignored"
-    return line
+    return line + describe_passed_over(
+        event.read_before, event.ignored, advice=", --full reads all again"
+    )
 
 
 @sentence.register
@@ -108,6 +104,16 @@ def _became(event: events.ArchiveRead | events.Imported | events.LinesImported) 
     parts += [f"{event.others:,} of nobody registered"] if event.others else []
     parts += [describe_refused(event.refused)] if event.refused else []
     return ", ".join(parts)
+
+
+def describe_passed_over(read_before: int, ignored: int, *, advice: str = "") -> str:
+    """Return what follows how much is to be read: archives read before, with advice, and others."""
+    line = ""
+    if read_before:
+        line += f"; {read_before:,} {'was' if read_before == 1 else 'were'} read before{advice}"
+    if ignored:
+        line += f"; {count(ignored, 'other file')} {'is' if ignored == 1 else 'are'} ignored"
+    return line
 
 
 def describe_refused(refused: Mapping[str, int]) -> str:

@@ -1,7 +1,7 @@
 """The events of `lake` as sentences."""
 
 from killsync.lake import spark_events as events
-from killsync.terminal.import_lines import describe_refused, describe_size
+from killsync.terminal.import_lines import describe_passed_over, describe_refused, describe_size
 from killsync.terminal.lines import sentence as sentence
 from killsync.terminal.moments import Zone
 from killsync.terminal.text import count, safe
@@ -15,13 +15,7 @@ def _(event: events.LakeToRead, zone: Zone) -> str:
         line = f"{archives} to read, {describe_size(event.size)}, by Spark on {safe(event.master)}"
     else:
         line = "no archive to read"
-    if event.read_before:
-        were = "was" if event.read_before == 1 else "were"
-        line += f"; {event.read_before:,} {were} read before"
-    if event.ignored:
-        are = "is" if event.ignored == 1 else "are"
-        line += f"; {count(event.ignored, 'other file')} {are} ignored"
-    return line
+    return line + describe_passed_over(event.read_before, event.ignored)
 
 
 @sentence.register
