@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -111,9 +110,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def database(postgres: Server) -> Iterator[str]:
     """Create an empty database on it; the address."""
-    name = f"test_{uuid.uuid4().hex}"
-    yield postgres.create_database(name)
-    postgres.drop_database(name)
+    with postgres.new_database() as url:
+        yield url
 
 
 @pytest.fixture

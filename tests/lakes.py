@@ -21,6 +21,9 @@ TABLES = ("killmails", "attackers", "items")
 SCHEMA = pa.schema([("stored_seq", pa.int64())])
 REMOVED_SCHEMA = pa.schema([("removed_seq", pa.int64())])
 
+Rows = dict[str, Counter[tuple[int, str]]]
+"""Of each table how often each number is there, and in which month."""
+
 
 class Feed:
     """What a database gives: each stored killmail's month by its number, and how many went."""
@@ -28,6 +31,14 @@ class Feed:
     def __init__(self) -> None:
         self.months: dict[int, str] = {}
         self.removed = 0
+
+    @classmethod
+    def of_three(cls) -> "Feed":
+        """Return one of two killmails of one month and one of another, and one that was removed."""
+        feed = cls()
+        feed.store("2026-11", "2026-10", "2026-11")
+        feed.remove()
+        return feed
 
     def store(self, *months: str) -> None:
         for month in months:
@@ -68,7 +79,7 @@ class Feed:
             with call.part("removed", None, REMOVED_SCHEMA) as writer:
                 writer.write_table(pa.table({"removed_seq": gone}, REMOVED_SCHEMA))
 
-    def expected(self) -> dict[str, Counter[tuple[int, str]]]:
+    def expected(self) -> Rows:
         """Return of each table how often each number is to be there, and in which month."""
         once = Counter(self.months.items())
         twice = Counter(dict.fromkeys(once, 2))
@@ -76,12 +87,12 @@ class Feed:
         return {"killmails": once, "attackers": twice, "items": twice, "removed": gone}
 
 
-def rows(lake: Path) -> dict[str, Counter[tuple[int, str]]]:
+def rows(lake: Path) -> Rows:
     """Return of each table how often each number is there, and in which month, as engines see it.
 
     What ends in `.parquet` counts, wherever it stands.
     """
-    found: dict[str, Counter[tuple[int, str]]] = {t: Counter() for t in (*TABLES, "removed")}
+    found: Rows = {t: Counter() for t in (*TABLES, "removed")}
     for file in lake.glob("**/*.parquet"):
         table, *month = file.relative_to(lake).parts[:-1]
         with file.open("rb") as stream:

@@ -1,5 +1,8 @@
 """A killmail of each kind, with hostile names: what every view must answer for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from stored import (
@@ -15,6 +18,7 @@ from stored import (
     TRISTAN,
     attacker,
     body,
+    database,
     pilot,
     put,
     set_name,
@@ -112,6 +116,14 @@ def leave_few_types(store: Store) -> None:
     store.conn.execute(
         f"INSERT INTO types VALUES ({SKIN}, 'A SKIN', 1950, 'Permanent SKIN', 91, 'SKINs')"
     )
+
+
+@contextmanager
+def filled_database(path: Path) -> Iterator[Store]:
+    """Yield a new database of two characters and a corporation with all of these killmails."""
+    with database(path, {ME: 'Maru "quoted"', ALT: "Alt"}) as store:
+        fill(store)
+        yield store
 
 
 def fill(store: Store) -> None:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import cache
@@ -100,6 +101,13 @@ class Server:
             conn.execute(
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
             )
+
+    @contextmanager
+    def new_database(self) -> Iterator[str]:
+        """Yield the address of an empty database, which is dropped in the end."""
+        name = f"test_{uuid.uuid4().hex}"
+        yield self.create_database(name)
+        self.drop_database(name)
 
     @property
     def small_disk(self) -> Path:

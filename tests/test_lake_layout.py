@@ -25,6 +25,7 @@ from lakes import (
     TABLES,
     Feed,
     Power,
+    Rows,
     Steps,
     Stopped,
     names,
@@ -62,11 +63,7 @@ def lake(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def feed() -> Feed:
-    """Give two killmails of one month and one of another, and one that was removed."""
-    feed = Feed()
-    feed.store("2026-11", "2026-10", "2026-11")
-    feed.remove()
-    return feed
+    return Feed.of_three()
 
 
 # what a lake looks like
@@ -283,15 +280,21 @@ def test_archives_that_are_read_out_of_order_go_on_numbering(lake: Path) -> None
 # killed
 
 
-@pytest.mark.long
-def test_wherever_a_call_is_killed_the_next_leaves_each_row_once(tmp_path: Path) -> None:
+def with_more_to_bring(directory: Path) -> tuple[Feed, Path, Rows]:
+    """Return what gives more than a lake has, that lake, and its rows."""
     feed = Feed()
     feed.store("2026-10")
-    old = tmp_path / "old"
+    old = directory / "old"
     feed.export(old)
     first = feed.expected()
     feed.store("2026-10", "2026-11")
     feed.remove()
+    return feed, old, first
+
+
+@pytest.mark.long
+def test_wherever_a_call_is_killed_the_next_leaves_each_row_once(tmp_path: Path) -> None:
+    feed, old, first = with_more_to_bring(tmp_path)
     kinds = set()
     for allowed in itertools.count():
         lake = tmp_path / str(allowed)
@@ -316,13 +319,7 @@ def test_wherever_a_call_is_killed_the_next_leaves_each_row_once(tmp_path: Path)
 def test_a_power_cut_at_any_step_costs_no_row_and_doubles_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    feed = Feed()
-    feed.store("2026-10")
-    old = tmp_path / "old"
-    feed.export(old)
-    first = feed.expected()
-    feed.store("2026-10", "2026-11")
-    feed.remove()
+    feed, old, first = with_more_to_bring(tmp_path)
     reached = []
     for allowed in itertools.count():
         home = tmp_path / str(allowed)

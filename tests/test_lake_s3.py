@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 from here import run_here
-from lakes import SCHEMA, TABLES, Feed
+from lakes import SCHEMA, TABLES, Feed, Rows
 from new_store import new_store
 from pyarrow import fs
 from stored import attacker, body, pilot
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from object_store import ObjectStore
 
 pytestmark = pytest.mark.engines
-
-Rows = dict[str, Counter[tuple[int, str]]]
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +63,7 @@ def prefix(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def feed() -> Feed:
-    feed = Feed()
-    feed.store("2026-11", "2026-10", "2026-11")
-    feed.remove()
-    return feed
+    return Feed.of_three()
 
 
 def rows(store: "ObjectStore", prefix: str, column: str = "") -> Rows:
@@ -182,10 +177,7 @@ EXPORT = """
 import sys
 from lakes import Feed
 
-feed = Feed()
-feed.store("2026-11", "2026-10", "2026-11")
-feed.remove()
-feed.export(sys.argv[1])
+Feed.of_three().export(sys.argv[1])
 """
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 import pytest
 from both import Row, ask_postgres, ask_sqlite, feed
-from odd_killmails import ALT, ME, fill
+from odd_killmails import ALT, ME, filled_database
 from postgres_server import Server
-from stored import database
 
 from killsync.store.connection import Store
 
@@ -51,19 +49,15 @@ def expanded(query: str, *users: int, since: datetime = WHOLE) -> str:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    path = tmp_path_factory.mktemp("filled") / "killsync.db"
-    with database(path, {ME: 'Maru "quoted"', ALT: "Alt"}) as store:
-        fill(store)
+    with filled_database(tmp_path_factory.mktemp("filled") / "killsync.db") as store:
         yield store
 
 
 @pytest.fixture(scope="module")
 def fed(filled: Store, postgres: Server) -> Iterator[str]:
-    name = f"dashboard_{uuid.uuid4().hex}"
-    url = postgres.create_database(name)
-    feed(filled, url)
-    yield url
-    postgres.drop_database(name)
+    with postgres.new_database() as url:
+        feed(filled, url)
+        yield url
 
 
 def shown(fed: str, title: str, *users: int) -> list[Row]:

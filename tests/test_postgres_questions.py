@@ -1,7 +1,6 @@
 """The questions of the manual, as PostgreSQL understands them: answered as SQLite answers them."""
 
 import re
-import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -44,12 +43,12 @@ def asked(
         program = InProcess(tmp_path_factory.mktemp("asked"), esi)
         program.add_users()
         program.run("scan", KILLSYNC_NAMES="on", KILLSYNC_PRICES="on")
-        name = f"asked_{uuid.uuid4().hex}"
-        url = postgres.create_database(name)
-        program.run("feed", "postgres", url)
-        with closing(connection.connect(program.database)) as store:
+        with (
+            postgres.new_database() as url,
+            closing(connection.connect(program.database)) as store,
+        ):
+            program.run("feed", "postgres", url)
             yield store, url
-        postgres.drop_database(name)
 
 
 def test_the_ten_questions_are_asked_of_both() -> None:

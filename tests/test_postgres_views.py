@@ -1,13 +1,12 @@
 """The views in PostgreSQL: each answers what SQLite's answers."""
 
-import uuid
 from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg
 import pytest
 from both import KEYS, ONLY_IN_SQLITE, ask_postgres, ask_sqlite, assert_same_views, feed, rows_of
-from odd_killmails import ALT, ME, fill
+from odd_killmails import ME, filled_database
 from postgres_server import Server
 from stored import (
     database,
@@ -19,20 +18,16 @@ from killsync.store.views import SECURITY
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    path = tmp_path_factory.mktemp("filled") / "killsync.db"
-    with database(path, {ME: 'Maru "quoted"', ALT: "Alt"}) as store:
-        fill(store)
+    with filled_database(tmp_path_factory.mktemp("filled") / "killsync.db") as store:
         yield store
 
 
 @pytest.fixture(scope="module")
 def fed(filled: Store, postgres: Server) -> Iterator[str]:
     """A database of PostgreSQL's with everything."""
-    name = f"filled_{uuid.uuid4().hex}"
-    url = postgres.create_database(name)
-    feed(filled, url)
-    yield url
-    postgres.drop_database(name)
+    with postgres.new_database() as url:
+        feed(filled, url)
+        yield url
 
 
 def test_the_killmails_are_of_every_kind(filled: Store) -> None:
