@@ -8,7 +8,7 @@ import msgspec
 from killsync.cli.import_progress import Showing
 from killsync.cli.invocation import Invocation
 from killsync.cli.signals import StopOnSignal
-from killsync.lake import spark_plan, spark_sources
+from killsync.lake import spark_archives, spark_plan, spark_sources
 from killsync.lake.layout import Maker, Target, open_target
 from killsync.lake.spark import Making, Stopped
 from killsync.lake.spark_driver import Driver
@@ -55,5 +55,5 @@ def make(
 
 
 def _plan(sources: spark_sources.Sources, target: Target) -> list[PlannedArchive]:
-    read = spark_sources.versions_read(target)
+    read = spark_archives.versions_read(target)
     return spark_plan.plan(sources.archives, read, target.place.stored_seq)

@@ -4,8 +4,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import date
-from pathlib import PurePath
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,7 +12,7 @@ import killsync
 from killsync.archive.events import KillmailRefused
 from killsync.errors import KillsyncError
 from killsync.events import Report
-from killsync.lake import target_names
+from killsync.lake import spark_archives, target_names
 from killsync.lake.layout import Call, Target
 from killsync.lake.spark_driver import Driver
 from killsync.lake.spark_errors import explained
@@ -158,27 +156,16 @@ class Making:
             self._progress(self._bytes_read, self._killmails_read)
 
     def _write_archives(self, call: Call) -> None:
-        import pyarrow as pa
-
-        with call.part(target_names.ARCHIVES, None, _archives_schema()) as part:
-            stored: Counter[int] = Counter()
-            for one in self._parts:
-                stored[one.number] += one.stored
-            rows = [self._row(number, stored[number]) for number in sorted(self._outcomes)]
-            part.write_table(pa.Table.from_pylist(rows, part.schema))
-
-    def _row(self, number: int, stored: int) -> dict[str, Any]:
-        archive, outcome = self._archives[number], self._outcomes[number]
-        return {
-            "day": date.fromisoformat(archive.day),
-            "archive": PurePath(archive.path).name,
-            "version": archive.version,
-            "first_seq": archive.first_seq,
-            "killmails": outcome.killmails,
-            "stored": stored,
-            "refused": sum(outcome.refused.values()),
-            "flaw": outcome.flaw,
-        }
+        stored: Counter[int] = Counter()
+        for part in self._parts:
+            stored[part.number] += part.stored
+        spark_archives.write(
+            call,
+            (
+                (self._archives[number], outcome, stored[number])
+                for number, outcome in sorted(self._outcomes.items())
+            ),
+        )
 
 
 def worse(known: ArchiveOutcome | None, again: ArchiveOutcome) -> ArchiveOutcome:
@@ -193,23 +180,6 @@ def worse(known: ArchiveOutcome | None, again: ArchiveOutcome) -> ArchiveOutcome
     if again.flaw is None and (again.killmails, again.refused) != (known.killmails, known.refused):
         return msgspec.structs.replace(again, flaw=_CHANGED)
     return known if again.flaw is None else again
-
-
-def _archives_schema() -> Any:
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            ("day", pa.date32()),
-            ("archive", pa.string()),
-            ("version", pa.string()),
-            ("first_seq", pa.int64()),
-            ("killmails", pa.int64()),
-            ("stored", pa.int64()),
-            ("refused", pa.int64()),
-            ("flaw", pa.string()),
-        ]
-    )
 
 
 class _Result(msgspec.Struct):

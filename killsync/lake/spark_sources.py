@@ -1,7 +1,7 @@
-"""Which archives there are: in files, in directories, in an object store; and which were read."""
+"""Which archives there are: in files, in directories, in an object store."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,8 @@ import msgspec
 
 from killsync.archive import days
 from killsync.errors import UsageError
-from killsync.lake.layout import Target
-from killsync.lake.spark_plan import FoundArchive, Version
+from killsync.lake.spark_plan import FoundArchive
 from killsync.lake.target_address import files_of, is_url
-from killsync.lake.target_footer import damaged
-from killsync.lake.target_names import ARCHIVES
 from killsync.lake.target_remote import RemoteFiles, explained
 
 
@@ -78,20 +75,3 @@ def _take(root: str, base: str, info: Any, sources: Sources, today: date) -> Non
         path = info.path.removeprefix(f"{base}/")
         version = days.version_of(info.size, info.mtime_ns)
         sources.archives.append(FoundArchive(day, root, path, info.size, version))
-
-
-def versions_read(target: Target) -> set[Version]:
-    """Return the archives that were read to their end for a lake. Raises UsageError if damaged."""
-    import pyarrow as pa
-
-    read: set[Version] = set()
-    for name in target.parts(ARCHIVES):
-        try:
-            with target.reading(name) as part:
-                rows: Iterable[dict[str, Any]] = part.read().to_pylist()
-                read |= {
-                    Version(str(row["day"]), row["version"]) for row in rows if not row["flaw"]
-                }
-        except (pa.ArrowException, KeyError) as error:
-            raise damaged(f"{target.shown}/{name}") from error
-    return read
