@@ -1,6 +1,5 @@
 """A database to browse, and `killsync browse` on it."""
 
-import gc
 import html
 import http.client
 import json
@@ -10,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from html.parser import HTMLParser
@@ -21,6 +19,7 @@ from urllib.parse import urlsplit
 import commands
 from commands import TIMEOUT
 from new_store import new_store
+from quiet_datasette import import_datasette
 
 from killsync.killmail.body import decode
 from killsync.store import connection, game_data, storing, users
@@ -232,12 +231,9 @@ def minimal_environment(database: Path) -> dict[str, str]:
 
 def datasette(database: Path) -> "Datasette":
     """Return what serves the pages; it is read late, since that takes as long as many tests."""
-    # as it is imported, Datasette leaves a database open, of which Python warns from 3.13 on
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        from killsync.browse.killboard import Killboard as Datasette
+    import_datasette()
+    from killsync.browse.killboard import Killboard as Datasette
 
-        gc.collect()
     return Datasette(database)
 
 

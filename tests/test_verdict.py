@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
+from quiet_datasette import import_datasette
 from rows import some_user
 
 import killsync
@@ -126,6 +127,7 @@ def classes(kind: type[KillsyncError]) -> set[type[KillsyncError]]:
 
 
 def test_the_table_has_a_row_for_every_class_of_errors() -> None:
+    import_datasette()
     for module in pkgutil.walk_packages(killsync.__path__, "killsync."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
