@@ -16,6 +16,7 @@ import msgspec
 import typer
 
 from killsync.cli import output, private_files
+from killsync.cli.swallowed import raised_again
 from killsync.errors import INTERRUPTED, DatabaseError, KillsyncError, describe
 from killsync.model import STARTED_BY_SYSTEMD, Caller
 from killsync.settings import config
@@ -115,7 +116,7 @@ def edge(invocation: Invocation, *, works: bool = False) -> Iterator[None]:
     if works:
         output.never_block("stdout")
     try:
-        with _interruptible():
+        with raised_again(), _interruptible():
             yield
     except (typer.Exit, typer.Abort):
         raise

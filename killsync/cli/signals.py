@@ -13,10 +13,11 @@ from killsync.sync.stopping import StopRequest
 
 @contextmanager
 def leaving_by_exception() -> Iterator[None]:
-    """Make what would end the program at once raise an exception, which undoes what was started."""
+    """Make what would end the program at once raise SystemExit, which undoes what was started."""
 
     def leave_now(number: int, _: FrameType | None) -> None:
-        exit_with(128 + number)
+        # no Exception, which much that is called here catches, and goes on
+        raise SystemExit(128 + number)
 
     before = {
         number: signal.signal(number, leave_now)
@@ -66,7 +67,8 @@ class StopOnSignal(StopRequest):
 
         def leave() -> None:
             if self.exit_code is not None:
-                exit_with(self.exit_code)
+                # as in `leaving_by_exception`
+                raise SystemExit(self.exit_code)
 
         leave()
         before, self.wake = self.wake, leave
