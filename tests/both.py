@@ -1,6 +1,6 @@
 """Asks SQLite and PostgreSQL the same, and gives what they answer one form."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -10,6 +10,7 @@ import psycopg
 
 from killsync.lake.postgres import connected
 from killsync.lake.postgres_feed import Feed, Report
+from killsync.store import connection
 from killsync.store.connection import Store
 
 SCHEMA = "killsync"
@@ -31,15 +32,34 @@ ONLY_IN_SQLITE = {("killmail_values", "source")}
 Row = dict[str, Any]
 
 
-def feed(store: Store, url: str, *, source: str = "main", steps: int | None = None) -> Report:
-    """Feed a database, as the command does; with `steps`, break off after so many."""
+def _nothing(*_: object) -> None:
+    pass
+
+
+def feed(
+    store: Store,
+    url: str,
+    *,
+    source: str = "main",
+    steps: int | None = None,
+    between: Callable[[], None] = _nothing,
+    show: Callable[[int], None] = _nothing,
+) -> Report:
+    """Feed a database, as the command does; with `steps`, break off after so many.
+
+    `between` is called before each step, `show` amid each batch.
+    """
     left = iter(range(steps)) if steps is not None else None
 
     def stops() -> bool:
+        between()
         return left is not None and next(left, None) is None
 
-    with connected(url, SCHEMA) as target:
-        feeding = Feed(target, store, source, with_hash=False, stops=stops, show=lambda seq: None)
+    with (
+        closing(connection.connect(store.path, read_only=True)) as read,
+        connected(url, SCHEMA) as target,
+    ):
+        feeding = Feed(target, read, source, with_hash=False, stops=stops, show=show)
         feeding.run()
         return feeding.report
 

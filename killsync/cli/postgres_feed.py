@@ -32,11 +32,12 @@ def bring_up_to_date(call: Invocation, stop: StopOnSignal, wanted: Wanted) -> No
         with stop.leaving_at_once():
             target = stack.enter_context(connected(wanted.url, wanted.schema))
         _, bar = stack.enter_context(showing(call))
+        last = changes.last_place(store.conn).stored_seq
         progress = None
 
         def show(stored_seq: int) -> None:
             nonlocal progress
-            progress = progress or bar(changes.last_place(store.conn).stored_seq)
+            progress = progress or bar(last)
             if progress is not None:
                 progress(stored_seq, feed.report.stored)
 

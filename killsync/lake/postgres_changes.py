@@ -10,7 +10,7 @@ from psycopg import sql
 
 from killsync.lake import postgres_roles
 from killsync.lake.postgres import Conn
-from killsync.lake.postgres_rows import REWRITTEN, TABLES, Batch, Rewritten, Texts, pieces
+from killsync.lake.postgres_rows import REWRITTEN, TABLES, Batch, Rewritten
 from killsync.lake.postgres_schema import TYPES
 from killsync.store.changes import Removed
 
@@ -85,22 +85,21 @@ def remove(conn: Conn, source: str, removed: Sequence[Removed]) -> int:
     return len(gone)
 
 
-def store(conn: Conn, texts: Texts, source: str, batch: Batch, after: int) -> int:
-    """Copy what a source has stored after a place; return how many killmails are new.
+def store(conn: Conn, source: str, batch: Batch) -> int:
+    """Copy what a source has stored; return how many killmails are new.
 
     Of those that another source has brought is noted that this one has them too.
     """
     there: dict[int, bool] = dict(conn.execute(_THERE, [source, batch.ids]).fetchall())
     # deleted without a trace, and stored again
     _delete(conn, [killmail_id for killmail_id, own in there.items() if own])
-    known = [killmail_id for killmail_id, own in there.items() if not own]
-    _note_also_stored(conn, source, batch, set(known))
+    known = {killmail_id for killmail_id, own in there.items() if not own}
+    _note_also_stored(conn, source, batch, known)
     for table, columns in TABLES.items():
         names = _listed("{}", [sql.Identifier(name) for name in columns])
         statement = sql.SQL(_COPY).format(sql.Identifier(table), names)
         with conn.cursor() as cursor, cursor.copy(statement) as copy:
-            for beyond, until in pieces(batch, after):
-                copy.write(texts.of(table, beyond, until, known))
+            copy.write(batch.rows(table, known))
     postgres_roles.record(conn, list(set(batch.ids).difference(known)))
     return len(batch.stored) - len(known)
 

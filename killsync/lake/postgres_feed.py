@@ -21,10 +21,11 @@ from killsync.lake import (
     postgres_schema,
 )
 from killsync.lake.postgres import Conn, Target
+from killsync.lake.postgres_ahead import Ahead
 from killsync.lake.postgres_errors import Undone
 from killsync.lake.postgres_places import Fed
 from killsync.lake.postgres_reference import Brought
-from killsync.lake.postgres_rows import Texts
+from killsync.lake.postgres_rows import Reader
 from killsync.store import changes, facts
 from killsync.store.connection import Store, snapshot
 
@@ -70,7 +71,7 @@ class Feed:
         self._conn = store.conn
         self._source = source
         self._with_hash = with_hash
-        self._texts = Texts(store.conn, source, with_hash=with_hash)
+        self._reader = Reader(store.conn, source, with_hash=with_hash)
         self._stops = stops
         self._show = show
 
@@ -82,7 +83,7 @@ class Feed:
         if self._tried(partial(postgres_schema.upgrade, self._target)) is None:
             return
         self._repeat(self._begin, once=True)
-        if self._bring() and self._repeat(self._copy_next) and self._repeat(self._rewrite_next):
+        if self._bring() and self._copy() and self._repeat(self._rewrite_next):
             self.report.complete = self._repeat(self._end, once=True)
 
     def _repeat(self, step: Callable[[Conn], bool], *, once: bool = False) -> bool:
@@ -141,19 +142,19 @@ class Feed:
         self.report.brought = brought
         return brought.complete
 
-    def _copy_next(self, conn: Conn) -> bool:
+    def _copy(self) -> bool:
+        with Ahead(self._reader.next_batch) as ahead:
+            return self._repeat(partial(self._copy_next, ahead))
+
+    def _copy_next(self, ahead: Ahead, conn: Conn) -> bool:
         fed = postgres_places.read(conn, self._source)
-        with snapshot(self._conn):
-            batch = postgres_rows.next_batch(self._conn, fed.place)
-            if not batch:
-                # another feed may have brought it
-                self.report.stored_seq = fed.place.stored_seq
-                return False
-            removed = postgres_changes.remove(conn, self._source, batch.removed)
-            stored = 0
-            if batch.stored:
-                after = fed.place.stored_seq
-                stored = postgres_changes.store(conn, self._texts, self._source, batch, after)
+        batch = ahead.after(fed)
+        if not batch:
+            # another feed may have brought it
+            self.report.stored_seq = fed.place.stored_seq
+            return False
+        removed = postgres_changes.remove(conn, self._source, batch.removed)
+        stored = postgres_changes.store(conn, self._source, batch) if batch.stored else 0
         postgres_places.advance(conn, self._source, batch.place)
         self.report.removed += removed
         self.report.stored += stored

@@ -1,15 +1,12 @@
-"""What follows from the attackers of each killmail, in PostgreSQL, so that no query reads them all.
+"""Who of the users takes part in which killmails, in PostgreSQL: what `killmail.sides` says.
 
-`user_killmails` says who of the users takes part in which: what `killmail.sides` says of the ids.
-`killmail_attackers` has a row for each killmail. Both are kept in the transactions that store and
-delete killmails.
+`user_killmails` is kept in the transactions that store and delete killmails.
 """
 
 from collections.abc import Sequence
 
 from killsync.killmail.sides import Role
 from killsync.lake.postgres import Conn
-from killsync.store.views import BY_PLAYERS, PLAYERS
 
 _TABLES = """
 -- of each source; a user that several have stands there several times
@@ -35,16 +32,6 @@ CREATE TABLE user_killmails (
 );
 CREATE INDEX user_killmails_newest ON user_killmails (user_id, killmail_time);
 CREATE INDEX user_killmails_time ON user_killmails (killmail_time);
-
-CREATE TABLE killmail_attackers (
-    killmail_id bigint PRIMARY KEY,
-    -- how many are players, and whether neither a player nor a player corporation is among them
-    players bigint NOT NULL,
-    npc boolean NOT NULL,
-    -- the first one's whose it was
-    final_blow_ordinal bigint,
-    ship_type_ids bigint[] NOT NULL
-);
 """
 AT_ONCE = 20_000
 _FINAL_BLOW = f"CASE WHEN a.final_blow THEN '{Role.FINAL_BLOW}' ELSE '{Role.ATTACKER}' END"
@@ -62,18 +49,11 @@ FROM killmails AS k CROSS JOIN LATERAL (
     FROM attackers AS a
         CROSS JOIN LATERAL (VALUES (a.character_id), (a.corporation_id)) AS either (id)
     WHERE a.killmail_id = k.killmail_id
+        AND (a.character_id IN (SELECT user_id FROM ours)
+            OR a.corporation_id IN (SELECT user_id FROM ours))
     OFFSET 0) AS part
 WHERE k.killmail_id = ANY(%s) AND part.id IN (SELECT user_id FROM ours)
 GROUP BY k.killmail_id, part.id
-ON CONFLICT DO NOTHING
-"""
-_SUM_UP = f"""
-INSERT INTO killmail_attackers
-SELECT given.id, found.* FROM unnest(%s::bigint[]) AS given (id) CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE {PLAYERS}), NOT coalesce(bool_or({BY_PLAYERS}), false),
-        min(a.ordinal) FILTER (WHERE a.final_blow),
-        array_remove(coalesce(array_agg(DISTINCT a.ship_type_id), '{{}}'), NULL)
-    FROM attackers AS a WHERE a.killmail_id = given.id) AS found
 ON CONFLICT DO NOTHING
 """
 _UP_TO = "SELECT max(roles_up_to) FROM users"
@@ -93,7 +73,7 @@ _FORGET_USERS = """
 DELETE FROM user_killmails
 WHERE user_id = ANY(%s) AND user_id NOT IN (SELECT user_id FROM users)
 """
-_FORGET = "DELETE FROM {} WHERE killmail_id = ANY(%s)"
+_FORGET = "DELETE FROM user_killmails WHERE killmail_id = ANY(%s)"
 
 
 def create_tables(conn: Conn) -> None:
@@ -102,18 +82,16 @@ def create_tables(conn: Conn) -> None:
 
 
 def record(conn: Conn, killmail_ids: Sequence[int]) -> None:
-    """Record what follows from killmails that were stored in the same transaction.
+    """Record the roles in killmails that were stored in the same transaction.
 
     The caller holds the schema.
     """
-    conn.execute(_SUM_UP, [list(killmail_ids)])
     conn.execute(_RECORD, [list(killmail_ids)])
 
 
 def forget(conn: Conn, killmail_ids: Sequence[int]) -> None:
-    """Forget what followed from killmails that are deleted in the same transaction."""
-    for table in ("user_killmails", "killmail_attackers"):
-        conn.execute(_FORGET.format(table), [list(killmail_ids)])
+    """Forget the roles in killmails that are deleted in the same transaction."""
+    conn.execute(_FORGET, [list(killmail_ids)])
 
 
 def add(conn: Conn, source: str, users: Sequence[tuple[int, str, str]]) -> None:

@@ -5,7 +5,7 @@ To make each row a row of Python's would take longer than PostgreSQL takes to st
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,13 +14,17 @@ from killsync.lake import tables
 from killsync.lake.tables import HASH, KILLMAILS, VALUES, Column, Kind
 from killsync.store import changes, killmails
 from killsync.store.changes import Place, Removed
+from killsync.store.connection import snapshot
+from killsync.store.views import BY_PLAYERS, PLAYERS
 
 SOURCE = "source"
+SUMMARY = "killmail_attackers"
+"""The table of what the views need of the attackers of each killmail."""
 TABLES: dict[str, tuple[str, ...]] = {
     table: tuple(column.name for column in columns) + (SOURCE,) * (table == "killmails")
     for table, columns in tables.TABLES.items()
-}
-"""The columns of each table, in the order of the text."""
+} | {SUMMARY: ("killmail_id", "players", "npc", "final_blow_ordinal", "ship_type_ids")}
+"""The columns of each table, in the order of the text; the first is the killmail's id."""
 _OF_A_SOURCE = (HASH, "hash_ok", "origin", "hash_source")
 REWRITTEN = (
     *(column for column in KILLMAILS if column.name in _OF_A_SOURCE),
@@ -29,8 +33,6 @@ REWRITTEN = (
 """What may change of a killmail that is stored, or differ from what another source has of it."""
 
 _AT_ONCE = 5_000
-# killmails whose text is in memory at once: PostgreSQL reads it while the next is written
-_IN_PIECE = 500
 _NEXT = """
 SELECT stored_seq, killmail_id, stored_at FROM killmails
 WHERE stored_seq > ? ORDER BY stored_seq LIMIT ?
@@ -40,57 +42,47 @@ _PLACES = {
     "attackers": "CROSS JOIN attackers AS t ON t.killmail_id = k.killmail_id",
     "items": "CROSS JOIN items AS t ON t.killmail_id = k.killmail_id",
 }
-_WHERE = """k.stored_seq > :after AND k.stored_seq <= :until
-    AND k.killmail_id NOT IN (SELECT value FROM json_each(:known))"""
+_WHERE = "k.stored_seq > :after AND k.stored_seq <= :until"
+_SUM_UP = f"""SELECT group_concat(row, '') FROM (
+    SELECT printf('%s\t%s\t%s\t%s\t{{%s}}\n', k.killmail_id,
+        count(*) FILTER (WHERE {PLAYERS}), NOT coalesce(max({BY_PLAYERS}), 0),
+        min(a.ordinal) FILTER (WHERE a.final_blow), group_concat(DISTINCT a.ship_type_id)) AS row
+    FROM killmails AS k LEFT JOIN attackers AS a ON a.killmail_id = k.killmail_id
+    WHERE {_WHERE} GROUP BY k.stored_seq)"""
 _KEYS = ("killmail_id", "stored_seq")
 
 
 class Batch(msgspec.Struct, frozen=True):
     """What comes next: what was deleted, then what was stored; the latter by `stored_seq`.
 
-    `place` is the one behind it.
+    `place` is the one behind it. `texts` are the rows of each table of what was stored.
     """
 
     removed: Sequence[Removed]
     stored: Sequence[tuple[int, int, str]]
     place: Place
+    texts: Mapping[str, bytes]
 
     @property
     def ids(self) -> list[int]:
         """The ids of what was stored."""
         return [killmail_id for _, killmail_id, _ in self.stored]
 
+    def rows(self, table: str, known: Collection[int]) -> bytes:
+        """Return the rows of a table, as the text of COPY, but for the killmails that are known."""
+        text = self.texts[table]
+        if not known:
+            return text
+        left_out = {str(killmail_id).encode() for killmail_id in known}
+        lines = text.splitlines(keepends=True)
+        return b"".join(line for line in lines if line.partition(b"\t")[0] not in left_out)
+
     def __bool__(self) -> bool:
         return bool(self.removed or self.stored)
 
 
-def next_batch(conn: sqlite3.Connection, place: Place) -> Batch:
-    """Return what comes after a place; the caller holds a snapshot.
-
-    Everything that was deleted comes before what was stored: a killmail that was deleted and came
-    back has both.
-    """
-    until = changes.last_place(conn).removed_seq
-    removed = next(changes.removed(conn, place.removed_seq, until), [])
-    removed_seq = removed[-1].removed_seq if removed else place.removed_seq
-    stored: list[tuple[int, int, str]] = []
-    if removed_seq == until:
-        stored = conn.execute(_NEXT, (place.stored_seq, _AT_ONCE)).fetchall()
-        ids = [killmail_id for _, killmail_id, _ in stored]
-        stored = stored[: killmails.few_enough(conn, ids)]
-    last = stored[-1] if stored else (place.stored_seq, place.killmail_id, place.stored_at)
-    return Batch(removed, stored, Place(last[0], removed_seq, last[1], last[2]))
-
-
-def pieces(batch: Batch, after: int) -> list[tuple[int, int]]:
-    """Return ranges of `stored_seq`, from above the first number up to the second."""
-    ends = [seq for seq, _, _ in batch.stored][_IN_PIECE - 1 :: _IN_PIECE]
-    ends = sorted({*ends, batch.place.stored_seq})
-    return list(zip([after, *ends[:-1]], ends, strict=True))
-
-
-class Texts:
-    """The rows of a source's killmails, as the text of COPY with nothing for NULL."""
+class Reader:
+    """Reads what a source feeds, as the text of COPY with nothing for NULL."""
 
     def __init__(self, conn: sqlite3.Connection, source: str, *, with_hash: bool) -> None:
         # SQLite writes doubles with 15 digits, which not all of them have
@@ -100,13 +92,35 @@ class Texts:
         self._queries = {
             table: _query(table, columns, with_hash=with_hash)
             for table, columns in tables.TABLES.items()
-        }
+        } | {SUMMARY: _SUM_UP}
 
-    def of(self, table: str, after: int, until: int, known: Sequence[int]) -> bytes:
-        """Return the rows of what was stored in a range, but for the ids that are known."""
-        asked = {"after": after, "until": until, "known": json.dumps(known), SOURCE: self._source}
-        text: str | None = self._conn.execute(self._queries[table], asked).fetchone()[0]
-        return (text or "").encode()
+    def next_batch(self, place: Place) -> Batch:
+        """Return what comes after a place, read in one snapshot.
+
+        Everything that was deleted comes before what was stored: a killmail that was deleted and
+        came back has both.
+        """
+        with snapshot(self._conn):
+            until = changes.last_place(self._conn).removed_seq
+            removed = next(changes.removed(self._conn, place.removed_seq, until), [])
+            removed_seq = removed[-1].removed_seq if removed else place.removed_seq
+            stored = self._stored(place.stored_seq) if removed_seq == until else []
+            last = stored[-1] if stored else (place.stored_seq, place.killmail_id, place.stored_at)
+            texts = self._texts(place.stored_seq, last[0]) if stored else {}
+        return Batch(removed, stored, Place(last[0], removed_seq, last[1], last[2]), texts)
+
+    def _stored(self, after: int) -> list[tuple[int, int, str]]:
+        stored = self._conn.execute(_NEXT, (after, _AT_ONCE)).fetchall()
+        ids = [killmail_id for _, killmail_id, _ in stored]
+        return stored[: killmails.few_enough(self._conn, ids)]
+
+    def _texts(self, after: int, until: int) -> dict[str, bytes]:
+        asked = {"after": after, "until": until, SOURCE: self._source}
+        texts = {}
+        for table, query in self._queries.items():
+            text: str | None = self._conn.execute(query, asked).fetchone()[0]
+            texts[table] = (text or "").encode()
+        return texts
 
 
 def _query(table: str, columns: Sequence[Column], *, with_hash: bool) -> str:

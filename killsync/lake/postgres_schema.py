@@ -45,6 +45,18 @@ CREATE TABLE {table} (
 -- a tenth of the rows; ANALYZE takes rows that lie together, and believes in far fewer killmails
 ALTER TABLE {table} ALTER COLUMN killmail_id SET (n_distinct = -0.1);
 """
+_SUMMARY: LiteralString = """
+-- has a row for each killmail, so that no view reads all attackers
+CREATE TABLE killmail_attackers (
+    killmail_id bigint PRIMARY KEY,
+    -- how many are players, and whether neither a player nor a player corporation is among them
+    players bigint NOT NULL,
+    npc boolean NOT NULL,
+    -- the first one's whose it was
+    final_blow_ordinal bigint,
+    ship_type_ids bigint[] NOT NULL
+);
+"""
 _FEED: LiteralString = """
 -- killmails that a source has too, while the row of another stands in killmails
 CREATE TABLE also_stored (
@@ -104,6 +116,7 @@ def _initial(conn: Conn) -> None:
     for table in ("attackers", "items"):
         columns = _columns(TABLES[table])
         conn.execute(sql.SQL(_CHILDREN).format(table=sql.Identifier(table), columns=columns))
+    conn.execute(_SUMMARY)
     conn.execute(_FEED)
     postgres_roles.create_tables(conn)
     postgres_reference.create_tables(conn)

@@ -107,10 +107,3 @@ TABLES: dict[str, tuple[Column, ...]] = {
 """The columns of each table that has rows of killmails."""
 HASH = "killmail_hash"
 """The column that leaves only with `--with-hash`."""
-
-TABLES = {
-    "killmails": (*KILLMAILS, *VALUES),
-    "attackers": ATTACKERS,
-    "items": ITEMS,
-}
-"""What leaves of each table that holds a killmail."""

@@ -71,7 +71,14 @@ def _needed_too(path: Path, beside: Path, why: str) -> DatabaseError:
 
 def _open(path: Path, *, unchanging: bool, timeout: float) -> sqlite3.Connection:
     opened = uri(path, unchanging=unchanging)
-    return sqlite3.connect(opened, uri=True, timeout=timeout, isolation_level=None)
+    return sqlite3.connect(
+        opened,
+        uri=True,
+        timeout=timeout,
+        isolation_level=None,
+        # a feed reads ahead; one thread at a time
+        check_same_thread=False,
+    )
 
 
 def _may_write_beside(path: Path) -> bool:
