@@ -99,11 +99,11 @@ def world() -> list[Body]:
     ]
 
 
-def set_prices(store: Store, day: str, **given: float) -> None:
-    """Keep the average prices of a day; `t34=1.5`: of type 34."""
+def set_prices(store: Store, day: str, *, at: float = NOW, **given: float) -> None:
+    """Keep the average prices of a day, fetched `at` a time; `t34=1.5`: of type 34."""
     listed = [TypePrice(int(name[1:]), price, None) for name, price in given.items()]
     with store.transaction() as conn:
-        prices.record(conn, day, listed, NOW)
+        prices.record(conn, day, listed, at)
 
 
 def leave_few_types(store: Store) -> None:

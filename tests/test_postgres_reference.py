@@ -1,5 +1,6 @@
 """What killmails are read with follows the database: names, game data, prices, users."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -224,6 +225,71 @@ def test_days_with_prices_come_in_whatever_order_they_were_fetched(
         assert feed(store, database).brought.price_days == 1
         assert_same_tables(store, database)
         assert_same_views(store, database)
+
+
+def test_prices_of_a_time_before_a_restore_go(store: Store, database: str, tmp_path: Path) -> None:
+    for day, price in ((20, 1.0), (24, 4.0)):
+        set_prices(store, f"2026-11-{day}", t34=price, t587=price)
+        put(store, [loss(day, items=ITEMS, time=f"2026-11-{day}T20:00:00Z")])
+    feed(store, database)
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        store.conn.backup(copy)
+        for day in (22, 25):
+            set_prices(store, f"2026-11-{day}", t34=7.0, t587=1.0)
+        feed(store, database)
+        copy.backup(store.conn)
+    assert feed(store, database).brought.price_days == 1
+    assert_same_tables(store, database)
+    assert_same_views(store, database)
+    # a day that was fetched before, and now is otherwise
+    set_prices(store, "2026-11-25", at=NOW + 60, t34=8.0, t587=1.0)
+    feed(store, database)
+    assert_same_tables(store, database)
+    assert feed(store, database).brought.price_days == 0
+
+
+def test_a_day_that_was_fetched_again_replaces_what_is_there(
+    store: Store, database: str, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        store.conn.backup(copy)
+        set_prices(store, "2026-11-25", t34=7.0, t587=1.0)
+        feed(store, database)
+        copy.backup(store.conn)
+    set_prices(store, "2026-11-25", at=NOW + 60, t34=8.0)
+    feed(store, database)
+    assert_same_tables(store, database)
+
+
+@pytest.mark.long
+def test_another_feed_at_any_moment_of_one_after_a_restore_takes_no_prices_away(
+    store: Store, database: str, tmp_path: Path
+) -> None:
+    asked = "SELECT type_id, day, average FROM prices {} ORDER BY 1, 2"
+    set_prices(store, "2026-11-20", t34=1.0)
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        store.conn.backup(copy)
+        moment = steps = 0
+        while steps >= moment:
+            moment, steps = moment + 1, 0
+            source = f"moment-{moment}"
+            set_prices(store, "2026-11-22", t34=2.0, t587=2.0)
+            feed(store, database, source=source)
+            copy.backup(store.conn)
+            set_prices(store, "2026-11-22", at=NOW + 60, t34=3.0, t587=3.0)
+
+            def overtake(moment: int = moment, source: str = source) -> None:
+                nonlocal steps
+                steps += 1
+                if steps == moment:
+                    set_prices(store, "2026-11-24", t34=4.0)
+                    feed(store, database, source=source)
+
+            feed(store, database, source=source, between=overtake)
+            found = ask_postgres(database, asked.format(f"WHERE source = '{source}'"))
+            assert found == ask_sqlite(store, asked.format("")), moment
+            copy.backup(store.conn)
+    assert moment > 10
 
 
 def test_of_many_days_all_come_at_once(store: Store, database: str) -> None:

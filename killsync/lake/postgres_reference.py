@@ -93,8 +93,18 @@ _ASK_BACK = DAY
 _PLACE = "SELECT * FROM reference_places WHERE source = %s"
 _NEWEST_GAME_DATA = "SELECT coalesce(max(game_data), 0) FROM reference_places"
 _USERS = "SELECT user_id, kind, name FROM users WHERE source = %s"
-_DAYS = "SELECT day::text FROM price_days WHERE source = %s"
-
+_DAYS = """
+SELECT day::text, to_char(fetched_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+FROM price_days WHERE source = %s ORDER BY day
+"""
+# only what was read: another feed may have brought a day anew
+_FORGET_DAYS = """
+WITH gone AS (
+    DELETE FROM price_days AS d USING unnest(%s::date[], %s::timestamptz[]) AS lost (day, at)
+    WHERE d.source = %s AND d.day = lost.day AND d.fetched_at = lost.at
+    RETURNING d.source, d.day)
+DELETE FROM prices AS p USING gone WHERE p.source = gone.source AND p.day = gone.day
+"""
 
 _T = TypeVar("_T")
 Repeat = Callable[[Callable[[Conn], bool]], bool]
@@ -210,11 +220,18 @@ class _Bringing:
     def prices(self) -> None:
         """Bring the prices of the days that were not there yet.
 
-        Rows of the day after one may have come with it, which hold what it would have changed.
+        A restore may have taken days away, or they were fetched again since: those go first. Rows
+        of the day after one may have come with it, which hold what it would have changed.
         """
-        known = {day for (day,) in self._read(_DAYS, self._source)}
+        known: list[tuple[str, str]] = self._read(_DAYS, self._source)
+        # after those, which another feed may be bringing
         days = reference.price_days(self._conn)
-        new = [(self._source, *day) for day in days if day[0] not in known]
+        gone = set(known).difference(days)
+        lost = gone | {later for day, later in pairwise(known) if day in gone}
+        if lost:
+            self._do(partial(self._forget_days, list(lost)))
+        there = {day for day, _ in set(known) - lost}
+        new = [(self._source, *day) for day in days if day[0] not in there]
         if not new:
             return
         missing = {day for _, day, _ in new}
@@ -223,6 +240,10 @@ class _Bringing:
         self._upsert(_PRICES, ([(self._source, *row) for row in some] for some in rows))
         self._upsert(_PRICE_DAYS, [new])
         self.brought.price_days = len(new)
+
+    def _forget_days(self, lost: list[tuple[str, str]], there: Conn) -> None:
+        days, fetched = (list(column) for column in zip(*lost, strict=True))
+        there.execute(_FORGET_DAYS, [days, fetched, self._source])
 
     def _place(self) -> _Place:
         rows = self._read(_PLACE, self._source)
