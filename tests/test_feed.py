@@ -127,10 +127,15 @@ def test_everything_arrives_as_it_is(store: Store, database: str) -> None:
 @pytest.mark.sample
 def test_doubles_arrive_to_the_last_bit(store: Store, database: str) -> None:
     odd = [5e-324, 1.7976931348623157e308, 0.1, 1 / 3, -2563670081119.68, 123456789012345678, -0.0]
+    odd += [0.29, -1.15, 4.35, 0.005, 1.005, 99_999_999_999.99, -(1e13 + 0.01), 1e13 - 0.01, 3.0]
+    odd += [n / 100 for n in range(-1_000, 1_000, 7)]
+    bodies = []
     for number, value in enumerate(odd):
         place = {"x": value, "y": -value, "z": value / 3}
-        put(store, [body(number, pilot(ANNA, position=place), [attacker(FOE)])])
+        bodies.append(body(number, pilot(ANNA, position=place), [attacker(FOE)]))
+    put(store, bodies)
     feed(store, database)
+    assert_equal(database, store.path)
     assert [row["victim_x"].hex() for row in fed(database)["killmails"]] == [
         float(value).hex() for value in odd
     ]

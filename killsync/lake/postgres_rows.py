@@ -85,7 +85,6 @@ class Reader:
     """Reads what a source feeds, as the text of COPY with nothing for NULL."""
 
     def __init__(self, conn: sqlite3.Connection, source: str, *, with_hash: bool) -> None:
-        # SQLite writes doubles with 15 digits, which not all of them have
         conn.create_function("exact", 1, repr, deterministic=True)
         self._conn = conn
         self._source = source
@@ -135,7 +134,7 @@ def _query(table: str, columns: Sequence[Column], *, with_hash: bool) -> str:
 def _value(table: str, column: Column, *, with_hash: bool) -> str:
     value = _plain(table, column, with_hash=with_hash)
     if column.kind is Kind.DOUBLE:
-        return f"iif({value} IS NULL, NULL, exact({value}))"
+        return _exact(value)
     if column.kind in (Kind.TEXT, Kind.JSON):
         return f"iif({value} IS NULL, NULL, {_escaped(value)})"
     return value
@@ -149,6 +148,19 @@ def _plain(table: str, column: Column, *, with_hash: bool) -> str:
     else:
         whose = "k" if column.name in _KEYS else "t"
     return f"{whose}.{column.name}"
+
+
+def _exact(value: str) -> str:
+    """Return SQL for a double in decimals that lead back to it, to the last bit.
+
+    SQLite itself writes 15 digits, which not all doubles have. An amount of ISK or a security
+    status is a number of hundredths, at whose quotient both it and the reader of its decimals
+    arrive; only others are left to Python, which takes longer, and so is 0, which may be -0.
+    """
+    hundredths = f"CAST(round({value} * 100) AS INTEGER)"
+    is_short = f"{value} BETWEEN -1e13 AND 1e13 AND {value} <> 0 AND {hundredths} / 100.0 = {value}"
+    return f"""CASE WHEN {value} IS NULL THEN NULL
+        WHEN {is_short} THEN {hundredths} || 'e-2' ELSE exact({value}) END"""
 
 
 def _escaped(value: str) -> str:
