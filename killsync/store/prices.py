@@ -26,7 +26,7 @@ PRICE_OF_ROW = f"(SELECT {_TO_THE_CENT.format('market')} FROM ({_LISTED}))"
 MARKET_PRICE = f"(SELECT {_TO_THE_CENT.format('market')} FROM {LISTED_PRICE})"
 """The price of a type on a day, each an expression of SQL, in ISK to the cent; NULL: none."""
 _PRICES_ON = f"SELECT value, {MARKET_PRICE.format('value', ':day')} FROM json_each(:ids)"
-_ROUNDED = f"SELECT {_TO_THE_CENT.format('?1')}"
+_ROUNDED = f"SELECT {_TO_THE_CENT.format(':price')}"
 _LAST_ROW = f"SELECT average, adjusted {_LAST.format('?', '?')}"
 # what a row of the day in question must not change; of a type that had no price, there is none
 _OLD_ROW = f"""
@@ -83,7 +83,7 @@ def to_the_cent(listed: Iterable[float]) -> list[float | None]:
     Not every version of SQLite rounds alike: this one decides for those, too, that read by another.
     """
     with closing(sqlite3.connect(":memory:")) as conn:
-        return [conn.execute(_ROUNDED, (price,)).fetchone()[0] for price in listed]
+        return [conn.execute(_ROUNDED, {"price": price}).fetchone()[0] for price in listed]
 
 
 def day_for(conn: sqlite3.Connection, day: str, now: float) -> str | None:
