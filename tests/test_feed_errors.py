@@ -384,6 +384,34 @@ def test_a_connection_that_the_server_ends_loses_nothing(store: Store, database:
     assert_equal(database, store.path)
 
 
+@pytest.mark.long
+def test_a_server_that_dies_amid_a_copy_is_one_line(store: Store) -> None:
+    skip_without()
+    copying = "SELECT pid FROM pg_stat_progress_copy WHERE datname = current_database()"
+    with own_server() as server:
+        url = server.create_database("feed")
+        feed(store, url)
+        keep(store, 4)
+        # more than a socket takes
+        put(store, [body(5, pilot(ANNA), []) | {"said": "x" * 20_000_000}])
+        slow = """CREATE FUNCTION killsync.wait() RETURNS trigger LANGUAGE plpgsql
+            AS 'BEGIN PERFORM pg_sleep(600); RETURN NEW; END';
+            CREATE TRIGGER slow BEFORE INSERT ON killsync.killmails
+            FOR EACH ROW EXECUTE FUNCTION killsync.wait()"""
+        with closing(psycopg.connect(url, autocommit=True)) as conn:
+            conn.execute(slow)
+        with begun(store, url) as process:
+            wait_until(lambda: bool(ask(url, copying)))
+            server.kill()
+            _, said = process.communicate(timeout=TIMEOUT)
+        assert (process.returncode, len(said.splitlines())) == (75, 1), said
+        server.start()
+        with closing(psycopg.connect(url, autocommit=True)) as conn:
+            conn.execute("DROP TRIGGER slow ON killsync.killmails")
+        assert feed(store, url).returncode == 0
+        assert_equal(url, store.path)
+
+
 def test_a_first_feed_waits_for_the_schema_that_another_makes(store: Store, database: str) -> None:
     with closing(psycopg.connect(database)) as other, begun(store, database) as process:
         other.execute(

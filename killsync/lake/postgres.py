@@ -1,5 +1,6 @@
 """A PostgreSQL database that killmails are fed to: the connection, and transactions in a schema."""
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -45,6 +46,8 @@ SELECT set_config('search_path', quote_ident(%s), true),
     set_config('datestyle', 'ISO, YMD', true),
     set_config('array_nulls', 'on', true)
 """
+# what it would log of a connection that is lost, the error says
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 _PORTS = re.compile(r"[0-9,]*")
 
 
