@@ -49,10 +49,10 @@ class Known(Protocol):
     reference: Reference
 
     def names(self, ids: Any) -> Any:
-        """Return the names of players, corporations and alliances: of those that have one.
+        """Return the names of players, corporations and alliances.
 
         `ids` is a `pyarrow.Array` without doubles and NULL; what comes back is a `pyarrow.Table` of
-        `id` and `name`.
+        `id` and `name`. Those without a name may be missing, or NULL.
         """
         ...
 

@@ -15,22 +15,26 @@ from killsync.killmail.game_ids import (
 Columns = dict[str, Any]
 """The columns of a table, by name, each a `pyarrow.Array`."""
 
+_NONE = pa.array([0], pa.int32())
+
 
 def of(killmails: Columns, attackers: Columns, place: Any, reference: Any) -> Columns:
     """Return the columns `solo`, `npc` and `awox` of killmails.
 
-    `place` says of each attacker in which row of `killmails` its own stands. Attackers are in the
-    order of their `ordinal`. `reference` is a `beside.Reference`.
+    `place` says of each attacker in which row of `killmails` its own stands. Those of a killmail
+    are together, in the order of their `ordinal`. `reference` is a `beside.Reference`.
     """
-    count = len(killmails["killmail_id"])
     types = reference.types
-    rows = pa.array(range(count), pa.int32())
+    rows = pa.array(range(len(killmails["killmail_id"])), pa.int32())
+    of_killmails = _Counts(rows, place)
     is_player = _above(attackers["character_id"], NPC_CHARACTERS_UP_TO)
     is_theirs = _above(attackers["corporation_id"], NPC_CORPORATIONS_UP_TO)
+    is_alone = pc.equal(of_killmails.of(is_player), 1)
+    # few attackers are, or are beside, a single player
+    is_concerned = is_alone.take(place)
     structures = types.filter(pc.equal(types["category_id"], Category.STRUCTURE))["type_id"]
-    is_structure = pc.is_in(attackers["ship_type_id"], value_set=structures)
-    players = pc.value_counts(place.filter(is_player))
-    alone = players.field("values").filter(pc.equal(players.field("counts"), 1))
+    is_structure = pc.is_in(attackers["ship_type_id"].filter(is_concerned), value_set=structures)
+    by_structure = place.filter(is_concerned).filter(is_structure)
     ship = reference.rows("types", killmails["victim_ship_type_id"])
     group = pc.fill_null(_of_type(types, "group_id", ship), 0)
     is_ship = pc.fill_null(pc.equal(_of_type(types, "category_id", ship), Category.SHIP), False)
@@ -38,16 +42,32 @@ def of(killmails: Columns, attackers: Columns, place: Any, reference: Any) -> Co
         "solo": _all(
             is_ship,
             _none_of(group, Group.CAPSULE, Group.SHUTTLE, Group.CORVETTE),
-            pc.is_in(rows, value_set=alone),
-            pc.invert(pc.is_in(rows, value_set=place.filter(is_structure))),
+            is_alone,
+            pc.invert(pc.is_in(rows, value_set=by_structure)),
         ),
-        "npc": pc.invert(pc.is_in(rows, value_set=place.filter(pc.or_(is_player, is_theirs)))),
+        "npc": pc.equal(of_killmails.of(pc.or_(is_player, is_theirs)), 0),
         "awox": _all(
             _none_of(group, Group.CAPSULE, Group.CORVETTE),
             _above(killmails["victim_corporation_id"], NPC_CORPORATIONS_UP_TO),
             _by_another_of_the_same(killmails, attackers, place, rows),
         ),
     }
+
+
+class _Counts:
+    """How many attackers of each killmail something holds for; those of one stand together."""
+
+    def __init__(self, rows: Any, place: Any) -> None:
+        runs = pc.run_end_encode(place)
+        # of killmails without attackers NULL
+        self._run = pc.index_in(rows, value_set=runs.values)
+        self._ends = runs.run_ends
+
+    def of(self, mask: Any) -> Any:
+        so_far = pa.concat_arrays([_NONE, pc.cumulative_sum(mask.cast(pa.int32()))])
+        up_to_end = so_far.take(self._ends)
+        before = pa.concat_arrays([_NONE, up_to_end[:-1]])
+        return pc.fill_null(pc.subtract(up_to_end, before[: len(up_to_end)]).take(self._run), 0)
 
 
 def _by_another_of_the_same(killmails: Columns, attackers: Columns, place: Any, rows: Any) -> Any:

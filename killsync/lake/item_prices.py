@@ -89,10 +89,11 @@ def _in_escape_bay(items: Columns, place: Any) -> Any:
     """Return of each row whether it lies in the frigate escape bay, itself or in something else."""
     is_there = pc.fill_null(pc.equal(items["flag"], ESCAPE_BAY), False)
     # of the few killmails that have such a bay, what lies in something, and the bay's own
-    here = pc.is_in(place, value_set=place.filter(is_there))
-    nested = pc.and_(here, pc.is_valid(items["parent"]))
-    if not pc.any(nested).as_py():
+    nested = pc.is_valid(items["parent"])
+    here = pc.is_in(place.filter(nested), value_set=place.filter(is_there))
+    if not pc.any(here).as_py():
         return is_there
+    nested = pc.replace_with_mask(nested, nested, here)
     concerned = pc.or_(nested, is_there)
     keys = (place, items["ordinal"])
     around = (items["parent"], is_there)
