@@ -148,3 +148,18 @@ def test_rows_of_known_killmails_are_left_out_whatever_stands_in_them(tmp_path: 
             lines = batch.rows(table, {2, 7}).splitlines()
             assert [int(line.split(b"\t")[0]) for line in lines] == [1, 12]
         assert batch.rows("killmails", {1, 2, 12}) == b""
+
+
+def test_a_batch_is_found_by_indexes(store: Store) -> None:
+    asked: list[str] = []
+    store.conn.set_trace_callback(asked.append)
+    Reader(store.conn, "main", with_hash=True).next_batch(Place(stored_seq=2))
+    store.conn.set_trace_callback(None)
+    questions = [sql for sql in asked if "SELECT" in sql]
+    assert len(questions) > 5
+    for sql in questions:
+        plan = [row[3] for row in store.conn.execute(f"EXPLAIN QUERY PLAN {sql}")]
+        read = [step for step in plan if step.startswith("SCAN")]
+        through = ("json_each", "(subquery", "USING INDEX killmails_stored_seq")
+        assert all(any(one in step for one in through) for step in read), (sql, plan)
+        assert "USE TEMP B-TREE FOR GROUP BY" not in plan
