@@ -97,7 +97,7 @@ _DAYS = """
 SELECT day::text, to_char(fetched_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
 FROM price_days WHERE source = %s ORDER BY day
 """
-# only what was read: another feed may have brought a day anew
+# only what was read: another feed may have brought a day again
 _FORGET_DAYS = """
 WITH gone AS (
     DELETE FROM price_days AS d USING unnest(%s::date[], %s::timestamptz[]) AS lost (day, at)
