@@ -6,6 +6,7 @@ After each tick PostgreSQL's tables and views have the rows of SQLite's.
 
 import random
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -65,6 +66,8 @@ def play(seed: int, *, long: bool) -> Score:
     with label_problems(score, "cron"):
         if programs() is None:
             raise AssertionError("no PostgreSQL is installed: there is no initdb")
+        if shutil.which("cron") is None:
+            raise AssertionError("no cron is installed")
         options: dict[str, Any] = {"characters": CHARACTERS, "killmails": LISTED}
         with own_server() as server, case(rng, list_max_age=1, shared=0.3, **options) as program:
             url = server.create_database("operator")
