@@ -34,6 +34,14 @@ def remove(database: Path, chosen: Sequence[Any]) -> None:
         killmails.remove(conn, [one.killmail_id for one in chosen])
 
 
+def leave_unnamed(database: Path) -> None:
+    """Let every second of the others have no name yet, and be in a militia that has one."""
+    with closing(connection.connect(database)) as store, store.transaction() as conn:
+        others = "id % 2 = 0 AND id NOT IN (SELECT user_id FROM users)"
+        assert conn.execute(f"DELETE FROM names WHERE {others}").rowcount > 10
+        conn.execute("UPDATE attackers SET faction_id = 500002 WHERE corporation_id % 2 = 0")
+
+
 def read(directory: Path, queries: Sequence[str]) -> list[Any]:
     with closing(sqlite3.connect(directory / "killsync.db")) as conn:
         return [[list(row) for row in conn.execute(sql)] for sql in queries]
@@ -59,13 +67,16 @@ def after_three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     world.make(database)
     first, second, third = (world.killmails[number::3] for number in range(3))
     world.store(database, first)
+    leave_unnamed(database)
     export(directory)
     remove(database, first[1::10])
     world.store(database, second)
+    leave_unnamed(database)
     export(directory)
     remove(database, second[::10])
     world.store(database, [*first[1::20], *third])
     remove(database, third[::10])
+    leave_unnamed(database)
     export(directory)
     users = dict(read(directory, ["SELECT user_id, name FROM users"])[0])
     engines.write_views(directory, users)
